@@ -1,0 +1,26 @@
+/* cpu.h: what the processor can do. */
+#ifndef FWI_CPU_H
+#define FWI_CPU_H
+
+#include <fenwicks/status.h>
+#include <stdbool.h>
+
+/* Instruction sets that a kernel may be written for, in ascending order. */
+typedef enum fwi_isa {
+    FWI_ISA_REF = 0, /* the plain definition of every op */
+    FWI_ISA_PORTABLE = 1,
+    FWI_ISA_AVX2 = 2,   /* AVX2 and FMA */
+    FWI_ISA_AVX512 = 3, /* F, BW, DQ, VL */
+    FWI_ISA_AVX512_BF16 = 4,
+    FWI_ISA_COUNT
+} fwi_isa;
+
+const char *fwi_isa_name(fwi_isa isa);       /* "ref", "portable", "avx2", "avx512", "avx512_bf16" */
+bool fwi_isa_supported(fwi_isa isa);         /* by this CPU and operating system */
+fw_status fwi_isa_choose(fwi_isa *out);      /* FENWICKS_ISA if set (error if unknown or unsupported), else the best */
+bool fwi_cpu_has_sse42(void);                /* for CRC-32C */
+bool fwi_cpu_has_arm_crc(void);
+int fwi_cpu_count(void);                     /* threads this process may use: affinity and cgroup quota; at least 1 */
+const char *fwi_cpu_name(void);              /* "AMD EPYC ..."; "unknown" */
+
+#endif

@@ -1,0 +1,40 @@
+/* pool.h: the one thread pool, for kernels and the input pipeline alike.
+ *
+ * Two kinds of work. A parallel loop (fwi_pool_for) blocks its caller, who works along; it comes first.
+ * A job (fwi_pool_submit) runs in the background when a worker has no loop to help with; who waits for
+ * a job that nobody has begun runs it himself, so a pool of one thread works too (everything then runs
+ * on the calling thread). How work is cut never depends on the number of threads: that is the caller's
+ * duty, and the reason why results have the same bits on any number of threads. */
+#ifndef FWI_POOL_H
+#define FWI_POOL_H
+
+#include <fenwicks/status.h>
+#include <stdint.h>
+
+typedef struct fwi_pool fwi_pool;
+
+/* n_threads counts the caller of fwi_pool_for: n_threads - 1 workers are started. 0: as many as the
+ * machine allows this process (CPU affinity and cgroup quota), see fwi_cpu_count(). */
+fw_status fwi_pool_new(fwi_pool **out, int n_threads);
+void fwi_pool_free(fwi_pool *p); /* waits for running work; jobs not begun are dropped */
+int fwi_pool_threads(const fwi_pool *p);
+
+/* Calls fn(arg, i, slot) once for each i in [0, n), in any order, on any thread of the pool; returns when
+ * all are done. slot in [0, fwi_pool_threads) is the same for no two calls that run at once: for
+ * per-thread scratch, never for partial results. p == NULL, n == 1 or a call from inside a loop or a job:
+ * runs inline. Allocates nothing. */
+typedef void (*fwi_loop_fn)(void *arg, int64_t i, int slot);
+void fwi_pool_for(fwi_pool *p, int64_t n, fwi_loop_fn fn, void *arg);
+
+/* A background job. The caller owns the struct, zeroed, and keeps it until fwi_job_wait returns.
+ * Submitting allocates nothing. Several threads may submit and wait at the same time. */
+typedef struct fwi_job {
+    void (*fn)(void *arg);
+    void *arg;
+    struct fwi_job *next; /* the pool's own */
+    int state;            /* the pool's own */
+} fwi_job;
+void fwi_pool_submit(fwi_pool *p, fwi_job *j); /* p == NULL: runs at once */
+void fwi_job_wait(fwi_pool *p, fwi_job *j);    /* helps with this job if nobody began it */
+
+#endif
