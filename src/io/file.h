@@ -1,0 +1,78 @@
+/* file.h: files as the library writes, reads and finds them.
+ *
+ * A result is written beside its final name, synced and renamed, so that a reader sees the old file
+ * or the new one, never a half. Used by every room that touches files; sources with a decoder in
+ * between (gzip, archives) are in source.h. */
+#ifndef FWI_FILE_H
+#define FWI_FILE_H
+
+#include <mem.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Writes PATH.tmp-<pid>-<n> beside PATH; commit flushes, fsyncs, renames to PATH and fsyncs the
+ * folder. Messages name PATH (not the temporary name) and the system's reason: "/x/y.tfrec: cannot
+ * write: No space left on device". After a failed put the writer only remembers the failure; commit
+ * returns it. */
+typedef struct fwi_file_writer fwi_file_writer;
+
+/* One file. commit and discard free w; discard removes what was written; discard(NULL) does
+ * nothing. */
+fw_status fwi_file_writer_open(fwi_file_writer **out, const char *path);
+fw_status fwi_file_writer_put(fwi_file_writer *w, const void *p, size_t n_bytes);
+fw_status fwi_file_writer_commit(fwi_file_writer *w); /* frees w, also on error */
+void fwi_file_writer_discard(fwi_file_writer *w);
+
+/* Optional step before commit: flushes, fsyncs and closes, so that only the rename is left to fail.
+ * For groups of files that appear together. The buffer of a writer from _open is released. */
+fw_status fwi_file_writer_seal(fwi_file_writer *w);
+
+int64_t fwi_file_writer_bytes(const fwi_file_writer *w); /* put so far */
+
+/* The same for many files with no allocation after _new (checkpoints inside a training loop):
+ * begin, put ..., then end (as commit) or abort (as discard), and again. Paths under path_cap
+ * bytes. free aborts what was begun. */
+fw_status fwi_file_writer_new(fwi_file_writer **out, size_t buffer_bytes, size_t path_cap);
+fw_status fwi_file_writer_begin(fwi_file_writer *w, const char *path);
+fw_status fwi_file_writer_end(fwi_file_writer *w);
+void fwi_file_writer_abort(fwi_file_writer *w);
+void fwi_file_writer_free(fwi_file_writer *w);
+
+/* For logs that grow: opens PATH itself at its end (creating it), keeps n_keep bytes of it and
+ * drops what is behind them (n_keep < 0: all). put and flush as above; flush hands everything to
+ * the system, sync also waits for the disk; close flushes and frees. Allocates nothing after open.
+ */
+fw_status fwi_file_writer_append(fwi_file_writer **out, const char *path, int64_t n_keep);
+fw_status fwi_file_writer_flush(fwi_file_writer *w);
+fw_status fwi_file_writer_sync(fwi_file_writer *w);
+fw_status fwi_file_writer_close(fwi_file_writer *w);
+
+/* All of a file into buf (its former contents go, its memory is used again). FW_ENOTFOUND if it is
+ * not there, FW_EFORMAT if it is larger than max_bytes. A 0 byte stands behind the end. */
+fw_status fwi_read_file(const char *path, size_t max_bytes, fwi_buf *buf);
+
+/* All of buf as PATH, beside and renamed. */
+fw_status fwi_write_file(const char *path, const void *p, size_t n_bytes);
+
+fw_status fwi_mkdirs(const char *path); /* with parents; fine if it is there */
+char *fwi_path_join(const char *dir,
+                    const char *name);       /* "dir/name"; caller frees; NULL: no memory */
+const char *fwi_path_base(const char *path); /* view: what follows the last '/' */
+bool fwi_is_dir(const char *path);
+bool fwi_file_exists(const char *path);  /* and is no folder */
+int64_t fwi_file_size(const char *path); /* -1: not there */
+
+/* gs://, s3:// and the like: FW_EUNAVAILABLE with a message; else FW_OK. */
+fw_status fwi_path_check_local(const char *path);
+
+/* Expands a pattern: an existing file of exactly that name; NAME@N for NAME-00000-of-0000N ... (all
+ * N, whether they are there or not); else a glob(7) pattern, sorted by byte value. FW_ENOTFOUND if
+ * nothing matches. */
+typedef struct fwi_paths {
+    char **items;
+    int64_t n;
+} fwi_paths;
+fw_status fwi_glob(const char *pattern, fwi_paths *out); /* out: {0} or cleared */
+void fwi_paths_clear(fwi_paths *p);
+
+#endif
