@@ -1,0 +1,20 @@
+/* backends.h: the one place that knows every backend. */
+#ifndef FWI_BACKENDS_H
+#define FWI_BACKENDS_H
+
+#include "cpu.h"
+#include "exec.h"
+
+/* name: NULL or "cpu"; later "cuda", "cuda:1". FW_EUNAVAILABLE with the reason where it cannot be
+ * had. */
+fw_status fwi_device_open(fwi_device **out, const char *name, const fwi_device_opt *opt);
+void fwi_device_close(fwi_device *d); /* NULL: nothing */
+
+/* The CPU's table for an instruction set (its chain ends at the reference); NULL where this build
+ * has none. */
+const fwi_op_table *fwi_cpu_table(fwi_isa isa);
+
+/* The rows of the rooms cpu/<isa>, each ending with a row whose run is NULL. */
+extern const fwi_kernel fwi_rows_ref[], fwi_rows_portable[], fwi_rows_avx2[], fwi_rows_avx512[];
+
+#endif

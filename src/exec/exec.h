@@ -1,0 +1,154 @@
+/* exec.h: how a graph runs. Kernels by table, buffers by device, state in a store, steps in a plan.
+ * Backends fill op tables and a device table; nothing here knows a backend's name. Read before:
+ * ir.h. */
+#ifndef FWI_EXEC_H
+#define FWI_EXEC_H
+
+#include "ir.h"
+#include "pool.h"
+
+/* ---- kernels ---- */
+typedef struct fwi_arg {
+    void *data;
+    fw_dtype dtype;
+    fwi_shape shape;
+} fwi_arg;
+
+/* One call of a kernel. Types and shapes obey the op's shape rule in ops.def: kernels assert, they
+ * do not check. */
+typedef struct fwi_call {
+    fwi_opkind kind;
+    const fwi_attr *attr;
+    fwi_arg in[FWI_MAX_IN], out[FWI_MAX_OUT];
+    void *scratch;  /* as many bytes as the kernel asked for, 64-byte aligned */
+    fwi_pool *pool; /* CPU: may be NULL (run inline) */
+    void *stream;   /* devices with a queue */
+} fwi_call;
+
+typedef struct fwi_kernel {
+    fwi_opkind op;
+    fw_dtype dtype;                      /* of in[0]; of out[0] for ops without inputs */
+    fw_status (*run)(const fwi_call *c); /* allocates nothing */
+    size_t (*scratch)(
+        const fwi_call *c); /* bytes needed for these shapes; data pointers are NULL. NULL: none */
+    bool (*accepts)(const fwi_call *c); /* NULL: any shape */
+    const char *name;                   /* "conv2d_f32_avx512_14x32" */
+} fwi_kernel;
+
+/* A backend's rows, and the table to fall back to: the first row that fits, along the chain, is
+ * taken. So a backend starts from the reference and overrides; one that lacks an op is slower,
+ * never wrong. */
+typedef struct fwi_op_table {
+    const char *name; /* "avx512" */
+    const struct fwi_op_table *base;
+    const fwi_kernel *rows; /* ends with a row whose run is NULL */
+} fwi_op_table;
+/* NULL if no row of the chain fits. from, if not NULL, gets the table it came from. */
+const fwi_kernel *fwi_table_find(const fwi_op_table *t, const fwi_call *c,
+                                 const fwi_op_table **from);
+
+/* ---- devices ---- */
+typedef struct fwi_device fwi_device;
+typedef struct fwi_step fwi_step;
+typedef struct fwi_plan fwi_plan;
+
+typedef struct fwi_device_opt {
+    int threads;    /* CPU: 0 as many as allowed */
+    int index;      /* which one, for devices that come in numbers */
+    fwi_pool *pool; /* CPU: use this pool (borrowed); NULL: make one of `threads` */
+} fwi_device_opt;
+
+typedef struct fwi_backend {
+    const char *name; /* "cpu" */
+    fw_status (*open)(fwi_device **out, const fwi_device_opt *opt);
+    void (*close)(fwi_device *d);
+    /* Device memory: zeroed, at least 64-byte aligned. */
+    fw_status (*alloc)(fwi_device *d, size_t n_bytes, void **out);
+    void (*release)(fwi_device *d, void *p, size_t n_bytes);
+    fw_status (*upload)(fwi_device *d, void *dst, const void *src, size_t n_bytes);
+    fw_status (*download)(fwi_device *d, void *dst, const void *src,
+                          size_t n_bytes); /* waits for what was enqueued */
+    /* Backend passes over a verified canonical graph, in place: fusion, layout, types. NULL: none.
+     */
+    fw_status (*lower)(fwi_device *d, fwi_graph *g);
+    fw_status (*sync)(fwi_device *d);
+} fwi_backend;
+
+struct fwi_device { /* first member of a backend's own device struct */
+    const fwi_backend *backend;
+    const fwi_op_table *table;
+    fwi_pool *pool; /* CPU and host work; may be NULL */
+    void *stream;
+    bool host_memory;  /* device memory can be read and written by the host */
+    const char *label; /* "cpu (avx512, 2 threads)" */
+};
+
+/* ---- store: weights, statistics, slots, by name ---- */
+typedef struct fwi_var {
+    const char *name;
+    fwi_var_class cls;
+    bool trainable;
+    fw_dtype dtype;
+    fwi_shape shape;
+    fwi_init init;
+    size_t offset, bytes; /* in the state block; 64-byte aligned */
+    size_t
+        grad_offset; /* in the gradient block, elements packed in parameter order; trainable only */
+    void *data;      /* device memory */
+} fwi_var;
+
+typedef struct fwi_store {
+    fwi_device *device;
+    fwi_var *vars;
+    int n_vars;
+    void *state, *grads; /* two blocks of device memory */
+    size_t state_bytes, grad_bytes;
+    fwi_arena *arena;
+} fwi_store;
+/* All variables of the graphs (same name: same type and shape, else FW_ESHAPE), in order of first
+ * appearance. */
+fw_status fwi_store_new(fwi_store **out, fwi_device *d, const fwi_graph *const *graphs,
+                        int n_graphs);
+void fwi_store_free(fwi_store *s);
+fw_status fwi_store_init(fwi_store *s, uint64_t seed); /* every variable by its init rule */
+const fwi_var *fwi_store_find(const fwi_store *s, const char *name);        /* NULL */
+fw_status fwi_store_read(const fwi_store *s, const fwi_var *v, void *host); /* v->bytes */
+fw_status fwi_store_write(fwi_store *s, const fwi_var *v, const void *host);
+fw_status fwi_store_read_grad(const fwi_store *s, const fwi_var *v, void *host);
+
+/* ---- plan: a flat list of steps ---- immutable once made, so several threads may run one plan
+ * with bindings of their own */
+typedef struct fwi_binding {
+    void *scratch;         /* fwi_plan_scratch_bytes, device memory, 64-byte aligned */
+    const void *inputs[8]; /* device memory, in the order of the graph's inputs (fwi_plan_input) */
+} fwi_binding;
+
+/* Takes the graph's ops through device->backend->lower, verifies, chooses kernels, plans memory.
+ * graph is copied as needed: it may be freed afterwards. store must hold every variable of it and
+ * outlive the plan. */
+fw_status fwi_plan_new(fwi_plan **out, fwi_device *d, fwi_store *s, const fwi_graph *g);
+void fwi_plan_free(fwi_plan *p);
+size_t fwi_plan_scratch_bytes(const fwi_plan *p);
+int fwi_plan_input(const fwi_plan *p,
+                   const char *name); /* slot in fwi_binding.inputs; -1: the plan does not use it */
+int fwi_plan_output(const fwi_plan *p, const char *name); /* -1: none */
+const fwi_shape *fwi_plan_output_shape(const fwi_plan *p, int i, fw_dtype *dtype);
+fw_status fwi_plan_run(const fwi_plan *p,
+                       const fwi_binding *b); /* allocates nothing, locks nothing of its own */
+/* Output i into host memory (n_bytes must be its size); after the run, before the next one on the
+ * same scratch. */
+fw_status fwi_plan_read(const fwi_plan *p, const fwi_binding *b, int i, void *host, size_t n_bytes);
+
+/* For bench, doctor and --explain. */
+int fwi_plan_steps(const fwi_plan *p);
+typedef struct fwi_step_info {
+    fwi_opkind op;
+    const char *kernel, *table; /* "conv2d_f32_avx512_14x32", "avx512" */
+    int64_t macs, bytes;        /* bytes: inputs and outputs, each once */
+    fwi_shape in0, out0;
+} fwi_step_info;
+void fwi_plan_step(const fwi_plan *p, int i, fwi_step_info *out);
+/* Runs and adds each step's seconds to seconds[fwi_plan_steps]. */
+fw_status fwi_plan_run_timed(const fwi_plan *p, const fwi_binding *b, double *seconds);
+
+#endif

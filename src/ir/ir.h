@@ -1,0 +1,259 @@
+/* ir.h: the graph: ops over tensors with static shapes. What a layer appends to, what passes
+ * rewrite, what a plan is made from. Nothing here computes. Read next: ops.def (the op list), then
+ * exec.h (how it runs). */
+#ifndef FWI_IR_H
+#define FWI_IR_H
+
+#include "fail.h"
+#include "mem.h"
+#include <fenwicks/tensor.h>
+#include <stdbool.h>
+
+enum { FWI_MAX_IN = 6, FWI_MAX_OUT = 3, FWI_NO_VAL = -1 };
+
+typedef struct fwi_shape {
+    int32_t rank;
+    int64_t d[FW_MAX_RANK];
+} fwi_shape;
+
+fwi_shape fwi_shape1(int64_t a);
+fwi_shape fwi_shape2(int64_t a, int64_t b);
+fwi_shape fwi_shape4(int64_t a, int64_t b, int64_t c, int64_t d);
+int64_t fwi_shape_elems(const fwi_shape *s); /* 1 for rank 0 */
+bool fwi_shape_equal(const fwi_shape *a, const fwi_shape *b);
+
+/* ---- ops ---- */
+enum { /* flags in ops.def */
+       FWI_CORE = 1,
+       FWI_ALIAS = 2,
+       FWI_VIEW = 4,
+       FWI_MUT2 = 8, /* inputs 0, 1 are variables that the op changes */
+       FWI_MUT3 = 16 /* inputs 0, 1, 2 */
+};
+
+typedef enum fwi_opkind {
+#define FW_OP(name, attr, n_in, n_out, flags, shape, grad, test) FWI_OP_##name,
+#include "ops.def"
+#undef FW_OP
+    FWI_OP_COUNT
+} fwi_opkind;
+
+typedef enum fwi_act_fn {
+    FWI_CELU,
+    FWI_GELU,
+    FWI_SILU,
+    FWI_TANH,
+    FWI_SIGMOID,
+    FWI_SOFTPLUS,
+    FWI_ACT_COUNT
+} fwi_act_fn;
+typedef enum fwi_sgd_form {                /* recipes: "SGD+Nesterov" in its published forms */
+                            FWI_SGD_PLAIN, /* g += wd w; v = mom v + g; w -= lr v */
+                            FWI_NESTEROV_PYTORCH, /* g += wd w; v = mom v + g; w -= lr (g + mom v)
+                                                   */
+                            FWI_NESTEROV_PAGE /* d = -lr (g + wd w); v = mom v + d; w += d + mom v
+                                               */
+} fwi_sgd_form;
+
+/* Attributes. All fields are int64_t or double, so that printing and parsing need one table
+ * (attrs.c). */
+typedef struct fwi_conv_attr {
+    int64_t kh, kw, stride, pad_t, pad_l, pad_b, pad_r, ih, iw;
+} fwi_conv_attr; /* all set, in all three ops */
+typedef struct fwi_matmul_attr {
+    int64_t ta, tb;
+} fwi_matmul_attr;
+typedef struct fwi_bn_attr {
+    double eps;
+    int64_t groups;
+    double update;
+    int64_t count;
+} fwi_bn_attr; /* count: elements per channel and group */
+typedef struct fwi_act_attr {
+    int64_t fn;
+    double alpha;
+} fwi_act_attr;
+typedef struct fwi_pool_attr {
+    int64_t k, stride, ih, iw;
+} fwi_pool_attr;
+typedef struct fwi_scalar_attr {
+    double value;
+} fwi_scalar_attr;
+typedef struct fwi_slice_attr {
+    int64_t begin, len;
+} fwi_slice_attr;
+typedef struct fwi_shape_attr {
+    int64_t rank, d0, d1, d2, d3;
+} fwi_shape_attr;
+typedef struct fwi_fill_attr {
+    int64_t rank, d0, d1, d2, d3, dtype;
+    double value;
+} fwi_fill_attr;
+typedef struct fwi_cast_attr {
+    int64_t dtype;
+} fwi_cast_attr;
+typedef struct fwi_dropout_attr {
+    double p;
+    int64_t ordinal;
+} fwi_dropout_attr;
+typedef struct fwi_xent_attr {
+    double smoothing;
+    int64_t mean;
+} fwi_xent_attr;
+typedef struct fwi_optim_attr {
+    double momentum, beta1, beta2, eps;
+    int64_t form, lr_col, wd_col, bc_col;
+} fwi_optim_attr;
+typedef union fwi_attr {
+    fwi_conv_attr conv;
+    fwi_matmul_attr matmul;
+    fwi_bn_attr bn;
+    fwi_act_attr act;
+    fwi_pool_attr pool;
+    fwi_scalar_attr scalar;
+    fwi_slice_attr slice;
+    fwi_shape_attr shape;
+    fwi_fill_attr fill;
+    fwi_cast_attr cast;
+    fwi_dropout_attr dropout;
+    fwi_xent_attr xent;
+    fwi_optim_attr optim;
+} fwi_attr;
+
+typedef int32_t fwi_val; /* a tensor's number in its graph */
+
+typedef struct fwi_op {
+    fwi_opkind kind;
+    int32_t n_in, n_out;
+    fwi_val in[FWI_MAX_IN], out[FWI_MAX_OUT];
+    fwi_attr attr;
+} fwi_op;
+
+/* What ops.def says of a kind. */
+typedef struct fwi_op_info {
+    const char *name, *attr, *test;
+    int32_t n_in, n_out, flags;
+    bool has_grad;
+} fwi_op_info;
+const fwi_op_info *fwi_op_info_get(fwi_opkind kind);
+int fwi_op_mutates(fwi_opkind kind); /* how many leading inputs it changes: 0, 2, 3 */
+
+/* ---- tensors ---- */
+typedef enum fwi_tensor_kind {
+    FWI_TEMP,  /* made by an op */
+    FWI_INPUT, /* given to each run: "x", "labels", "hyper", "rng" */
+    FWI_VAR    /* lives in the store */
+} fwi_tensor_kind;
+
+typedef enum fwi_var_class {                /* for parameter groups, checkpoints and model files */
+                             FWI_VAR_CONV,  /* convolution filter */
+                             FWI_VAR_DENSE, /* matrix of a hidden dense layer */
+                             FWI_VAR_HEAD,  /* matrix of a classifier */
+                             FWI_VAR_BN_SCALE,
+                             FWI_VAR_BIAS, /* biases, batch-norm shifts */
+                             FWI_VAR_WHITEN,
+                             FWI_VAR_STAT, /* running statistics: no gradient, needed to evaluate */
+                             FWI_VAR_SLOT  /* an optimiser's: no gradient, not needed to evaluate */
+} fwi_var_class;
+
+typedef enum fwi_init_kind { FWI_INIT_CONST, FWI_INIT_UNIFORM, FWI_INIT_NORMAL } fwi_init_kind;
+typedef struct fwi_init { /* of a variable; random kinds draw Philox INIT by the variable's name,
+                             see rng.h */
+    fwi_init_kind kind;
+    double a, b; /* CONST: value a. UNIFORM: a + (b-a) * unit. NORMAL: mean a, deviation b. Computed
+                    in double, rounded to float */
+} fwi_init;
+
+typedef struct fwi_tensor {
+    fwi_tensor_kind kind;
+    fw_dtype dtype;
+    fwi_shape shape;
+    const char *name;        /* inputs and variables; NULL: a temp */
+    fwi_var_class var_class; /* variables */
+    bool trainable;          /* variables */
+    fwi_init init;           /* variables */
+    int32_t producer;        /* op that makes it; -1 */
+    fwi_val grad_of; /* temps: the variable whose gradient this is, or FWI_NO_VAL; lives in the
+                        store's gradient range */
+} fwi_tensor;
+
+typedef struct fwi_output {
+    const char *name;
+    fwi_val val;
+} fwi_output;
+
+/* ---- graph ---- a list of tensors and a list of ops in an order that can be run */
+typedef struct fwi_graph {
+    fw_dtype real; /* FW_F32 or FW_F64 */
+    fwi_tensor *tensors;
+    int32_t n_tensors, cap_tensors;
+    fwi_op *ops;
+    int32_t n_ops, cap_ops;
+    fwi_output *outputs; /* what the host reads after a run */
+    int32_t n_outputs, cap_outputs;
+    fwi_arena *arena; /* names */
+    fw_status
+        status; /* first error of a builder call: builders then do nothing and give FWI_NO_VAL */
+    fwi_error *error;  /* its message */
+    const char *where; /* layer being built, for messages; set by nn; may be NULL */
+} fwi_graph;
+
+fw_status fwi_graph_new(fwi_graph **out, fw_dtype real);
+void fwi_graph_free(fwi_graph *g);
+fw_status
+fwi_graph_status(const fwi_graph *g); /* raises the first builder error again; FW_OK if none */
+
+fwi_val fwi_graph_input(fwi_graph *g, const char *name, fw_dtype dtype, fwi_shape shape);
+/* A variable; asking again for a name with the same type and shape gives the same tensor, with
+ * others it is an error. */
+fwi_val fwi_graph_var(fwi_graph *g, const char *name, fwi_var_class cls, bool trainable,
+                      fwi_shape shape, fwi_init init);
+fwi_val fwi_graph_find(const fwi_graph *g,
+                       const char *name); /* input, variable or output by name; FWI_NO_VAL */
+void fwi_graph_output(fwi_graph *g, const char *name, fwi_val v);
+
+/* Appends an op: shapes are inferred and checked, output tensors made. attr may be NULL for ops
+ * without. Returns output 0 (FWI_NO_VAL for ops without outputs, and after an error); outs, if not
+ * NULL, gets all of them. */
+fwi_val fwi_graph_op(fwi_graph *g, fwi_opkind kind, const fwi_attr *attr, const fwi_val *in,
+                     int n_in, fwi_val *outs);
+/* Shorthands for one and two inputs without further outputs wanted. */
+fwi_val fwi_op1(fwi_graph *g, fwi_opkind kind, const fwi_attr *attr, fwi_val a);
+fwi_val fwi_op2(fwi_graph *g, fwi_opkind kind, const fwi_attr *attr, fwi_val a, fwi_val b);
+
+/* Appends the gradient of `loss` (one element) with respect to each variable in params; grads[i] is
+ * FWI_NO_VAL's replacement, a fill of zeros, where loss does not depend on it. Marks grad_of. */
+fw_status fwi_graph_gradient(fwi_graph *g, fwi_val loss, const fwi_val *params, int n,
+                             fwi_val *grads);
+
+/* The trainable variables in order of declaration; returns how many; out may be NULL to count. */
+int fwi_graph_params(const fwi_graph *g, fwi_val *out, int cap);
+
+fw_status fwi_graph_verify(const fwi_graph *g); /* every rule, again; run after each pass */
+fw_status fwi_graph_print(const fwi_graph *g, fwi_buf *out);
+fw_status fwi_graph_parse(fwi_graph **out, const char *text); /* reads what fwi_graph_print wrote */
+
+/* Neutral passes: each leaves a graph that verifies and computes the same outputs. */
+fw_status
+fwi_pass_dead_code(fwi_graph *g); /* drops ops that neither reach an output nor change a variable */
+fw_status fwi_pass_constants(fwi_graph *g); /* merges equal fills; drops add of zeros, scale by 1,
+                                               reshape to the same shape, casts to the same type */
+
+/* Where each temp lives in one scratch block. offset[t] for tensor t: bytes, 64-aligned; -1: not in
+ * scratch (inputs, variables, gradients of variables, unused). Outputs of the graph live to the
+ * end. kernel_scratch[i] (may be NULL): bytes that op i needs while it runs; its place comes back
+ * in kernel_offset[i]. Lifetimes that do not overlap share memory; FWI_ALIAS and FWI_VIEW are used.
+ */
+typedef struct fwi_memplan {
+    int64_t *offset;        /* [n_tensors] */
+    int64_t *kernel_offset; /* [n_ops] */
+    int64_t bytes;          /* of the block */
+    int64_t live_peak;      /* lower bound: the largest sum of tensors alive at once */
+} fwi_memplan;
+fw_status fwi_memplan_make(const fwi_graph *g, const size_t *kernel_scratch, fwi_memplan *out);
+void fwi_memplan_clear(fwi_memplan *m);
+
+/* Cost, for `recipes` and `bench`: multiply-accumulates of an op's forward definition. */
+int64_t fwi_op_macs(const fwi_graph *g, const fwi_op *op);
+
+#endif
