@@ -26,8 +26,9 @@ enum {
     FW_NONE = -1         /* "none" where 0 means a default that differs from none */
 };
 
-FW_API size_t fw_dtype_size(fw_dtype t);      /* bytes of one element; 0 for a number that is no type */
-FW_API const char *fw_dtype_name(fw_dtype t); /* "f32", "u8", ...; "?" for a number that is no type */
+FW_API size_t fw_dtype_size(fw_dtype t); /* bytes of one element; 0 for a number that is no type */
+FW_API const char *
+fw_dtype_name(fw_dtype t); /* "f32", "u8", ...; "?" for a number that is no type */
 
 #ifdef __cplusplus
 }

@@ -15,12 +15,13 @@ typedef enum fwi_isa {
     FWI_ISA_COUNT
 } fwi_isa;
 
-const char *fwi_isa_name(fwi_isa isa);       /* "ref", "portable", "avx2", "avx512", "avx512_bf16" */
-bool fwi_isa_supported(fwi_isa isa);         /* by this CPU and operating system */
-fw_status fwi_isa_choose(fwi_isa *out);      /* FENWICKS_ISA if set (error if unknown or unsupported), else the best */
-bool fwi_cpu_has_sse42(void);                /* for CRC-32C */
+const char *fwi_isa_name(fwi_isa isa); /* "ref", "portable", "avx2", "avx512", "avx512_bf16" */
+bool fwi_isa_supported(fwi_isa isa);   /* by this CPU and operating system */
+fw_status fwi_isa_choose(
+    fwi_isa *out); /* FENWICKS_ISA if set (error if unknown or unsupported), else the best */
+bool fwi_cpu_has_sse42(void); /* for CRC-32C */
 bool fwi_cpu_has_arm_crc(void);
-int fwi_cpu_count(void);                     /* threads this process may use: affinity and cgroup quota; at least 1 */
-const char *fwi_cpu_name(void);              /* "AMD EPYC ..."; "unknown" */
+int fwi_cpu_count(void); /* threads this process may use: affinity and cgroup quota; at least 1 */
+const char *fwi_cpu_name(void); /* "AMD EPYC ..."; "unknown" */
 
 #endif

@@ -10,13 +10,16 @@
 #define FWI_PRINTF(fmt_at, args_at)
 #endif
 
-enum { FWI_ERROR_CAP = 1024 }; /* bytes of a message, its final 0 included; longer ones are cut with "..." */
+enum {
+    FWI_ERROR_CAP = 1024
+}; /* bytes of a message, its final 0 included; longer ones are cut with "..." */
 
-/* Sets the message and returns st, so that a failure is one line: return fwi_fail(FW_EIO, "..."). */
+/* Sets the message and returns st, so that a failure is one line: return fwi_fail(FW_EIO, "...").
+ */
 fw_status fwi_fail(fw_status st, const char *fmt, ...) FWI_PRINTF(2, 3);
 
-/* Puts "<formatted>: " in front of the present message; returns st. For adding the file or layer that
- * an inner function did not know. */
+/* Puts "<formatted>: " in front of the present message; returns st. For adding the file or layer
+ * that an inner function did not know. */
 fw_status fwi_fail_in(fw_status st, const char *fmt, ...) FWI_PRINTF(2, 3);
 
 /* A message on its way from a worker thread to the thread that waits for the result. */
@@ -26,7 +29,8 @@ typedef struct fwi_error {
 } fwi_error;
 
 void fwi_error_save(fwi_error *out, fw_status st); /* copies this thread's message */
-fw_status fwi_error_raise(const fwi_error *e);     /* makes it this thread's message; returns e->status */
+fw_status
+fwi_error_raise(const fwi_error *e); /* makes it this thread's message; returns e->status */
 
 void fwi_log(int level, const char *fmt, ...) FWI_PRINTF(2, 3); /* to the callback of fw_log_set */
 

@@ -1,10 +1,11 @@
 /* pool.h: the one thread pool, for kernels and the input pipeline alike.
  *
- * Two kinds of work. A parallel loop (fwi_pool_for) blocks its caller, who works along; it comes first.
- * A job (fwi_pool_submit) runs in the background when a worker has no loop to help with; who waits for
- * a job that nobody has begun runs it himself, so a pool of one thread works too (everything then runs
- * on the calling thread). How work is cut never depends on the number of threads: that is the caller's
- * duty, and the reason why results have the same bits on any number of threads. */
+ * Two kinds of work. A parallel loop (fwi_pool_for) blocks its caller, who works along; it comes
+ * first. A job (fwi_pool_submit) runs in the background when a worker has no loop to help with; who
+ * waits for a job that nobody has begun runs it himself, so a pool of one thread works too
+ * (everything then runs on the calling thread). How work is cut never depends on the number of
+ * threads: that is the caller's duty, and the reason why results have the same bits on any number
+ * of threads. */
 #ifndef FWI_POOL_H
 #define FWI_POOL_H
 
@@ -19,10 +20,10 @@ fw_status fwi_pool_new(fwi_pool **out, int n_threads);
 void fwi_pool_free(fwi_pool *p); /* waits for running work; jobs not begun are dropped */
 int fwi_pool_threads(const fwi_pool *p);
 
-/* Calls fn(arg, i, slot) once for each i in [0, n), in any order, on any thread of the pool; returns when
- * all are done. slot in [0, fwi_pool_threads) is the same for no two calls that run at once: for
- * per-thread scratch, never for partial results. p == NULL, n == 1 or a call from inside a loop or a job:
- * runs inline. Allocates nothing. */
+/* Calls fn(arg, i, slot) once for each i in [0, n), in any order, on any thread of the pool;
+ * returns when all are done. slot in [0, fwi_pool_threads) is the same for no two calls that run at
+ * once: for per-thread scratch, never for partial results. p == NULL, n == 1 or a call from inside
+ * a loop or a job: runs inline. Allocates nothing. */
 typedef void (*fwi_loop_fn)(void *arg, int64_t i, int slot);
 void fwi_pool_for(fwi_pool *p, int64_t n, fwi_loop_fn fn, void *arg);
 

@@ -1,10 +1,10 @@
 /* rng.h: random numbers as a function, not a state.
  *
- * Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
- * One draw is named by (seed, purpose, pass, index, block); the same name gives the same four words on
- * every machine, thread and device:
- *     key     = { low 32 bits of seed, high 32 bits of seed }
- *     counter = { low 32 of index, high 32 of index, pass, purpose << 24 | block }   (block < 2^24) */
+ * Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC
+ * 2011). One draw is named by (seed, purpose, pass, index, block); the same name gives the same
+ * four words on every machine, thread and device: key     = { low 32 bits of seed, high 32 bits of
+ * seed } counter = { low 32 of index, high 32 of index, pass, purpose << 24 | block }   (block <
+ * 2^24) */
 #ifndef FWI_RNG_H
 #define FWI_RNG_H
 
@@ -13,8 +13,10 @@
 /* What a draw is for. The numbers are part of the file formats (resume) and of the golden tests. */
 typedef enum fwi_purpose {
     FWI_RNG_SHUFFLE = 1, /* pass = pass over the data, index = record, block 0 */
-    FWI_RNG_INIT = 2,    /* pass = FNV-1a 32 of the parameter's name, index = element / 4 (word element % 4), block 0 */
-    FWI_RNG_CROP = 3,    /* transforms: pass = pass over the data, index = record, block = place in the chain */
+    FWI_RNG_INIT = 2, /* pass = FNV-1a 32 of the parameter's name, index = element / 4 (word element
+                         % 4), block 0 */
+    FWI_RNG_CROP =
+        3, /* transforms: pass = pass over the data, index = record, block = place in the chain */
     FWI_RNG_FLIP = 4,
     FWI_RNG_CUTOUT = 5,
     FWI_RNG_DROPOUT = 6, /* pass = dropout op's ordinal, index = step << 32 | element / 4 */
@@ -25,21 +27,26 @@ typedef enum fwi_purpose {
 } fwi_purpose;
 
 void fwi_philox4x32(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]);
-void fwi_rng_block(uint64_t seed, fwi_purpose purpose, uint32_t pass, uint64_t index, uint32_t block,
-                   uint32_t out[4]);
+void fwi_rng_block(uint64_t seed, fwi_purpose purpose, uint32_t pass, uint64_t index,
+                   uint32_t block, uint32_t out[4]);
 
-static inline double fwi_unit(uint32_t word) /* [0, 1): the word's upper 24 bits / 2^24; exact in float too */
+static inline double
+fwi_unit(uint32_t word) /* [0, 1): the word's upper 24 bits / 2^24; exact in float too */
 {
     return (double)(word >> 8) * (1.0 / 16777216.0);
 }
-static inline uint32_t fwi_below(uint32_t word, uint32_t n) /* [0, n): word * n / 2^32; bias under n / 2^32 */
+static inline uint32_t fwi_below(uint32_t word,
+                                 uint32_t n) /* [0, n): word * n / 2^32; bias under n / 2^32 */
 {
     return (uint32_t)(((uint64_t)word * n) >> 32);
 }
-uint64_t fwi_rng_u64(uint64_t seed, fwi_purpose purpose, uint32_t pass, uint64_t index); /* words 0 (low), 1 (high) of block 0 */
-uint32_t fwi_fnv1a(const char *s); /* FNV-1a, 32 bits */
+uint64_t fwi_rng_u64(uint64_t seed, fwi_purpose purpose, uint32_t pass,
+                     uint64_t index); /* words 0 (low), 1 (high) of block 0 */
+uint32_t fwi_fnv1a(const char *s);    /* FNV-1a, 32 bits */
 
-/* Standard normals by Box-Muller from (words 0,1) and (words 2,3): out[0..3]. */
+/* Standard normals by Box-Muller from (words 0,1) and (words 2,3): with u = (word0 + 0.5) / 2^32
+ * and a = 2 pi word1 / 2^32, out[0] = sqrt(-2 ln u) cos a and out[1] = sqrt(-2 ln u) sin a; so on
+ * for 2, 3. */
 void fwi_normal4(const uint32_t words[4], double out[4]);
 
 #endif

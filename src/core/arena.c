@@ -1,0 +1,140 @@
+/* arena.c: many small pieces that are freed together.
+ *
+ * A list of blocks, filled one after the other. Reset starts again at the first block and keeps
+ * them all, so a loop that resets once per turn stops allocating as soon as it has seen its largest
+ * turn. Neighbours: mem.c, where the blocks come from. */
+#include "fail.h"
+#include "mem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { PIECE_ALIGN = 16, DEFAULT_BLOCK = 64 * 1024 };
+
+typedef struct block {
+    struct block *next;
+    size_t cap, used; /* bytes of data[] */
+    _Alignas(PIECE_ALIGN) uint8_t data[];
+} block;
+
+struct fwi_arena {
+    block *first, *current;
+    size_t block_bytes;
+};
+
+fw_status fwi_arena_new(fwi_arena **out, size_t block_bytes)
+{
+    fwi_arena *a = fwi_alloc_zero(sizeof *a);
+    if (a == NULL)
+        return FW_ENOMEM;
+    a->block_bytes = block_bytes > 0 ? block_bytes : DEFAULT_BLOCK;
+    *out = a;
+    return FW_OK;
+}
+
+void fwi_arena_free(fwi_arena *a)
+{
+    if (a == NULL)
+        return;
+    for (block *b = a->first; b != NULL;) {
+        block *next = b->next;
+        fwi_free(b);
+        b = next;
+    }
+    fwi_free(a);
+}
+
+void fwi_arena_reset(fwi_arena *a)
+{
+    for (block *b = a->first; b != NULL; b = b->next)
+        b->used = 0;
+    a->current = a->first;
+}
+
+/* A block behind the current one with room for n_bytes: one that a reset kept, or a new one. */
+static block *next_block(fwi_arena *a, size_t n_bytes)
+{
+    block *last = a->current;
+    for (block *b = last != NULL ? last->next : a->first; b != NULL; b = b->next) {
+        if (b->cap >= n_bytes)
+            return b;
+        last = b;
+    }
+    const size_t cap = n_bytes > a->block_bytes ? n_bytes : a->block_bytes;
+    size_t total = 0;
+    if (!fwi_add_size(sizeof(block), cap, &total)) {
+        fwi_fail(FW_ENOMEM, "out of memory: %zu bytes asked for", n_bytes);
+        return NULL;
+    }
+    block *b = fwi_alloc(total);
+    if (b == NULL)
+        return NULL;
+    *b = (block){.cap = cap};
+    if (last != NULL)
+        last->next = b;
+    else
+        a->first = b;
+    return b;
+}
+
+void *fwi_arena_alloc(fwi_arena *a, size_t n_bytes)
+{
+    size_t n = 0;
+    if (!fwi_add_size(n_bytes > 0 ? n_bytes : 1, PIECE_ALIGN - 1, &n)) {
+        fwi_fail(FW_ENOMEM, "out of memory: %zu bytes asked for", n_bytes);
+        return NULL;
+    }
+    n -= n % PIECE_ALIGN;
+    block *b = a->current;
+    if (b == NULL || b->cap - b->used < n) {
+        b = next_block(a, n);
+        if (b == NULL)
+            return NULL;
+        a->current = b;
+    }
+    void *p = b->data + b->used;
+    b->used += n;
+    return p;
+}
+
+void *fwi_arena_zero(fwi_arena *a, size_t count, size_t elem_bytes)
+{
+    size_t n_bytes = 0;
+    if (!fwi_mul_size(count, elem_bytes, &n_bytes)) {
+        fwi_fail(FW_ENOMEM, "out of memory: %zu elements of %zu bytes asked for", count,
+                 elem_bytes);
+        return NULL;
+    }
+    void *p = fwi_arena_alloc(a, n_bytes);
+    return p != NULL ? memset(p, 0, n_bytes) : NULL;
+}
+
+char *fwi_arena_strdup(fwi_arena *a, const char *s)
+{
+    const size_t n_bytes = strlen(s) + 1;
+    char *copy = fwi_arena_alloc(a, n_bytes);
+    if (copy != NULL)
+        memcpy(copy, s, n_bytes);
+    return copy;
+}
+
+char *fwi_arena_sprintf(fwi_arena *a, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    const int n = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    if (n < 0) {
+        fwi_fail(FW_EINTERNAL, "cannot format \"%s\"", fmt);
+        return NULL;
+    }
+    const size_t n_bytes = (size_t)n + 1;
+    char *text = fwi_arena_alloc(a, n_bytes);
+    if (text != NULL) {
+        va_start(args, fmt);
+        vsnprintf(text, n_bytes, fmt, args);
+        va_end(args);
+    }
+    return text;
+}

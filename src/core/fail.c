@@ -1,0 +1,135 @@
+/* fail.c: this thread's message, its way between threads, and the log callback.
+ *
+ * The message lives in thread-local storage, so that reporting a failure needs no memory and no
+ * lock: it must work when there is none to be had. Every other file of the library calls into this
+ * one; it calls nobody. */
+#include "fail.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local char message[FWI_ERROR_CAP];
+static _Thread_local bool in_log_callback;
+
+static fw_log_fn log_fn;
+static void *log_user;
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* Puts "..." at the end of a text that did not fit, after the last whole UTF-8 character before it.
+ */
+static void mark_cut(char text[FWI_ERROR_CAP])
+{
+    size_t at = FWI_ERROR_CAP - sizeof "...";
+    while (at > 0 && ((unsigned char)text[at] & 0xC0u) == 0x80u) /* inside a character */
+        at--;
+    memcpy(text + at, "...", sizeof "...");
+}
+
+static void format(char text[FWI_ERROR_CAP], const char *fmt, va_list args)
+{
+    const int n = vsnprintf(text, FWI_ERROR_CAP, fmt, args);
+    if (n < 0) /* an encoding error in an argument: better the bare format than nothing */
+        snprintf(text, FWI_ERROR_CAP, "%s", fmt);
+    else if (n >= FWI_ERROR_CAP)
+        mark_cut(text);
+}
+
+fw_status fwi_fail(fw_status st, const char *fmt, ...)
+{
+    const int saved = errno;
+    char text[FWI_ERROR_CAP]; /* apart from message: an argument may be fw_last_error() itself */
+    va_list args;
+    va_start(args, fmt);
+    format(text, fmt, args);
+    va_end(args);
+    memcpy(message, text, strlen(text) + 1);
+    errno = saved;
+    return st;
+}
+
+fw_status fwi_fail_in(fw_status st, const char *fmt, ...)
+{
+    const int saved = errno;
+    char text[FWI_ERROR_CAP];
+    va_list args;
+    va_start(args, fmt);
+    format(text, fmt, args);
+    va_end(args);
+    const size_t head = strlen(text), tail = strlen(message);
+    const bool fits = head + 2 + tail < FWI_ERROR_CAP;
+    if (head + 2 < FWI_ERROR_CAP) {
+        memcpy(text + head, ": ", 2);
+        const size_t room = FWI_ERROR_CAP - 1 - (head + 2);
+        const size_t n = tail < room ? tail : room;
+        memcpy(text + head + 2, message, n);
+        text[head + 2 + n] = 0;
+    }
+    if (!fits)
+        mark_cut(text);
+    memcpy(message, text, strlen(text) + 1);
+    errno = saved;
+    return st;
+}
+
+void fwi_error_save(fwi_error *out, fw_status st)
+{
+    out->status = st;
+    memcpy(out->text, message, sizeof out->text);
+}
+
+fw_status fwi_error_raise(const fwi_error *e)
+{
+    memcpy(message, e->text, sizeof message);
+    message[sizeof message - 1] = 0;
+    return e->status;
+}
+
+void fwi_log(int level, const char *fmt, ...)
+{
+    if (log_fn == NULL ||
+        in_log_callback) /* a callback that fails and logs must not wait for itself */
+        return;
+    const int saved = errno;
+    char text[FWI_ERROR_CAP];
+    va_list args;
+    va_start(args, fmt);
+    format(text, fmt, args);
+    va_end(args);
+    pthread_mutex_lock(&log_lock);
+    in_log_callback = true;
+    log_fn(log_user, level, text);
+    in_log_callback = false;
+    pthread_mutex_unlock(&log_lock);
+    errno = saved;
+}
+
+const char *fw_last_error(void)
+{
+    return message;
+}
+
+const char *fw_status_name(fw_status st)
+{
+    static const char *const names[] = {
+        "FW_OK",         "FW_END",      "FW_EARG",      "FW_ESHAPE",    "FW_EIO",
+        "FW_EFORMAT",    "FW_ENOMEM",   "FW_ENOTFOUND", "FW_EEXISTS",   "FW_EUNAVAILABLE",
+        "FW_ENONFINITE", "FW_ESTOPPED", "FW_ESTATE",    "FW_EINTERNAL",
+    };
+    const unsigned at = (unsigned)st;
+    return at < sizeof names / sizeof *names ? names[at] : "FW_?";
+}
+
+const char *fw_version(void)
+{
+    return FW_VERSION;
+}
+
+void fw_log_set(fw_log_fn fn, void *user)
+{
+    log_fn = fn;
+    log_user = user;
+}
