@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 enum { SMALL_ALIGN = 64 };
 #define HUGE_ALIGN ((size_t)2 << 20)
@@ -116,7 +117,7 @@ static void *map_huge(size_t n_bytes)
     uint8_t *base = mmap(NULL, span, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED)
         return no_memory(n_bytes);
-    const size_t page = 4096;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     const size_t before = (HUGE_ALIGN - (uintptr_t)base % HUGE_ALIGN) % HUGE_ALIGN;
     const size_t used = (n_bytes + page - 1) / page * page;
     if (before > 0)
