@@ -1,0 +1,24 @@
+/* dataset_inner.h: what the training loop may ask of a data set beyond fenwicks/data.h. */
+#ifndef FWI_DATASET_INNER_H
+#define FWI_DATASET_INNER_H
+
+#include "pool.h"
+#include <fenwicks/data.h>
+
+/* Makes batches on `pool` (borrowed; NULL: on the calling thread) instead of a pool of its own.
+ * Before the first batch, or after a seek; FW_ESTATE otherwise. */
+fw_status fwi_dataset_use_pool(fw_dataset *ds, fwi_pool *pool);
+
+/* From now on a label outside [0, n_classes) is an error that names file and record. */
+fw_status fwi_dataset_expect_classes(fw_dataset *ds, int64_t n_classes);
+
+/* Adds key facts (pattern or "memory", seed, batch, transforms) as one line of text: for
+ * config.json and for the check on resume that the data is the same. */
+fw_status fwi_dataset_describe(const fw_dataset *ds, char *buf, size_t cap);
+
+bool fwi_dataset_labelled(const fw_dataset *ds);
+bool fwi_dataset_training(const fw_dataset *ds);
+const fw_transform *fwi_dataset_transforms(const fw_dataset *ds,
+                                           int *n); /* as given, without the end mark */
+
+#endif
