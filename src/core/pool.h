@@ -17,18 +17,25 @@ typedef struct fwi_pool fwi_pool;
 /* n_threads counts the caller of fwi_pool_for: n_threads - 1 workers are started. 0: as many as the
  * machine allows this process (CPU affinity and cgroup quota), see fwi_cpu_count(). */
 fw_status fwi_pool_new(fwi_pool **out, int n_threads);
-void fwi_pool_free(fwi_pool *p); /* waits for running work; jobs not begun are dropped */
-int fwi_pool_threads(const fwi_pool *p);
+void fwi_pool_free(fwi_pool *p);         /* waits for running work; jobs not begun are dropped */
+int fwi_pool_threads(const fwi_pool *p); /* 1 for NULL */
 
 /* Calls fn(arg, i, slot) once for each i in [0, n), in any order, on any thread of the pool;
- * returns when all are done. slot in [0, fwi_pool_threads) is the same for no two calls that run at
- * once: for per-thread scratch, never for partial results. p == NULL, n == 1 or a call from inside
- * a loop or a job: runs inline. Allocates nothing. */
+ * returns when all are done. p == NULL, n == 1, a call from inside a loop or a job, or a pool that
+ * is busy with another thread's loop: runs inline. Allocates nothing.
+ *
+ * slot in [0, fwi_pool_threads) is for per-thread scratch, never for partial results. No two calls
+ * of one loop that run at the same time have the same slot: the caller of the loop has 0, worker i
+ * has i. A loop that runs inline uses one slot, that of the loop or job around it on this pool,
+ * else 0. Two threads that run loops at the same time may both see slot 0, so scratch belongs to a
+ * loop's arg, not to the pool. */
 typedef void (*fwi_loop_fn)(void *arg, int64_t i, int slot);
 void fwi_pool_for(fwi_pool *p, int64_t n, fwi_loop_fn fn, void *arg);
 
-/* A background job. The caller owns the struct, zeroed, and keeps it until fwi_job_wait returns.
- * Submitting allocates nothing. Several threads may submit and wait at the same time. */
+/* A background job. The caller owns the struct, zeroed, and keeps it until fwi_job_wait returns;
+ * then it may be submitted again. Submitting allocates nothing. Several threads may submit at the
+ * same time; each job has one waiter. Waiting for a job that was never submitted, or was waited for
+ * already, returns at once. */
 typedef struct fwi_job {
     void (*fn)(void *arg);
     void *arg;
