@@ -1,0 +1,107 @@
+/* optim.h: learning-rate schedules and optimisers, as plain values. */
+#ifndef FENWICKS_OPTIM_H
+#define FENWICKS_OPTIM_H
+
+#include <fenwicks/tensor.h>
+#include <stdbool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { FW_MAX_KNOTS = 16 };
+
+/* ---- schedules: functions of the global step s, which is 0 at the first update ---- */
+typedef enum fw_schedule_kind {
+    FW_SCHEDULE_CONSTANT = 0,
+    FW_SCHEDULE_PIECEWISE = 1, /* linear between knots, constant outside */
+    FW_SCHEDULE_EXPONENTIAL = 2,
+    FW_SCHEDULE_ONE_CYCLE = 3 /* linear warm-up, then a decay */
+} fw_schedule_kind;
+
+typedef enum fw_decay {
+    FW_DECAY_LINEAR = 0,
+    FW_DECAY_COSINE = 1,
+    FW_DECAY_EXPONENTIAL = 2
+} fw_decay;
+
+/* Made by the functions below; a mistake in their arguments is remembered and reported where the
+ * schedule is used. */
+typedef struct fw_schedule {
+    fw_schedule_kind kind;
+    fw_decay decay;
+    double base, rate, scale; /* constant: base. exponential: base + scale * rate^(s / steps) */
+    double total, warmup;     /* steps */
+    int32_t n_knots;
+    double knot[FW_MAX_KNOTS], value[FW_MAX_KNOTS];
+    int32_t start;     /* 0: s counts from 0; 1: from 1, as Page's does */
+    const char *error; /* static text; NULL: none */
+} fw_schedule;
+
+FW_API fw_schedule fw_constant_lr(double lr);
+
+/* base + lr * rate^(s / steps), continuous. rate 0: 1/e. */
+FW_API fw_schedule fw_exp_decay_lr(double lr, double steps, double base, double rate);
+
+/* lr * (1 - min(s, total) / total) */
+FW_API fw_schedule fw_linear_decay_lr(double lr, double total_steps);
+
+/* s < warmup: lr * s / warmup; then the decay from lr to 0 over the rest (Smith 2018). warmup 0:
+ * the decay alone. */
+FW_API fw_schedule fw_one_cycle_lr(double lr, double total_steps, double warmup_steps,
+                                   fw_decay decay);
+
+/* Its linear case: the triangle of the walk-through. */
+FW_API fw_schedule fw_triangular_lr(double lr, double total_steps, double warmup_steps);
+
+/* Through n knots (steps, increasing) with their values; linear between, constant outside. n <=
+ * FW_MAX_KNOTS. */
+FW_API fw_schedule fw_piecewise_lr(int32_t n, const double *knots, const double *values);
+
+/* The rate at step s. NaN for a schedule that remembers a mistake. */
+FW_API double fw_schedule_at(const fw_schedule *sched, double s);
+FW_API fw_status fw_schedule_check(const fw_schedule *sched);
+
+/* ---- optimisers ---- */
+typedef enum fw_optimizer_kind { FW_SGD = 0, FW_ADAM = 1 } fw_optimizer_kind;
+typedef enum fw_nesterov {
+    FW_NESTEROV_PYTORCH =
+        0, /* g += wd w; v = mom v + g; w -= lr (g + mom v). TensorFlow 1's is the same */
+    FW_NESTEROV_PAGE = 1, /* the rate inside v: d = -lr (g + wd w); v = mom v + d; w += d + mom v */
+    FW_MOMENTUM_PLAIN = 2 /* no Nesterov: w -= lr v (Polyak 1964) */
+} fw_nesterov;
+
+typedef struct fw_sgd_opt {
+    double weight_decay; /* 0: none. Of every trained value, batch norm's included; added to the
+                            gradient: with a summed loss, times the batch size */
+    fw_nesterov nesterov;
+    double clip_norm; /* 0: none. Gradients are scaled down to this global norm */
+} fw_sgd_opt;
+
+typedef struct fw_adam_opt {
+    double beta1, beta2, eps; /* 0: .9, .999, 1e-8 */
+    double weight_decay;      /* decoupled: w -= lr wd w (Loshchilov and Hutter 2019) */
+    bool decay_norm_and_bias; /* else batch norm's parameters and biases do not decay */
+    double clip_norm;         /* 0: none */
+} fw_adam_opt;
+
+/* Made by the functions below. */
+typedef struct fw_optimizer {
+    fw_optimizer_kind kind;
+    fw_schedule lr;
+    double momentum;
+    fw_sgd_opt sgd;
+    fw_adam_opt adam;
+    const char *error;
+} fw_optimizer;
+
+/* Sutskever et al. 2013, in the chosen published form. opt NULL: {0}. */
+FW_API fw_optimizer fw_sgd(fw_schedule lr, double momentum, const fw_sgd_opt *opt);
+/* Kingma and Ba 2015. opt NULL: {0}. */
+FW_API fw_optimizer fw_adam(fw_schedule lr, const fw_adam_opt *opt);
+FW_API fw_status fw_optimizer_check(const fw_optimizer *o);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
