@@ -1,0 +1,191 @@
+/* paths.c: names of files: joining, asking, making folders, and expanding patterns (file.h). */
+#include <errno.h>
+#include <fail.h>
+#include <file.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { MAX_SHARDS = 99999 }; /* five digits in NAME-00000-of-00005 */
+
+char *fwi_path_join(const char *dir, const char *name)
+{
+    const size_t n = strlen(dir);
+    const char *between = n == 0 || dir[n - 1] == '/' ? "" : "/";
+    return fwi_sprintf("%s%s%s", dir, between, name);
+}
+
+const char *fwi_path_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+bool fwi_is_dir(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+bool fwi_file_exists(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && !S_ISDIR(info.st_mode);
+}
+
+int64_t fwi_file_size(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && !S_ISDIR(info.st_mode) ? (int64_t)info.st_size : -1;
+}
+
+fw_status fwi_path_check_local(const char *path)
+{
+    static const char *const schemes[] = {"gs://", "s3://", "http://", "https://", "hdfs://"};
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        if (strncmp(path, schemes[i], strlen(schemes[i])) == 0)
+            return fwi_fail(FW_EUNAVAILABLE,
+                            "%s: %s is not supported yet: copy it to a local folder and name that",
+                            path, schemes[i]);
+    return FW_OK;
+}
+
+fw_status fwi_mkdirs(const char *path)
+{
+    if (path == NULL || path[0] == '\0')
+        return fwi_fail(FW_EARG, "cannot make a folder: the path is NULL or empty");
+    fw_status st = fwi_path_check_local(path);
+    if (st != FW_OK)
+        return st;
+    if (fwi_is_dir(path))
+        return FW_OK;
+    char *part = fwi_strdup(path);
+    if (part == NULL)
+        return FW_ENOMEM;
+    for (char *at = part + 1;; at++) {
+        if (*at != '/' && *at != '\0')
+            continue;
+        const char end = *at;
+        *at = '\0';
+        /* asked first: mkdir on a read-only root says EROFS even where the folder is there */
+        if (!fwi_is_dir(part) && mkdir(part, 0777) != 0 && errno != EEXIST) {
+            st = fwi_fail(FW_EIO, "%s: cannot make the folder %s: %s", path, part, strerror(errno));
+            break;
+        }
+        *at = end;
+        if (end == '\0')
+            break;
+    }
+    fwi_free(part);
+    if (st == FW_OK && !fwi_is_dir(path))
+        st = fwi_fail(FW_EIO, "%s: cannot make the folder: a file has that name", path);
+    return st;
+}
+
+void fwi_paths_clear(fwi_paths *p)
+{
+    if (p == NULL)
+        return;
+    for (int64_t i = 0; i < p->n; i++)
+        fwi_free(p->items[i]);
+    fwi_free(p->items);
+    *p = (fwi_paths){0};
+}
+
+/* NAME@N: N, and the length of NAME; 0 if it is no such pattern. */
+static long shard_count(const char *pattern, size_t *name_len)
+{
+    const char *at = strrchr(pattern, '@');
+    if (at == NULL || at == pattern || at[1] < '1' || at[1] > '9' || strlen(at + 1) > 5)
+        return 0;
+    char *end = NULL;
+    const long n = strtol(at + 1, &end, 10);
+    if (*end != '\0' || n > MAX_SHARDS)
+        return 0;
+    *name_len = (size_t)(at - pattern);
+    return n;
+}
+
+static fw_status paths_alloc(fwi_paths *p, size_t n)
+{
+    p->items = fwi_alloc_array(n, sizeof *p->items);
+    p->n = 0;
+    return p->items == NULL ? FW_ENOMEM : FW_OK;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static fw_status expand_glob(const char *pattern, fwi_paths *p)
+{
+    glob_t found = {0};
+    fw_status st = FW_OK;
+    const int rc = glob(pattern, GLOB_NOSORT, NULL, &found);
+    if (rc == GLOB_NOMATCH)
+        st = fwi_fail(FW_ENOTFOUND, "%s: no such file, and no file matches it as a pattern",
+                      pattern);
+    else if (rc == GLOB_NOSPACE)
+        st = fwi_fail(FW_ENOMEM, "%s: no memory to expand the pattern", pattern);
+    else if (rc != 0)
+        st = fwi_fail(FW_EIO, "%s: cannot expand the pattern: %s", pattern, strerror(errno));
+    if (st != FW_OK)
+        goto done;
+    st = paths_alloc(p, found.gl_pathc);
+    for (size_t i = 0; st == FW_OK && i < found.gl_pathc; i++) {
+        if (fwi_is_dir(found.gl_pathv[i]))
+            continue;
+        p->items[p->n] = fwi_strdup(found.gl_pathv[i]);
+        if (p->items[p->n] == NULL)
+            st = FW_ENOMEM;
+        else
+            p->n++;
+    }
+    if (st == FW_OK && p->n == 0)
+        st = fwi_fail(FW_ENOTFOUND, "%s: matches folders only, a file was expected", pattern);
+    if (st == FW_OK)
+        qsort(p->items, (size_t)p->n, sizeof *p->items,
+              by_bytes); /* not by locale, as glob would */
+done:
+    globfree(&found);
+    return st;
+}
+
+fw_status fwi_glob(const char *pattern, fwi_paths *out)
+{
+    if (pattern == NULL || out == NULL || pattern[0] == '\0')
+        return fwi_fail(FW_EARG, "cannot look for files: the pattern is NULL or empty");
+    fwi_paths p = {0};
+    size_t name_len = 0;
+    long shards = 0;
+    fw_status st = fwi_path_check_local(pattern);
+    if (st != FW_OK)
+        return st;
+    if (fwi_file_exists(pattern)) {
+        st = paths_alloc(&p, 1);
+        if (st == FW_OK && (p.items[0] = fwi_strdup(pattern)) == NULL)
+            st = FW_ENOMEM;
+        if (st == FW_OK)
+            p.n = 1;
+    } else if ((shards = shard_count(pattern, &name_len)) > 0) {
+        st = paths_alloc(&p, (size_t)shards);
+        for (long i = 0; st == FW_OK && i < shards; i++) {
+            p.items[i] = fwi_sprintf("%.*s-%05ld-of-%05ld", (int)name_len, pattern, i, shards);
+            if (p.items[i] == NULL)
+                st = FW_ENOMEM;
+            else
+                p.n++;
+        }
+    } else {
+        st = expand_glob(pattern, &p);
+    }
+    if (st != FW_OK) {
+        fwi_paths_clear(&p);
+        return st;
+    }
+    *out = p;
+    return FW_OK;
+}
