@@ -1,0 +1,86 @@
+/* bench.h: measuring this machine and this library: what `fenwicks bench` and `fenwicks doctor`
+ * print. */
+#ifndef FENWICKS_BENCH_H
+#define FENWICKS_BENCH_H
+
+#include <fenwicks/recipe.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- what the machine and this build have ---- */
+typedef struct fw_machine {
+    const char *cpu;  /* "AMD EPYC" */
+    const char *isa;  /* in use: "avx512" */
+    const char *isas; /* supported, comma-separated */
+    int threads;      /* this process may use */
+    int64_t memory_bytes;
+    const char *compiler, *version;
+} fw_machine;
+FW_API fw_status fw_machine_get(fw_machine *out); /* static text inside */
+
+typedef struct fw_part {
+    const char *name; /* "gnuplot" */
+    bool present;
+    const char *what;    /* what it is for; why it is missing */
+    const char *package; /* Debian package that would bring it; NULL: none */
+} fw_part;
+FW_API int fw_parts(fw_part *out, int cap); /* fills up to cap, returns how many there are */
+
+/* op by op, which table a kernel comes from: "conv2d f32 avx512 conv2d_f32_avx512_14x32". Caller
+ * frees with fw_text_free. */
+FW_API fw_status fw_ops_table(char **text);
+
+/* ---- peaks: median of several readings on `threads` threads (0: all allowed) ---- */
+typedef struct fw_peak {
+    double gflops_f32;  /* fused multiply-adds on registers */
+    double gbytes_read; /* per second, from memory larger than the caches */
+    int threads;
+} fw_peak;
+FW_API fw_status fw_bench_peak(int threads, fw_peak *out);
+
+/* ---- one training step ---- */
+typedef struct fw_bench_op {
+    const char *op, *kernel, *shape;  /* borrowed until fw_bench_step_clear */
+    int64_t calls;                    /* per step */
+    double seconds;                   /* per step, median */
+    double gflops, gbytes_per_second; /* of the operation's own count; 0 where it has none */
+    double share;                     /* of the step */
+} fw_bench_op;
+typedef struct fw_bench_step_result {
+    double seconds_min, seconds_median, seconds_max; /* of a step */
+    double images_per_second;                        /* by the median */
+    double gflops, share_of_peak;
+    double epoch_seconds; /* steps per epoch times the median, input pipeline included */
+    double start_seconds; /* from process start to the end of the first step's preparation */
+    fw_peak peak;
+    int64_t batch, runs;
+    fw_budget budget;
+    int64_t peak_memory_bytes;
+    fw_bench_op *ops; /* by time, descending */
+    int n_ops;
+    void *owned;
+} fw_bench_step_result;
+/* opt: data, seed, threads, precision are used. runs 0: 7 (after 2 that are not counted). Without
+ * data: synthetic images of the recipe's shape. */
+FW_API fw_status fw_bench_step(const fw_recipe *r, const fw_run_opt *opt, int64_t runs,
+                               fw_bench_step_result *out);
+FW_API void fw_bench_step_clear(fw_bench_step_result *res);
+
+/* ---- the input pipeline alone ---- */
+typedef struct fw_bench_data_result {
+    double images_per_second_min, images_per_second_median, images_per_second_max;
+    double gbytes_per_second; /* of records read */
+    int threads;
+    int64_t images, runs;
+} fw_bench_data_result;
+/* The recipe's own training pipeline over `data` (records; NULL: synthetic uint8 records of 10,000
+ * images in a temporary file), each run one pass. threads 0: 1. */
+FW_API fw_status fw_bench_data(const fw_recipe *r, const char *data, int threads, int64_t runs,
+                               fw_bench_data_result *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,85 @@
+/* recipe.h: a recipe is a text file that says everything about a training run
+ * (docs/formats/recipe.md). The built-in ones travel inside the library. */
+#ifndef FENWICKS_RECIPE_H
+#define FENWICKS_RECIPE_H
+
+#include <fenwicks/train.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct fw_recipe fw_recipe;
+
+/* A built-in recipe by name, or a file by path (a name with a '/' or ending in ".recipe"). Errors:
+ * FW_ENOTFOUND with the nearest name; FW_EFORMAT with file, line and the nearest valid key. */
+FW_API fw_status fw_recipe_open(fw_recipe **out, const char *name_or_path);
+FW_API fw_status fw_recipe_parse(fw_recipe **out, const char *text, const char *source);
+FW_API void fw_recipe_free(fw_recipe *r);
+
+FW_API int fw_recipe_count(void);                     /* built-in recipes */
+FW_API const char *fw_recipe_name_at(int i);          /* NULL beyond the end */
+FW_API const char *fw_recipe_about(const char *name); /* one line; NULL: no such recipe */
+
+/* key: "section.key" ("train.epochs"), or the key alone where only one section has it. FW_ENOTFOUND
+ * with the nearest valid key. */
+FW_API fw_status fw_recipe_set(fw_recipe *r, const char *key, const char *value);
+/* The value in effect as text, defaults included; NULL: no such key. Borrowed until the next call
+ * on r. */
+FW_API const char *fw_recipe_get(fw_recipe *r, const char *key);
+/* The whole recipe, every key, as a recipe file. Caller frees with fw_text_free. */
+FW_API fw_status fw_recipe_print(const fw_recipe *r, char **text);
+FW_API const char *fw_recipe_name(const fw_recipe *r);
+/* Checks all of it, network included, without data; fills cost (may be NULL). */
+FW_API fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost);
+
+typedef struct fw_run_opt {
+    const char *data; /* records (X for X-train.tfrec and X-test.tfrec, or a folder of them), or
+                         anything fw_import reads; NULL: bundled data, where the recipe has it */
+    const char *out;  /* run folder; NULL: nothing is written */
+    uint64_t seed;
+    const char *device;
+    fw_dtype precision;
+    int threads;
+    bool resume; /* go on with the run in `out`; without it a folder that holds a run is refused */
+    int64_t eval_every, checkpoint_every, keep;
+    double until_accuracy; /* 0: none; stop when an evaluation reaches it */
+    int64_t memory_limit;
+    const char *warm_start;
+    fw_event_fn progress;
+    void *progress_user;
+    const volatile sig_atomic_t *stop;
+} fw_run_opt;
+
+typedef struct fw_run_result {
+    fw_metrics test;
+    int64_t steps;
+    double epochs;
+    double t_train, t_total, t_dawn; /* seconds: initialising + training; + final evaluation; +
+                                        reading and preparing the data */
+    double images_per_second;
+    int64_t peak_memory_bytes;
+    bool stopped_early;
+    char model[1024]; /* path, "" without out */
+} fw_run_result;
+
+/* Trains and evaluates. After FW_ESTOPPED (Ctrl-C) a checkpoint is in `out`, and result has what is
+ * known. */
+FW_API fw_status fw_recipe_run(const fw_recipe *r, const fw_run_opt *opt, fw_run_result *result);
+
+/* The data sets of a recipe, for programs that go on by themselves: resident gets what has to be
+ * freed after the data sets (may stay empty). */
+typedef struct fw_recipe_data {
+    fw_dataset *train, *test;
+    fw_images train_images, test_images; /* when the data was imported into memory */
+    int64_t n_classes;
+    char **class_names; /* [n_classes] or NULL */
+} fw_recipe_data;
+FW_API fw_status fw_recipe_data_open(const fw_recipe *r, const char *data, uint64_t seed,
+                                     fw_recipe_data *out);
+FW_API void fw_recipe_data_clear(fw_recipe_data *d);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

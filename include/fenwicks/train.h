@@ -1,0 +1,128 @@
+/* train.h: the estimator: train, evaluate, predict, resume. */
+#ifndef FENWICKS_TRAIN_H
+#define FENWICKS_TRAIN_H
+
+#include <fenwicks/data.h>
+#include <fenwicks/layers.h>
+#include <fenwicks/optim.h>
+#include <signal.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct fw_metrics {
+    double loss;     /* mean per record, label smoothing included */
+    double accuracy; /* fraction in [0,1] */
+    int64_t records; /* how many were counted */
+    double seconds;
+} fw_metrics;
+
+/* Bytes, known before the first step. */
+typedef struct fw_budget {
+    int64_t state;    /* weights, running statistics, optimiser slots, gradients */
+    int64_t scratch;  /* activations and kernels' workspace, shared by all plans */
+    int64_t shuffle;  /* shuffle buffers, record indices, pass orders */
+    int64_t prefetch; /* batches made ahead, workers' scratch */
+    int64_t cache;    /* records and images held in memory */
+    int64_t total;
+} fw_budget;
+
+/* What happened, for progress, logs and early stops. */
+typedef enum fw_event_kind {
+    FW_EVENT_BEGIN = 0, /* before the first step: budget is set */
+    FW_EVENT_STEP = 1,  /* after each step */
+    FW_EVENT_EPOCH = 2, /* after the last step of an epoch: loss and accuracy are means over it */
+    FW_EVENT_EVAL = 3,  /* after an evaluation: eval is set */
+    FW_EVENT_CHECKPOINT = 4, /* after a checkpoint was written: path is set */
+    FW_EVENT_END = 5         /* training is over */
+} fw_event_kind;
+
+typedef struct fw_event {
+    fw_event_kind kind;
+    int64_t step, total_steps; /* steps done; the step at which training ends */
+    int64_t steps_per_epoch;
+    double loss, accuracy;        /* training, mean per record: of the step, or of the epoch */
+    double lr;                    /* of the latest step */
+    double images_per_second;     /* since training began, evaluation not counted */
+    double seconds, seconds_left; /* of this call; estimated */
+    const fw_metrics *eval;
+    const fw_budget *budget;
+    const char *path;
+} fw_event;
+typedef bool (*fw_event_fn)(void *user,
+                            const fw_event *ev); /* false: stop after this (FW_ESTOPPED) */
+
+/* Ready-made: on a terminal one line that is redrawn, else a line per epoch; on standard error.
+ * user is ignored. */
+FW_API bool fw_progress_stderr(void *user, const fw_event *ev);
+
+typedef struct fw_estimator_opt {
+    const char *work_dir; /* the run's folder: config, log, events, checkpoints, model; NULL:
+                             nothing is written */
+    const char *device;   /* NULL: "cpu" */
+    fw_dtype precision;   /* FW_F32, or FW_F64 for checks */
+    int threads;          /* 0: as many as this process may use */
+    uint64_t seed;        /* weights and dropout */
+    bool loss_sum;        /* loss summed over the batch instead of its mean */
+    double label_smoothing;
+    fw_event_fn progress;
+    void *progress_user;
+    const volatile sig_atomic_t
+        *stop; /* when it becomes non-zero: finish the step, write a checkpoint, return FW_ESTOPPED.
+                  A signal handler may set it */
+    int64_t steps_per_epoch;  /* 0: the training data's batches per pass */
+    int64_t checkpoint_every; /* steps; 0: only when training ends or stops */
+    int64_t keep;             /* newest checkpoints kept; 0: 2 */
+    fw_dataset
+        *eval_data;     /* borrowed: evaluated every eval_every epochs, and named by the budget */
+    int64_t eval_every; /* epochs; 0: never during training */
+    const char *warm_start; /* model file whose tensors replace the initial weights where names and
+                               shapes agree; at least one must */
+    int64_t memory_limit;   /* bytes; 0: none. A larger budget is refused before anything of it is
+                               allocated */
+    bool fresh; /* ignore (and replace) checkpoints in work_dir instead of resuming from the newest
+                 */
+    const char *config;             /* text kept as "recipe" in config.json; may be NULL */
+    const char *const *class_names; /* [n_class_names] for the model file; copied */
+    int64_t n_class_names;
+} fw_estimator_opt;
+
+typedef struct fw_estimator fw_estimator;
+
+/* Takes net, also on failure. Reports the first mistake made while building it. If work_dir holds
+ * checkpoints, the newest that is whole will be resumed from (unless .fresh), provided that model,
+ * optimiser, seed and precision are those of config.json: else FW_EEXISTS. */
+FW_API fw_status fw_estimator_new(fw_estimator **out, fw_layer *net, fw_optimizer optimizer,
+                                  const fw_estimator_opt *opt);
+FW_API void fw_estimator_free(fw_estimator *e);
+
+/* Trains until global step `until`: a program that is started again goes on where it stopped. ds
+ * must be a training data set; its position is set from the global step. When the last step is
+ * done, work_dir gets a checkpoint and model.safetensors. Errors: FW_ENONFINITE (step and rate
+ * named; the last good checkpoint stays), FW_ESTOPPED, and what the data set reports. */
+FW_API fw_status fw_estimator_train(fw_estimator *e, fw_dataset *ds, int64_t until);
+
+/* Every record of a non-training data set counts once. */
+FW_API fw_status fw_estimator_evaluate(fw_estimator *e, fw_dataset *ds, fw_metrics *out);
+
+/* Class probabilities of every record, in order: probabilities [cap, n_classes]. FW_EARG if cap <
+ * fw_dataset_count(ds). n_rows may be NULL. */
+FW_API fw_status fw_estimator_predict(fw_estimator *e, fw_dataset *ds, float *probabilities,
+                                      int64_t cap, int64_t *n_rows);
+
+FW_API int64_t fw_estimator_step(const fw_estimator *e);    /* steps done so far */
+FW_API int64_t fw_estimator_classes(const fw_estimator *e); /* 0 before the first use with data */
+
+/* Compiles for a data set and fills the budget without training. eval may be NULL. Allocates state
+ * and scratch. */
+FW_API fw_status fw_estimator_prepare(fw_estimator *e, fw_dataset *train, fw_dataset *eval,
+                                      fw_budget *out);
+
+/* What evaluation uses, as a model file (docs/formats/model.md). */
+FW_API fw_status fw_estimator_save(fw_estimator *e, const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
