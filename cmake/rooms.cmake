@@ -1,18 +1,23 @@
-# rooms.cmake: compilers, libraries, and fw_room(): a folder of src/ as a target.
+# rooms.cmake: compilers, flags, libraries, and fw_room(): a folder of src/ as a target.
 set(CMAKE_C_STANDARD 17)
 set(CMAKE_C_STANDARD_REQUIRED ON)
 set(CMAKE_C_EXTENSIONS OFF)
-set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON) # the same objects go into the static and the shared library
 set(CMAKE_C_VISIBILITY_PRESET hidden)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release)
 endif()
 option(FW_WERROR "Warnings are errors (CI)" OFF)
-set(FW_SANITIZE "" CACHE STRING "address,undefined or thread")
+option(FW_TESTS "Build the tests, the examples and the fuzz targets' replay" ${PROJECT_IS_TOP_LEVEL})
+option(FW_FUZZ "Link the fuzz targets with libFuzzer (clang); otherwise they replay their corpus" OFF)
+set(FW_SANITIZE "" CACHE STRING "\"address,undefined\", \"thread\" or empty")
 
 add_compile_definitions(_GNU_SOURCE FW_VERSION="${PROJECT_VERSION}")
-add_compile_options(-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla -ffp-contract=off)
+set(warnings -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wvla)
+# No contraction: whether a*b+c is rounded once or twice must not depend on compiler and flags. Kernels
+# that want a fused multiply-add say so.
+add_compile_options("$<$<COMPILE_LANGUAGE:C>:${warnings}>" -ffp-contract=off)
 if(FW_WERROR)
   add_compile_options(-Werror)
 endif()
@@ -23,14 +28,27 @@ if(FW_SANITIZE)
     add_compile_options(-fno-sanitize-recover=all)
   endif()
 endif()
+if(FW_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
 
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
-pkg_check_modules(PROTOBUF_C REQUIRED IMPORTED_TARGET libprotobuf-c)
-pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
-pkg_check_modules(LIBARCHIVE REQUIRED IMPORTED_TARGET libarchive)
-pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
-pkg_check_modules(INIH REQUIRED IMPORTED_TARGET inih)
+
+# fw_pkg(NAME module): a system library as target PkgConfig::NAME, remembered for fenwicks.pc and for
+# find_package(fenwicks). A room asks for it with LIBS PkgConfig::NAME.
+set(FW_PKG_NAMES "")
+set(FW_PKG_MODULES "")
+macro(fw_pkg name module)
+  pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${module})
+  list(APPEND FW_PKG_NAMES ${name})
+  list(APPEND FW_PKG_MODULES ${module})
+endmacro()
+fw_pkg(PROTOBUF_C libprotobuf-c)
+fw_pkg(JANSSON jansson)
+fw_pkg(LIBARCHIVE libarchive)
+fw_pkg(ZLIB zlib)
+fw_pkg(INIH inih)
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(FW_FLAGS_AVX2 -mavx2 -mfma)
@@ -39,30 +57,33 @@ endif()
 
 set(FW_ROOMS "" CACHE INTERNAL "")
 
-# fw_room(NAME [NEEDS room ...] [LIBS target ...] [FLAGS flag ...]): src/NAME/*.c as object library fw_NAME.
+# fw_room(NAME [NEEDS room ...] [LIBS target ...] [FLAGS flag ...]): src/NAME/*.c as object library
+# fw_NAME ("/" becomes "_"). It sees the headers of the rooms in NEEDS and no others. A *.proto in the
+# folder is compiled by protoc-c.
 function(fw_room name)
   cmake_parse_arguments(R "" "" "NEEDS;LIBS;FLAGS" ${ARGN})
   string(REPLACE "/" "_" room fw_${name})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.c)
-  file(GLOB protos CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.proto)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/${name}/*.c)
+  file(GLOB protos CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/${name}/*.proto)
   foreach(proto ${protos})
     get_filename_component(base ${proto} NAME_WE)
-    set(gen ${CMAKE_BINARY_DIR}/proto/${name})
+    set(gen ${CMAKE_CURRENT_BINARY_DIR}/proto/${name})
     file(MAKE_DIRECTORY ${gen})
     add_custom_command(OUTPUT ${gen}/${base}.pb-c.c ${gen}/${base}.pb-c.h
-      COMMAND protoc-c --c_out=${gen} --proto_path=${CMAKE_SOURCE_DIR}/src/${name} ${base}.proto
+      COMMAND protoc-c --c_out=${gen} --proto_path=${CMAKE_CURRENT_SOURCE_DIR}/src/${name} ${base}.proto
       DEPENDS ${proto} VERBATIM)
     set_source_files_properties(${gen}/${base}.pb-c.c PROPERTIES COMPILE_OPTIONS "-w")
     list(APPEND sources ${gen}/${base}.pb-c.c)
   endforeach()
-  if(NOT sources)
-    file(WRITE ${CMAKE_BINARY_DIR}/empty/${room}.c "typedef int ${room}_is_empty;\n")
-    set(sources ${CMAKE_BINARY_DIR}/empty/${room}.c)
+  if(NOT sources) # an object library without sources is an error
+    file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/empty/${room}.c "typedef int ${room}_is_empty;\n")
+    set(sources ${CMAKE_CURRENT_BINARY_DIR}/empty/${room}.c)
   endif()
   add_library(${room} OBJECT ${sources})
-  target_include_directories(${room} PUBLIC ${CMAKE_SOURCE_DIR}/src/${name} ${CMAKE_SOURCE_DIR}/include)
+  target_include_directories(${room} PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/src/${name}
+    ${CMAKE_CURRENT_SOURCE_DIR}/include)
   if(protos)
-    target_include_directories(${room} SYSTEM PUBLIC ${CMAKE_BINARY_DIR}/proto/${name})
+    target_include_directories(${room} SYSTEM PUBLIC ${CMAKE_CURRENT_BINARY_DIR}/proto/${name})
   endif()
   target_compile_options(${room} PRIVATE ${R_FLAGS})
   set(needs ${R_NEEDS})

@@ -1,6 +1,55 @@
-# tests.cmake: tests/unit/<room>/test_*.c link the room and what it needs; the others link the whole library.
+# tests.cmake: every kind of test, found by its place in the tree.
+#
+#   tests/unit/<room>/test_*.c  the room and what it needs, with their private headers   label unit
+#   tests/ops/test_*.c          the whole library, all private headers                   label ops
+#   tests/runs/test_*.c         the whole library, public headers only                   label runs
+#   tests/cli/*.sh              gets the command's path and the source folder            label cli
+#   examples/*.c                built as a user would; run by scripts in tests/cli
+#   fuzz/fuzz_*.c               replays fuzz/corpus/<format>/*                           label fuzz
+#   tests/headers, tests/install  the public promise                                     label api
+#
+# A test that cannot run here exits with 77 (skipped). Tests of threads have the label tsan too: those
+# whose name matches FW_TSAN_TESTS and those that say "ctest: tsan" in a comment. Each test runs in an
+# empty folder of its own.
 enable_testing()
+enable_language(CXX) # for the headers only
+set(CMAKE_CXX_STANDARD 11)
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+set(FW_TSAN_TESTS "pool|pipeline|dataset|prefetch|threads")
+
+set(FW_TEST_ENV FW_BUILD_DIR=${CMAKE_BINARY_DIR} LC_ALL=C.UTF-8
+  ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
+  UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1)
+
+function(fw_test_properties name labels)
+  set(dir ${CMAKE_BINARY_DIR}/testwork/${name})
+  file(MAKE_DIRECTORY ${dir})
+  set_tests_properties(${name} PROPERTIES LABELS "${labels}" SKIP_RETURN_CODE 77 TIMEOUT 600
+    WORKING_DIRECTORY ${dir} ENVIRONMENT "${FW_TEST_ENV}")
+endfunction()
+
+# A test program from one source file; its target has the file's name, with the kind in front if taken.
+add_custom_target(tsan_tests)
+function(fw_test_program kind source out)
+  get_filename_component(base ${source} NAME_WE)
+  set(target ${base})
+  if(TARGET ${target})
+    string(REPLACE "." "_" target ${kind}_${base})
+  endif()
+  add_executable(${target} ${source})
+  target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  target_compile_definitions(${target} PRIVATE FW_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  target_link_libraries(${target} PRIVATE PkgConfig::CMOCKA)
+  add_test(NAME ${kind}.${base} COMMAND ${target})
+  string(REGEX REPLACE "\\..*" "" labels ${kind})
+  file(STRINGS ${source} marked REGEX "ctest: tsan")
+  if(base MATCHES "${FW_TSAN_TESTS}" OR marked)
+    list(APPEND labels tsan)
+    add_dependencies(tsan_tests ${target})
+  endif()
+  fw_test_properties(${kind}.${base} "${labels}")
+  set(${out} ${target} PARENT_SCOPE)
+endfunction()
 
 function(fw_room_closure room out)
   set(seen "")
@@ -16,25 +65,113 @@ function(fw_room_closure room out)
   set(${out} ${seen} PARENT_SCOPE)
 endfunction()
 
-add_library(fw_test_support INTERFACE)
-target_include_directories(fw_test_support INTERFACE ${CMAKE_SOURCE_DIR}/tests)
-target_compile_definitions(fw_test_support INTERFACE FW_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-target_link_libraries(fw_test_support INTERFACE PkgConfig::CMOCKA)
-
 foreach(room ${FW_ROOMS})
   string(REGEX REPLACE "^fw_" "" name ${room})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${name}/test_*.c)
+  fw_room_closure(${room} rooms)
   foreach(source ${sources})
-    get_filename_component(base ${source} NAME_WE)
-    add_executable(${base} ${source})
-    fw_room_closure(${room} rooms)
+    fw_test_program(unit.${name} ${source} target)
     foreach(r ${rooms})
       get_property(libs TARGET ${r} PROPERTY FW_LIBS)
-      target_sources(${base} PRIVATE $<TARGET_OBJECTS:${r}>)
-      target_include_directories(${base} PRIVATE $<TARGET_PROPERTY:${r},INTERFACE_INCLUDE_DIRECTORIES>)
-      target_link_libraries(${base} PRIVATE ${libs})
+      target_sources(${target} PRIVATE $<TARGET_OBJECTS:${r}>)
+      target_include_directories(${target} PRIVATE $<TARGET_PROPERTY:${r},INTERFACE_INCLUDE_DIRECTORIES>)
+      target_link_libraries(${target} PRIVATE ${libs})
     endforeach()
-    target_link_libraries(${base} PRIVATE fw_test_support Threads::Threads m)
-    add_test(NAME unit.${name}.${base} COMMAND ${base})
+    target_link_libraries(${target} PRIVATE Threads::Threads m)
   endforeach()
 endforeach()
+
+# Everything private, for tests and fuzz targets that look across rooms.
+add_library(fw_inside INTERFACE)
+target_link_libraries(fw_inside INTERFACE fenwicks_static)
+foreach(room ${FW_ROOMS})
+  target_include_directories(fw_inside INTERFACE $<TARGET_PROPERTY:${room},INTERFACE_INCLUDE_DIRECTORIES>)
+endforeach()
+
+foreach(kind ops runs)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${kind}/test_*.c)
+  foreach(source ${sources})
+    fw_test_program(${kind} ${source} target)
+    target_link_libraries(${target} PRIVATE $<IF:$<STREQUAL:${kind},ops>,fw_inside,fenwicks_static>)
+  endforeach()
+endforeach()
+
+if(TARGET fenwicks_cli)
+  file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/cli/*.sh)
+  foreach(script ${scripts})
+    get_filename_component(base ${script} NAME_WE)
+    add_test(NAME cli.${base} COMMAND bash ${script} $<TARGET_FILE:fenwicks_cli> ${CMAKE_SOURCE_DIR})
+    fw_test_properties(cli.${base} cli)
+  endforeach()
+endif()
+
+file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/examples/*.c)
+foreach(source ${sources})
+  get_filename_component(base ${source} NAME_WE)
+  add_executable(example_${base} ${source})
+  set_target_properties(example_${base} PROPERTIES OUTPUT_NAME ${base}
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/examples)
+  target_link_libraries(example_${base} PRIVATE fenwicks_static)
+endforeach()
+
+file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/fuzz/fuzz_*.c)
+foreach(source ${sources})
+  get_filename_component(base ${source} NAME_WE)
+  string(REGEX REPLACE "^fuzz_" "" format ${base})
+  set(corpus ${CMAKE_SOURCE_DIR}/fuzz/corpus/${format})
+  add_executable(${base} ${source})
+  target_link_libraries(${base} PRIVATE fw_inside)
+  if(FW_FUZZ)
+    target_link_options(${base} PRIVATE -fsanitize=fuzzer)
+    add_test(NAME fuzz.${format} COMMAND ${base} -max_total_time=20 -print_final_stats=1 . ${corpus})
+  else()
+    target_sources(${base} PRIVATE ${CMAKE_SOURCE_DIR}/fuzz/replay.c)
+    add_test(NAME fuzz.${format} COMMAND ${base} ${corpus})
+  endif()
+  fw_test_properties(fuzz.${format} fuzz)
+endforeach()
+
+# The public promise: each header alone, in C and in C++; every declared function links, from the static
+# and from the shared library; the shared library exports these and nothing else.
+set(gen ${CMAKE_BINARY_DIR}/headers)
+set(c_sources "")
+set(cxx_sources "")
+foreach(header ${FW_PUBLIC_HEADERS})
+  get_filename_component(base ${header} NAME_WE)
+  foreach(lang c cxx)
+    file(GENERATE OUTPUT ${gen}/${base}.${lang}
+      CONTENT "#include <fenwicks/${base}.h>\n#include <fenwicks/${base}.h>\nint header_${base}_${lang};\n")
+    list(APPEND ${lang}_sources ${gen}/${base}.${lang})
+  endforeach()
+endforeach()
+add_library(headers_c OBJECT ${c_sources})
+add_library(headers_cxx OBJECT ${cxx_sources})
+target_compile_options(headers_c PRIVATE -U_GNU_SOURCE -Wpedantic -Werror)
+target_compile_options(headers_cxx PRIVATE -Wall -Wextra -Wpedantic -Werror)
+foreach(lang c cxx)
+  target_include_directories(headers_${lang} PRIVATE ${CMAKE_SOURCE_DIR}/include)
+endforeach()
+
+set(awk ${CMAKE_SOURCE_DIR}/tests/headers/symbols.awk)
+add_custom_command(OUTPUT ${gen}/symbols.c ${gen}/symbols.txt
+  COMMAND awk -v list=${gen}/symbols.txt -f ${awk} ${FW_PUBLIC_HEADERS} > ${gen}/symbols.c
+  DEPENDS ${awk} ${FW_PUBLIC_HEADERS} VERBATIM)
+add_custom_target(public_symbols DEPENDS ${gen}/symbols.c ${gen}/symbols.txt)
+foreach(kind static shared)
+  add_executable(test_symbols_${kind} ${gen}/symbols.c)
+  add_dependencies(test_symbols_${kind} public_symbols)
+  target_link_libraries(test_symbols_${kind} PRIVATE fenwicks_${kind})
+  add_test(NAME headers.symbols_${kind} COMMAND test_symbols_${kind})
+  fw_test_properties(headers.symbols_${kind} api)
+endforeach()
+add_test(NAME headers.exports COMMAND sh ${CMAKE_SOURCE_DIR}/tests/headers/exports.sh
+  $<TARGET_FILE:fenwicks_shared> ${gen}/symbols.txt)
+fw_test_properties(headers.exports api)
+
+if(NOT FW_SANITIZE AND NOT FW_FUZZ) # an outside program does not bring the sanitizer's runtime
+  foreach(way pkg_config find_package)
+    add_test(NAME install.${way} COMMAND sh ${CMAKE_SOURCE_DIR}/tests/install/${way}.sh
+      ${CMAKE_BINARY_DIR} ${CMAKE_SOURCE_DIR}/tests/install ${CMAKE_COMMAND} ${CMAKE_C_COMPILER} ${PROJECT_VERSION})
+    fw_test_properties(install.${way} api)
+  endforeach()
+endif()

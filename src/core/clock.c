@@ -55,5 +55,7 @@ int64_t fwi_rss_bytes(void)
 
 int64_t fwi_rss_peak_bytes(void)
 {
-    return status_bytes("\nVmHWM:");
+    /* the kernel brings its maximum up to date now and then only; what is there now counts too */
+    const int64_t peak = status_bytes("\nVmHWM:"), now = status_bytes("\nVmRSS:");
+    return peak > now ? peak : now;
 }

@@ -1,0 +1,28 @@
+#!/bin/sh
+# Installs into an empty prefix, then builds and runs a program through pkg-config, with the shared and
+# with the static library.
+# $1: build folder  $2: this folder  $3: cmake  $4: C compiler  $5: expected version
+set -eu
+prefix=$PWD/prefix
+rm -rf "$prefix"
+"$3" --install "$1" --prefix "$prefix" > install.log
+PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name fenwicks.pc)")
+export PKG_CONFIG_PATH
+[ "$(pkg-config --modversion fenwicks)" = "$5" ]
+case $(pkg-config --cflags fenwicks) in
+    *"-I$prefix/include"*) ;;
+    *) echo "fenwicks.pc does not point to the prefix it was installed to"; exit 1 ;;
+esac
+libdir=$(pkg-config --variable=libdir fenwicks)
+
+"$4" "$2/consumer.c" -o shared $(pkg-config --cflags --libs fenwicks)
+[ "$(LD_LIBRARY_PATH=$libdir ./shared)" = "fenwicks $5" ]
+
+static_libs=$(pkg-config --static --libs fenwicks | sed 's/-lfenwicks/-l:libfenwicks.a/')
+"$4" "$2/consumer.c" -o static $(pkg-config --cflags fenwicks) $static_libs
+[ "$(./static)" = "fenwicks $5" ]
+
+if [ -x "$prefix/bin/fenwicks" ]; then
+    "$prefix/bin/fenwicks" --version | grep -q "$5"
+fi
+echo "installed, found, built and run through pkg-config"
