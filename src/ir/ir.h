@@ -11,6 +11,8 @@
 
 enum { FWI_MAX_IN = 6, FWI_MAX_OUT = 3, FWI_NO_VAL = -1 };
 
+#define FWI_MAX_ELEMS ((int64_t)1 << 40) /* of one tensor: sizes in bytes then fit everywhere */
+
 typedef struct fwi_shape {
     int32_t rank;
     int64_t d[FW_MAX_RANK];
@@ -19,7 +21,9 @@ typedef struct fwi_shape {
 fwi_shape fwi_shape1(int64_t a);
 fwi_shape fwi_shape2(int64_t a, int64_t b);
 fwi_shape fwi_shape4(int64_t a, int64_t b, int64_t c, int64_t d);
-int64_t fwi_shape_elems(const fwi_shape *s); /* 1 for rank 0 */
+/* 1 for rank 0; -1 for a shape that no tensor may have: rank outside 0..FW_MAX_RANK, a dimension
+ * under 1, more than FWI_MAX_ELEMS elements. */
+int64_t fwi_shape_elems(const fwi_shape *s);
 bool fwi_shape_equal(const fwi_shape *a, const fwi_shape *b);
 
 /* ---- ops ---- */
@@ -174,7 +178,7 @@ typedef struct fwi_tensor {
     fwi_init init;           /* variables */
     int32_t producer;        /* op that makes it; -1 */
     fwi_val grad_of; /* temps: the variable whose gradient this is, or FWI_NO_VAL; lives in the
-                        store's gradient range */
+                        store's gradient range, whatever else reads it */
 } fwi_tensor;
 
 typedef struct fwi_output {
@@ -199,10 +203,13 @@ typedef struct fwi_graph {
 } fwi_graph;
 
 fw_status fwi_graph_new(fwi_graph **out, fw_dtype real);
+fw_status fwi_graph_copy(fwi_graph **out, const fwi_graph *g); /* the same numbers and names */
 void fwi_graph_free(fwi_graph *g);
 fw_status
 fwi_graph_status(const fwi_graph *g); /* raises the first builder error again; FW_OK if none */
 
+/* An input; asking again for a name works as for variables. Names are 1..255 bytes, one per graph.
+ */
 fwi_val fwi_graph_input(fwi_graph *g, const char *name, fw_dtype dtype, fwi_shape shape);
 /* A variable; asking again for a name with the same type and shape gives the same tensor, with
  * others it is an error. */
@@ -221,8 +228,19 @@ fwi_val fwi_graph_op(fwi_graph *g, fwi_opkind kind, const fwi_attr *attr, const 
 fwi_val fwi_op1(fwi_graph *g, fwi_opkind kind, const fwi_attr *attr, fwi_val a);
 fwi_val fwi_op2(fwi_graph *g, fwi_opkind kind, const fwi_attr *attr, fwi_val a, fwi_val b);
 
+/* conv2d with its attributes filled in from the tensors' shapes: x[n,h,w,c] w[oc,kh,kw,c].
+ * same: TensorFlow's SAME padding, oh = ceil(h / stride); the odd row of padding goes to the
+ * bottom. pad:  the same padding on all four sides. */
+fwi_val fwi_conv2d_same(fwi_graph *g, fwi_val x, fwi_val w, int64_t stride);
+fwi_val fwi_conv2d_pad(fwi_graph *g, fwi_val x, fwi_val w, int64_t stride, int64_t pad);
+
+/* The tensor whose memory v is: v itself, or what it is a view of (FWI_VIEW, followed to its end).
+ */
+fwi_val fwi_graph_root(const fwi_graph *g, fwi_val v);
+
 /* Appends the gradient of `loss` (one element) with respect to each variable in params; grads[i] is
- * FWI_NO_VAL's replacement, a fill of zeros, where loss does not depend on it. Marks grad_of. */
+ * a fill of zeros where loss does not depend on it. Marks grad_of; only trainable variables have
+ * room for a gradient, and each can have one per graph. */
 fw_status fwi_graph_gradient(fwi_graph *g, fwi_val loss, const fwi_val *params, int n,
                              fwi_val *grads);
 
@@ -233,16 +251,19 @@ fw_status fwi_graph_verify(const fwi_graph *g); /* every rule, again; run after 
 fw_status fwi_graph_print(const fwi_graph *g, fwi_buf *out);
 fw_status fwi_graph_parse(fwi_graph **out, const char *text); /* reads what fwi_graph_print wrote */
 
-/* Neutral passes: each leaves a graph that verifies and computes the same outputs. */
+/* Neutral passes: each leaves a graph that verifies and computes the same outputs. Tensors keep
+ * their numbers: a temp whose op went stays behind with producer -1, unused. Values whose grad_of
+ * is set are results, like outputs. */
 fw_status
 fwi_pass_dead_code(fwi_graph *g); /* drops ops that neither reach an output nor change a variable */
 fw_status fwi_pass_constants(fwi_graph *g); /* merges equal fills; drops add of zeros, scale by 1,
                                                reshape to the same shape, casts to the same type */
 
 /* Where each temp lives in one scratch block. offset[t] for tensor t: bytes, 64-aligned; -1: not in
- * scratch (inputs, variables, gradients of variables, unused). Outputs of the graph live to the
- * end. kernel_scratch[i] (may be NULL): bytes that op i needs while it runs; its place comes back
- * in kernel_offset[i]. Lifetimes that do not overlap share memory; FWI_ALIAS and FWI_VIEW are used.
+ * scratch (inputs, variables, gradients of variables, views of these: see fwi_graph_root, unused).
+ * Outputs of the graph live to the end. kernel_scratch[i] (may be NULL): bytes that op i needs
+ * while it runs; its place comes back in kernel_offset[i]. Lifetimes that do not overlap share
+ * memory; FWI_ALIAS and FWI_VIEW are used.
  */
 typedef struct fwi_memplan {
     int64_t *offset;        /* [n_tensors] */
