@@ -118,9 +118,12 @@ fw_status fwi_store_read_grad(const fwi_store *s, const fwi_var *v, void *host);
 
 /* ---- plan: a flat list of steps ---- immutable once made, so several threads may run one plan
  * with bindings of their own */
+enum { FWI_MAX_BOUND = 8 }; /* inputs of a graph */
 typedef struct fwi_binding {
-    void *scratch;         /* fwi_plan_scratch_bytes, device memory, 64-byte aligned */
-    const void *inputs[8]; /* device memory, in the order of the graph's inputs (fwi_plan_input) */
+    void *scratch;                     /* fwi_plan_scratch_bytes, device memory, 64-byte aligned */
+    const void *inputs[FWI_MAX_BOUND]; /* device memory, in the order of the inputs of the graph
+                                          that was given (fwi_plan_input); at least as aligned as
+                                          the elements; unused ones may be NULL */
 } fwi_binding;
 
 /* Takes the graph's ops through device->backend->lower, verifies, chooses kernels, plans memory.
@@ -129,6 +132,7 @@ typedef struct fwi_binding {
 fw_status fwi_plan_new(fwi_plan **out, fwi_device *d, fwi_store *s, const fwi_graph *g);
 void fwi_plan_free(fwi_plan *p);
 size_t fwi_plan_scratch_bytes(const fwi_plan *p);
+size_t fwi_plan_live_bytes(const fwi_plan *p); /* lower bound of the above, see fwi_memplan */
 int fwi_plan_input(const fwi_plan *p,
                    const char *name); /* slot in fwi_binding.inputs; -1: the plan does not use it */
 int fwi_plan_output(const fwi_plan *p, const char *name); /* -1: none */

@@ -1,5 +1,5 @@
-/* copy.c: a graph of its own for whoever wants to rewrite it. A plan lowers a copy, so one graph can
- * be compiled for several devices. Tensors and ops keep their numbers. Read before: ir.h. */
+/* copy.c: a graph of its own for whoever wants to rewrite it. A plan lowers a copy, so one graph
+ * can be compiled for several devices. Tensors and ops keep their numbers. Read before: ir.h. */
 #include "ir.h"
 
 #include <assert.h>

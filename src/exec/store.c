@@ -1,0 +1,207 @@
+/* store.c: what outlives a step: weights, running statistics and optimiser slots, by name, in one
+ * block of device memory; and their gradients, packed in a second one. Plans (plan.c) point into
+ * both, so neither ever moves. */
+#include "exec.h"
+#include "rng.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { VAR_ALIGN = 64 }; /* a cache line, and the widest vector */
+
+/* Rounds *n up to a multiple of align (a power of two); false when that does not fit. */
+static bool round_up(size_t *n, size_t align)
+{
+    size_t t;
+    if (!fwi_add_size(*n, align - 1, &t))
+        return false;
+    *n = t & ~(align - 1);
+    return true;
+}
+
+static fw_status same_var(const fwi_var *v, const fwi_tensor *t)
+{
+    if (v->dtype != t->dtype)
+        return fwi_fail(FW_ESHAPE, "variable %s: one graph has it as %s, another as %s", v->name,
+                        fw_dtype_name(v->dtype), fw_dtype_name(t->dtype));
+    if (!fwi_shape_equal(&v->shape, &t->shape))
+        return fwi_fail(FW_ESHAPE,
+                        "variable %s: one graph has it with %lld elements (rank %d), another with "
+                        "%lld (rank %d)",
+                        v->name, (long long)fwi_shape_elems(&v->shape), (int)v->shape.rank,
+                        (long long)fwi_shape_elems(&t->shape), (int)t->shape.rank);
+    if (v->cls != t->var_class || v->trainable != t->trainable)
+        return fwi_fail(FW_ESHAPE,
+                        "variable %s: two graphs disagree on its class or on whether it "
+                        "is trained",
+                        v->name);
+    return FW_OK;
+}
+
+static fw_status add_var(fwi_store *s, const fwi_tensor *t)
+{
+    fwi_var *v = (fwi_var *)fwi_store_find(s, t->name);
+    if (v != NULL)
+        return same_var(v, t);
+    v = &s->vars[s->n_vars];
+    *v = (fwi_var){.cls = t->var_class,
+                   .trainable = t->trainable,
+                   .dtype = t->dtype,
+                   .shape = t->shape,
+                   .init = t->init,
+                   .offset = s->state_bytes};
+    v->name = fwi_arena_strdup(s->arena, t->name);
+    if (v->name == NULL)
+        return FW_ENOMEM;
+    const size_t elem = fw_dtype_size(t->dtype);
+    bool fits = fwi_mul_size((size_t)fwi_shape_elems(&t->shape), elem, &v->bytes) &&
+                fwi_add_size(s->state_bytes, v->bytes, &s->state_bytes) &&
+                round_up(&s->state_bytes, VAR_ALIGN);
+    if (fits && v->trainable) {
+        fits = round_up(&s->grad_bytes, elem);
+        v->grad_offset = s->grad_bytes;
+        fits = fits && fwi_add_size(s->grad_bytes, v->bytes, &s->grad_bytes);
+    }
+    if (!fits)
+        return fwi_fail(FW_ENOMEM, "variable %s: the variables' size does not fit in memory",
+                        t->name);
+    s->n_vars++;
+    return FW_OK;
+}
+
+fw_status fwi_store_new(fwi_store **out, fwi_device *d, const fwi_graph *const *graphs,
+                        int n_graphs)
+{
+    assert(out != NULL && d != NULL && graphs != NULL && n_graphs >= 0);
+    *out = NULL;
+    fw_status st = FW_ENOMEM;
+    fwi_store *s = fwi_alloc_zero(sizeof *s);
+    if (s == NULL)
+        return FW_ENOMEM;
+    s->device = d;
+    size_t most = 0; /* variables, counted once per graph */
+    for (int i = 0; i < n_graphs; i++) {
+        for (int32_t t = 0; t < graphs[i]->n_tensors; t++)
+            most += graphs[i]->tensors[t].kind == FWI_VAR;
+    }
+    s->vars = fwi_alloc_array(most, sizeof *s->vars);
+    if (s->vars == NULL)
+        goto done;
+    if ((st = fwi_arena_new(&s->arena, 0)) != FW_OK)
+        goto done;
+    for (int i = 0; i < n_graphs; i++) {
+        if ((st = fwi_graph_status(graphs[i])) != FW_OK)
+            goto done;
+        for (int32_t t = 0; t < graphs[i]->n_tensors; t++) {
+            if (graphs[i]->tensors[t].kind == FWI_VAR &&
+                (st = add_var(s, &graphs[i]->tensors[t])) != FW_OK)
+                goto done;
+        }
+    }
+    if (s->state_bytes > 0 && (st = d->backend->alloc(d, s->state_bytes, &s->state)) != FW_OK)
+        goto done;
+    if (s->grad_bytes > 0 && (st = d->backend->alloc(d, s->grad_bytes, &s->grads)) != FW_OK)
+        goto done;
+    for (int i = 0; i < s->n_vars; i++)
+        s->vars[i].data = (uint8_t *)s->state + s->vars[i].offset;
+    *out = s;
+    s = NULL;
+    st = FW_OK;
+done:
+    fwi_store_free(s);
+    return st;
+}
+
+void fwi_store_free(fwi_store *s)
+{
+    if (s == NULL)
+        return;
+    if (s->state != NULL)
+        s->device->backend->release(s->device, s->state, s->state_bytes);
+    if (s->grads != NULL)
+        s->device->backend->release(s->device, s->grads, s->grad_bytes);
+    fwi_arena_free(s->arena);
+    fwi_free(s->vars);
+    fwi_free(s);
+}
+
+/* Element i of a variable: word i % 4 of the block (seed, INIT, name, i / 4) names it, so that a
+ * variable starts the same whatever else the model holds. */
+static void init_values(const fwi_var *v, uint64_t seed, void *host)
+{
+    const int64_t n = fwi_shape_elems(&v->shape);
+    const uint32_t pass = fwi_fnv1a(v->name);
+    const double a = v->init.a, b = v->init.b;
+    for (int64_t i = 0; i < n; i += 4) {
+        uint32_t words[4] = {0};
+        double x[4] = {a, a, a, a};
+        if (v->init.kind != FWI_INIT_CONST)
+            fwi_rng_block(seed, FWI_RNG_INIT, pass, (uint64_t)(i / 4), 0, words);
+        if (v->init.kind == FWI_INIT_NORMAL) {
+            fwi_normal4(words, x);
+            for (int j = 0; j < 4; j++)
+                x[j] = a + b * x[j];
+        } else if (v->init.kind == FWI_INIT_UNIFORM) {
+            for (int j = 0; j < 4; j++)
+                x[j] = a + (b - a) * fwi_unit(words[j]);
+        }
+        /* by way of float in both types: an f32 and an f64 net start from the same weights */
+        for (int64_t j = 0; j < 4 && i + j < n; j++) {
+            const float f = (float)x[j];
+            if (v->dtype == FW_F32)
+                ((float *)host)[i + j] = f;
+            else
+                ((double *)host)[i + j] = (double)f;
+        }
+    }
+}
+
+fw_status fwi_store_init(fwi_store *s, uint64_t seed)
+{
+    size_t most = 0;
+    for (int i = 0; i < s->n_vars; i++) {
+        const fwi_var *v = &s->vars[i];
+        if (v->dtype != FW_F32 && v->dtype != FW_F64)
+            return fwi_fail(FW_ESHAPE, "variable %s: %s has no initial values", v->name,
+                            fw_dtype_name(v->dtype));
+        if (v->bytes > most)
+            most = v->bytes;
+    }
+    void *host = fwi_alloc(most);
+    if (host == NULL)
+        return FW_ENOMEM;
+    fw_status st = FW_OK;
+    for (int i = 0; i < s->n_vars && st == FW_OK; i++) {
+        init_values(&s->vars[i], seed, host);
+        st = fwi_store_write(s, &s->vars[i], host);
+    }
+    fwi_free(host);
+    return st;
+}
+
+const fwi_var *fwi_store_find(const fwi_store *s, const char *name)
+{
+    for (int i = 0; i < s->n_vars; i++) {
+        if (strcmp(s->vars[i].name, name) == 0)
+            return &s->vars[i];
+    }
+    return NULL;
+}
+
+fw_status fwi_store_read(const fwi_store *s, const fwi_var *v, void *host)
+{
+    return s->device->backend->download(s->device, host, v->data, v->bytes);
+}
+
+fw_status fwi_store_write(fwi_store *s, const fwi_var *v, const void *host)
+{
+    return s->device->backend->upload(s->device, v->data, host, v->bytes);
+}
+
+fw_status fwi_store_read_grad(const fwi_store *s, const fwi_var *v, void *host)
+{
+    if (!v->trainable)
+        return fwi_fail(FW_EARG, "variable %s: it is not trained and has no gradient", v->name);
+    return s->device->backend->download(s->device, host, (uint8_t *)s->grads + v->grad_offset,
+                                        v->bytes);
+}

@@ -1,0 +1,29 @@
+/* table.c: which kernel runs an op. A table is a list of rows and a table to fall back to, so the
+ * search walks from the fastest rows down to the reference. Read next: plan.c, its only user
+ * besides tests and `doctor`. */
+#include "exec.h"
+
+/* A row names the type of the op's first input; ops without inputs are told apart by their output.
+ */
+static fw_dtype key_dtype(const fwi_call *c)
+{
+    return fwi_op_info_get(c->kind)->n_in > 0 ? c->in[0].dtype : c->out[0].dtype;
+}
+
+const fwi_kernel *fwi_table_find(const fwi_op_table *t, const fwi_call *c,
+                                 const fwi_op_table **from)
+{
+    const fw_dtype dtype = key_dtype(c);
+    for (; t != NULL; t = t->base) {
+        for (const fwi_kernel *k = t->rows; k->run != NULL; k++) {
+            if (k->op != c->kind || k->dtype != dtype)
+                continue;
+            if (k->accepts != NULL && !k->accepts(c))
+                continue;
+            if (from != NULL)
+                *from = t;
+            return k;
+        }
+    }
+    return NULL;
+}
