@@ -90,8 +90,10 @@ endforeach()
 
 foreach(kind ops runs)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${kind}/test_*.c)
+  file(GLOB shared CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${kind}/t_*.c) # what the tests share
   foreach(source ${sources})
     fw_test_program(${kind} ${source} target)
+    target_sources(${target} PRIVATE ${shared})
     target_link_libraries(${target} PRIVATE $<IF:$<STREQUAL:${kind},ops>,fw_inside,fenwicks_static>)
   endforeach()
 endforeach()
