@@ -1,4 +1,4 @@
-# Prints a C program that refers to every function the public headers declare, and writes their names,
+# Prints a C program that refers to every function and constant the public headers declare, and writes their names,
 # sorted by appearance, to the file named by -v list=. A declaration without FW_API is an error: it would
 # compile and then be missing from the shared library.
 {
@@ -27,11 +27,15 @@ END {
         part = parts[i]
         gsub(/[ \t\n]+/, " ", part)
         sub(/^ /, "", part)
-        has_api = (part ~ /^FW_API /)
-        sub(/^FW_API /, "", part)
+        has_api = (part ~ /^(extern )?FW_API /)
+        sub(/^(extern )?FW_API /, "", part)
         gsub(/__attribute__ *\(\([^)]*\)\)/, "", part)
         if (!match(part, /^[A-Za-z_][A-Za-z0-9_ *]*[ *]fw_[a-z0-9_]+ ?\(/)) {
-            if (has_api) {
+            if (has_api && match(part, /[ *]fw_[a-z0-9_]+ ?$/)) { # a constant
+                name = substr(part, RSTART + 1)
+                print name > list
+                data = data "    &" name ",\n"
+            } else if (has_api) {
                 print "symbols.awk: cannot read: " part > "/dev/stderr"
                 bad = 1
             }
@@ -52,11 +56,14 @@ END {
     if (bad || count == 0)
         exit 1
     printf "%s#include <stdio.h>\n\n", includes
-    print "typedef void (*any_fn)(void);\nstatic const struct {\n    const char *name;\n    any_fn fn;\n} all[] = {"
+    print "typedef void (*any_fn)(void);"
+    print "/* not static: the compiler must then keep every reference */"
+    print "extern const struct one {\n    const char *name;\n    any_fn fn;\n} all_functions[];"
+    print "const struct one all_functions[] = {"
     for (i = 1; i <= count; i++)
         printf "    {\"%s\", (any_fn)%s},\n", names[i], names[i]
-    print "};\n"
-    print "int main(void)\n{\n    size_t n = 0;\n    for (const volatile any_fn *p = NULL; n < sizeof all / sizeof *all; n++) {"
-    print "        p = &all[n].fn;\n        if (*p == NULL)\n            return fprintf(stderr, \"%s is missing\\n\", all[n].name), 1;\n    }"
-    print "    printf(\"%zu public functions\\n\", n);\n    return n > 0 ? 0 : 1;\n}"
+    printf "};\nextern const void *const all_constants[];\n"
+    printf "const void *const all_constants[] = {\n%s    all_functions,\n", data
+    printf "};\n\nint main(void)\n{\n    printf(\"%%d public functions, the first is %%s\\n\", %d, all_functions[0].name);\n", count
+    print "    return all_functions[0].fn == NULL;\n}"
 }
