@@ -187,8 +187,11 @@ static fw_status place_tensor(const builder *b, fwi_val t, place *out)
     }
     const bool is_grad = tensor->kind == FWI_TEMP && tensor->grad_of != FWI_NO_VAL;
     if (tensor->kind == FWI_TEMP && !is_grad) {
+        const fwi_val root = fwi_graph_root(b->graph, t);
         if (b->mem.offset[t] >= 0)
             *out = (place){SPACE_SCRATCH, (size_t)b->mem.offset[t]};
+        else if (root != t) /* a view of an input, of a variable or of a gradient */
+            return place_tensor(b, root, out);
         return FW_OK;
     }
     const fwi_tensor *var = is_grad ? &b->graph->tensors[tensor->grad_of] : tensor;
@@ -219,16 +222,6 @@ static fw_status place_tensors(builder *b)
         const fw_status st = place_tensor(b, t, &b->places[t]);
         if (st != FW_OK)
             return st;
-    }
-    /* A view of an input needs no copy: inputs do not change during a run. Variables may, so a view
-     * of one is copied when its turn comes, as is a view that ends in the gradients. */
-    for (int32_t i = 0; i < g->n_ops; i++) {
-        const fwi_op *op = &g->ops[i];
-        if (!(fwi_op_info_get(op->kind)->flags & FWI_VIEW))
-            continue;
-        const place from = b->places[op->in[0]];
-        if (from.space >= SPACE_INPUT && g->tensors[op->out[0]].grad_of == FWI_NO_VAL)
-            b->places[op->out[0]] = from;
     }
     return FW_OK;
 }

@@ -1,0 +1,60 @@
+/* backends.c: which device a name means, and which kernel rows a CPU gets. The CPU's tables form a
+ * chain: each instruction set overrides what it does better and leaves the rest to the one before,
+ * down to the reference, which has every op. Read before: exec.h. Next: cpu_device.c. */
+#include "backends.h"
+
+#include "backends_inner.h"
+#include <string.h>
+
+static const fwi_op_table ref = {"ref", NULL, fwi_rows_ref};
+static const fwi_op_table portable = {"portable", &ref, fwi_rows_portable};
+static const fwi_op_table avx2 = {"avx2", &portable, fwi_rows_avx2};
+static const fwi_op_table avx512 = {"avx512", &avx2, fwi_rows_avx512};
+
+const fwi_op_table *fwi_cpu_table(fwi_isa isa)
+{
+    switch (isa) {
+    case FWI_ISA_REF:
+        return &ref;
+    case FWI_ISA_PORTABLE:
+        return &portable;
+    case FWI_ISA_AVX2:
+        return &avx2;
+    case FWI_ISA_AVX512:
+        return &avx512;
+    case FWI_ISA_AVX512_BF16: /* no rows yet */
+    case FWI_ISA_COUNT:
+        break;
+    }
+    return NULL;
+}
+
+/* "cuda", "cuda:0", "cuda:12" */
+static bool names_cuda(const char *name)
+{
+    if (strncmp(name, "cuda", 4) != 0)
+        return false;
+    if (name[4] == 0)
+        return true;
+    return name[4] == ':' && name[5] != 0 && strspn(name + 5, "0123456789") == strlen(name + 5);
+}
+
+fw_status fwi_device_open(fwi_device **out, const char *name, const fwi_device_opt *opt)
+{
+    *out = NULL;
+    const fwi_device_opt defaults = {0};
+    if (opt == NULL)
+        opt = &defaults;
+    if (name == NULL || strcmp(name, "cpu") == 0)
+        return fwi_backend_cpu.open(out, opt);
+    if (names_cuda(name))
+        return fwi_fail(FW_EUNAVAILABLE,
+                        "device %s: this build has no CUDA backend; use the device cpu", name);
+    return fwi_fail(FW_ENOTFOUND, "device %s: unknown; known are cpu, cuda and cuda:NUMBER", name);
+}
+
+void fwi_device_close(fwi_device *d)
+{
+    if (d != NULL)
+        d->backend->close(d);
+}

@@ -1,0 +1,100 @@
+/* cpu_device.c: the CPU as a device. Its memory is the host's, its queue is the calling thread, and
+ * its kernels are those of the best instruction set that this machine and this build both have
+ * (FENWICKS_ISA chooses another). Read before: exec.h. */
+#include "backends.h"
+#include "backends_inner.h"
+
+#include <string.h>
+
+typedef struct cpu_device {
+    fwi_device base;
+    fwi_pool *own_pool; /* NULL: the caller's is used */
+    char *label;
+} cpu_device;
+
+static void cpu_close(fwi_device *d)
+{
+    cpu_device *c = (cpu_device *)d;
+    fwi_pool_free(c->own_pool);
+    fwi_free(c->label);
+    fwi_free(c);
+}
+
+static fw_status cpu_open(fwi_device **out, const fwi_device_opt *opt)
+{
+    if (opt->threads < 0)
+        return fwi_fail(FW_EARG, "cpu: %d threads asked for; 0 means as many as allowed",
+                        opt->threads);
+    if (opt->index != 0)
+        return fwi_fail(FW_ENOTFOUND, "cpu: there is one, number 0; number %d was asked for",
+                        opt->index);
+    fwi_isa isa = FWI_ISA_REF;
+    fw_status st = fwi_isa_choose(&isa);
+    if (st != FW_OK)
+        return st;
+    /* A processor may know more than this build has kernels for; the reference is always there. */
+    const fwi_op_table *table = fwi_cpu_table(isa);
+    while (table == NULL)
+        table = fwi_cpu_table(--isa);
+    cpu_device *c = fwi_alloc_zero(sizeof *c);
+    if (c == NULL)
+        return FW_ENOMEM;
+    c->base.backend = &fwi_backend_cpu;
+    c->base.table = table;
+    c->base.host_memory = true;
+    if (opt->pool == NULL && (st = fwi_pool_new(&c->own_pool, opt->threads)) != FW_OK)
+        goto done;
+    c->base.pool = opt->pool != NULL ? opt->pool : c->own_pool;
+    const int n = fwi_pool_threads(c->base.pool);
+    c->label = fwi_sprintf("cpu (%s, %d thread%s)", table->name, n, n == 1 ? "" : "s");
+    if (c->label == NULL) {
+        st = FW_ENOMEM;
+        goto done;
+    }
+    c->base.label = c->label;
+    *out = &c->base;
+    c = NULL;
+done:
+    if (c != NULL)
+        cpu_close(&c->base);
+    return st;
+}
+
+static fw_status cpu_alloc(fwi_device *d, size_t n_bytes, void **out)
+{
+    (void)d;
+    *out = fwi_big_alloc(n_bytes);
+    return *out != NULL ? FW_OK : FW_ENOMEM;
+}
+
+static void cpu_release(fwi_device *d, void *p, size_t n_bytes)
+{
+    (void)d;
+    fwi_big_free(p, n_bytes);
+}
+
+static fw_status cpu_copy(fwi_device *d, void *dst, const void *src, size_t n_bytes)
+{
+    (void)d;
+    if (n_bytes > 0)
+        memcpy(dst, src, n_bytes);
+    return FW_OK;
+}
+
+static fw_status cpu_sync(fwi_device *d)
+{
+    (void)d;
+    return FW_OK;
+}
+
+const fwi_backend fwi_backend_cpu = {
+    .name = "cpu",
+    .open = cpu_open,
+    .close = cpu_close,
+    .alloc = cpu_alloc,
+    .release = cpu_release,
+    .upload = cpu_copy,
+    .download = cpu_copy,
+    .lower = NULL, /* the canonical graph runs as it is */
+    .sync = cpu_sync,
+};
