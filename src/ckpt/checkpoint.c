@@ -1,0 +1,301 @@
+/* checkpoint.c: see checkpoint.h. A checkpoint is a safetensors file of every variable, so any tool
+ * can look into it; what may not differ on resume is in its metadata. */
+#include "checkpoint.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fail.h"
+
+enum { PATH_CAP = 4096, WRITE_BUFFER = 1 << 20 };
+
+struct fwi_ckpt {
+    const fwi_store *store;
+    fwi_st_layout *layout;
+    fwi_file_writer *writer;
+    char *dir;
+    void *host;        /* staging for devices whose memory the host cannot read */
+    const void **data; /* [n_vars] */
+    int64_t keep;
+    int64_t *steps; /* [keep]: those written or found, oldest first */
+    int64_t n_steps;
+    char path[PATH_CAP];
+};
+
+static bool name_parse(const char *name, int64_t *step)
+{
+    int end = 0;
+    if (sscanf(name, "checkpoint-%" SCNd64 ".safetensors%n", step, &end) != 1 || end == 0)
+        return false;
+    return name[end] == 0 && *step >= 0;
+}
+
+static fw_status name_make(char *path, size_t cap, const char *dir, int64_t step)
+{
+    const int n = snprintf(path, cap, "%s/checkpoint-%08" PRId64 ".safetensors", dir, step);
+    return n > 0 && (size_t)n < cap ? FW_OK : fwi_fail(FW_EARG, "%.200s...: path too long", dir);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The steps of all checkpoints in dir, ascending. A folder that is not there has none. */
+static fw_status list_steps(const char *dir, int64_t **steps, int64_t *n)
+{
+    *steps = NULL;
+    *n = 0;
+    DIR *d = opendir(dir);
+    if (d == NULL)
+        return errno == ENOENT ? FW_OK
+                               : fwi_fail(FW_EIO, "%s: cannot list: %s", dir, strerror(errno));
+    fwi_buf found = {0};
+    fw_status st = FW_OK;
+    for (const struct dirent *e = readdir(d); e != NULL && st == FW_OK; e = readdir(d)) {
+        int64_t step;
+        if (name_parse(e->d_name, &step))
+            st = fwi_buf_append(&found, &step, sizeof step);
+    }
+    closedir(d);
+    if (st != FW_OK || found.size == 0) {
+        fwi_buf_clear(&found);
+        return st;
+    }
+    *steps = (int64_t *)(void *)found.data;
+    *n = (int64_t)(found.size / sizeof **steps);
+    qsort(*steps, (size_t)*n, sizeof **steps, ascending);
+    return FW_OK;
+}
+
+void fwi_ckpt_free(fwi_ckpt *c)
+{
+    if (c == NULL)
+        return;
+    fwi_st_layout_free(c->layout);
+    fwi_file_writer_free(c->writer);
+    fwi_free(c->dir);
+    fwi_free(c->host);
+    fwi_free(c->data);
+    fwi_free(c->steps);
+    fwi_free(c);
+}
+
+static fw_status layout_of(fwi_ckpt *c, const fwi_identity *ids, int n)
+{
+    fw_status st = fwi_st_layout_new(&c->layout);
+    for (int i = 0; i < n && st == FW_OK; i++)
+        st = fwi_st_layout_meta(c->layout, ids[i].key, ids[i].text);
+    if (st == FW_OK) /* as wide as it will ever be: later steps fit the buffer */
+        st = fwi_st_layout_meta(c->layout, "step", "9223372036854775807");
+    for (int i = 0; i < c->store->n_vars && st == FW_OK; i++) {
+        const fwi_var *v = &c->store->vars[i];
+        st = fwi_st_layout_add(c->layout, v->name, v->dtype, &v->shape);
+    }
+    return st;
+}
+
+/* Where each variable's bytes will be read from: the store's own memory, or the staging block. */
+static fw_status place_data(fwi_ckpt *c)
+{
+    const fwi_store *s = c->store;
+    c->data = fwi_alloc_array((size_t)s->n_vars + 1, sizeof *c->data);
+    if (c->data == NULL)
+        return FW_ENOMEM;
+    if (!s->device->host_memory) {
+        c->host = fwi_alloc(s->state_bytes);
+        if (c->host == NULL)
+            return FW_ENOMEM;
+    }
+    for (int i = 0; i < s->n_vars; i++)
+        c->data[i] = c->host == NULL ? s->vars[i].data : (char *)c->host + s->vars[i].offset;
+    return FW_OK;
+}
+
+fw_status fwi_ckpt_new(fwi_ckpt **out, const fwi_store *store, const char *dir, int64_t keep,
+                       const fwi_identity *ids, int n)
+{
+    fwi_ckpt *c = fwi_alloc_zero(sizeof *c);
+    if (c == NULL)
+        return FW_ENOMEM;
+    int64_t *found = NULL, n_found = 0;
+    c->store = store;
+    c->keep = keep < 1 ? 1 : keep;
+    fw_status st = FW_ENOMEM;
+    c->dir = fwi_strdup(dir);
+    c->steps = fwi_alloc_array((size_t)c->keep, sizeof *c->steps);
+    if (c->dir == NULL || c->steps == NULL)
+        goto done;
+    if ((st = layout_of(c, ids, n)) != FW_OK || (st = place_data(c)) != FW_OK ||
+        (st = fwi_file_writer_new(&c->writer, WRITE_BUFFER, PATH_CAP)) != FW_OK ||
+        (st = list_steps(dir, &found, &n_found)) != FW_OK)
+        goto done;
+    c->n_steps = n_found < c->keep ? n_found : c->keep;
+    for (int64_t i = 0; i < c->n_steps; i++) /* the newest ones count towards keep */
+        c->steps[i] = found[n_found - c->n_steps + i];
+    *out = c;
+    c = NULL;
+done:
+    fwi_free(found);
+    fwi_ckpt_free(c);
+    return st;
+}
+
+static bool all_finite(const void *data, fw_dtype dtype, int64_t n)
+{
+    if (dtype == FW_F32) {
+        const float *x = data;
+        for (int64_t i = 0; i < n; i++)
+            if (!isfinite(x[i]))
+                return false;
+    } else if (dtype == FW_F64) {
+        const double *x = data;
+        for (int64_t i = 0; i < n; i++)
+            if (!isfinite(x[i]))
+                return false;
+    }
+    return true;
+}
+
+static fw_status fetch(const fwi_ckpt *c)
+{
+    const fwi_store *s = c->store;
+    for (int i = 0; i < s->n_vars; i++) {
+        const fwi_var *v = &s->vars[i];
+        if (c->host != NULL) {
+            const fw_status st = fwi_store_read(s, v, (char *)c->host + v->offset);
+            if (st != FW_OK)
+                return st;
+        }
+        if (!all_finite(c->data[i], v->dtype, fwi_shape_elems(&v->shape)))
+            return fwi_fail(FW_ENONFINITE,
+                            "%s has values that are not finite: no checkpoint written", v->name);
+    }
+    return FW_OK;
+}
+
+static void remember(fwi_ckpt *c, int64_t step)
+{
+    char old[PATH_CAP];
+    if (c->n_steps > 0 && c->steps[c->n_steps - 1] == step)
+        return; /* the same one again */
+    if (c->n_steps == c->keep) {
+        if (name_make(old, sizeof old, c->dir, c->steps[0]) == FW_OK)
+            (void)unlink(old); /* one file too many is no failure of training */
+        memmove(c->steps, c->steps + 1, (size_t)(c->keep - 1) * sizeof *c->steps);
+        c->n_steps--;
+    }
+    c->steps[c->n_steps++] = step;
+}
+
+fw_status fwi_ckpt_save(fwi_ckpt *c, int64_t step, const char **path)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%" PRId64, step);
+    fw_status st = fetch(c);
+    if (st == FW_OK)
+        st = fwi_st_layout_meta(c->layout, "step", text);
+    if (st == FW_OK)
+        st = name_make(c->path, sizeof c->path, c->dir, step);
+    if (st == FW_OK)
+        st = fwi_st_layout_write(c->layout, c->writer, c->path, c->data);
+    if (st != FW_OK)
+        return st;
+    remember(c, step);
+    if (path != NULL)
+        *path = c->path;
+    return FW_OK;
+}
+
+static fw_status is_whole(const char *path)
+{
+    fwi_safetensors *s = NULL;
+    fw_status st = fwi_st_open(&s, path);
+    if (st == FW_OK)
+        st = fwi_st_verify(s);
+    fwi_st_close(s);
+    return st;
+}
+
+fw_status fwi_ckpt_newest(const char *dir, int64_t *step, char *path, size_t cap)
+{
+    int64_t *steps = NULL, n = 0;
+    *step = -1;
+    fw_status st = list_steps(dir, &steps, &n);
+    for (int64_t i = n - 1; i >= 0 && st == FW_OK && *step < 0; i--) {
+        st = name_make(path, cap, dir, steps[i]);
+        if (st != FW_OK)
+            break;
+        if (is_whole(path) == FW_OK)
+            *step = steps[i];
+        else
+            fwi_log(1, "checkpoint passed over: %s", fw_last_error());
+    }
+    fwi_free(steps);
+    return st;
+}
+
+fw_status fwi_ckpt_check(const char *path, const fwi_identity *ids, int n)
+{
+    fwi_safetensors *s = NULL;
+    fw_status st = fwi_st_open(&s, path);
+    for (int i = 0; i < n && st == FW_OK; i++) {
+        const char *was = fwi_st_meta(s, ids[i].key);
+        if (was == NULL)
+            st = fwi_fail(FW_EFORMAT, "%s: metadata has no %s: no checkpoint of ours", path,
+                          ids[i].key);
+        else if (strcmp(was, ids[i].text) != 0)
+            st = fwi_fail(FW_EEXISTS,
+                          "%s: is of a run with another %s: there \"%.300s\", here \"%.300s\"",
+                          path, ids[i].key, was, ids[i].text);
+    }
+    fwi_st_close(s);
+    return st;
+}
+
+fw_status fwi_ckpt_load(fwi_store *store, const char *path)
+{
+    fwi_safetensors *s = NULL;
+    fwi_buf host = {0};
+    fw_status st = fwi_st_open(&s, path);
+    if (st == FW_OK && fwi_st_count(s) != store->n_vars)
+        st = fwi_fail(FW_ESHAPE, "%s: has %d tensors, this model and optimiser have %d", path,
+                      fwi_st_count(s), store->n_vars);
+    for (int i = 0; i < store->n_vars && st == FW_OK; i++) {
+        const fwi_var *v = &store->vars[i];
+        const fwi_st_tensor *t = fwi_st_find(s, v->name);
+        if (t == NULL || t->dtype != v->dtype || !fwi_shape_equal(&t->shape, &v->shape))
+            st = fwi_fail(FW_ESHAPE, "%s: tensor %s is %s", path, v->name,
+                          t == NULL ? "missing" : "of another shape or type");
+        if (st == FW_OK)
+            st = fwi_buf_reserve(&host, v->bytes);
+        if (st == FW_OK)
+            st = fwi_st_read(s, t, host.data);
+        if (st == FW_OK)
+            st = fwi_store_write(store, v, host.data);
+    }
+    fwi_buf_clear(&host);
+    fwi_st_close(s);
+    return st;
+}
+
+fw_status fwi_ckpt_remove_all(const char *dir)
+{
+    int64_t *steps = NULL, n = 0;
+    char path[PATH_CAP];
+    fw_status st = list_steps(dir, &steps, &n);
+    for (int64_t i = 0; i < n && st == FW_OK; i++) {
+        st = name_make(path, sizeof path, dir, steps[i]);
+        if (st == FW_OK && unlink(path) != 0)
+            st = fwi_fail(FW_EIO, "%s: cannot remove: %s", path, strerror(errno));
+    }
+    fwi_free(steps);
+    return st;
+}

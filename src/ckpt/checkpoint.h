@@ -1,0 +1,36 @@
+/* checkpoint.h: a store's state on disk, for exact resume: weights, running statistics, optimiser
+ * slots, and the step, from which everything else (rates, data position, random numbers) follows.
+ * Files are DIR/checkpoint-<8 digits of step>.safetensors. */
+#ifndef FWI_CHECKPOINT_H
+#define FWI_CHECKPOINT_H
+
+#include "exec.h"
+#include "safetensors.h"
+
+/* What must agree between the run that wrote a checkpoint and the one that goes on with it. */
+typedef struct fwi_identity {
+    const char *key, *text;
+} fwi_identity;
+
+typedef struct fwi_ckpt fwi_ckpt;
+/* A writer for this store in this folder; keep newest files stay. ids: [n], copied. Everything is
+ * allocated here. */
+fw_status fwi_ckpt_new(fwi_ckpt **out, const fwi_store *store, const char *dir, int64_t keep,
+                       const fwi_identity *ids, int n);
+void fwi_ckpt_free(fwi_ckpt *c);
+/* Writes the state as of `step` and removes the oldest beyond `keep`. FW_ENONFINITE, with nothing
+ * written, if a value is not finite. path, if not NULL, gets the file's name (borrowed until the
+ * next save). */
+fw_status fwi_ckpt_save(fwi_ckpt *c, int64_t step, const char **path);
+
+/* The newest checkpoint in dir that is whole: *step < 0 if there is none. path: cap bytes. Damaged
+ * ones are passed over with a warning in the log. */
+fw_status fwi_ckpt_newest(const char *dir, int64_t *step, char *path, size_t cap);
+/* FW_EEXISTS, naming key and both texts, if the file was written by another kind of run. */
+fw_status fwi_ckpt_check(const char *path, const fwi_identity *ids, int n);
+/* Every variable of the store from the file: names, types and shapes must agree. */
+fw_status fwi_ckpt_load(fwi_store *store, const char *path);
+/* Removes every checkpoint in dir. */
+fw_status fwi_ckpt_remove_all(const char *dir);
+
+#endif
