@@ -6,9 +6,9 @@
  * register followed by L zero bytes is a linear function of the register, kept as four tables of
  * 256 words per L. So for lanes A B C that began with a, 0 and 0:   join = shift_L(shift_L(a) ^ b)
  * ^ c. Used by tfrecord.c for every record. */
-#include <crc32c.h>
+#include "crc32c.h"
 
-#include <cpu.h>
+#include "cpu.h"
 #include <pthread.h>
 #include <string.h>
 

@@ -5,7 +5,7 @@
 #ifndef FWI_EXAMPLE_H
 #define FWI_EXAMPLE_H
 
-#include <mem.h>
+#include "mem.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -3,10 +3,10 @@
  * The idea: everything that can fail for want of space fails before the rename. A temporary name
  * beside the final one keeps both on one file system, so that the rename is atomic; the folder is
  * synced after it, or a power cut could forget the new name. Names and patterns are in paths.c. */
-#include <file.h>
+#include "file.h"
 
+#include "fail.h"
 #include <errno.h>
-#include <fail.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>

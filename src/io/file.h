@@ -6,7 +6,7 @@
 #ifndef FWI_FILE_H
 #define FWI_FILE_H
 
-#include <mem.h>
+#include "mem.h"
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 /* paths.c: names of files: joining, asking, making folders, and expanding patterns (file.h). */
+#include "fail.h"
+#include "file.h"
 #include <errno.h>
-#include <fail.h>
-#include <file.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
