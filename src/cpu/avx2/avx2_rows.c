@@ -1,8 +1,9 @@
 /* avx2_rows.c: the kernels that this room adds to the table chain (backends/backends.c). Rows are
  * tried from top to bottom, so a special kernel stands above the general one it beats. */
-#include "exec.h"
+#define ISA      avx2
+#define TILE_F32 "6x16"
+#define TILE_F64 "6x8"
+#include "fast_rows.h"
 
 extern const fwi_kernel fwi_rows_avx2[];
-const fwi_kernel fwi_rows_avx2[] = {
-    {.run = NULL},
-};
+const fwi_kernel fwi_rows_avx2[] = {FAST_ROWS{.run = NULL}};

@@ -1,0 +1,10 @@
+# bench.cmake: programs that time kernels below graph and plan; `ninja bench_conv`. Not part of the default build.
+add_executable(bench_conv EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/bench/bench_conv.c)
+foreach(room core cpu_portable cpu_avx2 cpu_avx512)
+  target_sources(bench_conv PRIVATE $<TARGET_OBJECTS:fw_${room}>)
+endforeach()
+foreach(room core ir exec backends)
+  target_include_directories(bench_conv PRIVATE $<TARGET_PROPERTY:fw_${room},INTERFACE_INCLUDE_DIRECTORIES>)
+endforeach()
+target_compile_definitions(bench_conv PRIVATE FW_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+target_link_libraries(bench_conv PRIVATE Threads::Threads m)

@@ -1,0 +1,71 @@
+/* lanes_avx512.h: the vector type that the kernel bodies of cpu/portable are written in, for
+ * AVX-512. Included once per element type, before the bodies, with LANES_F64 0 or 1; lanes_end.h
+ * forgets the names again. lanes_portable.h lists what a lanes header must define. */
+#include <immintrin.h>
+#include <stdint.h>
+
+#define MR 14 /* 28 accumulators, 2 filter vectors, 1 broadcast: 31 of 32 registers */
+#if LANES_F64
+#define REAL       double
+#define REAL_DTYPE FW_F64
+#define NAME(x)    x##_f64
+#define FN(x)      fwi_##x##_f64_avx512
+#define VL         8
+typedef __m512d vec_f64;
+#else
+#define REAL       float
+#define REAL_DTYPE FW_F32
+#define NAME(x)    x##_f32
+#define FN(x)      fwi_##x##_f32_avx512
+#define VL         16
+typedef __m512 vec_f32;
+#endif
+
+#if LANES_F64
+#define OP(x) _mm512_##x##_pd
+#else
+#define OP(x) _mm512_##x##_ps
+#endif
+
+static inline NAME(vec) NAME(v_zero)(void)
+{
+    return OP(setzero)();
+}
+static inline NAME(vec) NAME(v_set)(REAL x)
+{
+    return OP(set1)(x);
+}
+static inline NAME(vec) NAME(v_load)(const REAL *p)
+{
+    return OP(loadu)(p);
+}
+static inline void NAME(v_store)(REAL *p, NAME(vec) v)
+{
+    OP(storeu)(p, v);
+}
+static inline NAME(vec) NAME(v_add)(NAME(vec) a, NAME(vec) b)
+{
+    return OP(add)(a, b);
+}
+static inline NAME(vec) NAME(v_fma)(NAME(vec) a, NAME(vec) b, NAME(vec) c)
+{
+    return OP(fmadd)(a, b, c);
+}
+/* The first n lanes, 0 <= n <= VL; the others read as zero and are not touched in memory. */
+static inline NAME(vec) NAME(v_load_n)(const REAL *p, int64_t n)
+{
+#if LANES_F64
+    return _mm512_maskz_loadu_pd((__mmask8)((1U << n) - 1U), p);
+#else
+    return _mm512_maskz_loadu_ps((__mmask16)((1U << n) - 1U), p);
+#endif
+}
+static inline void NAME(v_store_n)(REAL *p, NAME(vec) v, int64_t n)
+{
+#if LANES_F64
+    _mm512_mask_storeu_pd(p, (__mmask8)((1U << n) - 1U), v);
+#else
+    _mm512_mask_storeu_ps(p, (__mmask16)((1U << n) - 1U), v);
+#endif
+}
+#undef OP

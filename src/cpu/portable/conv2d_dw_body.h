@@ -1,0 +1,229 @@
+/* conv2d_dw_body.h: the gradient of a convolution's filter, on the register tile of gemm_body.h.
+ * Included after conv2d_body.h, once per element type and instruction set.
+ *
+ * A matrix product for each tap: x (input channels, the tile's rows) against dy (output channels,
+ * its columns), summed over images and pixels. A task walks over its images in groups and strips of
+ * lines, packs both operands so that the sum runs along memory, [channels/tile][line][w][images]
+ * [tile], and adds each strip's product to its own partial result. The images are cut into a number
+ * of chunks that depends on shapes alone; the chunks' partial results are added in order at the
+ * end, and that is also what keeps the rounding error of half a million terms small. */
+
+typedef struct NAME(dw_job) {
+    conv_axis y, x; /* of the forward pass: source x, destination dy */
+    int64_t n, c, oc, taps;
+    const REAL *xp, *dyp;
+    REAL *dw;
+    int64_t chunks, groups;    /* tasks = chunks * groups of panels */
+    int64_t panels, per_group; /* panels of NR output channels */
+    int64_t c_tiles;           /* tiles of at most MR input channels */
+    int64_t nb, strip, ring;   /* images per group, lines of dy per strip, lines of x held */
+    REAL *part;                /* [chunks][panels][taps][c][NR] */
+    int64_t part_elems;
+    int64_t *ys, *xs;
+    REAL *x_rings; /* per slot: [c tiles][ring][w][nb][tile] */
+    int64_t x_elems;
+    REAL *dy_strips; /* per slot: [per_group][strip][ow][nb][NR] */
+    int64_t dy_elems, dy_panel;
+    NAME(seg) * segs; /* per slot: [strip * ow] */
+} NAME(dw_job);
+
+static void NAME(dw_plan)(NAME(dw_job) * g, const fwi_call *c, scratch_cut *s)
+{
+    const fwi_conv_attr *const a = &c->attr->conv;
+    const fwi_shape *const x = &c->in[0].shape, *const dy = &c->in[1].shape;
+    const fwi_shape *const w = &c->out[0].shape;
+    const int64_t k_want = 256; /* steps per tile: its B panel of 32 KiB stays in L1 */
+    *g = (NAME(dw_job)){.y = conv_axis_fwd(x->d[1], dy->d[1], w->d[1], a->stride, a->pad_t),
+                        .x = conv_axis_fwd(x->d[2], dy->d[2], w->d[2], a->stride, a->pad_l),
+                        .n = x->d[0],
+                        .c = x->d[3],
+                        .oc = dy->d[3],
+                        .taps = w->d[1] * w->d[2],
+                        .xp = c->in[0].data,
+                        .dyp = c->in[1].data,
+                        .dw = c->out[0].data};
+    const int64_t slots = call_slots(c);
+    g->panels = parts_of(g->oc, NR);
+    g->part_elems = g->panels * g->taps * g->c * NR;
+    const int64_t part_bytes = g->part_elems * (int64_t)sizeof(REAL);
+    g->chunks = part_bytes <= 2 << 20 ? 8 : part_bytes <= 16 << 20 ? 4 : 2;
+    g->chunks = min_i64(g->chunks, g->n);
+    g->groups = min_i64(parts_of(16, g->chunks), g->panels);
+    g->per_group = parts_of(g->panels, g->groups);
+    g->groups = parts_of(g->panels, g->per_group);
+    g->c_tiles = parts_of(g->c, MR);
+    g->nb = max_i64(1, min_i64(16, k_want / g->x.n_dst));
+    g->nb = min_i64(g->nb, parts_of(g->n, g->chunks));
+    g->strip = max_i64(1, min_i64(g->y.n_dst, k_want / (g->nb * g->x.n_dst)));
+    g->ring = conv_axis_span(&g->y, g->strip);
+    g->part = scratch_take(s, g->chunks * g->part_elems, sizeof(REAL));
+    g->ys = scratch_take(s, g->y.n_dst * g->y.taps, sizeof(int64_t));
+    g->xs = scratch_take(s, g->x.n_dst * g->x.taps, sizeof(int64_t));
+    g->x_elems = g->ring * g->x.n_src * g->nb * g->c;
+    g->x_rings = scratch_take(s, slots * g->x_elems, sizeof(REAL));
+    g->dy_panel = g->strip * g->x.n_dst * g->nb * NR;
+    g->dy_elems = g->per_group * g->dy_panel;
+    g->dy_strips = scratch_take(s, slots * g->dy_elems, sizeof(REAL));
+    g->segs = scratch_take(s, slots * g->strip * g->x.n_dst, sizeof(NAME(seg)));
+}
+
+/* Line sy of images i0 .. i0+nb, cut into tiles of channels. */
+static void NAME(dw_pack_x)(const NAME(dw_job) * g, REAL *ring, int64_t i0, int64_t nb, int64_t sy)
+{
+    const int64_t w = g->x.n_src, c = g->c, slot = sy % g->ring;
+    for (int64_t i = 0; i < nb; i++) {
+        const REAL *const src = g->xp + ((i0 + i) * g->y.n_src + sy) * w * c;
+        for (int64_t t = 0; t < g->c_tiles; t++) {
+            const int64_t c0 = part_begin(c, g->c_tiles, t);
+            const int64_t m = part_begin(c, g->c_tiles, t + 1) - c0;
+            REAL *const dst = ring + c0 * g->ring * w * g->nb + (slot * w * nb + i) * m;
+            for (int64_t x = 0; x < w; x++)
+                NAME(copy)(dst + x * nb * m, src + x * c + c0, m);
+        }
+    }
+}
+
+/* Line y of dy, for the panels j0 .. j1, as line r of the strip. */
+static void NAME(dw_pack_dy)(const NAME(dw_job) * g, REAL *strip, int64_t i0, int64_t nb, int64_t y,
+                             int64_t r, int64_t j0, int64_t j1)
+{
+    const int64_t ow = g->x.n_dst, oc = g->oc;
+    for (int64_t i = 0; i < nb; i++) {
+        const REAL *const src = g->dyp + ((i0 + i) * g->y.n_dst + y) * ow * oc;
+        for (int64_t j = j0; j < j1; j++) {
+            const int64_t n = min_i64(NR, oc - j * NR);
+            REAL *const dst = strip + (j - j0) * g->dy_panel + (r * ow * nb + i) * NR;
+            for (int64_t x = 0; x < ow; x++) {
+                REAL *const d = dst + x * nb * NR;
+                NAME(copy)(d, src + x * oc + j * NR, n);
+                for (int64_t k = n; k < NR; k++)
+                    d[k] = 0;
+            }
+        }
+    }
+}
+
+/* Runs of pixels of the strip's lines y0 .. y1 for which tap (ky, kx) lies inside the image. a and
+ * b point at the operands' first line. */
+static int64_t NAME(dw_segs)(const NAME(dw_job) * g, const REAL *a, const REAL *b, int64_t m,
+                             int64_t nb, int64_t y0, int64_t y1, int64_t ky, int64_t kx,
+                             NAME(seg) * seg)
+{
+    const int64_t ow = g->x.n_dst, w = g->x.n_src;
+    int64_t count = 0;
+    for (int64_t y = y0; y < y1; y++) {
+        const int64_t sy = g->ys[y * g->y.taps + ky];
+        if (sy < 0)
+            continue;
+        const REAL *const al = a + sy % g->ring * w * nb * m;
+        const REAL *const bl = b + (y - y0) * ow * nb * NR;
+        int64_t from = count; /* a run ends where x does not move in step with dy */
+        for (int64_t x = 0; x < ow; x++) {
+            const int64_t sx = g->xs[x * g->x.taps + kx];
+            if (sx < 0)
+                continue;
+            if (g->x.mul == 1 && count > from) {
+                seg[count - 1].len += nb;
+            } else {
+                seg[count++] = (NAME(seg)){al + sx * nb * m, bl + x * nb * NR, nb};
+            }
+        }
+    }
+    return count;
+}
+
+static void NAME(dw_task)(void *arg, int64_t task, int slot)
+{
+    const NAME(dw_job) *const g = arg;
+    const int64_t chunk = task / g->groups, group = task % g->groups;
+    const int64_t n0 = part_begin(g->n, g->chunks, chunk);
+    const int64_t n1 = part_begin(g->n, g->chunks, chunk + 1);
+    const int64_t j0 = group * g->per_group, j1 = min_i64(j0 + g->per_group, g->panels);
+    REAL *const ring = g->x_rings + slot * g->x_elems;
+    REAL *const strip = g->dy_strips + slot * g->dy_elems;
+    NAME(seg) *const seg = g->segs + slot * g->strip * g->x.n_dst;
+    REAL *const part = g->part + chunk * g->part_elems;
+    bool first = true;
+    for (int64_t i0 = n0; i0 < n1; i0 += g->nb) {
+        const int64_t nb = min_i64(g->nb, n1 - i0);
+        int64_t packed = 0;
+        for (int64_t y0 = 0; y0 < g->y.n_dst; y0 += g->strip) {
+            const int64_t y1 = min_i64(y0 + g->strip, g->y.n_dst);
+            int64_t lo = g->y.n_src, hi = -1;
+            for (int64_t t = y0 * g->y.taps; t < y1 * g->y.taps; t++)
+                if (g->ys[t] >= 0) {
+                    lo = min_i64(lo, g->ys[t]);
+                    hi = max_i64(hi, g->ys[t]);
+                }
+            for (packed = max_i64(packed, lo); packed <= hi; packed++)
+                NAME(dw_pack_x)(g, ring, i0, nb, packed);
+            for (int64_t y = y0; y < y1; y++)
+                NAME(dw_pack_dy)(g, strip, i0, nb, y, y - y0, j0, j1);
+            for (int64_t j = j0; j < j1; j++)
+                for (int64_t tap = 0; tap < g->taps; tap++)
+                    for (int64_t t = 0; t < g->c_tiles; t++) {
+                        const int64_t c0 = part_begin(g->c, g->c_tiles, t);
+                        const int64_t m = part_begin(g->c, g->c_tiles, t + 1) - c0;
+                        const int64_t n_seg =
+                            NAME(dw_segs)(g, ring + c0 * g->ring * g->x.n_src * g->nb,
+                                          strip + (j - j0) * g->dy_panel, m, nb, y0, y1,
+                                          tap / g->x.taps, tap % g->x.taps, seg);
+                        const NAME(tile_out)
+                            out = {.c = part + ((j * g->taps + tap) * g->c + c0) * NR,
+                                   .ldc = NR,
+                                   .n = NR,
+                                   .add = !first};
+                        NAME(tile)(m, seg, n_seg, 1, m, &out);
+                    }
+            first = false;
+        }
+    }
+}
+
+/* Adds the chunks' results for one panel and tap, in order, and turns [c][NR] into [oc][tap][c]. */
+static void NAME(dw_sum_task)(void *arg, int64_t task, int slot)
+{
+    (void)slot;
+    const NAME(dw_job) *const g = arg;
+    const int64_t j = task / g->taps, tap = task % g->taps, n = min_i64(NR, g->oc - j * NR);
+    const REAL *const part = g->part + task * g->c * NR;
+    REAL *const dw = g->dw + (j * NR * g->taps + tap) * g->c;
+    REAL sum[VL][NR];
+    for (int64_t c0 = 0; c0 < g->c; c0 += VL) {
+        const int64_t m = min_i64(VL, g->c - c0);
+        for (int64_t i = 0; i < m; i++) {
+            const REAL *p = part + (c0 + i) * NR;
+            NAME(vec) s0 = NAME(v_load)(p), s1 = NAME(v_load)(p + VL);
+            for (int64_t k = 1; k < g->chunks; k++) {
+                p += g->part_elems;
+                s0 = NAME(v_add)(s0, NAME(v_load)(p));
+                s1 = NAME(v_add)(s1, NAME(v_load)(p + VL));
+            }
+            NAME(v_store)(sum[i], s0);
+            NAME(v_store)(sum[i] + VL, s1);
+        }
+        for (int64_t k = 0; k < n; k++)
+            for (int64_t i = 0; i < m; i++)
+                dw[k * g->taps * g->c + c0 + i] = sum[i][k];
+    }
+}
+
+size_t FN(conv2d_dw_scratch)(const fwi_call *c)
+{
+    NAME(dw_job) g;
+    scratch_cut s = {0};
+    NAME(dw_plan)(&g, c, &s);
+    return s.used;
+}
+
+fw_status FN(conv2d_dw)(const fwi_call *c)
+{
+    NAME(dw_job) g;
+    scratch_cut s = {.base = c->scratch};
+    NAME(dw_plan)(&g, c, &s);
+    conv_axis_fill(&g.y, g.ys);
+    conv_axis_fill(&g.x, g.xs);
+    fwi_pool_for(c->pool, g.chunks * g.groups, NAME(dw_task), &g);
+    fwi_pool_for(c->pool, g.panels * g.taps, NAME(dw_sum_task), &g);
+    return FW_OK;
+}

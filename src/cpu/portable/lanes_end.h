@@ -1,0 +1,9 @@
+/* lanes_end.h: forgets one element type's names, so that the next lanes header can be included. */
+#undef REAL
+#undef REAL_DTYPE
+#undef NAME
+#undef FN
+#undef NR
+#undef VL
+#undef MR
+#undef LANES_F64
