@@ -1,0 +1,46 @@
+/* ir_rules.h: what the files of this room share and no other room needs: op rules by kind,
+ * attribute fields by kind, and how a builder remembers its first error. Read before: ir.h,
+ * ops.def. */
+#ifndef FWI_IR_RULES_H
+#define FWI_IR_RULES_H
+
+#include "ir.h"
+
+typedef struct fwi_type {
+    fw_dtype dtype;
+    fwi_shape shape;
+} fwi_type;
+
+/* shapes.c: checks inputs and attributes of an op that is or would be in g, gives the types of its
+ * outputs. in has the kind's n_in values. attr may be NULL for kinds without. The message names the
+ * op and its inputs. */
+fw_status fwi_infer(const fwi_graph *g, fwi_opkind kind, const fwi_attr *attr, const fwi_val *in,
+                    fwi_type out[FWI_MAX_OUT]);
+
+enum { FWI_SHAPE_TEXT = 96 };
+/* "f32[128,32,32,3]"; returns text. */
+const char *fwi_type_text(char text[FWI_SHAPE_TEXT], fw_dtype dtype, const fwi_shape *shape);
+
+/* graph.c */
+bool fwi_graph_has(const fwi_graph *g, fwi_val v);
+/* Remembers this thread's message as the graph's first error (unless it has one); returns st. */
+fw_status fwi_graph_stick(fwi_graph *g, fw_status st);
+
+/* attrs.c: the fields of an op kind's attributes, in the order of the struct. */
+typedef struct fwi_attr_field {
+    const char *name;
+    size_t offset;
+    bool is_double; /* else int64_t */
+} fwi_attr_field;
+const fwi_attr_field *fwi_attr_fields(fwi_opkind kind, int *n); /* n 0 for ops without attributes */
+int64_t fwi_attr_int(const fwi_attr *a, const fwi_attr_field *f);
+double fwi_attr_double(const fwi_attr *a, const fwi_attr_field *f);
+void fwi_attr_set_int(fwi_attr *a, const fwi_attr_field *f, int64_t v);
+void fwi_attr_set_double(fwi_attr *a, const fwi_attr_field *f, double v);
+bool fwi_attr_equal(fwi_opkind kind, const fwi_attr *a, const fwi_attr *b);
+
+/* print.c and parse.c share these names; a table ends with NULL. */
+extern const char *const fwi_var_class_names[];
+extern const char *const fwi_init_names[];
+
+#endif
