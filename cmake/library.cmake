@@ -69,6 +69,12 @@ foreach(dir INCLUDEDIR LIBDIR) # a distribution may give absolute ones
     set(FW_PC_${dir} "\${prefix}/${CMAKE_INSTALL_${dir}}")
   endif()
 endforeach()
+if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+  set(FW_PC_PREFIX "${CMAKE_INSTALL_PREFIX}")
+else() # found from where the file is, so that the prefix may be chosen at installation
+  file(RELATIVE_PATH up "/p/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/p")
+  string(REGEX REPLACE "/$" "" FW_PC_PREFIX "\${pcfiledir}/${up}")
+endif()
 configure_file(cmake/fenwicks.pc.in fenwicks.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/fenwicks.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/fenwicks)

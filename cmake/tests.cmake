@@ -18,7 +18,7 @@ pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 set(FW_TSAN_TESTS "pool|pipeline|dataset|prefetch|threads")
 
 set(FW_TEST_ENV FW_BUILD_DIR=${CMAKE_BINARY_DIR} LC_ALL=C.UTF-8
-  ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
+  ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:strict_string_checks=1:detect_stack_use_after_return=1
   UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1)
 
 function(fw_test_properties name labels)
@@ -116,6 +116,7 @@ foreach(source ${sources})
   target_link_libraries(example_${base} PRIVATE fenwicks_static)
 endforeach()
 
+add_custom_target(fuzzers)
 file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/fuzz/fuzz_*.c)
 foreach(source ${sources})
   get_filename_component(base ${source} NAME_WE)
@@ -130,6 +131,7 @@ foreach(source ${sources})
     target_sources(${base} PRIVATE ${CMAKE_SOURCE_DIR}/fuzz/replay.c)
     add_test(NAME fuzz.${format} COMMAND ${base} ${corpus})
   endif()
+  add_dependencies(fuzzers ${base})
   fw_test_properties(fuzz.${format} fuzz)
 endforeach()
 

@@ -22,20 +22,25 @@ enum { SMALL_ALIGN = 64 };
 static _Atomic int64_t n_made; /* since the latest fwi_mem_fail_at */
 static _Atomic int64_t fail_at;
 
+static void *no_memory(size_t n_bytes)
+{
+    fwi_fail(FW_ENOMEM, "out of memory: %zu bytes asked for", n_bytes);
+    return NULL;
+}
+
 static bool may_allocate(size_t n_bytes)
 {
+    if (n_bytes >
+        PTRDIFF_MAX) { /* no object is larger; an allocator under test may even abort on it */
+        no_memory(n_bytes);
+        return false;
+    }
     const int64_t n = atomic_fetch_add_explicit(&n_made, 1, memory_order_relaxed) + 1;
     if (n != atomic_load_explicit(&fail_at, memory_order_relaxed))
         return true;
     fwi_fail(FW_ENOMEM, "out of memory: %zu bytes asked for (failed on purpose by a test)",
              n_bytes);
     return false;
-}
-
-static void *no_memory(size_t n_bytes)
-{
-    fwi_fail(FW_ENOMEM, "out of memory: %zu bytes asked for", n_bytes);
-    return NULL;
 }
 
 void *fwi_alloc(size_t n_bytes)

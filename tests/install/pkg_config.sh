@@ -9,10 +9,10 @@ rm -rf "$prefix"
 PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name fenwicks.pc)")
 export PKG_CONFIG_PATH
 [ "$(pkg-config --modversion fenwicks)" = "$5" ]
-case $(pkg-config --cflags fenwicks) in
-    *"-I$prefix/include"*) ;;
-    *) echo "fenwicks.pc does not point to the prefix it was installed to"; exit 1 ;;
-esac
+if [ "$(realpath "$(pkg-config --variable=includedir fenwicks)")" != "$(realpath "$prefix/include")" ]; then
+    echo "fenwicks.pc does not point to the prefix it was installed to"
+    exit 1
+fi
 libdir=$(pkg-config --variable=libdir fenwicks)
 
 "$4" "$2/consumer.c" -o shared $(pkg-config --cflags --libs fenwicks)
