@@ -207,6 +207,9 @@ fw_status fwi_graph_copy(fwi_graph **out, const fwi_graph *g); /* the same numbe
 void fwi_graph_free(fwi_graph *g);
 fw_status
 fwi_graph_status(const fwi_graph *g); /* raises the first builder error again; FW_OK if none */
+/* Remembers this thread's message as the graph's first error (unless it has one); returns st. For
+ * code outside of this room that builds. */
+fw_status fwi_graph_stick(fwi_graph *g, fw_status st);
 
 /* An input; asking again for a name works as for variables. Names are 1..255 bytes, one per graph.
  */

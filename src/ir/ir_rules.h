@@ -23,8 +23,6 @@ const char *fwi_type_text(char text[FWI_SHAPE_TEXT], fw_dtype dtype, const fwi_s
 
 /* graph.c */
 bool fwi_graph_has(const fwi_graph *g, fwi_val v);
-/* Remembers this thread's message as the graph's first error (unless it has one); returns st. */
-fw_status fwi_graph_stick(fwi_graph *g, fw_status st);
 
 /* attrs.c: the fields of an op kind's attributes, in the order of the struct. */
 typedef struct fwi_attr_field {
