@@ -1,0 +1,16 @@
+/* dropout.c: dropout, in float and in double; dropout_body.h has the code. */
+#include "ref_kernels.h"
+
+#include "rng.h"
+
+#define FWI_REAL     float
+#define FWI_NAME(op) fwi_##op##_f32_ref
+#include "dropout_body.h"
+#undef FWI_REAL
+#undef FWI_NAME
+
+#define FWI_REAL     double
+#define FWI_NAME(op) fwi_##op##_f64_ref
+#include "dropout_body.h"
+#undef FWI_REAL
+#undef FWI_NAME
