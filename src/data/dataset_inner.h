@@ -16,6 +16,7 @@ fw_status fwi_dataset_expect_classes(fw_dataset *ds, int64_t n_classes);
  * config.json and for the check on resume that the data is the same. */
 fw_status fwi_dataset_describe(const fw_dataset *ds, char *buf, size_t cap);
 
+int64_t fwi_dataset_batch(const fw_dataset *ds); /* records per batch */
 bool fwi_dataset_labelled(const fw_dataset *ds);
 bool fwi_dataset_training(const fw_dataset *ds);
 const fw_transform *fwi_dataset_transforms(const fw_dataset *ds,
