@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fail.h"
+#include "number.h"
 
 enum { PATH_CAP = 4096, WRITE_BUFFER = 1 << 20 };
 
@@ -28,12 +29,18 @@ struct fwi_ckpt {
     char path[PATH_CAP];
 };
 
+/* checkpoint-<digits>.safetensors */
 static bool name_parse(const char *name, int64_t *step)
 {
-    int end = 0;
-    if (sscanf(name, "checkpoint-%" SCNd64 ".safetensors%n", step, &end) != 1 || end == 0)
+    static const char head[] = "checkpoint-", tail[] = ".safetensors";
+    const size_t n = strlen(name), n_head = strlen(head), n_tail = strlen(tail);
+    char digits[24];
+    if (n <= n_head + n_tail || n - n_head - n_tail >= sizeof digits ||
+        memcmp(name, head, n_head) != 0 || strcmp(name + n - n_tail, tail) != 0)
         return false;
-    return name[end] == 0 && *step >= 0;
+    memcpy(digits, name + n_head, n - n_head - n_tail);
+    digits[n - n_head - n_tail] = 0;
+    return fwi_parse_int64(digits, step) && *step >= 0;
 }
 
 static fw_status name_make(char *path, size_t cap, const char *dir, int64_t step)

@@ -1,0 +1,342 @@
+/* estimator.c: an estimator's life: options, compilation for a data set, what must agree on resume.
+ * Training is in fit.c, evaluation and prediction in eval.c. */
+#include "estimator.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "backends.h"
+#include "dataset_inner.h"
+#include "fail.h"
+#include "nn.h"
+#include "number.h"
+#include "optim_inner.h"
+
+enum { OPTIMIZER_TEXT = 2048 };
+
+/* ---- options ---- */
+
+static fw_status copy_text(const char **text)
+{
+    if (*text == NULL)
+        return FW_OK;
+    *text = fwi_strdup(*text);
+    return *text == NULL ? FW_ENOMEM : FW_OK;
+}
+
+static fw_status copy_class_names(fw_estimator *e, const fw_estimator_opt *opt)
+{
+    if (opt->class_names == NULL || opt->n_class_names == 0)
+        return FW_OK;
+    e->class_names = fwi_alloc_array((size_t)opt->n_class_names, sizeof *e->class_names);
+    if (e->class_names == NULL)
+        return FW_ENOMEM;
+    for (int64_t i = 0; i < opt->n_class_names; i++)
+        if ((e->class_names[i] = fwi_strdup(opt->class_names[i])) == NULL)
+            return FW_ENOMEM;
+    return FW_OK;
+}
+
+static fw_status check_options(const fw_estimator_opt *o)
+{
+    if (o->precision != FW_F32 && o->precision != FW_F64)
+        return fwi_fail(FW_EUNAVAILABLE, "precision %s: this build trains in f32 and f64",
+                        fw_dtype_name(o->precision));
+    if (!(o->label_smoothing >= 0 && o->label_smoothing < 1))
+        return fwi_fail(FW_EARG, "label smoothing %g is not in [0, 1)", o->label_smoothing);
+    if (o->threads < 0 || o->steps_per_epoch < 0 || o->checkpoint_every < 0 || o->keep < 0 ||
+        o->eval_every < 0 || o->memory_limit < 0 || o->n_class_names < 0)
+        return fwi_fail(FW_EARG, "an option of the estimator is negative");
+    if (o->eval_every > 0 && o->eval_data == NULL)
+        return fwi_fail(FW_EARG, "eval_every is %" PRId64 ", but there is no eval_data",
+                        o->eval_every);
+    return FW_OK;
+}
+
+static fw_status copy_options(fw_estimator *e, const fw_estimator_opt *opt)
+{
+    e->opt = *opt;
+    if (e->opt.keep == 0)
+        e->opt.keep = 2;
+    /* From here on the texts are ours (or NULL), also when a copy fails. */
+    const char **texts[] = {&e->opt.work_dir, &e->opt.device, &e->opt.warm_start, &e->opt.config};
+    const size_t n = sizeof texts / sizeof *texts;
+    for (size_t i = 0; i < n; i++)
+        if (copy_text(texts[i]) != FW_OK) {
+            for (; i < n; i++)
+                *texts[i] = NULL;
+            return FW_ENOMEM;
+        }
+    return copy_class_names(e, opt);
+}
+
+static fw_status describe_parts(fw_estimator *e)
+{
+    char *text = NULL;
+    fw_status st = fw_layer_print(e->net, &text);
+    if (st == FW_OK && (e->layers_text = fwi_strdup(text)) == NULL)
+        st = FW_ENOMEM;
+    fw_text_free(text);
+    char optimizer[OPTIMIZER_TEXT];
+    if (st == FW_OK)
+        st = fwi_optim_describe(&e->optimizer, optimizer, sizeof optimizer);
+    if (st == FW_OK && (e->optimizer_text = fwi_strdup(optimizer)) == NULL)
+        st = FW_ENOMEM;
+    return st;
+}
+
+static fw_status find_resume(fw_estimator *e)
+{
+    if (e->opt.work_dir == NULL)
+        return FW_OK;
+    int64_t step = -1;
+    fw_status st = fwi_path_check_local(e->opt.work_dir);
+    if (st == FW_OK)
+        st = fwi_mkdirs(e->opt.work_dir);
+    if (st != FW_OK || e->opt.fresh)
+        return st;
+    st = fwi_ckpt_newest(e->opt.work_dir, &step, e->resume_path, sizeof e->resume_path);
+    if (st != FW_OK || step < 0) {
+        e->resume_path[0] = 0;
+        return st;
+    }
+    fwi_ids ids;
+    st = fwi_estimator_ids(e, NULL, &ids);
+    if (st == FW_OK)
+        st = fwi_ckpt_check(e->resume_path, ids.id, ids.n);
+    e->step = step;
+    return st;
+}
+
+/* ---- life ---- */
+
+fw_status fw_estimator_new(fw_estimator **out, fw_layer *net, fw_optimizer optimizer,
+                           const fw_estimator_opt *opt)
+{
+    static const fw_estimator_opt defaults = {0};
+    if (opt == NULL)
+        opt = &defaults;
+    fw_estimator *e = fwi_alloc_zero(sizeof *e);
+    if (e == NULL) {
+        fw_layer_free(net);
+        return FW_ENOMEM;
+    }
+    e->net = net;
+    e->optimizer = optimizer;
+    e->transforms[0] = e->transforms[1] = fw_transform_end();
+    fw_status st = check_options(opt);
+    if (st == FW_OK)
+        st = copy_options(e, opt);
+    if (st == FW_OK && (out == NULL || net == NULL))
+        st = fwi_fail(FW_EARG, "fw_estimator_new: NULL argument");
+    if (st == FW_OK)
+        st = fwi_layer_check(net);
+    if (st == FW_OK)
+        st = fw_optimizer_check(&e->optimizer);
+    if (st == FW_OK)
+        st = describe_parts(e);
+    if (st == FW_OK)
+        st = fwi_device_open(&e->device, e->opt.device,
+                             &(fwi_device_opt){.threads = e->opt.threads});
+    if (st == FW_OK)
+        st = find_resume(e);
+    if (st != FW_OK) {
+        fw_estimator_free(e);
+        return st;
+    }
+    *out = e;
+    return FW_OK;
+}
+
+void fw_estimator_free(fw_estimator *e)
+{
+    if (e == NULL)
+        return;
+    fwi_ckpt_free(e->ckpt);
+    (void)fwi_runlog_close(e->log); /* what mattered was flushed when training ended */
+    if (e->compiled)
+        fwi_network_clear(&e->network);
+    fwi_device_close(e->device);
+    fw_layer_free(e->net);
+    fwi_free(e->layers_text);
+    fwi_free(e->optimizer_text);
+    for (int64_t i = 0; i < e->opt.n_class_names && e->class_names != NULL; i++)
+        fwi_free(e->class_names[i]);
+    fwi_free(e->class_names);
+    fwi_free((void *)e->opt.work_dir);
+    fwi_free((void *)e->opt.device);
+    fwi_free((void *)e->opt.warm_start);
+    fwi_free((void *)e->opt.config);
+    fwi_free(e);
+}
+
+int64_t fw_estimator_step(const fw_estimator *e)
+{
+    return e == NULL ? 0 : e->step;
+}
+
+int64_t fw_estimator_classes(const fw_estimator *e)
+{
+    return e == NULL || !e->compiled ? 0 : e->network.n_classes;
+}
+
+/* ---- what must agree ---- */
+
+fw_status fwi_estimator_ids(const fw_estimator *e, const fw_dataset *data, fwi_ids *out)
+{
+    out->n = 0;
+    snprintf(out->seed, sizeof out->seed, "%" PRIu64, e->opt.seed);
+    char smoothing[FWI_NUMBER_CAP];
+    fwi_format_double(smoothing, e->opt.label_smoothing);
+    snprintf(out->loss, sizeof out->loss, "%s smoothing=%s", e->opt.loss_sum ? "sum" : "mean",
+             smoothing);
+    out->id[out->n++] = (fwi_identity){"layers", e->layers_text};
+    out->id[out->n++] = (fwi_identity){"optimizer", e->optimizer_text};
+    out->id[out->n++] = (fwi_identity){"seed", out->seed};
+    out->id[out->n++] = (fwi_identity){"precision", fw_dtype_name(e->opt.precision)};
+    out->id[out->n++] = (fwi_identity){"loss", out->loss};
+    if (data == NULL)
+        return FW_OK;
+    int64_t h, w, c;
+    fw_dataset_shape(data, &h, &w, &c);
+    snprintf(out->input, sizeof out->input, "%" PRId64 " %" PRId64 " %" PRId64, h, w, c);
+    out->id[out->n++] = (fwi_identity){"input", out->input};
+    out->id[out->n++] = (fwi_identity){"data", out->data};
+    return fwi_dataset_describe(data, out->data, sizeof out->data);
+}
+
+/* ---- compilation ---- */
+
+static fw_status fill_store(fw_estimator *e)
+{
+    if (e->resume_path[0] != 0)
+        return fwi_ckpt_load(e->network.store, e->resume_path);
+    const fw_status st = fwi_store_init(e->network.store, e->opt.seed);
+    if (st != FW_OK || e->opt.warm_start == NULL)
+        return st;
+    return fwi_model_warm_start(e->network.store, e->opt.warm_start);
+}
+
+fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds)
+{
+    int64_t h, w, c;
+    fw_dataset_shape(ds, &h, &w, &c);
+    if (e->compiled) {
+        const fwi_network_spec *s = &e->network.spec;
+        if (s->h == h && s->w == w && s->c == c)
+            return FW_OK;
+        return fwi_fail(FW_ESHAPE,
+                        "images of %" PRId64 " x %" PRId64 " x %" PRId64
+                        ", the estimator was compiled for %" PRId64 " x %" PRId64 " x %" PRId64,
+                        h, w, c, s->h, s->w, s->c);
+    }
+    const fwi_network_spec spec = {.net = e->net,
+                                   .optimizer = &e->optimizer,
+                                   .real = e->opt.precision,
+                                   .h = h,
+                                   .w = w,
+                                   .c = c,
+                                   .label_smoothing = e->opt.label_smoothing,
+                                   .loss_sum = e->opt.loss_sum};
+    fw_status st = fwi_network_init(&e->network, e->device, &spec);
+    if (st != FW_OK)
+        return st;
+    st = fill_store(e);
+    if (st != FW_OK) {
+        fwi_network_clear(&e->network);
+        return st;
+    }
+    int n = 0;
+    const fw_transform *list = fwi_dataset_transforms(ds, &n);
+    for (int i = 0; i < n; i++)
+        if (list[i].kind == FW_TRANSFORM_STANDARDIZE)
+            e->transforms[0] = list[i];
+    e->compiled = true;
+    return FW_OK;
+}
+
+fw_status fwi_estimator_take_data(fw_estimator *e, fw_dataset *ds, int64_t position)
+{
+    fw_status st = fw_dataset_seek(ds, position);
+    if (st == FW_OK)
+        st = fwi_dataset_use_pool(ds, e->device->pool);
+    if (st == FW_OK)
+        st = fwi_dataset_expect_classes(ds, e->network.n_classes);
+    return st;
+}
+
+void fwi_estimator_leave_data(fw_dataset *ds)
+{
+    /* Drops batches made ahead on the estimator's threads, which may end before the data set does.
+     */
+    (void)fw_dataset_seek(ds, fw_dataset_position(ds));
+    (void)fwi_dataset_use_pool(ds, NULL);
+}
+
+/* ---- memory ---- */
+
+fw_status fwi_estimator_budget(fw_estimator *e, fw_dataset *train, fw_dataset *eval, fw_budget *out)
+{
+    fw_dataset *const sets[2] = {train, eval};
+    fw_budget b = {.state = fwi_network_state_bytes(&e->network),
+                   .scratch = (int64_t)e->network.scratch_wanted};
+    for (int i = 0; i < 2; i++) {
+        if (sets[i] == NULL)
+            continue;
+        fw_dataset_memory m;
+        fw_dataset_memory_get(sets[i], &m);
+        b.shuffle += m.shuffle + m.index;
+        b.prefetch += m.prefetch;
+        b.cache += m.cache;
+    }
+    b.total = b.state + b.scratch + b.shuffle + b.prefetch + b.cache;
+    *out = b;
+    if (e->opt.memory_limit > 0 && b.total > e->opt.memory_limit)
+        return fwi_fail(FW_ENOMEM,
+                        "needs %" PRId64 " MiB (state %" PRId64 ", scratch %" PRId64
+                        ", shuffle %" PRId64 ", prefetch %" PRId64 ", cache %" PRId64
+                        "), the limit is %" PRId64 " MiB: a smaller batch needs less",
+                        b.total >> 20, b.state >> 20, b.scratch >> 20, b.shuffle >> 20,
+                        b.prefetch >> 20, b.cache >> 20, e->opt.memory_limit >> 20);
+    return FW_OK;
+}
+
+fw_status fw_estimator_prepare(fw_estimator *e, fw_dataset *train, fw_dataset *eval, fw_budget *out)
+{
+    if (e == NULL || (train == NULL && eval == NULL))
+        return fwi_fail(FW_EARG, "fw_estimator_prepare: NULL argument");
+    fw_dataset *const sets[2] = {train, eval};
+    fwi_network_plan *p;
+    fw_budget budget;
+    for (int i = 0; i < 2; i++) {
+        if (sets[i] == NULL)
+            continue;
+        fw_status st = fwi_estimator_compile(e, sets[i]);
+        if (st == FW_OK)
+            st = fwi_network_plan_get(&e->network, i == 0, fwi_dataset_batch(sets[i]), &p);
+        if (st != FW_OK)
+            return st;
+    }
+    const fw_status st = fwi_estimator_budget(e, train, eval, out == NULL ? &budget : out);
+    return st == FW_OK ? fwi_network_bind(&e->network) : st;
+}
+
+fw_status fw_estimator_save(fw_estimator *e, const char *path)
+{
+    if (e == NULL || path == NULL)
+        return fwi_fail(FW_EARG, "fw_estimator_save: NULL argument");
+    if (!e->compiled)
+        return fwi_fail(FW_ESTATE, "fw_estimator_save: nothing was trained yet");
+    const fwi_network_spec *s = &e->network.spec;
+    const fwi_model_meta meta = {.layers = e->layers_text,
+                                 .h = s->h,
+                                 .w = s->w,
+                                 .c = s->c,
+                                 .real = s->real,
+                                 .transforms = {e->transforms[0], e->transforms[1]},
+                                 .class_names = e->class_names,
+                                 .n_class_names =
+                                     e->class_names == NULL ? 0 : e->opt.n_class_names};
+    return fwi_model_save(path, e->network.store, &meta);
+}

@@ -1,0 +1,49 @@
+/* estimator.h: the estimator's insides, shared by estimator.c (life and compilation), fit.c (the
+ * training loop) and eval.c. */
+#ifndef FWI_ESTIMATOR_H
+#define FWI_ESTIMATOR_H
+
+#include "checkpoint.h"
+#include "modelfile.h"
+#include "network.h"
+#include "runlog.h"
+#include <fenwicks/train.h>
+
+enum { FWI_PATH_CAP = 4096 };
+
+struct fw_estimator {
+    fw_layer *net;
+    fw_optimizer optimizer;
+    fw_estimator_opt opt; /* texts in it are copies of our own */
+    char **class_names;
+    fwi_device *device;
+    fwi_network network; /* compiled at the first use with data */
+    bool compiled;
+    bool broken; /* a loss was not finite: the weights are lost */
+    int64_t step;
+    char *layers_text, *optimizer_text;
+    char resume_path[FWI_PATH_CAP]; /* checkpoint to load when compiled; "" none */
+    fw_transform transforms[2];     /* standardisation of the training data, for the model file */
+    fwi_runlog *log;
+    fwi_ckpt *ckpt;
+};
+
+/* Compiles for images of this data set, or checks that they are those compiled for. */
+fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds);
+/* The data set's batches will be made on the estimator's threads, from stream position p on. */
+fw_status fwi_estimator_take_data(fw_estimator *e, fw_dataset *ds, int64_t position);
+/* And again on its own. */
+void fwi_estimator_leave_data(fw_dataset *ds);
+fw_status fwi_estimator_evaluate(fw_estimator *e, fw_dataset *ds, fw_metrics *out);
+fw_status fwi_estimator_budget(fw_estimator *e, fw_dataset *train, fw_dataset *eval,
+                               fw_budget *out);
+/* What must agree on resume. data: description of the training data, or NULL. Fills up to 8,
+ * returns how many; texts live as long as e and buf. */
+typedef struct fwi_ids {
+    fwi_identity id[8];
+    int n;
+    char seed[32], input[64], loss[64], data[1024];
+} fwi_ids;
+fw_status fwi_estimator_ids(const fw_estimator *e, const fw_dataset *data, fwi_ids *out);
+
+#endif

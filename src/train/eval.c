@@ -1,0 +1,136 @@
+/* eval.c: evaluation and prediction with an estimator (estimator.h). Every record counts once: the
+ * rows that fill up the last batch have label -1, which losses and counts pass over. */
+#include "estimator.h"
+
+#include <inttypes.h>
+
+#include "clock.h"
+#include "dataset_inner.h"
+#include "fail.h"
+
+static fw_status ready(fw_estimator *e, fw_dataset *ds, fwi_network_plan **plan)
+{
+    if (e->broken)
+        return fwi_fail(FW_ESTATE, "training diverged: resume from the last checkpoint");
+    if (fwi_dataset_training(ds))
+        return fwi_fail(FW_EARG,
+                        "a training data set is endless: evaluate on one without .training");
+    fw_status st = fwi_estimator_compile(e, ds);
+    if (st == FW_OK)
+        st = fwi_network_plan_get(&e->network, false, fwi_dataset_batch(ds), plan);
+    if (st == FW_OK)
+        st = fwi_network_bind(&e->network);
+    return st;
+}
+
+static fwi_binding bind(const fw_estimator *e, const fwi_network_plan *p, const fw_batch *b)
+{
+    return fwi_network_binding(p, e->network.scratch, b->images, b->labels, NULL, NULL);
+}
+
+static fw_status evaluate_batches(fw_estimator *e, fw_dataset *ds, const fwi_network_plan *p,
+                                  fw_metrics *m)
+{
+    double loss = 0, correct = 0;
+    fw_batch batch;
+    fw_status st;
+    while ((st = fw_dataset_next(ds, &batch)) == FW_OK) {
+        const fwi_binding b = bind(e, p, &batch);
+        double l = 0, c = 0;
+        st = fwi_plan_run(p->plan, &b);
+        if (st == FW_OK)
+            st = fwi_network_read(p, &b, p->out_loss, &l, 1);
+        if (st == FW_OK)
+            st = fwi_network_read(p, &b, p->out_correct, &c, 1);
+        if (st != FW_OK)
+            return st;
+        loss += l;
+        correct += c;
+        m->records += batch.valid;
+    }
+    if (st != FW_END)
+        return st;
+    if (m->records == 0)
+        return fwi_fail(FW_EARG, "the data set has no records to evaluate");
+    m->loss = loss / (double)m->records;
+    m->accuracy = correct / (double)m->records;
+    return FW_OK;
+}
+
+fw_status fwi_estimator_evaluate(fw_estimator *e, fw_dataset *ds, fw_metrics *out)
+{
+    fwi_network_plan *p = NULL;
+    fw_metrics m = {0};
+    fw_status st = ready(e, ds, &p);
+    if (st != FW_OK)
+        return st;
+    if (!fwi_dataset_labelled(ds))
+        return fwi_fail(FW_EARG, "the data set has no labels to evaluate against");
+    const double start = fwi_now();
+    st = fwi_estimator_take_data(e, ds, 0);
+    if (st == FW_OK)
+        st = evaluate_batches(e, ds, p, &m);
+    m.seconds = fwi_now() - start;
+    fwi_estimator_leave_data(ds);
+    if (st == FW_OK)
+        *out = m;
+    return st;
+}
+
+fw_status fw_estimator_evaluate(fw_estimator *e, fw_dataset *ds, fw_metrics *out)
+{
+    if (e == NULL || ds == NULL || out == NULL)
+        return fwi_fail(FW_EARG, "fw_estimator_evaluate: NULL argument");
+    return fwi_estimator_evaluate(e, ds, out);
+}
+
+/* The valid rows of a batch's probabilities. staging holds a whole batch. */
+static fw_status read_rows(const fwi_network_plan *p, const fwi_binding *b, int64_t rows,
+                           int64_t n_classes, void *staging, float *out)
+{
+    fw_dtype dtype = FW_F32;
+    const fwi_shape *shape = fwi_plan_output_shape(p->plan, p->out_probs, &dtype);
+    const fw_status st = fwi_plan_read(p->plan, b, p->out_probs, staging,
+                                       (size_t)fwi_shape_elems(shape) * fw_dtype_size(dtype));
+    for (int64_t i = 0; i < rows * n_classes && st == FW_OK; i++)
+        out[i] =
+            dtype == FW_F64 ? (float)((const double *)staging)[i] : ((const float *)staging)[i];
+    return st;
+}
+
+fw_status fw_estimator_predict(fw_estimator *e, fw_dataset *ds, float *probabilities, int64_t cap,
+                               int64_t *n_rows)
+{
+    if (e == NULL || ds == NULL || probabilities == NULL)
+        return fwi_fail(FW_EARG, "fw_estimator_predict: NULL argument");
+    if (cap < fw_dataset_count(ds))
+        return fwi_fail(FW_EARG, "room for %" PRId64 " rows, the data set has %" PRId64, cap,
+                        fw_dataset_count(ds));
+    fwi_network_plan *p = NULL;
+    fw_status st = ready(e, ds, &p);
+    if (st != FW_OK)
+        return st;
+    const int64_t n_classes = e->network.n_classes;
+    void *staging =
+        fwi_alloc_array((size_t)fwi_dataset_batch(ds), (size_t)n_classes * sizeof(double));
+    if (staging == NULL)
+        return FW_ENOMEM;
+    int64_t done = 0;
+    fw_batch batch;
+    st = fwi_estimator_take_data(e, ds, 0);
+    while (st == FW_OK && (st = fw_dataset_next(ds, &batch)) == FW_OK) {
+        const fwi_binding b = bind(e, p, &batch);
+        st = fwi_plan_run(p->plan, &b);
+        if (st == FW_OK)
+            st =
+                read_rows(p, &b, batch.valid, n_classes, staging, probabilities + done * n_classes);
+        done += batch.valid;
+    }
+    if (st == FW_END)
+        st = FW_OK;
+    fwi_estimator_leave_data(ds);
+    fwi_free(staging);
+    if (st == FW_OK && n_rows != NULL)
+        *n_rows = done;
+    return st;
+}

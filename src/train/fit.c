@@ -1,0 +1,373 @@
+/* fit.c: the training loop. A step is: take a batch, fill the row of numbers that change, run the
+ * plan, read loss and hits. Everything it needs was allocated before the first step; what follows
+ * from the step number (rates, data position, random numbers) is never stored. */
+#include "estimator.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "dataset_inner.h"
+#include "fail.h"
+#include "number.h"
+#include "optim_inner.h"
+
+typedef struct fit {
+    fw_estimator *e;
+    fw_dataset *ds;
+    fwi_network_plan *plan;
+    int64_t until, batch, steps_per_epoch;
+    double row[FWI_MAX_COLUMNS];
+    int64_t rng[2];
+    double loss, correct;             /* of the latest step, per record and a count */
+    double epoch_loss, epoch_correct; /* sums since the epoch began (or the run resumed) */
+    int64_t epoch_steps, steps_here;  /* steps in these sums; steps of this call */
+    double started, eval_seconds;
+    fw_budget budget;
+    bool stop_asked;
+} fit;
+
+/* ---- telling ---- */
+
+static fw_event event_of(const fit *f, fw_event_kind kind)
+{
+    const fw_estimator *e = f->e;
+    const double seconds = fwi_now() - f->started;
+    const double training = seconds - f->eval_seconds;
+    fw_event ev = {.kind = kind,
+                   .step = e->step,
+                   .total_steps = f->until,
+                   .steps_per_epoch = f->steps_per_epoch,
+                   .lr = f->row[0],
+                   .seconds = seconds,
+                   .budget = &f->budget};
+    if (f->steps_here > 0 && training > 0) {
+        ev.images_per_second = (double)(f->steps_here * f->batch) / training;
+        ev.seconds_left = seconds / (double)f->steps_here * (double)(f->until - e->step);
+    }
+    return ev;
+}
+
+/* false: the caller wants to stop. */
+static bool tell(const fit *f, const fw_event *ev)
+{
+    const fw_estimator_opt *o = &f->e->opt;
+    return o->progress == NULL || o->progress(o->progress_user, ev);
+}
+
+static const char *num(char buf[FWI_NUMBER_CAP], double v)
+{
+    if (!isfinite(v)) /* JSON has no such numbers */
+        return "null";
+    fwi_format_double(buf, v);
+    return buf;
+}
+
+static fw_status log_epoch(const fit *f, const fw_event *ev)
+{
+    char a[5][FWI_NUMBER_CAP];
+    fwi_runlog *l = f->e->log;
+    if (l == NULL)
+        return FW_OK;
+    fw_status st = fwi_runlog_line(
+        l,
+        "\"event\":\"epoch\",\"step\":%" PRId64 ",\"epoch\":%s,\"loss\":%s,\"accuracy\":%s,"
+        "\"lr\":%s,\"images_per_second\":%s",
+        ev->step, num(a[0], (double)ev->step / (double)f->steps_per_epoch), num(a[1], ev->loss),
+        num(a[2], ev->accuracy), num(a[3], ev->lr), num(a[4], ev->images_per_second));
+    if (st == FW_OK)
+        st = fwi_runlog_scalar(l, "train/accuracy", ev->step, ev->accuracy);
+    if (st == FW_OK)
+        st = fwi_runlog_scalar(l, "train/images_per_second", ev->step, ev->images_per_second);
+    return st == FW_OK ? fwi_runlog_flush(l) : st;
+}
+
+static fw_status log_eval(const fit *f, const fw_event *ev)
+{
+    char a[3][FWI_NUMBER_CAP];
+    fwi_runlog *l = f->e->log;
+    if (l == NULL)
+        return FW_OK;
+    fw_status st =
+        fwi_runlog_line(l,
+                        "\"event\":\"eval\",\"step\":%" PRId64
+                        ",\"loss\":%s,\"accuracy\":%s,\"records\":%" PRId64 ",\"seconds\":%s",
+                        ev->step, num(a[0], ev->eval->loss), num(a[1], ev->eval->accuracy),
+                        ev->eval->records, num(a[2], ev->eval->seconds));
+    if (st == FW_OK)
+        st = fwi_runlog_scalar(l, "test/loss", ev->step, ev->eval->loss);
+    if (st == FW_OK)
+        st = fwi_runlog_scalar(l, "test/accuracy", ev->step, ev->eval->accuracy);
+    return st == FW_OK ? fwi_runlog_flush(l) : st;
+}
+
+/* ---- the run's folder ---- */
+
+static char *in_folder(const fw_estimator *e, const char *name)
+{
+    return fwi_path_join(e->opt.work_dir, name);
+}
+
+/* Everything needed to repeat the run. The same keys as in checkpoints, and the recipe's text. */
+static fw_status write_config(const fit *f, const fwi_ids *ids)
+{
+    const fw_estimator *e = f->e;
+    char *path = in_folder(e, "config.json"), *text = NULL;
+    json_t *o = json_object();
+    fw_status st = FW_ENOMEM;
+    if (path == NULL || o == NULL)
+        goto done;
+    int bad = json_object_set_new(o, "fenwicks", json_string(fw_version()));
+    for (int i = 0; i < ids->n; i++)
+        bad |= json_object_set_new(o, ids->id[i].key, json_string(ids->id[i].text));
+    bad |= json_object_set_new(o, "device", json_string(e->device->label));
+    bad |= json_object_set_new(o, "steps_per_epoch", json_integer(f->steps_per_epoch));
+    bad |= json_object_set_new(o, "steps", json_integer(f->until));
+    if (e->opt.config != NULL)
+        bad |= json_object_set_new(o, "recipe", json_string(e->opt.config));
+    text = json_dumps(o, JSON_INDENT(2));
+    st = bad != 0 || text == NULL ? fwi_fail(FW_ENOMEM, "%s: cannot be put together", path)
+                                  : fwi_write_file(path, text, strlen(text));
+done:
+    free(text); /* jansson's */
+    json_decref(o);
+    fwi_free(path);
+    return st;
+}
+
+static fw_status open_folder(fit *f)
+{
+    fw_estimator *e = f->e;
+    if (e->opt.work_dir == NULL)
+        return FW_OK;
+    fwi_ids ids;
+    fw_status st = fwi_estimator_ids(e, f->ds, &ids);
+    if (st == FW_OK && e->resume_path[0] != 0)
+        st = fwi_ckpt_check(e->resume_path, ids.id, ids.n); /* now the data is known too */
+    if (st == FW_OK && e->opt.fresh && e->ckpt == NULL)
+        st = fwi_ckpt_remove_all(e->opt.work_dir);
+    if (st == FW_OK)
+        st = write_config(f, &ids);
+    if (st == FW_OK && e->ckpt == NULL)
+        st = fwi_ckpt_new(&e->ckpt, e->network.store, e->opt.work_dir, e->opt.keep, ids.id, ids.n);
+    if (st == FW_OK && e->log == NULL)
+        st = fwi_runlog_open(&e->log, e->opt.work_dir);
+    if (st == FW_OK)
+        st = fwi_runlog_line(
+            e->log,
+            "\"event\":\"begin\",\"step\":%" PRId64 ",\"until\":%" PRId64
+            ",\"budget\":{\"state\":%" PRId64 ",\"scratch\":%" PRId64 ",\"shuffle\":%" PRId64
+            ",\"prefetch\":%" PRId64 ",\"cache\":%" PRId64 ",\"total\":%" PRId64 "}",
+            e->step, f->until, f->budget.state, f->budget.scratch, f->budget.shuffle,
+            f->budget.prefetch, f->budget.cache, f->budget.total);
+    return st == FW_OK ? fwi_runlog_flush(e->log) : st;
+}
+
+static fw_status save_checkpoint(fit *f)
+{
+    fw_estimator *e = f->e;
+    const char *path = NULL;
+    if (e->ckpt == NULL)
+        return FW_OK;
+    fw_status st = fwi_ckpt_save(e->ckpt, e->step, &path);
+    if (st != FW_OK)
+        return st;
+    fw_event ev = event_of(f, FW_EVENT_CHECKPOINT);
+    ev.path = path;
+    if (!tell(f, &ev))
+        f->stop_asked = true;
+    return fwi_runlog_flush(e->log);
+}
+
+static fw_status save_model(const fit *f)
+{
+    fw_estimator *e = f->e;
+    if (e->opt.work_dir == NULL)
+        return FW_OK;
+    char *path = in_folder(e, "model.safetensors");
+    const fw_status st = path == NULL ? FW_ENOMEM : fw_estimator_save(e, path);
+    fwi_free(path);
+    return st;
+}
+
+/* ---- steps ---- */
+
+static fw_status one_step(fit *f)
+{
+    fw_estimator *e = f->e;
+    fw_batch batch;
+    fw_status st = fw_dataset_next(f->ds, &batch);
+    if (st == FW_END)
+        return fwi_fail(FW_EARG,
+                        "the training data ended at step %" PRId64 " of %" PRId64
+                        ": leave .passes 0, or train fewer steps",
+                        e->step, f->until);
+    if (st != FW_OK)
+        return st;
+    fwi_optim_row(&e->optimizer, e->step, f->row);
+    f->rng[0] = (int64_t)e->opt.seed;
+    f->rng[1] = e->step;
+    const fwi_binding b = fwi_network_binding(f->plan, e->network.scratch, batch.images,
+                                              batch.labels, f->row, f->rng);
+    st = fwi_plan_run(f->plan->plan, &b);
+    if (st == FW_OK)
+        st = fwi_network_read(f->plan, &b, f->plan->out_loss, &f->loss, 1);
+    if (st == FW_OK)
+        st = fwi_network_read(f->plan, &b, f->plan->out_correct, &f->correct, 1);
+    if (st != FW_OK) {
+        e->broken = true; /* some weights may have been updated, some not */
+        return st;
+    }
+    if (e->opt.loss_sum)
+        f->loss /= (double)f->batch;
+    if (!isfinite(f->loss)) {
+        e->broken = true;
+        return fwi_fail(FW_ENONFINITE, "step %" PRId64 ": the loss is %s at learning rate %g; %s",
+                        e->step, isnan(f->loss) ? "not a number" : "infinite", f->row[0],
+                        e->ckpt == NULL ? "no work_dir, so no checkpoint was kept"
+                                        : "the last good checkpoint is kept");
+    }
+    e->step++;
+    f->steps_here++;
+    f->epoch_steps++;
+    f->epoch_loss += f->loss;
+    f->epoch_correct += f->correct;
+    return FW_OK;
+}
+
+static fw_status after_step(fit *f)
+{
+    fw_estimator *e = f->e;
+    fw_event ev = event_of(f, FW_EVENT_STEP);
+    ev.loss = f->loss;
+    ev.accuracy = f->correct / (double)f->batch;
+    if (!tell(f, &ev))
+        f->stop_asked = true;
+    if (e->log == NULL)
+        return FW_OK;
+    const fw_status st = fwi_runlog_scalar(e->log, "train/loss", e->step, f->loss);
+    return st == FW_OK ? fwi_runlog_scalar(e->log, "train/lr", e->step, f->row[0]) : st;
+}
+
+static fw_status after_epoch(fit *f)
+{
+    fw_event ev = event_of(f, FW_EVENT_EPOCH);
+    ev.loss = f->epoch_loss / (double)f->epoch_steps;
+    ev.accuracy = f->epoch_correct / (double)(f->epoch_steps * f->batch);
+    f->epoch_loss = f->epoch_correct = 0;
+    f->epoch_steps = 0;
+    if (!tell(f, &ev))
+        f->stop_asked = true;
+    return log_epoch(f, &ev);
+}
+
+static fw_status evaluate_now(fit *f)
+{
+    fw_estimator *e = f->e;
+    fw_metrics m;
+    const fw_status st = fwi_estimator_evaluate(e, e->opt.eval_data, &m);
+    if (st != FW_OK)
+        return st;
+    f->eval_seconds += m.seconds;
+    fw_event ev = event_of(f, FW_EVENT_EVAL);
+    ev.eval = &m;
+    if (!tell(f, &ev))
+        f->stop_asked = true;
+    return log_eval(f, &ev);
+}
+
+static bool stop_wanted(const fit *f)
+{
+    return f->stop_asked || (f->e->opt.stop != NULL && *f->e->opt.stop != 0);
+}
+
+static fw_status loop(fit *f)
+{
+    fw_estimator *e = f->e;
+    while (e->step < f->until) {
+        fw_status st = one_step(f);
+        if (st == FW_OK)
+            st = after_step(f);
+        const bool epoch_end = e->step % f->steps_per_epoch == 0;
+        if (st == FW_OK && (epoch_end || e->step == f->until))
+            st = after_epoch(f);
+        if (st == FW_OK && epoch_end && e->opt.eval_every > 0 &&
+            e->step / f->steps_per_epoch % e->opt.eval_every == 0)
+            st = evaluate_now(f);
+        const bool stop = st == FW_OK && stop_wanted(f);
+        const bool due = e->opt.checkpoint_every > 0 && e->step % e->opt.checkpoint_every == 0;
+        if (st == FW_OK && (due || stop || e->step == f->until))
+            st = save_checkpoint(f);
+        if (st != FW_OK)
+            return st;
+        if (stop && e->step < f->until)
+            return fwi_fail(FW_ESTOPPED, "stopped after step %" PRId64 " of %" PRId64 "%s%s",
+                            e->step, f->until,
+                            e->opt.work_dir == NULL ? "" : "; a checkpoint is in ",
+                            e->opt.work_dir == NULL ? "" : e->opt.work_dir);
+    }
+    return FW_OK;
+}
+
+/* ---- */
+
+static fw_status prepare(fit *f)
+{
+    fw_estimator *e = f->e;
+    fw_dataset *const eval = e->opt.eval_data;
+    fwi_network_plan *eval_plan;
+    if (!fwi_dataset_training(f->ds))
+        return fwi_fail(FW_EARG, "training needs a data set with .training set");
+    if (!fwi_dataset_labelled(f->ds))
+        return fwi_fail(FW_EARG, "the training data has no labels");
+    if (e->broken)
+        return fwi_fail(FW_ESTATE, "training diverged: resume from the last checkpoint");
+    f->batch = fwi_dataset_batch(f->ds);
+    f->steps_per_epoch =
+        e->opt.steps_per_epoch > 0 ? e->opt.steps_per_epoch : fw_dataset_batches(f->ds);
+    if (f->steps_per_epoch < 1)
+        return fwi_fail(FW_EARG, "a batch of %" PRId64 " is more than the %" PRId64 " records",
+                        f->batch, fw_dataset_count(f->ds));
+    if (fwi_optim_columns(&e->optimizer) > FWI_MAX_COLUMNS)
+        return fwi_fail(FW_EINTERNAL, "more than %d columns per step", FWI_MAX_COLUMNS);
+    fw_status st = fwi_estimator_compile(e, f->ds);
+    if (st == FW_OK && eval != NULL)
+        st = fwi_estimator_compile(e, eval);
+    if (st == FW_OK && eval != NULL)
+        st = fwi_network_plan_get(&e->network, false, fwi_dataset_batch(eval), &eval_plan);
+    if (st == FW_OK)
+        st = fwi_network_plan_get(&e->network, true, f->batch, &f->plan);
+    if (st == FW_OK)
+        st = fwi_estimator_take_data(e, f->ds, e->step * f->batch);
+    if (st == FW_OK)
+        st = fwi_estimator_budget(e, f->ds, eval, &f->budget);
+    if (st == FW_OK)
+        st = fwi_network_bind(&e->network);
+    return st == FW_OK ? open_folder(f) : st;
+}
+
+fw_status fw_estimator_train(fw_estimator *e, fw_dataset *ds, int64_t until)
+{
+    if (e == NULL || ds == NULL || until < 0)
+        return fwi_fail(FW_EARG, "fw_estimator_train: NULL argument, or a negative step");
+    fit f = {.e = e, .ds = ds, .until = until, .started = fwi_now()};
+    fw_status st = prepare(&f);
+    if (st != FW_OK)
+        return st;
+    fw_event ev = event_of(&f, FW_EVENT_BEGIN);
+    if (!tell(&f, &ev))
+        f.stop_asked = true;
+    st = loop(&f);
+    fwi_estimator_leave_data(ds);
+    if (st == FW_OK)
+        st = save_model(&f);
+    if (st != FW_OK)
+        return st;
+    ev = event_of(&f, FW_EVENT_END);
+    (void)tell(&f, &ev);
+    return FW_OK;
+}

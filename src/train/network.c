@@ -1,0 +1,219 @@
+/* network.c: see network.h. Here layers become the two graphs of a classifier, to train and to
+ * evaluate. */
+#include "network.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "fail.h"
+#include "nn.h"
+#include "optim_inner.h"
+
+/* The input as the graph computes: images arrive as f32. */
+static fwi_val input_images(fwi_graph *g, const fwi_network_spec *s, int64_t batch)
+{
+    const fwi_val x = fwi_graph_input(g, "x", FW_F32, fwi_shape4(batch, s->h, s->w, s->c));
+    if (g->real == FW_F32)
+        return x;
+    const fwi_attr to = {.cast = {.dtype = g->real}};
+    return fwi_op1(g, FWI_OP_cast, &to, x);
+}
+
+/* Logits of the layers on a new graph; checks that they are [batch, classes]. */
+static fw_status logits_of(fwi_graph *g, const fwi_network_spec *s, int64_t batch, bool training,
+                           fwi_val *logits, int64_t *n_classes)
+{
+    *logits = fwi_layer_build(s->net, g, input_images(g, s, batch), training);
+    const fw_status st = fwi_graph_status(g);
+    if (st != FW_OK)
+        return st;
+    const fwi_shape *shape = &g->tensors[*logits].shape;
+    if (shape->rank != 2 || shape->d[0] != batch)
+        return fwi_fail(FW_ESHAPE,
+                        "the network's output has %d dimensions, a classifier's has 2 (batch, "
+                        "classes): pool or flatten before the last layer",
+                        shape->rank);
+    *n_classes = shape->d[1];
+    return FW_OK;
+}
+
+static fwi_val append_loss(fwi_graph *g, fwi_val logits, fwi_val labels, double smoothing,
+                           bool mean)
+{
+    const fwi_attr xent = {.xent = {.smoothing = smoothing, .mean = mean}};
+    const fwi_val loss = fwi_op2(g, FWI_OP_softmax_xent, &xent, logits, labels);
+    fwi_graph_output(g, "loss", loss);
+    fwi_graph_output(g, "correct", fwi_op2(g, FWI_OP_count_correct, NULL, logits, labels));
+    return loss;
+}
+
+static fw_status append_updates(fwi_graph *g, const fwi_network_spec *s, fwi_val loss)
+{
+    const int n = fwi_graph_params(g, NULL, 0);
+    if (n == 0)
+        return fwi_fail(FW_EARG, "the network has nothing to train");
+    fwi_val *params = fwi_alloc_array(2 * (size_t)n, sizeof *params);
+    if (params == NULL)
+        return FW_ENOMEM;
+    fwi_val *grads = params + n;
+    fwi_graph_params(g, params, n);
+    fw_status st = fwi_graph_gradient(g, loss, params, n, grads);
+    if (st == FW_OK)
+        st = fwi_optim_append(s->optimizer, g, params, grads, n);
+    fwi_free(params);
+    return st;
+}
+
+/* *out is left NULL on error. */
+static fw_status graph_new(fwi_graph **out, const fwi_network_spec *s, bool training, int64_t batch,
+                           int64_t *n_classes)
+{
+    *out = NULL;
+    fwi_graph *g = NULL;
+    fwi_val logits = FWI_NO_VAL;
+    fw_status st = fwi_graph_new(&g, s->real);
+    if (st == FW_OK)
+        st = logits_of(g, s, batch, training, &logits, n_classes);
+    if (st != FW_OK)
+        goto done;
+    const fwi_val labels = fwi_graph_input(g, "labels", FW_I32, fwi_shape1(batch));
+    const fwi_val loss =
+        append_loss(g, logits, labels, s->label_smoothing, training && !s->loss_sum);
+    if (!training)
+        fwi_graph_output(g, "probabilities", fwi_op1(g, FWI_OP_softmax, NULL, logits));
+    st = fwi_graph_status(g);
+    if (st == FW_OK && training)
+        st = append_updates(g, s, loss);
+    if (st == FW_OK)
+        st = fwi_graph_status(g);
+done:
+    if (st != FW_OK)
+        fwi_graph_free(g);
+    else
+        *out = g;
+    return st;
+}
+
+fw_status fwi_network_init(fwi_network *n, fwi_device *d, const fwi_network_spec *spec)
+{
+    *n = (fwi_network){.spec = *spec, .device = d};
+    fwi_graph *train = NULL, *eval = NULL;
+    const fwi_graph *graphs[2];
+    int n_graphs = 0;
+    fw_status st = FW_OK;
+    /* Variables do not depend on the batch size: 2 is the least that batch norm can train on at 1 x
+     * 1 pixels. */
+    if (spec->optimizer != NULL) {
+        st = graph_new(&train, spec, true, 2, &n->n_classes);
+        graphs[n_graphs++] = train;
+    }
+    if (st == FW_OK) {
+        st = graph_new(&eval, spec, false, 2, &n->n_classes);
+        graphs[n_graphs++] = eval;
+    }
+    if (st == FW_OK)
+        st = fwi_store_new(&n->store, d, graphs, n_graphs);
+    fwi_graph_free(train);
+    fwi_graph_free(eval);
+    if (st != FW_OK)
+        fwi_network_clear(n);
+    return st;
+}
+
+void fwi_network_clear(fwi_network *n)
+{
+    for (int i = 0; i < n->n_plans; i++)
+        fwi_plan_free(n->plans[i].plan);
+    if (n->scratch != NULL)
+        n->device->backend->release(n->device, n->scratch, n->scratch_bytes);
+    fwi_store_free(n->store);
+    *n = (fwi_network){0};
+}
+
+fw_status fwi_network_plan_get(fwi_network *n, bool training, int64_t batch, fwi_network_plan **out)
+{
+    for (int i = 0; i < n->n_plans; i++)
+        if (n->plans[i].training == training && n->plans[i].batch == batch) {
+            *out = &n->plans[i];
+            return FW_OK;
+        }
+    if (n->n_plans == FWI_MAX_PLANS)
+        return fwi_fail(FW_ESTATE, "more than %d different batch sizes on one model",
+                        FWI_MAX_PLANS);
+    fwi_graph *g = NULL;
+    int64_t n_classes;
+    fw_status st = graph_new(&g, &n->spec, training, batch, &n_classes);
+    if (st != FW_OK)
+        return st;
+    fwi_network_plan *p = &n->plans[n->n_plans];
+    *p = (fwi_network_plan){.training = training, .batch = batch};
+    st = fwi_plan_new(&p->plan, n->device, n->store, g);
+    fwi_graph_free(g);
+    if (st != FW_OK)
+        return st;
+    p->in_x = fwi_plan_input(p->plan, "x");
+    p->in_labels = fwi_plan_input(p->plan, "labels");
+    p->in_hyper = fwi_plan_input(p->plan, "hyper");
+    p->in_rng = fwi_plan_input(p->plan, "rng");
+    p->out_loss = fwi_plan_output(p->plan, "loss");
+    p->out_correct = fwi_plan_output(p->plan, "correct");
+    p->out_probs = fwi_plan_output(p->plan, "probabilities");
+    n->n_plans++;
+    const size_t bytes = fwi_plan_scratch_bytes(p->plan);
+    if (bytes > n->scratch_wanted)
+        n->scratch_wanted = bytes;
+    *out = p;
+    return FW_OK;
+}
+
+fw_status fwi_network_bind(fwi_network *n)
+{
+    const fwi_backend *b = n->device->backend;
+    if (n->scratch_wanted <= n->scratch_bytes)
+        return FW_OK;
+    if (n->scratch != NULL)
+        b->release(n->device, n->scratch, n->scratch_bytes);
+    n->scratch = NULL;
+    n->scratch_bytes = 0;
+    const fw_status st = b->alloc(n->device, n->scratch_wanted, &n->scratch);
+    if (st == FW_OK)
+        n->scratch_bytes = n->scratch_wanted;
+    return st;
+}
+
+int64_t fwi_network_state_bytes(const fwi_network *n)
+{
+    return (int64_t)(n->store->state_bytes + n->store->grad_bytes);
+}
+
+fw_status fwi_network_read(const fwi_network_plan *p, const fwi_binding *b, int i, double *out,
+                           int64_t n)
+{
+    enum { CHUNK = 16 };
+    fw_dtype dtype = FW_F32;
+    const fwi_shape *shape = fwi_plan_output_shape(p->plan, i, &dtype);
+    if (dtype == FW_F64)
+        return fwi_plan_read(p->plan, b, i, out, (size_t)n * sizeof *out);
+    float chunk[CHUNK]; /* losses and counts: always small */
+    if (n > CHUNK || fwi_shape_elems(shape) != n)
+        return fwi_fail(FW_EINTERNAL, "fwi_network_read: %" PRId64 " elements", n);
+    const fw_status st = fwi_plan_read(p->plan, b, i, chunk, (size_t)n * sizeof *chunk);
+    for (int64_t k = 0; k < n && st == FW_OK; k++)
+        out[k] = (double)chunk[k];
+    return st;
+}
+
+fwi_binding fwi_network_binding(const fwi_network_plan *p, void *scratch, const void *images,
+                                const void *labels, const double *hyper, const int64_t *rng)
+{
+    fwi_binding b = {.scratch = scratch};
+    if (p->in_x >= 0)
+        b.inputs[p->in_x] = images;
+    if (p->in_labels >= 0)
+        b.inputs[p->in_labels] = labels;
+    if (p->in_hyper >= 0)
+        b.inputs[p->in_hyper] = hyper;
+    if (p->in_rng >= 0)
+        b.inputs[p->in_rng] = rng;
+    return b;
+}

@@ -1,0 +1,62 @@
+/* network.h: what a training run and a trained model have in common: layers compiled to plans over
+ * one store and one scratch block. */
+#ifndef FWI_NETWORK_H
+#define FWI_NETWORK_H
+
+#include "exec.h"
+#include <fenwicks/layers.h>
+#include <fenwicks/optim.h>
+
+enum { FWI_MAX_COLUMNS = 32, FWI_MAX_PLANS = 8 };
+
+typedef struct fwi_network_spec {
+    const fw_layer *net;           /* borrowed */
+    const fw_optimizer *optimizer; /* borrowed; NULL: only to evaluate */
+    fw_dtype real;
+    int64_t h, w, c;
+    double label_smoothing;
+    bool loss_sum;
+} fwi_network_spec;
+
+/* One plan and where its inputs and outputs are. Training plans update the store. */
+typedef struct fwi_network_plan {
+    fwi_plan *plan;
+    bool training;
+    int64_t batch;
+    int in_x, in_labels, in_hyper, in_rng; /* -1: not used */
+    int out_loss, out_correct,
+        out_probs; /* -1: none. loss: training by spec.loss_sum, else a sum */
+} fwi_network_plan;
+
+typedef struct fwi_network {
+    fwi_network_spec spec;
+    fwi_device *device; /* borrowed */
+    fwi_store *store;
+    int64_t n_classes;
+    fwi_network_plan plans[FWI_MAX_PLANS];
+    int n_plans;
+    void *scratch; /* as large as the largest plan asks for, once fwi_network_bind was called */
+    size_t scratch_bytes, scratch_wanted;
+} fwi_network;
+
+/* Makes the store, zeroed: fwi_store_init or a file fills it. batch: any that will do, variables do
+ * not depend on it. */
+fw_status fwi_network_init(fwi_network *n, fwi_device *d, const fwi_network_spec *spec);
+void fwi_network_clear(fwi_network *n);
+/* The plan for this use, made on first demand. Borrowed. */
+fw_status fwi_network_plan_get(fwi_network *n, bool training, int64_t batch,
+                               fwi_network_plan **out);
+/* Allocates scratch for all plans made so far. Called again it only grows. */
+fw_status fwi_network_bind(fwi_network *n);
+int64_t fwi_network_state_bytes(const fwi_network *n); /* state and gradients */
+
+/* Output i of a run, as doubles: n elements of f32 or f64. */
+fw_status fwi_network_read(const fwi_network_plan *p, const fwi_binding *b, int i, double *out,
+                           int64_t n);
+
+/* Fills a binding: images f32 [batch,h,w,c], labels i32 [batch], hyper f64 row, rng i64[2]; those
+ * that the plan does not use may be NULL. */
+fwi_binding fwi_network_binding(const fwi_network_plan *p, void *scratch, const void *images,
+                                const void *labels, const double *hyper, const int64_t *rng);
+
+#endif
