@@ -110,24 +110,32 @@ static bool read_line(const char *path, char *line, int cap)
     return ok;
 }
 
+/* A number at *at, which is moved behind it; 0 if there is none. */
+static long long take_number(const char **at)
+{
+    char *end = NULL;
+    const long long n = strtoll(*at, &end, 10);
+    *at = end;
+    return n;
+}
+
 /* The quota that one folder sets, in CPUs; 0 if it sets none. Version 2: "max 100000" or "150000
  * 100000" in cpu.max. Version 1: two files, quota -1 for none. */
 static double folder_quota(const char *folder, bool version2)
 {
     char path[4096 + 64], line[128];
-    long long quota = 0, period = 0;
-    if (version2) {
-        snprintf(path, sizeof path, "%s/cpu.max", folder);
-        if (!read_line(path, line, sizeof line) || sscanf(line, "%lld %lld", &quota, &period) != 2)
-            return 0.0;
-    } else {
-        snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", folder);
-        if (!read_line(path, line, sizeof line) || sscanf(line, "%lld", &quota) != 1)
-            return 0.0;
+    const char *at = line;
+    snprintf(path, sizeof path, "%s/%s", folder, version2 ? "cpu.max" : "cpu.cfs_quota_us");
+    if (!read_line(path, line, sizeof line))
+        return 0.0;
+    const long long quota = take_number(&at);
+    if (!version2) {
         snprintf(path, sizeof path, "%s/cpu.cfs_period_us", folder);
-        if (!read_line(path, line, sizeof line) || sscanf(line, "%lld", &period) != 1)
+        if (!read_line(path, line, sizeof line))
             return 0.0;
+        at = line;
     }
+    const long long period = take_number(&at);
     return quota > 0 && period > 0 ? (double)quota / (double)period : 0.0;
 }
 

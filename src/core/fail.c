@@ -12,6 +12,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#undef fwi_fail
+#undef fwi_fail_in
+
 static _Thread_local char message[FWI_ERROR_CAP];
 static _Thread_local bool in_log_callback;
 

@@ -18,8 +18,10 @@ libdir=$(pkg-config --variable=libdir fenwicks)
 "$4" "$2/consumer.c" -o shared $(pkg-config --cflags --libs fenwicks)
 [ "$(LD_LIBRARY_PATH=$libdir ./shared)" = "fenwicks $5" ]
 
-static_libs=$(pkg-config --static --libs fenwicks | sed 's/-lfenwicks/-l:libfenwicks.a/')
-"$4" "$2/consumer.c" -o static $(pkg-config --cflags fenwicks) $static_libs
+# Ours static, the system's libraries shared: `pkg-config --static` would ask for static ones all the way
+# down, which few systems have.
+"$4" "$2/consumer.c" -o static $(pkg-config --cflags fenwicks) -L"$libdir" -l:libfenwicks.a \
+    $(pkg-config --libs $(pkg-config --print-requires-private fenwicks)) -lm -pthread
 [ "$(./static)" = "fenwicks $5" ]
 
 if [ -x "$prefix/bin/fenwicks" ]; then
