@@ -1,0 +1,334 @@
+/* model.c: a trained model from its file (fenwicks/model.h). The plan is immutable and all memory
+ * of a prediction is the caller's workspace, so that threads need nothing from each other. */
+#include <fenwicks/model.h>
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends.h"
+#include "chain.h"
+#include "clock.h"
+#include "dataset_inner.h"
+#include "fail.h"
+#include "modelfile.h"
+#include "network.h"
+#include "st_types.h"
+
+struct fw_model {
+    fwi_model_meta meta;
+    fw_layer *net;
+    fwi_device *device;
+    fwi_network network;
+    fwi_network_plan *plan;
+    fwi_chain *chain; /* standardisation */
+    int64_t batch, params;
+    /* Parts of a workspace: where they begin, and its size. */
+    size_t at_images, at_labels, at_probs, at_chain, workspace;
+};
+
+static size_t round64(size_t n)
+{
+    return (n + 63) / 64 * 64;
+}
+
+static void lay_out_workspace(fw_model *m)
+{
+    const size_t image = (size_t)(m->meta.h * m->meta.w * m->meta.c) * sizeof(float);
+    size_t at = round64(fwi_plan_scratch_bytes(m->plan->plan));
+    m->at_images = at;
+    at += round64((size_t)m->batch * image);
+    m->at_labels = at;
+    at += round64((size_t)m->batch * sizeof(int32_t));
+    m->at_probs = at;
+    at += round64((size_t)(m->batch * m->network.n_classes) * sizeof(double));
+    m->at_chain = at;
+    at += round64(fwi_chain_scratch_bytes(m->chain));
+    m->workspace = at;
+}
+
+static fw_status compile(fw_model *m, fwi_safetensors *file, int threads)
+{
+    const fwi_network_spec spec = {
+        .net = m->net, .real = m->meta.real, .h = m->meta.h, .w = m->meta.w, .c = m->meta.c};
+    fw_status st = fwi_device_open(&m->device, "cpu", &(fwi_device_opt){.threads = threads});
+    if (st == FW_OK)
+        st = fwi_network_init(&m->network, m->device, &spec);
+    if (st == FW_OK)
+        st = fwi_model_load(m->network.store, file);
+    if (st == FW_OK && m->meta.n_class_names > 0 && m->meta.n_class_names != m->network.n_classes)
+        st = fwi_fail(FW_EFORMAT, "%s: names %" PRId64 " classes, its network has %" PRId64,
+                      fwi_st_path(file), m->meta.n_class_names, m->network.n_classes);
+    if (st == FW_OK)
+        st = fwi_network_plan_get(&m->network, false, m->batch, &m->plan);
+    if (st == FW_OK)
+        st = fwi_chain_new(&m->chain, m->meta.transforms, m->meta.h, m->meta.w, m->meta.c);
+    return st;
+}
+
+fw_status fw_model_open(fw_model **out, const char *path, const fw_model_opt *opt)
+{
+    static const fw_model_opt defaults = {0};
+    if (out == NULL || path == NULL)
+        return fwi_fail(FW_EARG, "fw_model_open: NULL argument");
+    if (opt == NULL)
+        opt = &defaults;
+    if (opt->batch < 0 || opt->threads < FW_NONE)
+        return fwi_fail(FW_EARG, "fw_model_open: batch %" PRId64 ", threads %d", opt->batch,
+                        opt->threads);
+    fwi_safetensors *file = NULL;
+    fw_model *m = fwi_alloc_zero(sizeof *m);
+    if (m == NULL)
+        return FW_ENOMEM;
+    m->batch = opt->batch == 0 ? 32 : opt->batch;
+    fw_status st = fwi_st_open(&file, path);
+    if (st == FW_OK)
+        st = fwi_st_verify(file);
+    if (st == FW_OK)
+        st = fwi_model_meta_read(file, &m->meta);
+    if (st == FW_OK)
+        st = fw_layer_parse(&m->net, m->meta.layers, path);
+    if (st ==
+        FW_OK) /* zero threads: the caller's own; FW_NONE: the pool's default, as many as allowed */
+        st = compile(m, file, opt->threads == FW_NONE ? 0 : opt->threads == 0 ? 1 : opt->threads);
+    if (st == FW_OK) {
+        for (int i = 0; i < fwi_st_count(file); i++)
+            m->params += fwi_shape_elems(&fwi_st_get(file, i)->shape);
+        lay_out_workspace(m);
+        *out = m;
+        m = NULL;
+    }
+    fwi_st_close(file);
+    fw_model_close(m);
+    return st;
+}
+
+void fw_model_close(fw_model *m)
+{
+    if (m == NULL)
+        return;
+    fwi_chain_free(m->chain);
+    if (m->network.device != NULL)
+        fwi_network_clear(&m->network);
+    fwi_device_close(m->device);
+    fw_layer_free(m->net);
+    fwi_model_meta_clear(&m->meta);
+    fwi_free(m);
+}
+
+void fw_model_info_get(const fw_model *m, fw_model_info *out)
+{
+    *out = (fw_model_info){.h = m->meta.h,
+                           .w = m->meta.w,
+                           .c = m->meta.c,
+                           .n_classes = m->network.n_classes,
+                           .class_names = (const char *const *)m->meta.class_names,
+                           .layers = m->meta.layers,
+                           .version = m->meta.version,
+                           .params = m->params};
+}
+
+const fw_transform *fw_model_transforms(const fw_model *m)
+{
+    return m->meta.transforms;
+}
+
+size_t fw_model_workspace(const fw_model *m)
+{
+    return m->workspace;
+}
+
+/* Up to a batch of standardised images in the workspace -> rows of probabilities. */
+static fw_status run(const fw_model *m, char *ws, const float *images, int64_t rows, float *out)
+{
+    const int32_t *labels = (const int32_t *)(const void *)(ws + m->at_labels);
+    const fwi_binding b = fwi_network_binding(m->plan, ws, images, labels, NULL, NULL);
+    fw_status st = fwi_plan_run(m->plan->plan, &b);
+    if (st != FW_OK)
+        return st;
+    fw_dtype dtype = FW_F32;
+    const fwi_shape *shape = fwi_plan_output_shape(m->plan->plan, m->plan->out_probs, &dtype);
+    const void *probs = ws + m->at_probs;
+    st = fwi_plan_read(m->plan->plan, &b, m->plan->out_probs, ws + m->at_probs,
+                       (size_t)fwi_shape_elems(shape) * fw_dtype_size(dtype));
+    for (int64_t i = 0; i < rows * m->network.n_classes && st == FW_OK; i++)
+        out[i] = dtype == FW_F64 ? (float)((const double *)probs)[i] : ((const float *)probs)[i];
+    return st;
+}
+
+fw_status fw_model_predict(const fw_model *m, const void *images, fw_dtype dtype, int64_t n,
+                           void *workspace, float *probabilities)
+{
+    if (m == NULL || images == NULL || workspace == NULL || probabilities == NULL || n < 0)
+        return fwi_fail(FW_EARG, "fw_model_predict: NULL argument, or a negative count");
+    if (dtype != FW_U8 && dtype != FW_F32)
+        return fwi_fail(FW_EARG, "fw_model_predict: images of type %s, expected u8 or f32",
+                        fw_dtype_name(dtype));
+    if ((uintptr_t)workspace % 64 != 0)
+        return fwi_fail(FW_EARG, "fw_model_predict: the workspace is not 64-byte aligned");
+    char *ws = workspace;
+    float *x = (float *)(void *)(ws + m->at_images);
+    int32_t *labels = (int32_t *)(void *)(ws + m->at_labels);
+    const int64_t values = m->meta.h * m->meta.w * m->meta.c;
+    const size_t image_bytes = (size_t)values * fw_dtype_size(dtype);
+    const fwi_draw draw = {0}; /* evaluation draws nothing */
+    for (int64_t i = 0; i < m->batch; i++)
+        labels[i] = -1;
+    fw_status st = FW_OK;
+    for (int64_t done = 0; done < n && st == FW_OK; done += m->batch) {
+        const int64_t rows = n - done < m->batch ? n - done : m->batch;
+        for (int64_t i = 0; i < rows && st == FW_OK; i++)
+            st = fwi_chain_run(m->chain, ws + m->at_chain, &draw, dtype,
+                               (const char *)images + (size_t)(done + i) * image_bytes, -1,
+                               x + i * values);
+        memset(x + rows * values, 0, (size_t)((m->batch - rows) * values) * sizeof *x);
+        if (st == FW_OK)
+            st = run(m, ws, x, rows, probabilities + done * m->network.n_classes);
+    }
+    return st;
+}
+
+/* ---- evaluation ---- */
+
+typedef struct tally {
+    double loss;
+    int64_t correct, records;
+} tally;
+
+static fw_status count_rows(const fw_model *m, const fw_batch *b, const float *probs, int64_t first,
+                            int64_t rows, int64_t *confusion, tally *t)
+{
+    const int64_t k = m->network.n_classes;
+    for (int64_t i = 0; i < rows; i++) {
+        const float *p = probs + i * k;
+        const int32_t label = b->labels[first + i];
+        int64_t best = 0;
+        for (int64_t j = 1; j < k; j++)
+            if (p[j] > p[best])
+                best = j;
+        if (label < 0 || label >= k)
+            return fwi_fail(FW_EARG,
+                            "record %" PRId64 ": label %d, the model has %" PRId64 " classes",
+                            b->records[first + i], label, k);
+        /* The smallest float above 0 keeps a probability that rounded to 0 from being infinite. */
+        t->loss -= log(fmax((double)p[label], 1e-45));
+        t->correct += best == label;
+        t->records++;
+        if (confusion != NULL)
+            confusion[label * k + best]++;
+    }
+    return FW_OK;
+}
+
+fw_status fw_model_evaluate(const fw_model *m, fw_dataset *ds, fw_metrics *out, int64_t *confusion)
+{
+    if (m == NULL || ds == NULL || out == NULL)
+        return fwi_fail(FW_EARG, "fw_model_evaluate: NULL argument");
+    int64_t h, w, c;
+    fw_dataset_shape(ds, &h, &w, &c);
+    if (h != m->meta.h || w != m->meta.w || c != m->meta.c)
+        return fwi_fail(FW_ESHAPE,
+                        "images of %" PRId64 " x %" PRId64 " x %" PRId64
+                        ", the model takes %" PRId64 " x %" PRId64 " x %" PRId64,
+                        h, w, c, m->meta.h, m->meta.w, m->meta.c);
+    if (fwi_dataset_training(ds) || !fwi_dataset_labelled(ds))
+        return fwi_fail(FW_EARG, "evaluation needs a labelled data set without .training");
+    const int64_t k = m->network.n_classes;
+    const double start = fwi_now();
+    char *ws = fwi_big_alloc(m->workspace);
+    float *probs = fwi_alloc_array((size_t)m->batch, (size_t)k * sizeof *probs);
+    fw_status st = ws == NULL || probs == NULL ? FW_ENOMEM : fw_dataset_seek(ds, 0);
+    tally t = {0};
+    fw_batch batch;
+    if (confusion != NULL)
+        memset(confusion, 0, (size_t)(k * k) * sizeof *confusion);
+    while (st == FW_OK && (st = fw_dataset_next(ds, &batch)) == FW_OK)
+        for (int64_t i = 0; i < batch.valid && st == FW_OK; i += m->batch) {
+            const int64_t rows = batch.valid - i < m->batch ? batch.valid - i : m->batch;
+            /* Rows behind the last one read stale images: their results are not looked at. */
+            float *x = (float *)(void *)(ws + m->at_images);
+            memcpy(x, batch.images + i * h * w * c, (size_t)(rows * h * w * c) * sizeof *x);
+            st = run(m, ws, x, rows, probs);
+            if (st == FW_OK)
+                st = count_rows(m, &batch, probs, i, rows, confusion, &t);
+        }
+    if (st == FW_END)
+        st = t.records > 0 ? FW_OK : fwi_fail(FW_EARG, "the data set has no records to evaluate");
+    if (st == FW_OK)
+        *out = (fw_metrics){.loss = t.loss / (double)t.records,
+                            .accuracy = (double)t.correct / (double)t.records,
+                            .records = t.records,
+                            .seconds = fwi_now() - start};
+    fwi_free(probs);
+    if (ws != NULL)
+        fwi_big_free(ws, m->workspace);
+    return st;
+}
+
+/* ---- inspection ---- */
+
+static json_t *tensor_json(const fwi_st_tensor *t)
+{
+    json_t *shape = json_array();
+    for (int i = 0; i < t->shape.rank; i++)
+        (void)json_array_append_new(shape, json_integer(t->shape.d[i]));
+    return json_pack("{s:s, s:s, s:o}", "name", t->name, "type", fw_dtype_name(t->dtype), "shape",
+                     shape);
+}
+
+static fw_status values_finite(fwi_safetensors *s, const fwi_st_tensor *t)
+{
+    if (t->dtype != FW_F32 && t->dtype != FW_F64)
+        return FW_OK;
+    void *data = fwi_alloc((size_t)t->bytes);
+    if (data == NULL)
+        return FW_ENOMEM;
+    fw_status st = fwi_st_read(s, t, data);
+    for (int64_t i = 0; i < fwi_shape_elems(&t->shape) && st == FW_OK; i++)
+        if (!isfinite(t->dtype == FW_F64 ? ((const double *)data)[i]
+                                         : (double)((const float *)data)[i]))
+            st = fwi_fail(FW_EFORMAT, "%s: tensor %s: element %" PRId64 " is not finite",
+                          fwi_st_path(s), t->name, i);
+    fwi_free(data);
+    return st;
+}
+
+fw_status fw_safetensors_inspect(const char *path, bool verify, char **json)
+{
+    if (path == NULL || json == NULL)
+        return fwi_fail(FW_EARG, "fw_safetensors_inspect: NULL argument");
+    fwi_safetensors *s = NULL;
+    json_t *root = json_object(), *tensors = json_array(), *meta = json_object();
+    fw_status st = fwi_st_open(&s, path);
+    if (st == FW_OK && verify)
+        st = fwi_st_verify(s);
+    int64_t elements = 0;
+    for (int i = 0; st == FW_OK && i < fwi_st_count(s); i++) {
+        const fwi_st_tensor *t = fwi_st_get(s, i);
+        elements += fwi_shape_elems(&t->shape);
+        if (verify)
+            st = values_finite(s, t);
+        (void)json_array_append_new(tensors, tensor_json(t));
+    }
+    const char *key, *text;
+    for (int i = 0; st == FW_OK && (text = fwi_st_meta_at(s, i, &key)) != NULL; i++)
+        (void)json_object_set_new(meta, key, json_string(text));
+    if (st == FW_OK) {
+        (void)json_object_set_new(root, "format", json_string("safetensors"));
+        (void)json_object_set_new(root, "elements", json_integer(elements));
+        (void)json_object_set(root, "metadata", meta);
+        (void)json_object_set(root, "tensors", tensors);
+        char *text_out = json_dumps(root, JSON_COMPACT);
+        *json = text_out == NULL ? NULL : fwi_strdup(text_out);
+        free(text_out); /* jansson's */
+        if (*json == NULL)
+            st = fwi_fail(FW_ENOMEM, "%s: out of memory", path);
+    }
+    json_decref(meta);
+    json_decref(tensors);
+    json_decref(root);
+    fwi_st_close(s);
+    return st;
+}
