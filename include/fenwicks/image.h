@@ -1,4 +1,8 @@
-/* image.h: labelled images in memory, and the importers that fill them. */
+/* image.h: labelled images in memory, and the importers that fill them.
+ *
+ * Importers read hostile files: every error names the file, the record (from 0) or line, what was
+ * found and what was expected, and leaves the outputs untouched. Besides what is said below, all of
+ * them may return FW_EARG, FW_EIO, FW_ENOMEM and, for gs:// and s3:// paths, FW_EUNAVAILABLE. */
 #ifndef FENWICKS_IMAGE_H
 #define FENWICKS_IMAGE_H
 
@@ -14,70 +18,77 @@ extern "C" {
  * does not call fw_images_clear). */
 typedef struct fw_images {
     int64_t n, h, w, c;
-    fw_dtype dtype;     /* FW_U8 (0..255) or FW_F32 */
-    void *pixels;       /* [n,h,w,c] */
-    int32_t *labels;    /* [n], in [0, n_classes); NULL: unlabelled */
-    int64_t n_classes;  /* 0: unlabelled */
-    char **class_names; /* [n_classes]; NULL: unknown */
-    float mean[FW_MAX_CHANNELS],
-        std[FW_MAX_CHANNELS]; /* per channel, of the values as stored; population std */
-    char *source;             /* what was read, for messages and sidecars; may be NULL */
-    char *digest; /* identifies the content (CRC-32C of pixels and labels, hexadecimal); may be NULL
-                   */
+    fw_dtype dtype;              /* FW_U8 (0..255) or FW_F32 */
+    void *pixels;                /* [n,h,w,c] */
+    int32_t *labels;             /* [n], in [0, n_classes); NULL: unlabelled */
+    int64_t n_classes;           /* 0: unlabelled */
+    char **class_names;          /* [n_classes]; NULL: unknown */
+    float mean[FW_MAX_CHANNELS]; /* per channel, of the values as stored */
+    float std[FW_MAX_CHANNELS];  /* population standard deviation */
+    char *source;                /* what was read, for messages and sidecars; may be NULL */
+    char *digest; /* CRC-32C of pixels, then labels, 8 hexadecimal digits; may be NULL */
 } fw_images;
 
 FW_API void fw_images_clear(fw_images *im);
 
-/* Mean and population standard deviation per channel in one pass (Welford/Chan, in double). Fills
- * im->mean and im->std. The importers have called it already. FW_EARG if empty or c >
- * FW_MAX_CHANNELS. */
+/* Mean and population standard deviation per channel in one pass, in double (bytes: exact counts;
+ * floats: Welford/Chan). Fills im->mean and im->std. The importers have called it already. FW_EARG
+ * if there are no images, or more than FW_MAX_CHANNELS channels. */
 FW_API fw_status fw_images_stats(fw_images *im);
 
 /* The standard binary data sets. path: the folder that holds the .bin files (or holds
- * cifar-10-batches-bin/ or cifar-100-binary/), or a .tar.gz / .tar of it. train or test may be NULL
- * when not wanted. For CIFAR-100 fine: the 100 fine labels, else the 20 coarse ones. Errors:
- * FW_ENOTFOUND (nothing of the kind there), FW_EFORMAT (a file's size is no multiple of the record,
- * a label is out of range): the message names file and record. Outputs stay untouched on error.
+ * cifar-10-batches-bin/ or cifar-100-binary/, or the archive below), or a .tar.gz or .tar of it.
+ * train or test may be NULL when not wanted. For CIFAR-100 fine: the 100 fine labels, else the 20
+ * coarse ones. Class names come from the .txt file beside the records, if it is there. Errors:
+ * FW_ENOTFOUND (nothing of the kind there, or a part is missing), FW_EFORMAT (a file's size is no
+ * multiple of the record, a label is out of range). Format: docs/formats/cifar.md.
  * Source: https://www.cs.toronto.edu/~kriz/cifar.html (binary version). */
 FW_API fw_status fw_cifar10_load(const char *path, fw_images *train, fw_images *test);
 FW_API fw_status fw_cifar100_load(const char *path, bool fine, fw_images *train, fw_images *test);
 
 /* MNIST and its kin: a folder with {train,t10k}-{images-idx3,labels-idx1}-ubyte, each plain or .gz.
- */
+ * n_classes is the largest label of the parts asked for + 1, and at least 10. */
 FW_API fw_status fw_mnist_load(const char *path, fw_images *train, fw_images *test);
 
-/* One IDX file pair; labels_path may be NULL. */
+/* One IDX file pair, plain or gzipped; labels_path may be NULL. n_classes is the largest label + 1.
+ * Errors: FW_EFORMAT, FW_ESHAPE (the counts differ). Format: docs/formats/idx.md. */
 FW_API fw_status fw_idx_load(const char *images_path, const char *labels_path, fw_images *out);
 
 /* NumPy arrays. x: [n,h,w,c], [n,h,w] (c = 1) or [n,d] (h = 1, w = d, c = 1 unless h, w, c are
- * given), of u8, i32, i64, f32 or f64, C or Fortran order; u8 stays u8, the others become f32. y:
- * [n] or [n,1] integers, or f32/f64 of integral values. x_path may be an .npz holding both (x_key,
- * y_key: NULL takes "x"/"X"/"images", "y"/"labels"). Source: NEP 1, npy format versions 1.0 to 3.0.
- */
+ * given), of u8, i32, i64, f32 or f64, either byte order, C or Fortran order; u8 stays u8, the
+ * others become f32 and must be finite. y: [n] or [n,1] integers, or floats of integral values;
+ * y_path NULL: unlabelled. Either path may be an .npz (told by its first bytes); without y_path
+ * labels come from x_path's .npz if it has them. Errors: FW_EFORMAT, FW_ESHAPE, FW_ENOTFOUND (no
+ * such member). Format: docs/formats/npy.md. Source: NEP 1, npy format versions 1.0 to 3.0. */
 typedef struct fw_npy_opt {
-    const char *x_key, *y_key; /* .npz members */
-    int64_t h, w, c;           /* how to cut a [n,d] array; 0: as the array says */
-    int64_t n_classes;         /* 0: largest label + 1 */
+    const char *x_key; /* .npz members; NULL: the first of "x", "X", "images" */
+    const char *y_key; /* NULL: the first of "y", "labels", if there is one */
+    int64_t h, w, c;   /* how to cut a [n,d] array; all 0: as the array says; c 0: 1 */
+    int64_t n_classes; /* 0: largest label + 1; else a label from there on is FW_EFORMAT */
 } fw_npy_opt;
 FW_API fw_status fw_npy_load(const char *x_path, const char *y_path, const fw_npy_opt *opt,
                              fw_images *out);
 
-/* Text: one record per line, numbers separated by commas, the label last (the UCI digits' form). h
- * * w * c values before it. */
+/* Text: one record per line, numbers separated by commas, the label last (the UCI digits' form),
+ * with h * w * c values before it; all 0: a square number of values is a square image, any other
+ * one row. u8 if all values are whole and in 0..255, else f32. n_classes is the largest label + 1.
+ * Errors: FW_EFORMAT (no number, a label that is none) and FW_ESHAPE (count of values), with the
+ * line. */
 FW_API fw_status fw_csv_load(const char *path, int64_t h, int64_t w, int64_t c, fw_images *out);
 
-/* Splits by position: every k-th record (k, 2k, ... counted from 0: indices i with i % k == k - 1)
- * goes to test, the rest to train. im is consumed: cleared on success, untouched on error. */
+/* Splits by position: the records i with i % k == k - 1 (i from 0) go to test, the others to train.
+ * im is consumed: cleared on success, untouched on error. FW_EARG unless 2 <= k <= n. */
 FW_API fw_status fw_images_split_every(fw_images *im, int64_t k, fw_images *train, fw_images *test);
 
-/* Guesses which importer fits SRC (CIFAR-10, CIFAR-100, MNIST, .npy, .npz, .csv) and runs it. test
- * stays empty (n == 0) where SRC has only one part. opt may be NULL. */
+/* Guesses which importer fits src (folder or archive of CIFAR-10 or CIFAR-100, folder of MNIST, IDX
+ * file with its labels beside it, .npy, .npz, .csv) and runs it. test stays empty (n == 0) where
+ * src has one part only. opt may be NULL. FW_ENOTFOUND if nothing fits. */
 typedef struct fw_import_opt {
-    const char *labels; /* second file of an .npy import */
-    fw_npy_opt npy;
-    bool coarse;         /* CIFAR-100 */
+    const char *labels;  /* second file of an .npy, .npz or IDX import */
+    fw_npy_opt npy;      /* .npy, .npz */
+    bool coarse;         /* CIFAR-100: the 20 coarse labels */
     int64_t h, w, c;     /* .csv */
-    int64_t split_every; /* 0: no split; k: every k-th record is test */
+    int64_t split_every; /* 0: no split; k: fw_images_split_every; FW_EARG if src has two parts */
 } fw_import_opt;
 FW_API fw_status fw_import(const char *src, const fw_import_opt *opt, fw_images *train,
                            fw_images *test);

@@ -17,7 +17,8 @@ struct fw_tfrecord_writer {
     fw_compression compression;
     z_stream z;
     bool z_ready, sealed;
-    uint8_t *out; /* OUT_BYTES, where compressed */
+    fw_status seal_status; /* what sealing gave: commit must not forget it */
+    uint8_t *out;          /* OUT_BYTES, where compressed */
     int64_t n_records;
 };
 
@@ -149,12 +150,13 @@ fw_status fw_tfrecord_put(fw_tfrecord_writer *w, const void *data, size_t n_byte
 fw_status fwi_tfrecord_seal(fw_tfrecord_writer *w)
 {
     if (w->sealed)
-        return FW_OK;
+        return w->seal_status;
     fw_status st = w->compression == FW_PLAIN ? FW_OK : deflate_put(w, NULL, 0, Z_FINISH);
     end_deflate(w);
     if (st == FW_OK)
         st = fwi_file_writer_seal(w->file);
     w->sealed = true;
+    w->seal_status = st;
     return st;
 }
 

@@ -1,0 +1,257 @@
+/* npy_images.c: images and labels from NumPy arrays, in .npy files or as members of an .npz (a zip
+ * of them). The arrays themselves are npy.c's. */
+#include "archive_file.h"
+#include "fail.h"
+#include "file.h"
+#include "image_set.h"
+#include "npy.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct array {
+    fwi_npy head;
+    void *values;
+    char *name; /* "x.npy" or "data.npz: x.npy", for messages */
+} array;
+
+static void array_clear(array *a)
+{
+    fwi_free(a->values);
+    fwi_free(a->name);
+    *a = (array){0};
+}
+
+static fw_status read_array(fwi_source *s, array *a)
+{
+    fw_status st = fwi_npy_read_head(s, &a->head);
+    if (st == FW_OK)
+        st = fwi_npy_read_values(s, &a->head, &a->values);
+    return st;
+}
+
+static fw_status load_npy(const char *path, array *a)
+{
+    fwi_source *s = NULL;
+    a->name = fwi_strdup(path);
+    fw_status st = a->name == NULL ? FW_ENOMEM : fwi_source_new(&s);
+    if (st == FW_OK)
+        st = fwi_source_open_file(s, a->name);
+    if (st == FW_OK)
+        st = read_array(s, a);
+    fwi_source_free(s);
+    return st;
+}
+
+/* KEY.npy of an archive. FW_END: it is not in there. */
+static fw_status load_member(const char *path, const char *key, array *a)
+{
+    fwi_source *s = NULL;
+    fwi_archive *zip = NULL;
+    const char *member = NULL;
+    const size_t n = strlen(key);
+    fw_status st = fwi_archive_open(&zip, path, FWI_ZIP);
+    while (st == FW_OK && (st = fwi_archive_next(zip, &member)) == FW_OK)
+        if (strncmp(member, key, n) == 0 && strcmp(member + n, ".npy") == 0)
+            break;
+    if (st != FW_OK)
+        goto done;
+    a->name = fwi_sprintf("%s: %s", path, member);
+    st = a->name == NULL ? FW_ENOMEM : fwi_source_new(&s);
+    if (st != FW_OK)
+        goto done;
+    fwi_source_open_fn(s, a->name, fwi_archive_source, zip);
+    st = read_array(s, a);
+done:
+    fwi_source_free(s);
+    fwi_archive_close(zip);
+    return st;
+}
+
+/* The member that the caller names, else the first of the usual names. */
+static fw_status load_npz(const char *path, const char *key, const char *const usual[3], array *a)
+{
+    if (key != NULL) {
+        const fw_status st = load_member(path, key, a);
+        return st != FW_END
+                   ? st
+                   : fwi_fail(FW_ENOTFOUND, "%s: there is no array \"%s\" in it", path, key);
+    }
+    fw_status st = FW_END;
+    for (int i = 0; st == FW_END && i < 3 && usual[i] != NULL; i++)
+        st = load_member(path, usual[i], a);
+    return st;
+}
+
+static bool is_zip(const char *path)
+{
+    fwi_source *s = NULL;
+    const uint8_t *p = NULL;
+    size_t got = 0;
+    const bool yes = fwi_source_new(&s) == FW_OK && fwi_source_open_file(s, path) == FW_OK &&
+                     fwi_source_peek(s, 4, &p, &got) == FW_OK && got == 4 &&
+                     memcmp(p, "PK\3\4", 4) == 0;
+    fwi_source_free(s);
+    return yes;
+}
+
+static fw_status shape_text(const fwi_npy *h, fwi_buf *b)
+{
+    fw_status st = fwi_buf_printf(b, "[");
+    for (int i = 0; st == FW_OK && i < h->rank; i++)
+        st = fwi_buf_printf(b, i == 0 ? "%lld" : ",%lld", (long long)h->dim[i]);
+    return st == FW_OK ? fwi_buf_printf(b, "]") : st;
+}
+
+static fw_status wrong_shape(const array *a, const char *expected)
+{
+    fwi_buf b = {0};
+    fw_status st = shape_text(&a->head, &b);
+    if (st == FW_OK)
+        st = fwi_fail(FW_ESHAPE, "%s: the array is %s, expected %s", a->name, (const char *)b.data,
+                      expected);
+    fwi_buf_clear(&b);
+    return st;
+}
+
+static fw_status image_size(const array *a, const fw_npy_opt *opt, int64_t dim[4])
+{
+    const fwi_npy *h = &a->head;
+    const bool asked = opt->h != 0 || opt->w != 0 || opt->c != 0;
+    if (h->rank < 2 || h->rank > 4)
+        return wrong_shape(a, "[n,h,w,c], [n,h,w] or [n,d]");
+    dim[0] = h->dim[0];
+    dim[1] = h->rank == 2 ? 1 : h->dim[1];
+    dim[2] = h->rank == 2 ? h->dim[1] : h->dim[2];
+    dim[3] = h->rank == 4 ? h->dim[3] : 1;
+    if (!asked)
+        return FW_OK;
+    const int64_t c = opt->c == 0 ? 1 : opt->c;
+    size_t n_values = 0;
+    fw_status st = fwi_images_check_size(a->name, dim[0], opt->h, opt->w, c, &n_values);
+    if (st != FW_OK)
+        return st;
+    const bool fits = h->rank == 2 ? n_values == h->n_values
+                                   : dim[1] == opt->h && dim[2] == opt->w && dim[3] == c;
+    if (!fits) {
+        fwi_buf b = {0};
+        st = fwi_buf_printf(&b, "%lld x %lld x %lld values per image", (long long)opt->h,
+                            (long long)opt->w, (long long)c);
+        if (st == FW_OK)
+            st = wrong_shape(a, (const char *)b.data);
+        fwi_buf_clear(&b);
+        return st;
+    }
+    dim[1] = opt->h;
+    dim[2] = opt->w;
+    dim[3] = c;
+    return FW_OK;
+}
+
+/* a's values become the pixels: bytes stay, anything else becomes float. */
+static fw_status take_pixels(array *a, const int64_t dim[4], fw_images *im)
+{
+    size_t n_values = 0;
+    const fw_status st = fwi_images_check_size(a->name, dim[0], dim[1], dim[2], dim[3], &n_values);
+    if (st != FW_OK)
+        return st;
+    im->n = dim[0];
+    im->h = dim[1];
+    im->w = dim[2];
+    im->c = dim[3];
+    im->dtype = a->head.dtype == FW_U8 ? FW_U8 : FW_F32;
+    if (a->head.dtype == im->dtype) {
+        im->pixels = a->values;
+        a->values = NULL;
+        return FW_OK;
+    }
+    float *to = fwi_alloc(n_values * sizeof *to);
+    if (to == NULL)
+        return FW_ENOMEM;
+    for (size_t i = 0; i < n_values; i++)
+        to[i] = (float)fwi_npy_value(&a->head, a->values, i);
+    im->pixels = to;
+    return FW_OK;
+}
+
+static fw_status take_labels(const array *a, int64_t n_classes, fw_images *im)
+{
+    const fwi_npy *h = &a->head;
+    if (!(h->rank == 1 || (h->rank == 2 && h->dim[1] == 1)))
+        return wrong_shape(a, "[n] or [n,1] labels");
+    if (h->dim[0] != im->n)
+        return fwi_fail(FW_ESHAPE, "%s: %lld labels for %lld images", a->name, (long long)h->dim[0],
+                        (long long)im->n);
+    const int64_t limit = n_classes > 0 ? n_classes : FWI_MAX_CLASSES;
+    im->labels = fwi_alloc_array((size_t)im->n, sizeof *im->labels);
+    if (im->labels == NULL)
+        return FW_ENOMEM;
+    int64_t largest = -1;
+    for (int64_t i = 0; i < im->n; i++) {
+        const double v = fwi_npy_value(h, a->values, (size_t)i);
+        if (!isfinite(v) || v != floor(v))
+            return fwi_fail(FW_EFORMAT, "%s: record %lld: label %g is no whole number", a->name,
+                            (long long)i, v);
+        if (v < 0 || v >= (double)limit)
+            return fwi_fail(FW_EFORMAT, "%s: record %lld: label %.0f, there are %lld classes",
+                            a->name, (long long)i, v, (long long)limit);
+        im->labels[i] = (int32_t)v;
+        largest = im->labels[i] > largest ? im->labels[i] : largest;
+    }
+    im->n_classes = n_classes > 0 ? n_classes : largest + 1;
+    return FW_OK;
+}
+
+fw_status fw_npy_load(const char *x_path, const char *y_path, const fw_npy_opt *opt, fw_images *out)
+{
+    static const char *const x_names[3] = {"x", "X", "images"}, *const y_names[3] = {"y", "labels",
+                                                                                     NULL};
+    const fw_npy_opt none = {0};
+    if (opt == NULL)
+        opt = &none;
+    if (x_path == NULL || out == NULL || opt->n_classes < 0 || opt->n_classes > FWI_MAX_CLASSES)
+        return fwi_fail(FW_EARG,
+                        "fw_npy_load: NULL argument, or the number of classes is not in 0..%d",
+                        FWI_MAX_CLASSES);
+    array x = {0}, y = {0};
+    fw_images im = {0};
+    bool labelled = true;
+    int64_t dim[4] = {0};
+    const bool x_zip = is_zip(x_path);
+    fw_status st = x_zip ? load_npz(x_path, opt->x_key, x_names, &x) : load_npy(x_path, &x);
+    if (st == FW_END)
+        st = fwi_fail(FW_ENOTFOUND, "%s: there is no array \"x\", \"X\" or \"images\" in it",
+                      x_path);
+    if (st != FW_OK)
+        goto done;
+    if (y_path != NULL && !is_zip(y_path)) {
+        st = load_npy(y_path, &y);
+    } else if (y_path != NULL || x_zip) {
+        st = load_npz(y_path != NULL ? y_path : x_path, opt->y_key, y_names, &y);
+        if (st == FW_END && y_path != NULL)
+            st = fwi_fail(FW_ENOTFOUND, "%s: there is no array \"y\" or \"labels\" in it", y_path);
+        if (st == FW_END) { /* an .npz without labels */
+            labelled = false;
+            st = FW_OK;
+        }
+    } else {
+        labelled = false;
+    }
+    if (st == FW_OK)
+        st = image_size(&x, opt, dim);
+    if (st == FW_OK)
+        st = take_pixels(&x, dim, &im);
+    if (st == FW_OK && labelled)
+        st = take_labels(&y, opt->n_classes, &im);
+    if (st == FW_OK)
+        st = fwi_images_finish(&im, x.name, fwi_path_base(x_path));
+done:
+    array_clear(&x);
+    array_clear(&y);
+    if (st != FW_OK) {
+        fw_images_clear(&im);
+        return st;
+    }
+    *out = im;
+    return FW_OK;
+}

@@ -1,0 +1,279 @@
+/* record_write.c: images to TFRecord files, one or sharded, with their sidecar.
+ *
+ * All files are written and sealed under temporary names before the first is renamed, so that a
+ * full disk leaves nothing behind; the sidecar comes last, so that it never speaks of files that
+ * are not there. */
+#include <fenwicks/record.h>
+
+#include "example.h"
+#include "fail.h"
+#include "image_set.h"
+#include "sidecar.h"
+#include "tfrecord.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MAX_SHARDS = 99999 }; /* five digits */
+
+typedef struct job {
+    const char *path;
+    const fw_images *im;
+    const fw_write_opt *opt;
+    char *side_path;
+    char **names; /* [shards] paths */
+    fw_tfrecord_writer **writers;
+    int64_t shards;
+    fw_dtype dtype; /* of the image feature */
+    fwi_sidecar side;
+} job;
+
+static void job_clear(job *j)
+{
+    for (int64_t i = 0; i < j->shards; i++) {
+        if (j->writers != NULL)
+            fw_tfrecord_discard(j->writers[i]);
+        if (j->names != NULL)
+            fwi_free(j->names[i]);
+    }
+    fwi_free(j->names);
+    fwi_free(j->writers);
+    fwi_free(j->side_path);
+    fwi_sidecar_clear(&j->side);
+}
+
+/* First record of shard i: floor(i * n / shards), without the product's overflow. */
+static int64_t shard_begin(const job *j, int64_t i)
+{
+    return j->im->n / j->shards * i + j->im->n % j->shards * i / j->shards;
+}
+
+static fw_status job_init(job *j)
+{
+    const fw_images *im = j->im;
+    j->side_path = fwi_sprintf("%s.json", j->path);
+    j->names = fwi_alloc_array((size_t)j->shards, sizeof *j->names);
+    j->writers = fwi_alloc_array((size_t)j->shards, sizeof *j->writers);
+    j->side.files = fwi_alloc_array((size_t)j->shards, sizeof *j->side.files);
+    if (j->side_path == NULL || j->names == NULL || j->writers == NULL || j->side.files == NULL)
+        return FW_ENOMEM;
+    j->side.n_files = j->shards;
+    for (int64_t i = 0; i < j->shards; i++) {
+        j->names[i] = j->opt->shards > 1 ? fwi_sprintf("%s-%05lld-of-%05lld", j->path, (long long)i,
+                                                       (long long)j->shards)
+                                         : fwi_strdup(j->path);
+        if (j->names[i] == NULL)
+            return FW_ENOMEM;
+        j->side.files[i].name = fwi_strdup(fwi_path_base(j->names[i]));
+        if (j->side.files[i].name == NULL)
+            return FW_ENOMEM;
+        j->side.files[i].n_records = shard_begin(j, i + 1) - shard_begin(j, i);
+    }
+    fw_record_info *in = &j->side.info;
+    *in = (fw_record_info){.n = im->n,
+                           .h = im->h,
+                           .w = im->w,
+                           .c = im->c,
+                           .dtype = j->dtype,
+                           .labelled = im->labels != NULL && !j->opt->no_labels,
+                           .n_classes = im->n_classes};
+    j->side.compression = j->opt->compression;
+    in->source = fwi_strdup(im->source != NULL ? im->source : "");
+    j->side.digest = fwi_images_digest(im);
+    if (in->source == NULL || j->side.digest == NULL)
+        return FW_ENOMEM;
+    return fwi_class_names_copy(im->class_names, im->n_classes, &in->class_names);
+}
+
+static fw_status check(const job *j)
+{
+    const fw_images *im = j->im;
+    const fw_write_opt *o = j->opt;
+    size_t n_values = 0;
+    if (im->pixels == NULL)
+        return fwi_fail(FW_EARG, "%s: there are no images to write", j->path);
+    if (im->dtype != FW_U8 && im->dtype != FW_F32)
+        return fwi_fail(FW_EARG, "%s: images are %s, expected u8 or f32", j->path,
+                        fw_dtype_name(im->dtype));
+    if (im->dtype == FW_F32 && !o->as_float)
+        return fwi_fail(FW_EARG, "%s: float images can only be written as_float", j->path);
+    if (o->shards < 0 || o->shards > MAX_SHARDS || (o->shards > 1 && o->shards > im->n))
+        return fwi_fail(FW_EARG,
+                        "%s: %lld shards of %lld records; 1 to %d, and not more than records",
+                        j->path, (long long)o->shards, (long long)im->n, MAX_SHARDS);
+    const fw_status st = fwi_images_check_size(j->path, im->n, im->h, im->w, im->c, &n_values);
+    if (st != FW_OK || im->labels == NULL || o->no_labels)
+        return st;
+    for (int64_t i = 0; i < im->n; i++)
+        if (im->labels[i] < 0 || im->labels[i] >= im->n_classes)
+            return fwi_fail(FW_EARG, "%s: record %lld: label %d, there are %lld classes", j->path,
+                            (long long)i, im->labels[i], (long long)im->n_classes);
+    return FW_OK;
+}
+
+/* Why what is there is not the same records; NULL: it is. */
+static const char *difference(const fwi_sidecar *is, const fwi_sidecar *want)
+{
+    const fw_record_info *a = &is->info, *b = &want->info;
+    if (strcmp(is->digest, want->digest) != 0 || a->n != b->n)
+        return "other images";
+    if (strcmp(a->source, b->source) != 0)
+        return "another source";
+    if (a->h != b->h || a->w != b->w || a->c != b->c || a->dtype != b->dtype ||
+        a->labelled != b->labelled || a->n_classes != b->n_classes ||
+        is->compression != want->compression)
+        return "another form";
+    return NULL;
+}
+
+/* FW_OK with *keep if the same records are there already; FW_EEXISTS if others are. */
+static fw_status check_existing(const job *j, bool *keep)
+{
+    *keep = false;
+    const char *there = NULL;
+    for (int64_t i = 0; i < j->shards && there == NULL; i++)
+        if (fwi_file_exists(j->names[i]))
+            there = j->names[i];
+    if (there == NULL || j->opt->overwrite)
+        return FW_OK;
+    fwi_sidecar is = {0};
+    const fwi_paths files = {.items = j->names, .n = j->shards};
+    bool covers = false;
+    fw_status st = fwi_sidecar_read(j->side_path, &is);
+    if (st == FW_OK)
+        st = fwi_sidecar_covers(&is, j->side_path, &files, &covers);
+    if (st == FW_ENOMEM) {
+        fwi_sidecar_clear(&is);
+        return st;
+    }
+    if (st == FW_ENOTFOUND)
+        st = fwi_fail(FW_EEXISTS, "%s: exists, and no sidecar says what it holds; not overwritten",
+                      there);
+    else if (st != FW_OK)
+        st = fwi_fail_in(FW_EEXISTS, "%s: exists and is not overwritten", there);
+    else if (!covers)
+        st = fwi_fail(FW_EEXISTS,
+                      "%s: exists as one of %lld files, %lld are to be written; not overwritten",
+                      there, (long long)is.n_files, (long long)j->shards);
+    else {
+        const char *what = difference(&is, &j->side);
+        if (what != NULL)
+            st = fwi_fail(FW_EEXISTS, "%s: exists and holds %s (%s); not overwritten", there, what,
+                          is.info.source);
+        *keep = what == NULL;
+    }
+    fwi_sidecar_clear(&is);
+    return st;
+}
+
+static fw_status write_shard(job *j, int64_t shard, fwi_buf *message, float *wide)
+{
+    const fw_images *im = j->im;
+    const int64_t values = im->h * im->w * im->c;
+    const bool labelled = j->side.info.labelled;
+    fw_status st =
+        fw_tfrecord_create(&j->writers[shard], j->names[shard], j->opt->compression, j->opt->level);
+    for (int64_t i = shard_begin(j, shard); st == FW_OK && i < shard_begin(j, shard + 1); i++) {
+        fwi_example_image e = {.n_values = values, .has_label = labelled};
+        if (labelled)
+            e.label = im->labels[i];
+        if (im->dtype == FW_F32) {
+            e.f32 = (const float *)im->pixels + i * values;
+        } else if (j->dtype == FW_F32) {
+            const uint8_t *p = (const uint8_t *)im->pixels + i * values;
+            for (int64_t k = 0; k < values; k++)
+                wide[k] = p[k];
+            e.f32 = wide;
+        } else {
+            e.u8 = (const uint8_t *)im->pixels + i * values;
+            e.has_shape = true; /* floats have none: as the walk-through writes them */
+            e.h = im->h;
+            e.w = im->w;
+            e.c = im->c;
+        }
+        message->size = 0;
+        st = fwi_example_image_encode(&e, message);
+        if (st == FW_OK)
+            st = fw_tfrecord_put(j->writers[shard], message->data, message->size);
+    }
+    if (st == FW_OK)
+        st = fwi_tfrecord_seal(j->writers[shard]);
+    if (st == FW_OK)
+        j->side.files[shard].n_bytes = fwi_tfrecord_file_bytes(j->writers[shard]);
+    return st;
+}
+
+/* What the images say of themselves may be older than their pixels. */
+static fw_status set_stats(job *j)
+{
+    fw_images view = *j->im;
+    fw_status st = fwi_images_check_finite(&view, j->path);
+    if (st == FW_OK)
+        st = fw_images_stats(&view);
+    memcpy(j->side.info.mean, view.mean, sizeof view.mean);
+    memcpy(j->side.info.std, view.std, sizeof view.std);
+    return st;
+}
+
+static fw_status publish(job *j)
+{
+    /* a sidecar of former records must not be found beside the new ones, not even after a crash */
+    if (unlink(j->side_path) != 0 && errno != ENOENT)
+        return fwi_fail(FW_EIO, "%s: cannot remove the former sidecar: %s", j->side_path,
+                        strerror(errno));
+    fw_status st = FW_OK;
+    int64_t done = 0;
+    while (st == FW_OK && done < j->shards) {
+        st = fw_tfrecord_commit(j->writers[done]);
+        j->writers[done] = NULL;
+        done += st == FW_OK;
+    }
+    if (st == FW_OK)
+        st = fwi_sidecar_write(j->side_path, &j->side);
+    if (st != FW_OK)
+        for (int64_t i = 0; i < done; i++)
+            unlink(j->names[i]);
+    return st;
+}
+
+fw_status fw_write_tfrecord(const char *path, const fw_images *im, const fw_write_opt *opt)
+{
+    const fw_write_opt none = {0};
+    if (path == NULL || path[0] == '\0' || im == NULL)
+        return fwi_fail(FW_EARG, "fw_write_tfrecord: the path is NULL or empty, or images is NULL");
+    job j = {.path = path, .im = im, .opt = opt == NULL ? &none : opt};
+    fwi_buf message = {0};
+    float *wide = NULL;
+    bool keep = false;
+    fw_status st = fwi_path_check_local(path);
+    if (st == FW_OK)
+        st = check(&j);
+    if (st != FW_OK)
+        return st;
+    j.shards = j.opt->shards > 1 ? j.opt->shards : 1;
+    j.dtype = j.opt->as_float ? FW_F32 : FW_U8;
+    st = job_init(&j);
+    if (st == FW_OK)
+        st = check_existing(&j, &keep);
+    if (st == FW_OK && !keep)
+        st = set_stats(&j);
+    if (st != FW_OK || keep)
+        goto done;
+    if (j.dtype == FW_F32 && im->dtype == FW_U8) {
+        wide = fwi_alloc_array((size_t)(im->h * im->w * im->c), sizeof *wide);
+        if (wide == NULL) {
+            st = FW_ENOMEM;
+            goto done;
+        }
+    }
+    for (int64_t i = 0; st == FW_OK && i < j.shards; i++)
+        st = write_shard(&j, i, &message, wide);
+    if (st == FW_OK)
+        st = publish(&j);
+done:
+    fwi_free(wide);
+    fwi_buf_clear(&message);
+    job_clear(&j);
+    return st;
+}

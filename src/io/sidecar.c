@@ -1,0 +1,370 @@
+/* sidecar.c: sidecar.h in JSON, by jansson. Numbers are written with 9 significant digits, which
+ * give every float back exactly. */
+#include "sidecar.h"
+
+#include "fail.h"
+#include "image_set.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+enum { VERSION = 1, FLOAT_DIGITS = 9 };
+#define MAX_TEXT ((size_t)256 << 20)
+
+const char *fwi_compression_name(fw_compression z)
+{
+    static const char *const names[] = {"none", "gzip", "zlib"};
+    return (unsigned)z < 3 ? names[z] : "?";
+}
+
+void fw_record_info_clear(fw_record_info *info)
+{
+    if (info == NULL)
+        return;
+    fwi_class_names_free(info->class_names, info->n_classes);
+    fwi_free(info->source);
+    *info = (fw_record_info){0};
+}
+
+void fwi_sidecar_clear(fwi_sidecar *s)
+{
+    fw_record_info_clear(&s->info);
+    fwi_free(s->digest);
+    for (int64_t i = 0; i < s->n_files; i++)
+        fwi_free(s->files[i].name);
+    fwi_free(s->files);
+    *s = (fwi_sidecar){0};
+}
+
+/* JSON is UTF-8; names of files and classes need not be. */
+static json_t *text_json(const char *s)
+{
+    json_t *j = json_string(s);
+    if (j != NULL)
+        return j;
+    char *copy = fwi_strdup(s);
+    if (copy == NULL)
+        return NULL;
+    for (char *p = copy; *p != '\0'; p++)
+        if ((unsigned char)*p >= 0x80)
+            *p = '?';
+    j = json_string(copy);
+    fwi_free(copy);
+    return j;
+}
+
+/* Takes item; a list that could not grow is NULL, which json_pack refuses in turn. */
+static json_t *append(json_t *list, json_t *item)
+{
+    if (json_array_append_new(list, item) == 0)
+        return list;
+    json_decref(list);
+    return NULL;
+}
+
+static json_t *floats_json(const float *v, int64_t n)
+{
+    json_t *a = json_array();
+    for (int64_t i = 0; i < n; i++)
+        a = append(a, json_real((double)v[i]));
+    return a;
+}
+
+static json_t *to_json(const fwi_sidecar *s)
+{
+    const fw_record_info *in = &s->info;
+    json_t *classes = in->class_names == NULL ? json_integer(in->n_classes) : json_array();
+    for (int64_t i = 0; in->class_names != NULL && i < in->n_classes; i++)
+        classes = append(classes, text_json(in->class_names[i]));
+    json_t *files = json_array();
+    for (int64_t i = 0; i < s->n_files; i++)
+        files = append(files, json_pack("{s:o, s:I, s:I}", "name", text_json(s->files[i].name),
+                                        "records", (json_int_t)s->files[i].n_records, "bytes",
+                                        (json_int_t)s->files[i].n_bytes));
+    return json_pack(
+        "{s:i, s:I, s:[I,I,I], s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "version", VERSION,
+        "count", (json_int_t)in->n, "shape", (json_int_t)in->h, (json_int_t)in->w,
+        (json_int_t)in->c, "type", in->dtype == FW_U8 ? "uint8" : "float32", "labelled",
+        in->labelled ? 1 : 0, "classes", classes, "mean", floats_json(in->mean, in->c), "std",
+        floats_json(in->std, in->c), "source", text_json(in->source != NULL ? in->source : ""),
+        "digest", text_json(s->digest != NULL ? s->digest : ""), "compression",
+        fwi_compression_name(s->compression), "files", files);
+}
+
+static int append_text(const char *p, size_t n, void *buf)
+{
+    return fwi_buf_append(buf, p, n) == FW_OK ? 0 : -1;
+}
+
+fw_status fwi_sidecar_write(const char *path, const fwi_sidecar *s)
+{
+    fwi_buf text = {0};
+    fw_status st = FW_OK;
+    json_t *root = to_json(s);
+    if (root == NULL || json_dump_callback(root, append_text, &text,
+                                           JSON_INDENT(1) | JSON_REAL_PRECISION(FLOAT_DIGITS)) != 0)
+        st = fwi_fail(FW_ENOMEM, "%s: no memory for its text", path);
+    if (st == FW_OK)
+        st = fwi_buf_append(&text, "\n", 1);
+    if (st == FW_OK)
+        st = fwi_write_file(path, text.data, text.size);
+    json_decref(root);
+    fwi_buf_clear(&text);
+    return st;
+}
+
+/* ---- reading: every entry is held against what it must be ---- */
+
+static fw_status bad(const char *name, const char *key, const char *expected)
+{
+    return fwi_fail(FW_EFORMAT, "%s: \"%s\" is missing or damaged, expected %s", name, key,
+                    expected);
+}
+
+static fw_status get_int(const json_t *o, const char *name, const char *key, int64_t min,
+                         int64_t max, int64_t *out)
+{
+    const json_t *j = json_object_get(o, key);
+    if (!json_is_integer(j))
+        return bad(name, key, "a whole number");
+    const int64_t v = json_integer_value(j);
+    if (v < min || v > max)
+        return fwi_fail(FW_EFORMAT, "%s: \"%s\" is %lld, expected %lld to %lld", name, key,
+                        (long long)v, (long long)min, (long long)max);
+    *out = v;
+    return FW_OK;
+}
+
+static fw_status get_text(const json_t *o, const char *name, const char *key, char **out)
+{
+    const json_t *j = json_object_get(o, key);
+    if (!json_is_string(j))
+        return bad(name, key, "a string");
+    *out = fwi_strdup(json_string_value(j));
+    return *out == NULL ? FW_ENOMEM : FW_OK;
+}
+
+static fw_status get_floats(const json_t *o, const char *name, const char *key, int64_t n,
+                            float *out)
+{
+    const json_t *j = json_object_get(o, key);
+    if (!json_is_array(j) || json_array_size(j) != (size_t)n)
+        return bad(name, key, "one number per channel");
+    for (int64_t i = 0; i < n; i++) {
+        const json_t *v = json_array_get(j, (size_t)i);
+        out[i] = (float)json_number_value(v);
+        if (!json_is_number(v) || !isfinite(out[i]))
+            return bad(name, key, "one finite number per channel");
+    }
+    return FW_OK;
+}
+
+static fw_status get_classes(const json_t *o, const char *name, fw_record_info *in)
+{
+    const json_t *j = json_object_get(o, "classes");
+    if (json_is_integer(j))
+        return get_int(o, name, "classes", 0, FWI_MAX_CLASSES, &in->n_classes);
+    if (!json_is_array(j) || json_array_size(j) > FWI_MAX_CLASSES)
+        return bad(name, "classes", "a number or a list of names");
+    const size_t n = json_array_size(j);
+    in->class_names = fwi_alloc_array(n, sizeof *in->class_names);
+    if (in->class_names == NULL)
+        return FW_ENOMEM;
+    in->n_classes = (int64_t)n;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *v = json_array_get(j, i);
+        if (!json_is_string(v))
+            return bad(name, "classes", "a number or a list of names");
+        if ((in->class_names[i] = fwi_strdup(json_string_value(v))) == NULL)
+            return FW_ENOMEM;
+    }
+    return FW_OK;
+}
+
+static fw_status get_shape(const json_t *o, const char *name, fw_record_info *in)
+{
+    const json_t *j = json_object_get(o, "shape");
+    int64_t *const to[3] = {&in->h, &in->w, &in->c};
+    if (!json_is_array(j) || json_array_size(j) != 3)
+        return bad(name, "shape", "[height, width, channels]");
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *v = json_array_get(j, i);
+        if (!json_is_integer(v))
+            return bad(name, "shape", "[height, width, channels]");
+        *to[i] = json_integer_value(v);
+    }
+    size_t n_values = 0;
+    return fwi_images_check_size(name, in->n > 0 ? in->n : 1, in->h, in->w, in->c, &n_values);
+}
+
+static fw_status get_files(const json_t *o, const char *name, fwi_sidecar *s)
+{
+    const json_t *j = json_object_get(o, "files");
+    if (!json_is_array(j))
+        return bad(name, "files", "a list of {name, records, bytes}");
+    const size_t n = json_array_size(j);
+    s->files = fwi_alloc_array(n, sizeof *s->files);
+    if (s->files == NULL)
+        return FW_ENOMEM;
+    s->n_files = (int64_t)n;
+    int64_t records = 0;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *f = json_array_get(j, i);
+        fw_status st = get_text(f, name, "name", &s->files[i].name);
+        if (st == FW_OK)
+            st = get_int(f, name, "records", 0, INT64_MAX / 2, &s->files[i].n_records);
+        if (st == FW_OK)
+            st = get_int(f, name, "bytes", 0, INT64_MAX / 2, &s->files[i].n_bytes);
+        if (st != FW_OK)
+            return st;
+        if (s->files[i].n_records > s->info.n - records)
+            return fwi_fail(FW_EFORMAT, "%s: the files have more records than \"count\" says",
+                            name);
+        records += s->files[i].n_records;
+    }
+    return records == s->info.n
+               ? FW_OK
+               : fwi_fail(FW_EFORMAT, "%s: \"count\" is %lld, the files have %lld records", name,
+                          (long long)s->info.n, (long long)records);
+}
+
+static fw_status from_json(const json_t *o, const char *name, fwi_sidecar *s)
+{
+    fw_record_info *in = &s->info;
+    int64_t version = 0;
+    if (!json_is_object(o))
+        return fwi_fail(FW_EFORMAT, "%s: expected one JSON object", name);
+    fw_status st = get_int(o, name, "version", VERSION, VERSION, &version);
+    if (st == FW_OK)
+        st = get_int(o, name, "count", 0, INT64_MAX / 2, &in->n);
+    if (st == FW_OK)
+        st = get_shape(o, name, in);
+    if (st != FW_OK)
+        return st;
+    const char *type = json_string_value(json_object_get(o, "type"));
+    if (type == NULL || (strcmp(type, "uint8") != 0 && strcmp(type, "float32") != 0))
+        return bad(name, "type", "\"uint8\" or \"float32\"");
+    in->dtype = type[0] == 'u' ? FW_U8 : FW_F32;
+    const json_t *labelled = json_object_get(o, "labelled");
+    if (!json_is_boolean(labelled))
+        return bad(name, "labelled", "true or false");
+    in->labelled = json_is_true(labelled);
+    const char *z = json_string_value(json_object_get(o, "compression"));
+    int kind = 0;
+    while (kind < 3 && (z == NULL || strcmp(z, fwi_compression_name((fw_compression)kind)) != 0))
+        kind++;
+    if (kind == 3)
+        return bad(name, "compression", "\"none\", \"gzip\" or \"zlib\"");
+    s->compression = (fw_compression)kind;
+    st = get_classes(o, name, in);
+    if (st == FW_OK && in->labelled && in->n_classes < 1)
+        st = bad(name, "classes", "at least one class, as the records are labelled");
+    if (st == FW_OK)
+        st = get_floats(o, name, "mean", in->c, in->mean);
+    if (st == FW_OK)
+        st = get_floats(o, name, "std", in->c, in->std);
+    if (st == FW_OK)
+        st = get_text(o, name, "source", &in->source);
+    if (st == FW_OK)
+        st = get_text(o, name, "digest", &s->digest);
+    if (st == FW_OK)
+        st = get_files(o, name, s);
+    return st;
+}
+
+fw_status fwi_sidecar_parse(const char *name, const void *text, size_t n_bytes, fwi_sidecar *out)
+{
+    json_error_t why;
+    json_t *root = json_loadb(text, n_bytes, JSON_REJECT_DUPLICATES, &why);
+    if (root == NULL)
+        return fwi_fail(FW_EFORMAT, "%s: line %d, column %d: %s", name, why.line, why.column,
+                        why.text);
+    fwi_sidecar s = {0};
+    const fw_status st = from_json(root, name, &s);
+    json_decref(root);
+    if (st != FW_OK) {
+        fwi_sidecar_clear(&s);
+        return st;
+    }
+    *out = s;
+    return FW_OK;
+}
+
+fw_status fwi_sidecar_read(const char *path, fwi_sidecar *out)
+{
+    fwi_buf text = {0};
+    fw_status st = fwi_read_file(path, MAX_TEXT, &text);
+    if (st == FW_OK)
+        st = fwi_sidecar_parse(path, text.data, text.size, out);
+    fwi_buf_clear(&text);
+    return st;
+}
+
+/* ---- which sidecar belongs to which files ---- */
+
+/* Bytes of NAME in NAME-00003-of-00005; 0: no such name. */
+static size_t shard_base(const char *path)
+{
+    static const char form[] = "-#####-of-#####";
+    const size_t n = strlen(path), k = sizeof form - 1;
+    if (n <= k)
+        return 0;
+    const char *p = path + n - k;
+    for (size_t i = 0; i < k; i++)
+        if (form[i] == '#' ? p[i] < '0' || p[i] > '9' : p[i] != form[i])
+            return 0;
+    return n - k;
+}
+
+fw_status fwi_sidecar_find(const fwi_paths *files, char **out)
+{
+    *out = NULL;
+    const char *first = files->items[0];
+    if (files->n == 1) {
+        char *path = fwi_sprintf("%s.json", first);
+        if (path == NULL)
+            return FW_ENOMEM;
+        if (fwi_file_exists(path)) {
+            *out = path;
+            return FW_OK;
+        }
+        fwi_free(path);
+    }
+    const size_t n = shard_base(first);
+    if (n == 0)
+        return FW_OK;
+    for (int64_t i = 1; i < files->n; i++)
+        if (shard_base(files->items[i]) != n || memcmp(files->items[i], first, n) != 0)
+            return FW_OK;
+    char *path = fwi_sprintf("%.*s.json", (int)n, first);
+    if (path == NULL)
+        return FW_ENOMEM;
+    if (fwi_file_exists(path))
+        *out = path;
+    else
+        fwi_free(path);
+    return FW_OK;
+}
+
+fw_status fwi_sidecar_covers(const fwi_sidecar *s, const char *path, const fwi_paths *files,
+                             bool *covers)
+{
+    *covers = false;
+    if (s->n_files != files->n)
+        return FW_OK;
+    for (int64_t i = 0; i < files->n; i++)
+        if (strcmp(s->files[i].name, fwi_path_base(files->items[i])) != 0)
+            return FW_OK;
+    for (int64_t i = 0; i < files->n; i++) {
+        const int64_t n = fwi_file_size(files->items[i]);
+        if (n != s->files[i].n_bytes)
+            return fwi_fail(
+                FW_EFORMAT,
+                "%s: says that %s has %lld bytes, but it has %lld: write the records again, or "
+                "remove this file if they are right",
+                path, files->items[i], (long long)s->files[i].n_bytes, (long long)n);
+    }
+    *covers = true;
+    return FW_OK;
+}
