@@ -41,8 +41,9 @@ typedef enum fw_act {
 typedef enum fw_pooling { FW_POOL_MAX = 0, FW_POOL_AVERAGE = 1, FW_POOL_NONE = 2 } fw_pooling;
 
 /* How the layers with weights and their blocks are made. {0} is the Keras way of the walk-through's
- * library; FW_PYTORCH its PYTORCH_PARAMS. A field that the layer at hand does not have must be 0.
- */
+ * library; FW_PYTORCH its PYTORCH_PARAMS. init, bn_update and bn_eps are a style that a whole net
+ * may share: layers without them pass over them. Another field that the layer at hand does not have
+ * must be 0. */
 typedef struct fw_layer_opt {
     fw_init init;
     float
@@ -63,7 +64,7 @@ FW_API fw_layer *fw_sequential(void);
 FW_API fw_layer *
 fw_parallel(void); /* children side by side on one input; outputs joined on the last axis */
 FW_API void fw_add(fw_layer *parent, fw_layer *child); /* takes child; parent NULL: frees it */
-FW_API void fw_layer_free(fw_layer *l);
+FW_API void fw_layer_free(fw_layer *l); /* of a layer that was added to another: nothing */
 
 /* ---- single layers: NHWC activations; opt NULL means {0} ---- */
 FW_API fw_layer *fw_dense(int64_t units, bool bias,

@@ -19,4 +19,9 @@ fwi_val fwi_layer_build(const fw_layer *l, fwi_graph *g, fwi_val x, bool trainin
 fw_status fwi_layer_check(const fw_layer *l);
 fw_layer *fwi_layer_copy(const fw_layer *l); /* deep; NULL when memory is out */
 
+/* fw_layer_parse for lines that come from elsewhere in a file: line_no[i] is the number that
+ * messages give to line i of text, one per line. NULL: i + 1. */
+fw_status fwi_layer_parse_numbered(fw_layer **out, const char *text, const char *source,
+                                   const int64_t *line_no);
+
 #endif

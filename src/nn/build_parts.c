@@ -1,0 +1,177 @@
+/* build_parts.c: the parts that layers are made of, as ops and variables: convolution, dense, batch
+ * norm, activation, pools, dropout. build_layers.c puts them together.
+ *
+ * Each part makes its variables under the builder's prefix ("1.res.0." + "conv.weight"); those
+ * names are in model files, so they never change. */
+#include "layer_inner.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+static fwi_val var(fwi_builder *b, const char *name, fwi_var_class cls, fwi_shape shape,
+                   fwi_init init)
+{
+    char full[FWI_LAYER_PLACE_CAP + 32];
+    snprintf(full, sizeof full, "%s%s", b->name, name);
+    return fwi_graph_var(b->g, full, cls, cls != FWI_VAR_STAT, shape, init);
+}
+
+static fwi_init constant(double a)
+{
+    return (fwi_init){.kind = FWI_INIT_CONST, .a = a};
+}
+
+static fwi_init weight_init(fw_init init, int64_t fan_in, int64_t fan_out)
+{
+    const double bound = init == FW_INIT_PYTORCH ? 1 / sqrt((double)fan_in)
+                                                 : sqrt(6 / ((double)fan_in + (double)fan_out));
+    return (fwi_init){.kind = FWI_INIT_UNIFORM, .a = -bound, .b = bound};
+}
+
+/* PyTorch draws biases as wide as the weights; Keras, whose way Glorot's is here, starts at 0. */
+static fwi_init bias_init(fw_init init, int64_t fan_in)
+{
+    return init == FW_INIT_PYTORCH ? weight_init(init, fan_in, 0) : constant(0);
+}
+
+/* x's shape if it has that rank. */
+static const fwi_shape *want_rank(fwi_builder *b, fwi_val x, int rank)
+{
+    const fwi_shape *const s = fwi_build_shape(b, x);
+    if (s == NULL || s->rank == rank)
+        return s;
+    char is[96] = "";
+    int at = 0;
+    for (int i = 0; i < s->rank && at >= 0 && (size_t)at < sizeof is; i++)
+        at += snprintf(is + at, sizeof is - (size_t)at, i == 0 ? "%" PRId64 : ",%" PRId64, s->d[i]);
+    fwi_build_fail(b, FW_ESHAPE, "its input is [%s], %s", is,
+                   rank == 4
+                       ? "it takes images [n,h,w,c]"
+                       : "it takes a matrix [n,d] (flatten or a global pool comes before it)");
+    return NULL;
+}
+
+fwi_val fwi_part_conv(fwi_builder *b, fwi_val x, const fwi_conv_part *p)
+{
+    const fwi_shape *const s = want_rank(b, x, 4);
+    if (s == NULL)
+        return FWI_NO_VAL;
+    const int64_t area = p->kernel * p->kernel, fan_in = area * s->d[3];
+    const fwi_val w =
+        var(b, "conv.weight", FWI_VAR_CONV, fwi_shape4(p->channels, p->kernel, p->kernel, s->d[3]),
+            weight_init(p->init, fan_in, area * p->channels));
+    const fwi_val y = fwi_conv2d_same(b->g, x, w, p->stride);
+    if (!p->bias)
+        return y;
+    return fwi_op2(
+        b->g, FWI_OP_bias_add, NULL, y,
+        var(b, "conv.bias", FWI_VAR_BIAS, fwi_shape1(p->channels), bias_init(p->init, fan_in)));
+}
+
+fwi_val fwi_part_dense(fwi_builder *b, fwi_val x, int64_t units, bool bias, fw_init init,
+                       fwi_var_class cls)
+{
+    const fwi_shape *const s = want_rank(b, x, 2);
+    if (s == NULL)
+        return FWI_NO_VAL;
+    const int64_t d = s->d[1];
+    const fwi_val w =
+        var(b, "dense.weight", cls, fwi_shape2(units, d), weight_init(init, d, units));
+    const fwi_val y = fwi_op2(b->g, FWI_OP_matmul, &(fwi_attr){.matmul = {.ta = 0, .tb = 1}}, x, w);
+    if (!bias)
+        return y;
+    return fwi_op2(b->g, FWI_OP_bias_add, NULL, y,
+                   var(b, "dense.bias", FWI_VAR_BIAS, fwi_shape1(units), bias_init(init, d)));
+}
+
+fwi_val fwi_part_norm(fwi_builder *b, fwi_val x, const fwi_norm_part *p)
+{
+    const fwi_shape *const s = fwi_build_shape(b, x);
+    if (s == NULL)
+        return FWI_NO_VAL;
+    if (s->rank < 2)
+        return fwi_build_fail(b, FW_ESHAPE, "batch norm takes [n,h,w,c] or [n,d]");
+    const int64_t c = s->d[s->rank - 1], count = fwi_shape_elems(s) / c;
+    const fwi_shape per_c = fwi_shape1(c);
+    const fwi_val gamma = var(b, "bn.gamma", FWI_VAR_BN_SCALE, per_c, constant(1));
+    const fwi_val beta = var(b, "bn.beta", FWI_VAR_BIAS, per_c, constant(0));
+    const fwi_val mean = var(b, "bn.mean", FWI_VAR_STAT, per_c, constant(0));
+    const fwi_val variance = var(b, "bn.var", FWI_VAR_STAT, per_c, constant(1));
+    const fwi_attr attr = {
+        .bn = {.eps = p->eps, .groups = 1, .update = p->update, .count = b->training ? count : 0}};
+    if (!b->training)
+        return fwi_graph_op(b->g, FWI_OP_bn_eval, &attr,
+                            (const fwi_val[]){x, gamma, beta, mean, variance}, 5, NULL);
+    fwi_val out[FWI_MAX_OUT];
+    const fwi_val y =
+        fwi_graph_op(b->g, FWI_OP_bn_train, &attr, (const fwi_val[]){x, gamma, beta}, 3, out);
+    if (y == FWI_NO_VAL)
+        return FWI_NO_VAL;
+    fwi_graph_op(b->g, FWI_OP_bn_update, &attr, (const fwi_val[]){mean, variance, out[1], out[2]},
+                 4, NULL);
+    return y;
+}
+
+fwi_val fwi_part_act(fwi_builder *b, fwi_val x, fw_act act, double alpha)
+{
+    static const fwi_act_fn fns[] = {
+        [FW_CELU] = FWI_CELU, [FW_GELU] = FWI_GELU,       [FW_SILU] = FWI_SILU,
+        [FW_TANH] = FWI_TANH, [FW_SIGMOID] = FWI_SIGMOID, [FW_SOFTPLUS] = FWI_SOFTPLUS};
+    if (act == FW_IDENTITY)
+        return x;
+    if (act == FW_RELU)
+        return fwi_op1(b->g, FWI_OP_relu, NULL, x);
+    return fwi_op1(b->g, FWI_OP_act, &(fwi_attr){.act = {.fn = fns[act], .alpha = alpha}}, x);
+}
+
+fwi_val fwi_part_conv_bn(fwi_builder *b, fwi_val x, const fwi_conv_bn_part *p)
+{
+    const fwi_val y = fwi_part_norm(b, fwi_part_conv(b, x, &p->conv), &p->norm);
+    return fwi_part_act(b, y, p->act, p->alpha);
+}
+
+fwi_val fwi_part_pool(fwi_builder *b, fwi_val x, fw_pooling pooling, int64_t size, int64_t stride)
+{
+    if (pooling == FW_POOL_NONE)
+        return x;
+    const fwi_shape *const s = want_rank(b, x, 4);
+    if (s == NULL)
+        return FWI_NO_VAL;
+    const fwi_attr attr = {.pool = {.k = size, .stride = stride, .ih = s->d[1], .iw = s->d[2]}};
+    return fwi_op1(b->g, pooling == FW_POOL_MAX ? FWI_OP_max_pool : FWI_OP_avg_pool, &attr, x);
+}
+
+fwi_val fwi_part_global_pool(fwi_builder *b, fwi_val x, fwi_opkind kind)
+{
+    return want_rank(b, x, 4) == NULL ? FWI_NO_VAL : fwi_op1(b->g, kind, NULL, x);
+}
+
+fwi_val fwi_part_dropout(fwi_builder *b, fwi_val x, double rate)
+{
+    if (!b->training || rate == 0 || b->g->status != FW_OK)
+        return x;
+    /* The n-th dropout of a graph draws numbers of its own. */
+    int64_t ordinal = 0;
+    for (int32_t i = 0; i < b->g->n_ops; i++)
+        ordinal += b->g->ops[i].kind == FWI_OP_dropout;
+    const fwi_val rng = fwi_graph_input(b->g, "rng", FW_I64, fwi_shape1(2));
+    return fwi_op2(b->g, FWI_OP_dropout, &(fwi_attr){.dropout = {.p = rate, .ordinal = ordinal}}, x,
+                   rng);
+}
+
+fwi_val fwi_part_scale(fwi_builder *b, fwi_val x, double factor)
+{
+    if (factor == 1)
+        return x;
+    return fwi_op1(b->g, FWI_OP_scale, &(fwi_attr){.scalar = {.value = factor}}, x);
+}
+
+fwi_val fwi_part_flatten(fwi_builder *b, fwi_val x)
+{
+    const fwi_shape *const s = fwi_build_shape(b, x);
+    if (s == NULL || s->rank == 2)
+        return x;
+    const fwi_attr attr = {.shape = {.rank = 2, .d0 = s->d[0], .d1 = fwi_shape_elems(s) / s->d[0]}};
+    return fwi_op1(b->g, FWI_OP_reshape, &attr, x);
+}
