@@ -10,7 +10,7 @@ all: build
 build:
 	@scripts/deps build
 	@test -f $(RELEASE)/build.ninja || cmake --preset release
-	@cmake --build $(RELEASE) -j $(JOBS)
+	@cmake --build $(RELEASE) -j $(JOBS) --target product
 
 test:
 	@scripts/deps test

@@ -50,6 +50,9 @@ if(cli_sources)
   install(TARGETS fenwicks_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 
+# What is installed, without tests: `make` builds this.
+add_custom_target(product DEPENDS fenwicks_static fenwicks_shared $<TARGET_NAME_IF_EXISTS:fenwicks_cli>)
+
 install(FILES ${FW_PUBLIC_HEADERS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fenwicks)
 install(TARGETS fenwicks_shared EXPORT fenwicks-targets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

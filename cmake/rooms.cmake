@@ -50,18 +50,17 @@ fw_pkg(LIBARCHIVE libarchive)
 fw_pkg(ZLIB zlib)
 fw_pkg(INIH inih)
 
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  set(FW_FLAGS_AVX2 -mavx2 -mfma)
-  set(FW_FLAGS_AVX512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512)
-endif()
+set(FW_FLAGS_AVX2 -mavx2 -mfma)
+set(FW_FLAGS_AVX512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512)
 
 set(FW_ROOMS "" CACHE INTERNAL "")
 
-# fw_room(NAME [NEEDS room ...] [LIBS target ...] [FLAGS flag ...]): src/NAME/*.c as object library
-# fw_NAME ("/" becomes "_"). It sees the headers of the rooms in NEEDS and no others. A *.proto in the
-# folder is compiled by protoc-c.
+# fw_room(NAME [NEEDS room ...] [LIBS target ...] [FLAGS flag ...] [ARCH regex]): src/NAME/*.c as object
+# library fw_NAME ("/" becomes "_"). It sees the headers of the rooms in NEEDS and no others. A *.proto in
+# the folder is compiled by protoc-c. ARCH: a room of kernels for these processors; elsewhere it is an
+# empty list of rows, so that nothing else of the tree asks what it is built for.
 function(fw_room name)
-  cmake_parse_arguments(R "" "" "NEEDS;LIBS;FLAGS" ${ARGN})
+  cmake_parse_arguments(R "" "ARCH" "NEEDS;LIBS;FLAGS" ${ARGN})
   string(REPLACE "/" "_" room fw_${name})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/${name}/*.c)
   file(GLOB protos CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/${name}/*.proto)
@@ -75,6 +74,13 @@ function(fw_room name)
     set_source_files_properties(${gen}/${base}.pb-c.c PROPERTIES COMPILE_OPTIONS "-w")
     list(APPEND sources ${gen}/${base}.pb-c.c)
   endforeach()
+  if(R_ARCH AND NOT CMAKE_SYSTEM_PROCESSOR MATCHES "${R_ARCH}")
+    get_filename_component(isa ${name} NAME)
+    set(sources ${CMAKE_CURRENT_BINARY_DIR}/empty/${room}.c)
+    file(WRITE ${sources} "#include \"exec.h\"\nextern const fwi_kernel fwi_rows_${isa}[];\n"
+      "const fwi_kernel fwi_rows_${isa}[] = {{.run = NULL}};\n")
+    set(R_FLAGS "")
+  endif()
   if(NOT sources) # an object library without sources is an error
     file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/empty/${room}.c "typedef int ${room}_is_empty;\n")
     set(sources ${CMAKE_CURRENT_BINARY_DIR}/empty/${room}.c)
