@@ -28,7 +28,7 @@ install: build
 	cmake --install $(RELEASE) --prefix $(PREFIX)
 
 interop: build
-	@scripts/interop $(RELEASE)/fenwicks
+	@scripts/interop $(RELEASE)
 
 format:
 	@scripts/format
