@@ -1,27 +1,4 @@
-/* conv2d.c: convolution and its two gradients on the register tiles of this room: the bodies of
- * cpu/portable, compiled for any processor. Definition: cpu/ref/conv2d.c. */
-#include "conv_geom.h"
-#include "exec.h"
-#include <string.h>
-
-#define LANES_F64 0
-#include "lanes_portable.h"
-
-#include "gemm_body.h"
-
-#include "conv2d_body.h"
-
-#include "conv2d_dw_body.h"
-
-#include "lanes_end.h"
-
-#define LANES_F64 1
-#include "lanes_portable.h"
-
-#include "gemm_body.h"
-
-#include "conv2d_body.h"
-
-#include "conv2d_dw_body.h"
-
-#include "lanes_end.h"
+/* conv2d.c: convolution and its input's gradient, for any processor; fast_conv2d.h of cpu/portable
+ * has the code. */
+#define BODY "fast_conv2d.h"
+#include "both_portable.h"

@@ -1,6 +1,6 @@
 /* conv_geom.h: a convolution's index arithmetic, without any element type. Both the forward pass
  * and the gradient of its input are gathers: an output position takes, for each filter tap, one
- * source position or none. Read next: conv2d_body.h. */
+ * source position or none. Read next: fast_conv2d.h. */
 #ifndef FWI_CONV_GEOM_H
 #define FWI_CONV_GEOM_H
 

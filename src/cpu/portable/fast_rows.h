@@ -11,7 +11,34 @@
 #define FAST_OPS(TILED, PLAIN, SCRATCH, isa)                                                       \
     TILED(conv2d, isa)                                                                             \
     TILED(conv2d_dx, isa)                                                                          \
-    TILED(conv2d_dw, isa)
+    TILED(conv2d_dw, isa)                                                                          \
+    TILED(matmul, isa)                                                                             \
+    SCRATCH(bn_train, isa)                                                                         \
+    SCRATCH(bn_train_grad, isa)                                                                    \
+    SCRATCH(bn_eval, isa)                                                                          \
+    SCRATCH(sum_rows, isa)                                                                         \
+    SCRATCH(sum_squares, isa)                                                                      \
+    PLAIN(bias_add, isa)                                                                           \
+    PLAIN(relu, isa)                                                                               \
+    PLAIN(relu_grad, isa)                                                                          \
+    PLAIN(act, isa)                                                                                \
+    PLAIN(act_grad, isa)                                                                           \
+    PLAIN(max_pool, isa)                                                                           \
+    PLAIN(max_pool_grad, isa)                                                                      \
+    PLAIN(avg_pool, isa)                                                                           \
+    PLAIN(avg_pool_grad, isa)                                                                      \
+    PLAIN(global_max_pool, isa)                                                                    \
+    PLAIN(global_max_pool_grad, isa)                                                               \
+    PLAIN(global_avg_pool, isa)                                                                    \
+    PLAIN(global_avg_pool_grad, isa)                                                               \
+    PLAIN(add, isa)                                                                                \
+    PLAIN(scale, isa)                                                                              \
+    PLAIN(scale_by, isa)                                                                           \
+    PLAIN(concat, isa)                                                                             \
+    PLAIN(slice, isa)                                                                              \
+    PLAIN(fill, isa)                                                                               \
+    PLAIN(sgd, isa)                                                                                \
+    PLAIN(adam, isa)
 
 /* One more expansion, so that ISA itself is replaced. */
 #define FAST_OPS_OF(TILED, PLAIN, SCRATCH, isa) FAST_OPS(TILED, PLAIN, SCRATCH, isa)

@@ -1,5 +1,5 @@
-/* conv2d_dw_body.h: the gradient of a convolution's filter, on the register tile of gemm_body.h.
- * Included after conv2d_body.h, once per element type and instruction set.
+/* fast_conv2d_dw.h: the gradient of a convolution's filter, on the register tile of fast_gemm.h.
+ * Included once per element type and instruction set.
  *
  * A matrix product for each tap: x (input channels, the tile's rows) against dy (output channels,
  * its columns), summed over images and pixels. A task walks over its images in groups and strips of
@@ -7,6 +7,8 @@
  * [tile], and adds each strip's product to its own partial result. The images are cut into a number
  * of chunks that depends on shapes alone; the chunks' partial results are added in order at the
  * end, and that is also what keeps the rounding error of half a million terms small. */
+
+#include "fast_gemm.h"
 
 typedef struct NAME(dw_job) {
     conv_axis y, x; /* of the forward pass: source x, destination dy */

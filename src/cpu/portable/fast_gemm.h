@@ -1,11 +1,11 @@
-/* gemm_body.h: the one register tile that every convolution and matrix product of the fast CPU path
+/* fast_gemm.h: the one register tile that every convolution and matrix product of the fast CPU path
  * ends in. Included after a lanes header, once per element type and instruction set.
  *
  * A tile is MR x NR outputs, NR = 2 vectors. It sums over segments: a run of k along which the left
  * operand moves by cs and the right one by NR. Convolutions use a segment per filter tap (or per
  * image row for the filter's gradient), matrix products use one. The order of the sum is the order
  * of the segments and of k within them, whatever the tile's height: that is why results do not
- * depend on how outputs are cut into tiles. Read next: conv2d_body.h, matmul_body.h. */
+ * depend on how outputs are cut into tiles. Read next: fast_conv2d.h, fast_matmul.h. */
 #define NR (2 * VL)
 
 typedef struct NAME(seg) {

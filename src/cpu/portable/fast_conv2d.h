@@ -1,6 +1,6 @@
-/* conv2d_body.h: convolution forward and the gradient of its input, on the register tile of
- * gemm_body.h. Included after it, once per element type and instruction set. Neighbour:
- * conv2d_dw_body.h, the filter's gradient.
+/* fast_conv2d.h: convolution forward and the gradient of its input, on the register tile of
+ * fast_gemm.h. Included once per element type and instruction set. Neighbour:
+ * fast_conv2d_dw.h, the filter's gradient.
  *
  * Both passes are one gather (conv_geom.h) followed by a matrix product; only the way the filter is
  * packed differs. The rows of a register tile are the same pixel of up to MR images: then every row
@@ -11,6 +11,8 @@
  * packed with its zero padding.
  *
  * Each output is the sum over ky, kx, c in this order in both ways of cutting. */
+
+#include "fast_gemm.h"
 
 typedef struct NAME(gather) {
     conv_axis y, x;

@@ -1,0 +1,3 @@
+/* act.c: activations, for AVX2 and FMA; fast_act.h of cpu/portable has the code. */
+#define BODY "fast_act.h"
+#include "both_avx2.h"

@@ -1,0 +1,3 @@
+/* pool.c: pools, for AVX-512; fast_pool.h of cpu/portable has the code. */
+#define BODY "fast_pool.h"
+#include "both_avx512.h"

@@ -1,0 +1,4 @@
+/* conv2d_dw.c: the gradient of a convolution's filter, for any processor; fast_conv2d_dw.h of
+ * cpu/portable has the code. */
+#define BODY "fast_conv2d_dw.h"
+#include "both_portable.h"

@@ -1,0 +1,360 @@
+/* fast_bn.h: batch normalisation in two readings of its input, and the sum over rows. Included once
+ * per element type and instruction set. Definitions: cpu/ref/bn_body.h, bias_body.h.
+ *
+ * A block is a run of rows. Statistics: each block sums d = x - shift and d^2, where shift is the
+ * mean of a few of its rows, so that a mean that is large against the deviation costs no digits.
+ * Sums run in REAL over 64 rows at most, then in double; blocks are joined in order by Chan's
+ * formula (Chan, Golub, LeVeque 1983). So memory is read once for the statistics and once to
+ * normalise, and the result depends on shapes alone. */
+#ifndef BN_BLOCK
+enum {
+    BN_BLOCK = 65536, /* elements of a block */
+    BN_RUN = 64,      /* rows summed in REAL */
+    BN_SAMPLE = 16    /* rows that give the shift */
+};
+#define BN_BLOCK BN_BLOCK
+#endif
+
+typedef struct NAME(bn_job) {
+    const REAL *x, *dy; /* [groups * rows][c] */
+    REAL *y;            /* y or dx */
+    const REAL *gamma, *beta;
+    REAL *mean, *var; /* [groups][c] */
+    double eps;
+    int64_t c, groups, rows; /* rows: of one group */
+    int64_t blocks, block;   /* of one group; rows of a block */
+    double *sums;            /* [groups][blocks][2][c] */
+    REAL *run;               /* per slot: [3][c] */
+    REAL *coef;              /* [groups][4][c], what the second reading needs */
+} NAME(bn_job);
+
+static void NAME(bn_plan)(NAME(bn_job) * g, const fwi_call *c, const fwi_arg *x, int64_t groups,
+                          scratch_cut *s)
+{
+    *g = (NAME(bn_job)){.x = x->data, .c = cols_of(&x->shape), .groups = groups};
+    g->rows = rows_of(&x->shape) / groups;
+    g->block = min_i64(g->rows, max_i64(BN_RUN, BN_BLOCK / g->c));
+    g->blocks = parts_of(g->rows, g->block);
+    g->sums = scratch_take(s, groups * g->blocks * 2 * g->c, sizeof(double));
+    g->run = scratch_take(s, call_slots(c) * 3 * g->c, sizeof(REAL));
+    g->coef = scratch_take(s, groups * 4 * g->c, sizeof(REAL));
+}
+
+/* s0 += x - shift, s1 += (x - shift)^2 over rows of c elements. */
+static void NAME(bn_add_rows)(int64_t rows, int64_t c, const REAL *restrict x,
+                              const REAL *restrict shift, REAL *restrict s0, REAL *restrict s1)
+{
+    int64_t r = 0;
+    for (; r + 4 <= rows; r += 4, x += 4 * c)
+        for (int64_t i = 0; i < c; i++) {
+            const REAL a = x[i] - shift[i], b = x[c + i] - shift[i];
+            const REAL d = x[2 * c + i] - shift[i], e = x[3 * c + i] - shift[i];
+            s0[i] += (a + b) + (d + e);
+            s1[i] += (a * a + b * b) + (d * d + e * e);
+        }
+    for (; r < rows; r++, x += c)
+        for (int64_t i = 0; i < c; i++) {
+            const REAL a = x[i] - shift[i];
+            s0[i] += a;
+            s1[i] += a * a;
+        }
+}
+
+/* s0 += dy, s1 += dy (x - mean). */
+static void NAME(bn_add_grad_rows)(int64_t rows, int64_t c, const REAL *restrict dy,
+                                   const REAL *restrict x, const REAL *restrict mean,
+                                   REAL *restrict s0, REAL *restrict s1)
+{
+    int64_t r = 0;
+    for (; r + 4 <= rows; r += 4, x += 4 * c, dy += 4 * c)
+        for (int64_t i = 0; i < c; i++) {
+            const REAL a = x[i] - mean[i], b = x[c + i] - mean[i];
+            const REAL d = x[2 * c + i] - mean[i], e = x[3 * c + i] - mean[i];
+            s0[i] += (dy[i] + dy[c + i]) + (dy[2 * c + i] + dy[3 * c + i]);
+            s1[i] += (dy[i] * a + dy[c + i] * b) + (dy[2 * c + i] * d + dy[3 * c + i] * e);
+        }
+    for (; r < rows; r++, x += c, dy += c)
+        for (int64_t i = 0; i < c; i++) {
+            s0[i] += dy[i];
+            s1[i] += dy[i] * (x[i] - mean[i]);
+        }
+}
+
+/* Adds a run's sums to the block's and clears them. */
+static void NAME(bn_flush)(int64_t c, REAL *restrict s, double *restrict sum)
+{
+    for (int64_t i = 0; i < 2 * c; i++) {
+        sum[i] += (double)s[i];
+        s[i] = 0;
+    }
+}
+
+/* One block's mean and sum of squared deviations, [2][c]. */
+static void NAME(bn_stats_task)(void *arg, int64_t task, int slot)
+{
+    const NAME(bn_job) *const g = arg;
+    const int64_t c = g->c, group = task / g->blocks, block = task % g->blocks;
+    const int64_t r0 = block * g->block, n = min_i64(g->block, g->rows - r0);
+    const REAL *const x = g->x + (group * g->rows + r0) * c;
+    REAL *const restrict shift = g->run + slot * 3 * c;
+    REAL *const s = shift + c;
+    double *const restrict sum = g->sums + task * 2 * c;
+    const int64_t sample = min_i64(n, BN_SAMPLE);
+    memset(shift, 0, (size_t)(3 * c) * sizeof(REAL));
+    memset(sum, 0, (size_t)(2 * c) * sizeof(double));
+    for (int64_t k = 0; k < sample; k++) {
+        const REAL *const row = x + part_begin(n, sample, k) * c;
+        for (int64_t i = 0; i < c; i++)
+            shift[i] += row[i];
+    }
+    for (int64_t i = 0; i < c; i++)
+        shift[i] /= (REAL)sample;
+    for (int64_t r = 0; r < n; r += BN_RUN) {
+        NAME(bn_add_rows)(min_i64(BN_RUN, n - r), c, x + r * c, shift, s, s + c);
+        NAME(bn_flush)(c, s, sum);
+    }
+    const double inv_n = 1.0 / (double)n;
+    for (int64_t i = 0; i < c; i++) {
+        const double d = sum[i] * inv_n;
+        sum[c + i] -= sum[i] * d;
+        sum[i] = (double)shift[i] + d;
+    }
+}
+
+/* Joins a group's blocks, in order, and makes what the second reading needs: mean, gamma/std, beta
+ */
+static void NAME(bn_join_task)(void *arg, int64_t group, int slot)
+{
+    (void)slot;
+    const NAME(bn_job) *const g = arg;
+    const int64_t c = g->c;
+    double *const restrict mean = g->sums + group * g->blocks * 2 * c; /* block 0's, in place */
+    double *const restrict m2 = mean + c;
+    double n = (double)min_i64(g->block, g->rows);
+    for (int64_t b = 1; b < g->blocks; b++) {
+        const double *const restrict bm = mean + b * 2 * c, *const restrict b2 = bm + c;
+        const double bn = (double)min_i64(g->block, g->rows - b * g->block);
+        const double share = bn / (n + bn), cross = n * share;
+        n += bn;
+        for (int64_t i = 0; i < c; i++) {
+            const double d = bm[i] - mean[i];
+            mean[i] += d * share;
+            m2[i] += b2[i] + d * d * cross;
+        }
+    }
+    REAL *const coef = g->coef + group * 4 * c;
+    for (int64_t i = 0; i < c; i++) {
+        const double var = m2[i] < 0 ? 0 : m2[i] / n; /* a NaN stays one */
+        g->mean[group * c + i] = coef[i] = (REAL)mean[i];
+        g->var[group * c + i] = (REAL)var;
+        coef[c + i] = (REAL)((double)g->gamma[i] / sqrt(var + g->eps));
+        coef[2 * c + i] = g->beta[i];
+    }
+}
+
+/* y = (x - mean) * scale + beta */
+static void NAME(bn_apply_task)(void *arg, int64_t task, int slot)
+{
+    (void)slot;
+    const NAME(bn_job) *const g = arg;
+    const int64_t c = g->c, group = task / g->blocks, block = task % g->blocks;
+    const int64_t r0 = block * g->block, n = min_i64(g->block, g->rows - r0);
+    const REAL *restrict x = g->x + (group * g->rows + r0) * c;
+    REAL *restrict y = g->y + (group * g->rows + r0) * c;
+    const REAL *const restrict mean = g->coef + group * 4 * c;
+    const REAL *const restrict scale = mean + c, *const restrict beta = mean + 2 * c;
+    for (int64_t r = 0; r < n; r++, x += c, y += c)
+        for (int64_t i = 0; i < c; i++)
+            y[i] = (x[i] - mean[i]) * scale[i] + beta[i];
+}
+
+size_t FN(bn_train_scratch)(const fwi_call *c)
+{
+    NAME(bn_job) g;
+    scratch_cut s = {0};
+    NAME(bn_plan)(&g, c, &c->in[0], c->attr->bn.groups, &s);
+    return s.used;
+}
+
+fw_status FN(bn_train)(const fwi_call *c)
+{
+    NAME(bn_job) g;
+    scratch_cut s = {.base = c->scratch};
+    NAME(bn_plan)(&g, c, &c->in[0], c->attr->bn.groups, &s);
+    g.gamma = c->in[1].data;
+    g.beta = c->in[2].data;
+    g.y = c->out[0].data;
+    g.mean = c->out[1].data;
+    g.var = c->out[2].data;
+    g.eps = c->attr->bn.eps;
+    fwi_pool_for(c->pool, g.groups * g.blocks, NAME(bn_stats_task), &g);
+    fwi_pool_for(c->pool, g.groups, NAME(bn_join_task), &g);
+    fwi_pool_for(c->pool, g.groups * g.blocks, NAME(bn_apply_task), &g);
+    return FW_OK;
+}
+
+/* ---- evaluation ---- */
+size_t FN(bn_eval_scratch)(const fwi_call *c)
+{
+    NAME(bn_job) g;
+    scratch_cut s = {0};
+    NAME(bn_plan)(&g, c, &c->in[0], 1, &s);
+    return s.used;
+}
+
+fw_status FN(bn_eval)(const fwi_call *c)
+{
+    NAME(bn_job) g;
+    scratch_cut s = {.base = c->scratch};
+    NAME(bn_plan)(&g, c, &c->in[0], 1, &s);
+    const REAL *const gamma = c->in[1].data, *const beta = c->in[2].data;
+    const REAL *const mean = c->in[3].data, *const var = c->in[4].data;
+    g.y = c->out[0].data;
+    for (int64_t i = 0; i < g.c; i++) {
+        g.coef[i] = mean[i];
+        g.coef[g.c + i] = (REAL)((double)gamma[i] / sqrt((double)var[i] + c->attr->bn.eps));
+        g.coef[2 * g.c + i] = beta[i];
+    }
+    fwi_pool_for(c->pool, g.blocks, NAME(bn_apply_task), &g);
+    return FW_OK;
+}
+
+/* ---- gradient ---- */
+/* One block's sums of dy and dy (x - mean), [2][c]. */
+static void NAME(bn_grad_sums_task)(void *arg, int64_t task, int slot)
+{
+    const NAME(bn_job) *const g = arg;
+    const int64_t c = g->c, group = task / g->blocks, block = task % g->blocks;
+    const int64_t r0 = block * g->block, n = min_i64(g->block, g->rows - r0);
+    const int64_t at = (group * g->rows + r0) * c;
+    REAL *const s = g->run + slot * 3 * c;
+    double *const sum = g->sums + task * 2 * c;
+    memset(s, 0, (size_t)(2 * c) * sizeof(REAL));
+    memset(sum, 0, (size_t)(2 * c) * sizeof(double));
+    for (int64_t r = 0; r < n; r += BN_RUN) {
+        NAME(bn_add_grad_rows)
+        (min_i64(BN_RUN, n - r), c, g->dy + at + r * c, g->x + at + r * c, g->mean + group * c, s,
+         s + c);
+        NAME(bn_flush)(c, s, sum);
+    }
+}
+
+/* dx = k (dy - (sum dy) / n - (x - mean) q), k = gamma / std, q = (sum dy (x - mean)) / (n std^2)
+ */
+static void NAME(bn_grad_join_task)(void *arg, int64_t group, int slot)
+{
+    (void)slot;
+    const NAME(bn_job) *const g = arg;
+    const int64_t c = g->c;
+    double *const restrict sum = g->sums + group * g->blocks * 2 * c; /* block 0's, in place */
+    for (int64_t b = 1; b < g->blocks; b++) {
+        const double *const restrict add = sum + b * 2 * c;
+        for (int64_t i = 0; i < 2 * c; i++)
+            sum[i] += add[i];
+    }
+    REAL *const coef = g->coef + group * 4 * c;
+    for (int64_t i = 0; i < c; i++) {
+        const double inv_var = 1.0 / ((double)g->var[group * c + i] + g->eps);
+        coef[i] = g->mean[group * c + i];
+        coef[c + i] = (REAL)((double)g->gamma[i] * sqrt(inv_var));
+        coef[2 * c + i] = (REAL)(sum[i] / (double)g->rows);
+        coef[3 * c + i] = (REAL)(sum[c + i] * inv_var / (double)g->rows);
+        sum[c + i] *= sqrt(inv_var); /* now this group's dgamma */
+    }
+}
+
+static void NAME(bn_grad_apply_task)(void *arg, int64_t task, int slot)
+{
+    (void)slot;
+    const NAME(bn_job) *const g = arg;
+    const int64_t c = g->c, group = task / g->blocks, block = task % g->blocks;
+    const int64_t r0 = block * g->block, n = min_i64(g->block, g->rows - r0);
+    const int64_t at = (group * g->rows + r0) * c;
+    const REAL *restrict x = g->x + at, *restrict dy = g->dy + at;
+    REAL *restrict dx = g->y + at;
+    const REAL *const restrict mean = g->coef + group * 4 * c, *const restrict k = mean + c;
+    const REAL *const restrict p = mean + 2 * c, *const restrict q = mean + 3 * c;
+    for (int64_t r = 0; r < n; r++, x += c, dy += c, dx += c)
+        for (int64_t i = 0; i < c; i++)
+            dx[i] = k[i] * (dy[i] - p[i] - (x[i] - mean[i]) * q[i]);
+}
+
+size_t FN(bn_train_grad_scratch)(const fwi_call *c)
+{
+    NAME(bn_job) g;
+    scratch_cut s = {0};
+    NAME(bn_plan)(&g, c, &c->in[1], c->attr->bn.groups, &s);
+    return s.used;
+}
+
+fw_status FN(bn_train_grad)(const fwi_call *c)
+{
+    NAME(bn_job) g;
+    scratch_cut s = {.base = c->scratch};
+    NAME(bn_plan)(&g, c, &c->in[1], c->attr->bn.groups, &s);
+    g.dy = c->in[0].data;
+    g.gamma = c->in[2].data;
+    g.mean = c->in[3].data;
+    g.var = c->in[4].data;
+    g.eps = c->attr->bn.eps;
+    g.y = c->out[0].data;
+    REAL *const dgamma = c->out[1].data, *const dbeta = c->out[2].data;
+    fwi_pool_for(c->pool, g.groups * g.blocks, NAME(bn_grad_sums_task), &g);
+    fwi_pool_for(c->pool, g.groups, NAME(bn_grad_join_task), &g);
+    fwi_pool_for(c->pool, g.groups * g.blocks, NAME(bn_grad_apply_task), &g);
+    for (int64_t i = 0; i < g.c; i++) {
+        double b = 0, a = 0;
+        for (int64_t k = 0; k < g.groups; k++) {
+            b += g.sums[k * g.blocks * 2 * g.c + i];
+            a += g.sums[k * g.blocks * 2 * g.c + g.c + i];
+        }
+        dbeta[i] = (REAL)b;
+        dgamma[i] = (REAL)a;
+    }
+    return FW_OK;
+}
+
+/* ---- sum over rows ---- */
+static void NAME(sum_rows_task)(void *arg, int64_t task, int slot)
+{
+    const NAME(bn_job) *const g = arg;
+    const int64_t c = g->c, r0 = task * g->block, n = min_i64(g->block, g->rows - r0);
+    REAL *const restrict s = g->run + slot * 3 * c;
+    double *const restrict sum = g->sums + task * 2 * c;
+    const REAL *restrict x = g->x + r0 * c;
+    memset(s, 0, (size_t)c * sizeof(REAL));
+    memset(sum, 0, (size_t)c * sizeof(double));
+    for (int64_t r = 0; r < n; r += BN_RUN) {
+        for (int64_t k = min_i64(BN_RUN, n - r); k > 0; k--, x += c)
+            for (int64_t i = 0; i < c; i++)
+                s[i] += x[i];
+        for (int64_t i = 0; i < c; i++) {
+            sum[i] += (double)s[i];
+            s[i] = 0;
+        }
+    }
+}
+
+size_t FN(sum_rows_scratch)(const fwi_call *c)
+{
+    NAME(bn_job) g;
+    scratch_cut s = {0};
+    NAME(bn_plan)(&g, c, &c->in[0], 1, &s);
+    return s.used;
+}
+
+fw_status FN(sum_rows)(const fwi_call *c)
+{
+    NAME(bn_job) g;
+    scratch_cut s = {.base = c->scratch};
+    NAME(bn_plan)(&g, c, &c->in[0], 1, &s);
+    REAL *const y = c->out[0].data;
+    fwi_pool_for(c->pool, g.blocks, NAME(sum_rows_task), &g);
+    for (int64_t i = 0; i < g.c; i++) {
+        double sum = 0;
+        for (int64_t b = 0; b < g.blocks; b++)
+            sum += g.sums[b * 2 * g.c + i];
+        y[i] = (REAL)sum;
+    }
+    return FW_OK;
+}

@@ -1,0 +1,137 @@
+/* fast_elementwise.h: sums and scales of elements, the bias, and joining and cutting of channels.
+ * Included once per element type and instruction set. Definitions: cpu/ref/elementwise_body.h,
+ * bias_body.h. Output 0 may be input 0's memory where ops.def says so. */
+
+static void NAME(add_part)(void *arg, int64_t part, int slot)
+{
+    (void)slot;
+    const fwi_call *const c = arg;
+    const REAL *const a = c->in[0].data, *const b = c->in[1].data;
+    REAL *const y = c->out[0].data;
+    const int64_t end = min_i64((part + 1) * LOOP_BLOCK, elems_of(&c->in[0].shape));
+    INDEPENDENT
+    for (int64_t i = part * LOOP_BLOCK; i < end; i++)
+        y[i] = a[i] + b[i];
+}
+
+fw_status FN(add)(const fwi_call *c)
+{
+    return loop_elems(c, elems_of(&c->in[0].shape), NAME(add_part));
+}
+
+static void NAME(times)(const fwi_call *c, int64_t part, REAL s)
+{
+    const REAL *const x = c->in[0].data;
+    REAL *const y = c->out[0].data;
+    const int64_t end = min_i64((part + 1) * LOOP_BLOCK, elems_of(&c->in[0].shape));
+    INDEPENDENT
+    for (int64_t i = part * LOOP_BLOCK; i < end; i++)
+        y[i] = s * x[i];
+}
+
+static void NAME(scale_part)(void *arg, int64_t part, int slot)
+{
+    (void)slot;
+    const fwi_call *const c = arg;
+    NAME(times)(c, part, (REAL)c->attr->scalar.value);
+}
+
+fw_status FN(scale)(const fwi_call *c)
+{
+    return loop_elems(c, elems_of(&c->in[0].shape), NAME(scale_part));
+}
+
+static void NAME(scale_by_part)(void *arg, int64_t part, int slot)
+{
+    (void)slot;
+    const fwi_call *const c = arg;
+    NAME(times)(c, part, *(const REAL *)c->in[1].data);
+}
+
+fw_status FN(scale_by)(const fwi_call *c)
+{
+    return loop_elems(c, elems_of(&c->in[0].shape), NAME(scale_by_part));
+}
+
+static void NAME(bias_add_part)(void *arg, int64_t part, int slot)
+{
+    (void)slot;
+    const fwi_call *const c = arg;
+    const int64_t cols = cols_of(&c->in[0].shape), rows = block_rows(cols);
+    const int64_t end = min_i64((part + 1) * rows, rows_of(&c->in[0].shape));
+    const REAL *const restrict b = c->in[1].data;
+    for (int64_t r = part * rows; r < end; r++) {
+        const REAL *const x = (const REAL *)c->in[0].data + r * cols;
+        REAL *const y = (REAL *)c->out[0].data + r * cols;
+        INDEPENDENT
+        for (int64_t i = 0; i < cols; i++)
+            y[i] = x[i] + b[i];
+    }
+}
+
+fw_status FN(bias_add)(const fwi_call *c)
+{
+    const fwi_shape *const x = &c->in[0].shape;
+    fwi_pool_for(c->pool, parts_of(rows_of(x), block_rows(cols_of(x))), NAME(bias_add_part),
+                 (void *)c);
+    return FW_OK;
+}
+
+static void NAME(concat_part)(void *arg, int64_t part, int slot)
+{
+    (void)slot;
+    const fwi_call *const c = arg;
+    const int64_t ca = cols_of(&c->in[0].shape), cb = cols_of(&c->in[1].shape);
+    const int64_t rows = block_rows(ca + cb);
+    const int64_t end = min_i64((part + 1) * rows, rows_of(&c->in[0].shape));
+    for (int64_t r = part * rows; r < end; r++) {
+        REAL *const y = (REAL *)c->out[0].data + r * (ca + cb);
+        memcpy(y, (const REAL *)c->in[0].data + r * ca, (size_t)ca * sizeof(REAL));
+        memcpy(y + ca, (const REAL *)c->in[1].data + r * cb, (size_t)cb * sizeof(REAL));
+    }
+}
+
+fw_status FN(concat)(const fwi_call *c)
+{
+    const fwi_shape *const y = &c->out[0].shape;
+    fwi_pool_for(c->pool, parts_of(rows_of(y), block_rows(cols_of(y))), NAME(concat_part),
+                 (void *)c);
+    return FW_OK;
+}
+
+static void NAME(slice_part)(void *arg, int64_t part, int slot)
+{
+    (void)slot;
+    const fwi_call *const c = arg;
+    const int64_t cx = cols_of(&c->in[0].shape), cy = cols_of(&c->out[0].shape);
+    const int64_t rows = block_rows(cy);
+    const int64_t end = min_i64((part + 1) * rows, rows_of(&c->in[0].shape));
+    const REAL *const x = (const REAL *)c->in[0].data + c->attr->slice.begin;
+    REAL *const y = c->out[0].data;
+    for (int64_t r = part * rows; r < end; r++)
+        memcpy(y + r * cy, x + r * cx, (size_t)cy * sizeof(REAL));
+}
+
+fw_status FN(slice)(const fwi_call *c)
+{
+    const fwi_shape *const y = &c->out[0].shape;
+    fwi_pool_for(c->pool, parts_of(rows_of(y), block_rows(cols_of(y))), NAME(slice_part),
+                 (void *)c);
+    return FW_OK;
+}
+
+static void NAME(fill_part)(void *arg, int64_t part, int slot)
+{
+    (void)slot;
+    const fwi_call *const c = arg;
+    REAL *const restrict y = c->out[0].data;
+    const REAL v = (REAL)c->attr->fill.value;
+    const int64_t end = min_i64((part + 1) * LOOP_BLOCK, elems_of(&c->out[0].shape));
+    for (int64_t i = part * LOOP_BLOCK; i < end; i++)
+        y[i] = v;
+}
+
+fw_status FN(fill)(const fwi_call *c)
+{
+    return loop_elems(c, elems_of(&c->out[0].shape), NAME(fill_part));
+}

@@ -1,0 +1,102 @@
+/* fast_optim.h: parameter updates and the gradient's norm. Included once per element type and
+ * instruction set. Definitions, whose order of roundings is kept: cpu/ref/optim_body.h. */
+#include "fast_math.h"
+
+static void NAME(sgd_part)(void *arg, int64_t part, int slot)
+{
+    (void)slot;
+    const fwi_call *const c = arg;
+    const fwi_optim_attr *const a = &c->attr->optim;
+    const double *const hyper = c->in[3].data;
+    const REAL lr = (REAL)hyper[a->lr_col], wd = (REAL)hyper[a->wd_col];
+    const REAL mom = (REAL)a->momentum;
+    REAL *const restrict w = c->in[0].data, *const restrict v = c->in[1].data;
+    const REAL *const restrict g = c->in[2].data;
+    const int64_t begin = part * LOOP_BLOCK;
+    const int64_t end = min_i64(begin + LOOP_BLOCK, elems_of(&c->in[0].shape));
+    if (a->form == FWI_NESTEROV_PAGE) {
+        for (int64_t i = begin; i < end; i++) {
+            const REAL step = -lr * (g[i] + wd * w[i]);
+            v[i] = mom * v[i] + step;
+            w[i] = w[i] + (step + mom * v[i]);
+        }
+    } else if (a->form == FWI_NESTEROV_PYTORCH) {
+        for (int64_t i = begin; i < end; i++) {
+            const REAL d = g[i] + wd * w[i];
+            v[i] = mom * v[i] + d;
+            w[i] = w[i] - lr * (d + mom * v[i]);
+        }
+    } else {
+        for (int64_t i = begin; i < end; i++) {
+            v[i] = mom * v[i] + (g[i] + wd * w[i]);
+            w[i] = w[i] - lr * v[i];
+        }
+    }
+}
+
+fw_status FN(sgd)(const fwi_call *c)
+{
+    return loop_elems(c, elems_of(&c->in[0].shape), NAME(sgd_part));
+}
+
+static void NAME(adam_part)(void *arg, int64_t part, int slot)
+{
+    (void)slot;
+    const fwi_call *const c = arg;
+    const fwi_optim_attr *const a = &c->attr->optim;
+    const double *const hyper = c->in[4].data;
+    const REAL keep = (REAL)(1.0 - hyper[a->lr_col] * hyper[a->wd_col]);
+    const REAL rate = (REAL)(hyper[a->lr_col] / hyper[a->bc_col]);
+    const REAL root = (REAL)sqrt(hyper[a->bc_col + 1]), eps = (REAL)a->eps;
+    const REAL b1 = (REAL)a->beta1, c1 = (REAL)(1.0 - a->beta1);
+    const REAL b2 = (REAL)a->beta2, c2 = (REAL)(1.0 - a->beta2);
+    REAL *const restrict w = c->in[0].data, *const restrict m = c->in[1].data;
+    REAL *const restrict v = c->in[2].data;
+    const REAL *const restrict g = c->in[3].data;
+    const int64_t begin = part * LOOP_BLOCK;
+    const int64_t end = min_i64(begin + LOOP_BLOCK, elems_of(&c->in[0].shape));
+    for (int64_t i = begin; i < end; i++) {
+        m[i] = b1 * m[i] + c1 * g[i];
+        v[i] = b2 * v[i] + c2 * (g[i] * g[i]);
+        w[i] = w[i] * keep - rate * (m[i] / (NAME(root)(v[i]) / root + eps));
+    }
+}
+
+fw_status FN(adam)(const fwi_call *c)
+{
+    return loop_elems(c, elems_of(&c->in[0].shape), NAME(adam_part));
+}
+
+/* Sums of blocks, in double, joined in order. */
+static void NAME(sum_squares_part)(void *arg, int64_t part, int slot)
+{
+    (void)slot;
+    const fwi_call *const c = arg;
+    const REAL *const restrict x = c->in[0].data;
+    const int64_t end = min_i64((part + 1) * LOOP_BLOCK, elems_of(&c->in[0].shape));
+    double s[8] = {0};
+    int64_t i = part * LOOP_BLOCK;
+    for (; i + 8 <= end; i += 8)
+        for (int k = 0; k < 8; k++)
+            s[k] += (double)x[i + k] * (double)x[i + k];
+    for (; i < end; i++)
+        s[0] += (double)x[i] * (double)x[i];
+    ((double *)c->scratch)[part] =
+        ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+}
+
+size_t FN(sum_squares_scratch)(const fwi_call *c)
+{
+    return (size_t)parts_of(elems_of(&c->in[0].shape), LOOP_BLOCK) * sizeof(double);
+}
+
+fw_status FN(sum_squares)(const fwi_call *c)
+{
+    const int64_t n = elems_of(&c->in[0].shape);
+    double sum = 0;
+    (void)loop_elems(c, n, NAME(sum_squares_part));
+    for (int64_t i = 0; i < parts_of(n, LOOP_BLOCK); i++)
+        sum += ((const double *)c->scratch)[i];
+    *(REAL *)c->out[0].data = (REAL)sum;
+    return FW_OK;
+}
