@@ -19,13 +19,14 @@ struct fwi_record_stream {
     int64_t n_slots;
     int64_t turn;      /* slot to ask next */
     int64_t next_file; /* first file not yet begun */
-    int64_t last;      /* slot that gave the latest record; -1: none yet */
+    int64_t last_file; /* of the latest record; -1: none yet. Kept, as its slot may have moved on */
+    int64_t last_record, last_offset;
 };
 
 fw_status fwi_record_stream_rewind(fwi_record_stream *s)
 {
     s->turn = 0;
-    s->last = -1;
+    s->last_file = -1;
     s->next_file = s->n_slots;
     for (int64_t i = 0; i < s->n_slots; i++) {
         s->slots[i].file = i;
@@ -79,8 +80,7 @@ void fwi_record_stream_close(fwi_record_stream *s)
 fw_status fwi_record_stream_next(fwi_record_stream *s, const uint8_t **data, size_t *n_bytes)
 {
     for (int64_t idle = 0; idle < s->n_slots;) {
-        const int64_t at = s->turn;
-        slot *now = &s->slots[at];
+        slot *now = &s->slots[s->turn];
         if (now->file < 0) {
             s->turn = (s->turn + 1) % s->n_slots;
             idle++;
@@ -88,7 +88,9 @@ fw_status fwi_record_stream_next(fwi_record_stream *s, const uint8_t **data, siz
         }
         fw_status st = fw_tfrecord_next(now->reader, data, n_bytes);
         if (st != FW_END) {
-            s->last = at;
+            s->last_file = now->file;
+            s->last_record = fwi_tfrecord_record(now->reader);
+            s->last_offset = fwi_tfrecord_offset(now->reader);
             s->turn = (s->turn + 1) % s->n_slots;
             return st;
         }
@@ -121,13 +123,10 @@ const char *fwi_record_stream_place(const fwi_record_stream *s, char *buf, size_
 {
     if (cap == 0)
         return buf;
-    if (s->last < 0) {
+    if (s->last_file < 0)
         buf[0] = '\0';
-        return buf;
-    }
-    const slot *at = &s->slots[s->last];
-    snprintf(buf, cap, "%s: record %lld at byte %lld", s->paths.items[at->file],
-             (long long)fwi_tfrecord_record(at->reader),
-             (long long)fwi_tfrecord_offset(at->reader));
+    else
+        snprintf(buf, cap, "%s: record %lld at byte %lld", s->paths.items[s->last_file],
+                 (long long)s->last_record, (long long)s->last_offset);
     return buf;
 }

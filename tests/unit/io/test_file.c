@@ -1,0 +1,212 @@
+/* test_file.c: files written beside and renamed, reading, patterns, folders. */
+#include "io_test.h"
+
+static void appears_only_when_committed(void **state)
+{
+    (void)state;
+    const char *path = in_dir("a.bin");
+    fwi_file_writer *w = NULL;
+    assert_ok(fwi_file_writer_open(&w, path));
+    assert_ok(fwi_file_writer_put(w, "hello", 5));
+    assert_ok(fwi_file_writer_flush(w));
+    assert_false(fwi_file_exists(path));
+    assert_int_equal(count_files(test_dir), 1); /* the temporary one */
+    assert_int_equal(fwi_file_writer_bytes(w), 5);
+    assert_ok(fwi_file_writer_commit(w));
+    assert_int_equal(count_files(test_dir), 1);
+    fwi_buf b = {0};
+    assert_ok(fwi_read_file(path, 100, &b));
+    assert_int_equal(b.size, 5);
+    assert_string_equal((const char *)b.data, "hello");
+
+    assert_ok(fwi_file_writer_open(&w, path));
+    assert_ok(fwi_file_writer_put(w, "other", 5));
+    fwi_file_writer_discard(w);
+    fwi_file_writer_discard(NULL);
+    assert_int_equal(count_files(test_dir), 1);
+    assert_ok(fwi_read_file(path, 5, &b));
+    assert_string_equal((const char *)b.data, "hello");
+
+    assert_fails(fwi_read_file(path, 4, &b), FW_EFORMAT, path, "more than 4 bytes");
+    assert_fails(fwi_read_file(in_dir("none"), 4, &b), FW_ENOTFOUND, "none", "No such file");
+    assert_fails(fwi_read_file(test_dir, 4, &b), FW_EIO, test_dir, "folder");
+    fwi_buf_clear(&b);
+}
+
+static void every_size(void **state)
+{
+    (void)state;
+    const size_t sizes[] = {0, 1, 4095, (256 << 10) - 1, 256 << 10, (256 << 10) + 1, 700001};
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        const size_t n = sizes[k];
+        uint8_t *p = malloc(n + 1);
+        assert_non_null(p);
+        for (size_t i = 0; i < n; i++)
+            p[i] = (uint8_t)random_word(i);
+        fwi_file_writer *w = NULL;
+        assert_ok(fwi_file_writer_open(&w, in_dir("sized")));
+        for (size_t at = 0; at < n;) {
+            size_t step = random_word(at) % 300000 + 1;
+            step = step < n - at ? step : n - at;
+            assert_ok(fwi_file_writer_put(w, p + at, step));
+            at += step;
+        }
+        assert_ok(fwi_file_writer_seal(w));
+        assert_ok(fwi_file_writer_commit(w));
+        fwi_buf b = {0};
+        assert_ok(fwi_read_file(in_dir("sized"), n, &b));
+        assert_int_equal(b.size, n);
+        assert_memory_equal(b.data, p, n);
+        fwi_buf_clear(&b);
+        free(p);
+    }
+}
+
+static void reused_writer_allocates_nothing(void **state)
+{
+    (void)state;
+    fwi_file_writer *w = NULL;
+    assert_ok(fwi_file_writer_new(&w, 1000, 600));
+    uint8_t p[5000];
+    memset(p, 7, sizeof p);
+    const int64_t before = fwi_mem_count();
+    for (int i = 0; i < 20; i++) {
+        assert_ok(fwi_file_writer_begin(w, in_dir(i % 2 == 0 ? "even" : "odd")));
+        for (size_t n = 1; n < sizeof p; n += 777)
+            assert_ok(fwi_file_writer_put(w, p, n));
+        if (i % 5 == 4)
+            fwi_file_writer_abort(w);
+        else
+            assert_ok(fwi_file_writer_end(w));
+    }
+    assert_int_equal(fwi_mem_count(), before);
+    assert_fails(fwi_file_writer_put(w, p, 1), FW_ESTATE, "nothing is being written");
+    assert_ok(fwi_file_writer_begin(w, in_dir("left")));
+    assert_fails(fwi_file_writer_begin(w, in_dir("second")), FW_ESTATE, "left");
+    fwi_file_writer_free(w); /* aborts */
+    assert_false(fwi_file_exists(in_dir("left")));
+    char longer[700];
+    memset(longer, 'x', sizeof longer);
+    longer[sizeof longer - 1] = '\0';
+    assert_ok(fwi_file_writer_new(&w, 0, 600));
+    assert_fails(fwi_file_writer_begin(w, longer), FW_EARG, "699 bytes, at most 599");
+    fwi_file_writer_free(w);
+}
+
+static void appends_and_cuts(void **state)
+{
+    (void)state;
+    const char *path = in_dir("log");
+    fwi_file_writer *w = NULL;
+    fwi_buf b = {0};
+    assert_ok(fwi_file_writer_append(&w, path, -1));
+    assert_ok(fwi_file_writer_put(w, "one\n", 4));
+    assert_ok(fwi_file_writer_sync(w));
+    assert_ok(fwi_read_file(path, 100, &b));
+    assert_string_equal((const char *)b.data, "one\n");
+    assert_ok(fwi_file_writer_put(w, "two\n", 4));
+    assert_int_equal(fwi_file_writer_bytes(w), 8);
+    assert_ok(fwi_file_writer_close(w));
+    assert_ok(fwi_file_writer_append(&w, path, 4));
+    assert_ok(fwi_file_writer_put(w, "2\n", 2));
+    assert_ok(fwi_file_writer_close(w));
+    assert_ok(fwi_read_file(path, 100, &b));
+    assert_string_equal((const char *)b.data, "one\n2\n");
+    assert_fails(fwi_file_writer_append(&w, path, 7), FW_EFORMAT, path, "has 6 bytes");
+    fwi_buf_clear(&b);
+}
+
+static void unwritable_places(void **state)
+{
+    (void)state;
+    fwi_file_writer *w = NULL;
+    write_bytes(in_dir("plain"), "x", 1);
+    /* below a regular file: refused for everyone, root included, whom permission bits do not stop
+     */
+    assert_fails(fwi_file_writer_open(&w, in_dir("plain/file")), FW_EIO, "plain/file",
+                 "cannot create", "Not a directory");
+    assert_fails(fwi_file_writer_open(&w, in_dir("no/such/file")), FW_EIO, "no/such/file",
+                 "No such file");
+    assert_fails(fwi_file_writer_open(&w, test_dir), FW_EIO, test_dir, "it is a folder");
+    assert_fails(fwi_file_writer_open(&w, "gs://bucket/x"), FW_EUNAVAILABLE, "gs://bucket/x");
+    assert_fails(fwi_file_writer_open(&w, ""), FW_EARG, "empty");
+    assert_fails(fwi_mkdirs(in_dir("plain/sub")), FW_EIO, "plain/sub");
+    assert_fails(fwi_mkdirs(in_dir("plain")), FW_EIO, "a file has that name");
+    if (geteuid() != 0) {
+        assert_int_equal(mkdir(in_dir("locked"), 0500), 0);
+        assert_fails(fwi_file_writer_open(&w, in_dir("locked/file")), FW_EIO, "Permission denied");
+    } else {
+        print_message("running as root: permission bits do not apply, so they were not tested\n");
+    }
+    assert_int_equal(count_files(in_dir("no")), 0);
+}
+
+static void folders(void **state)
+{
+    (void)state;
+    assert_ok(fwi_mkdirs(in_dir("p/q/r")));
+    assert_ok(fwi_mkdirs(in_dir("p/q/r")));
+    assert_ok(fwi_mkdirs(in_dir("p/q/s/")));
+    assert_true(fwi_is_dir(in_dir("p/q/s")));
+    char *j = fwi_path_join("a/", "b");
+    assert_string_equal(j, "a/b");
+    fwi_free(j);
+    j = fwi_path_join("a", "b");
+    assert_string_equal(j, "a/b");
+    fwi_free(j);
+    j = fwi_path_join("", "b");
+    assert_string_equal(j, "b");
+    fwi_free(j);
+    assert_string_equal(fwi_path_base("/x/y.z"), "y.z");
+    assert_string_equal(fwi_path_base("y.z"), "y.z");
+    assert_int_equal(fwi_file_size(in_dir("p")), -1);
+}
+
+static void patterns(void **state)
+{
+    (void)state;
+    assert_ok(fwi_mkdirs(in_dir("g")));
+    const char *const names[] = {"g/b.rec", "g/a.rec",      "g/B.rec",
+                                 "g/c.txt", "g/odd[1].rec", "g/x@3"};
+    for (size_t i = 0; i < 6; i++)
+        write_bytes(in_dir(names[i]), "x", 1);
+    assert_ok(fwi_mkdirs(in_dir("g/dir.rec")));
+    fwi_paths p = {0};
+    assert_ok(fwi_glob(in_dir("g/?.rec"), &p));
+    assert_int_equal(p.n, 3);
+    assert_string_equal(fwi_path_base(p.items[0]), "B.rec"); /* by byte value */
+    assert_string_equal(fwi_path_base(p.items[1]), "a.rec");
+    assert_string_equal(fwi_path_base(p.items[2]), "b.rec");
+    fwi_paths_clear(&p);
+    assert_ok(fwi_glob(in_dir("g/odd[1].rec"), &p)); /* a file of exactly that name comes first */
+    assert_int_equal(p.n, 1);
+    fwi_paths_clear(&p);
+    assert_ok(fwi_glob(in_dir("g/x@3"), &p));
+    assert_int_equal(p.n, 1);
+    fwi_paths_clear(&p);
+    assert_ok(fwi_glob(in_dir("g/y@3"), &p));
+    assert_int_equal(p.n, 3);
+    assert_string_equal(fwi_path_base(p.items[2]), "y-00002-of-00003");
+    fwi_paths_clear(&p);
+    assert_fails(fwi_glob(in_dir("g/*.none"), &p), FW_ENOTFOUND, "*.none");
+    assert_fails(fwi_glob(in_dir("g/d*.rec"), &p), FW_ENOTFOUND, "folders only");
+    assert_fails(fwi_glob(in_dir("g/y@0"), &p), FW_ENOTFOUND, "y@0");
+    assert_fails(fwi_glob(in_dir("g/y@999999"), &p), FW_ENOTFOUND, "y@999999");
+    assert_fails(fwi_glob("", &p), FW_EARG, "empty");
+    assert_fails(fwi_glob("s3://b/x*", &p), FW_EUNAVAILABLE, "s3://");
+    assert_null(p.items);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(appears_only_when_committed, dir_setup, dir_teardown),
+        cmocka_unit_test_setup_teardown(every_size, dir_setup, dir_teardown),
+        cmocka_unit_test_setup_teardown(reused_writer_allocates_nothing, dir_setup, dir_teardown),
+        cmocka_unit_test_setup_teardown(appends_and_cuts, dir_setup, dir_teardown),
+        cmocka_unit_test_setup_teardown(unwritable_places, dir_setup, dir_teardown),
+        cmocka_unit_test_setup_teardown(folders, dir_setup, dir_teardown),
+        cmocka_unit_test_setup_teardown(patterns, dir_setup, dir_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
