@@ -32,6 +32,9 @@ FW_API fw_status fw_recipe_print(const fw_recipe *r, char **text);
 FW_API const char *fw_recipe_name(const fw_recipe *r);
 /* Checks all of it, network included, without data; fills cost (may be NULL). */
 FW_API fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost);
+/* The rate's schedule for that many training records, and how many steps the run has. */
+FW_API fw_status fw_recipe_schedule(const fw_recipe *r, int64_t records, fw_schedule *out,
+                                    int64_t *steps);
 
 typedef struct fw_run_opt {
     const char *data; /* records (X for X-train.tfrec and X-test.tfrec, or a folder of them), or

@@ -1,0 +1,297 @@
+/* recipe_build.c: from a recipe's text to what it describes: layers, a chain of transforms, an
+ * optimiser with its schedule; and the check of the whole without data. Read before:
+ * recipe_values.c. */
+#include "recipe_inner.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fail.h"
+#include "nearest.h"
+#include "nn.h"
+#include "number.h"
+
+/* ---- network ---- */
+
+fw_status fwi_recipe_net(const fw_recipe *r, fw_layer **out)
+{
+    const fwi_lines *l = fwi_recipe_lines(r, FWI_KEY_NETWORK_LAYER);
+    if (l->n == 0)
+        return fwi_fail(FW_EARG, "%s: network.layer is missing: a recipe needs layers", r->source);
+    fwi_buf text = {0};
+    fw_status st = FW_OK;
+    for (int64_t i = 0; i < l->n && st == FW_OK; i++)
+        st = fwi_buf_printf(&text, "%s\n", l->text[i]);
+    if (st == FW_OK)
+        st = fwi_layer_parse_numbered(out, (const char *)text.data,
+                                      fwi_recipe_lines_source(r, FWI_KEY_NETWORK_LAYER), l->line);
+    fwi_buf_clear(&text);
+    return st;
+}
+
+/* ---- transforms ---- */
+
+static const char *const transform_names[] = {"standardize", "pad_crop", "flip", "dihedral",
+                                              "cutout"};
+enum { T_STANDARDIZE, T_PAD_CROP, T_FLIP, T_DIHEDRAL, T_CUTOUT, T_COUNT };
+
+typedef struct numbers {
+    double v[2 * FW_MAX_CHANNELS];
+    int n;
+} numbers;
+
+static fw_status read_numbers(const char *at, const char *name, numbers *out)
+{
+    char word[64];
+    out->n = 0;
+    while (fwi_next_word(&at, word, sizeof word)) {
+        if (out->n == 2 * FW_MAX_CHANNELS)
+            return fwi_fail(FW_EFORMAT, "%s: more than %d numbers", name, 2 * FW_MAX_CHANNELS);
+        if (!fwi_parse_double(word, &out->v[out->n++]))
+            return fwi_fail(FW_EFORMAT, "%s: \"%s\", expected a number", name, word);
+    }
+    return FW_OK;
+}
+
+static fw_status want_sizes(const numbers *x, const char *name, int n)
+{
+    if (x->n != n)
+        return fwi_fail(FW_EFORMAT, "%s: %d numbers, expected %d", name, x->n, n);
+    for (int i = 0; i < n; i++)
+        if (!(x->v[i] >= 1 && x->v[i] <= 65536) || x->v[i] != floor(x->v[i]))
+            return fwi_fail(FW_EFORMAT, "%s: %g, expected a whole number from 1 to 65536", name,
+                            x->v[i]);
+    return FW_OK;
+}
+
+static fw_status make_standardize(const fw_recipe *r, const numbers *x, const float *mean,
+                                  const float *std, fw_transform *out)
+{
+    int64_t hwc[3] = {0, 0, 0};
+    float m[FW_MAX_CHANNELS], s[FW_MAX_CHANNELS];
+    const bool sized = fwi_recipe_size(r, hwc);
+    const int64_t c = sized ? hwc[2] : x->n > 0 ? x->n / 2 : 1;
+    if (c > FW_MAX_CHANNELS)
+        return fwi_fail(FW_EFORMAT, "standardize: %" PRId64 " channels, at most %d are allowed", c,
+                        FW_MAX_CHANNELS);
+    if (x->n != 0 && x->n != 2 * c)
+        return fwi_fail(FW_EFORMAT,
+                        "standardize: %d numbers, expected none (the data's own) or %" PRId64
+                        " (means, then standard deviations)",
+                        x->n, 2 * c);
+    for (int64_t i = 0; i < c; i++) {
+        m[i] = x->n > 0 ? (float)x->v[i] : mean != NULL ? mean[i] : 0.0f;
+        s[i] = x->n > 0 ? (float)x->v[c + i] : std != NULL ? std[i] : 1.0f;
+        if (s[i] < 0)
+            return fwi_fail(FW_EFORMAT, "standardize: a standard deviation of %g", (double)s[i]);
+    }
+    *out = fw_standardize(c, m, s);
+    return FW_OK;
+}
+
+static fw_status make_transform(const fw_recipe *r, const char *line, const float *mean,
+                                const float *std, fw_transform *out)
+{
+    char name[64];
+    const char *at = line;
+    (void)fwi_next_word(&at, name, sizeof name);
+    int kind = 0;
+    while (kind < T_COUNT && strcmp(transform_names[kind], name) != 0)
+        kind++;
+    if (kind == T_COUNT)
+        return fwi_fail(FW_EFORMAT, "unknown transform \"%s\", the nearest valid one is %s", name,
+                        fwi_nearest(name, transform_names, T_COUNT));
+    numbers x;
+    fw_status st = read_numbers(at, name, &x);
+    if (st != FW_OK)
+        return st;
+    static const int sizes[T_COUNT] = {[T_PAD_CROP] = 1, [T_CUTOUT] = 2};
+    if (kind == T_STANDARDIZE)
+        return make_standardize(r, &x, mean, std, out);
+    if ((st = want_sizes(&x, name, sizes[kind])) != FW_OK)
+        return st;
+    *out = kind == T_PAD_CROP   ? fw_random_pad_crop((int64_t)x.v[0])
+           : kind == T_FLIP     ? fw_random_flip()
+           : kind == T_DIHEDRAL ? fw_random_dihedral()
+                                : fw_cutout((int64_t)x.v[0], (int64_t)x.v[1]);
+    return FW_OK;
+}
+
+fw_status fwi_recipe_transforms(const fw_recipe *r, const float *mean, const float *std,
+                                bool training, fw_transform out[FWI_RECIPE_TRANSFORMS + 1])
+{
+    const fwi_lines *l = fwi_recipe_lines(r, FWI_KEY_AUGMENT_TRANSFORM);
+    int n = 0;
+    for (int64_t i = 0; i < l->n; i++) {
+        fw_status st = FW_OK;
+        if (i == FWI_RECIPE_TRANSFORMS)
+            st = fwi_fail(FW_EFORMAT, "more than %d transforms", (int)FWI_RECIPE_TRANSFORMS);
+        else
+            st = make_transform(r, l->text[i], mean, std, &out[n]);
+        if (st != FW_OK)
+            return fwi_fail_in(st, "%s: line %" PRId64,
+                               fwi_recipe_lines_source(r, FWI_KEY_AUGMENT_TRANSFORM), l->line[i]);
+        if (training || out[n].kind == FW_TRANSFORM_STANDARDIZE)
+            n++;
+    }
+    out[n] = fw_transform_end();
+    return FW_OK;
+}
+
+/* The data room's own check of a chain against an image size. */
+static fw_status check_transforms(const fw_recipe *r, const int64_t hwc[3])
+{
+    fw_transform chain[FWI_RECIPE_TRANSFORMS + 1];
+    fw_status st = fwi_recipe_transforms(r, NULL, NULL, true, chain);
+    if (st != FW_OK)
+        return st;
+    size_t n = 0;
+    if (hwc[2] > FW_MAX_CHANNELS || hwc[0] * hwc[1] > (int64_t)1 << 26)
+        return fwi_fail(FW_ESHAPE,
+                        "%s: network.input is %" PRId64 " x %" PRId64 " x %" PRId64
+                        ": at most %d channels and 2^26 pixels are allowed",
+                        r->source, hwc[0], hwc[1], hwc[2], FW_MAX_CHANNELS);
+    n = (size_t)(hwc[0] * hwc[1] * hwc[2]);
+    float *image = fwi_alloc_array(2 * n, sizeof *image);
+    if (image == NULL)
+        return FW_ENOMEM;
+    st = fw_transform_apply(chain, 0, 0, 0, FW_F32, hwc[0], hwc[1], hwc[2], image, 0, image + n);
+    fwi_free(image);
+    return st == FW_OK ? st : fwi_fail_in(st, "%s: augment.transform", r->source);
+}
+
+/* ---- schedule and optimiser ---- */
+
+static fw_status make_schedule(const fw_recipe *r, double steps, fw_schedule *out)
+{
+    const fwi_schedule_word kind = (fwi_schedule_word)fwi_recipe_word(r, FWI_KEY_TRAIN_SCHEDULE);
+    const double lr = fwi_recipe_number(r, FWI_KEY_TRAIN_LR);
+    const double warmup = fwi_recipe_share(r, FWI_KEY_TRAIN_WARMUP, steps);
+    if (kind != FWI_WORD_PIECEWISE && *fwi_recipe_text(r, FWI_KEY_TRAIN_LR) == 0)
+        return fwi_fail(FW_EARG, "%s: train.lr is missing: schedule %s needs it", r->source,
+                        fwi_recipe_text(r, FWI_KEY_TRAIN_SCHEDULE));
+    switch (kind) {
+    case FWI_WORD_CONSTANT:
+        *out = fw_constant_lr(lr);
+        break;
+    case FWI_WORD_ONE_CYCLE:
+        *out =
+            fw_one_cycle_lr(lr, steps, warmup, (fw_decay)fwi_recipe_word(r, FWI_KEY_TRAIN_DECAY));
+        break;
+    case FWI_WORD_TRIANGULAR:
+        *out = fw_triangular_lr(lr, steps, warmup);
+        break;
+    case FWI_WORD_LINEAR:
+        *out = fw_linear_decay_lr(lr, steps);
+        break;
+    case FWI_WORD_EXPONENTIAL:
+        *out = fw_exp_decay_lr(lr, fwi_recipe_share(r, FWI_KEY_TRAIN_LR_STEPS, steps),
+                               fwi_recipe_number(r, FWI_KEY_TRAIN_LR_BASE),
+                               fwi_recipe_number(r, FWI_KEY_TRAIN_LR_RATE));
+        break;
+    case FWI_WORD_PIECEWISE: {
+        double knots[FW_MAX_KNOTS], values[FW_MAX_KNOTS];
+        const int n = fwi_recipe_numbers(r, FWI_KEY_TRAIN_LR_KNOTS, steps, knots, FW_MAX_KNOTS);
+        const int m = fwi_recipe_numbers(r, FWI_KEY_TRAIN_LR_VALUES, 1, values, FW_MAX_KNOTS);
+        if (n != m || n == 0)
+            return fwi_fail(FW_EARG,
+                            "%s: %d train.lr_knots and %d train.lr_values: piecewise needs as many "
+                            "of one as of the other",
+                            r->source, n, m);
+        for (int i = 1; i < n; i++)
+            if (!(knots[i] > knots[i - 1]))
+                return fwi_fail(FW_EARG, "%s: train.lr_knots do not increase: knot %d in \"%s\"",
+                                r->source, i + 1, fwi_recipe_text(r, FWI_KEY_TRAIN_LR_KNOTS));
+        *out = fw_piecewise_lr(n, knots, values);
+        break;
+    }
+    }
+    out->start = (int32_t)fwi_recipe_int(r, FWI_KEY_TRAIN_START);
+    const fw_status st = fw_schedule_check(out);
+    return st == FW_OK ? st : fwi_fail_in(st, "%s: train.schedule", r->source);
+}
+
+fw_status fwi_recipe_optimizer(const fw_recipe *r, int64_t steps, fw_optimizer *out)
+{
+    fw_schedule lr;
+    fw_status st = make_schedule(r, (double)steps, &lr);
+    if (st != FW_OK)
+        return st;
+    const double decay = fwi_recipe_number(r, FWI_KEY_TRAIN_WEIGHT_DECAY);
+    const double clip = fwi_recipe_number(r, FWI_KEY_TRAIN_CLIP_NORM);
+    if (fwi_recipe_word(r, FWI_KEY_TRAIN_OPTIMIZER) == FW_ADAM) {
+        const fw_adam_opt opt = {.beta1 = fwi_recipe_number(r, FWI_KEY_TRAIN_BETA1),
+                                 .beta2 = fwi_recipe_number(r, FWI_KEY_TRAIN_BETA2),
+                                 .eps = fwi_recipe_number(r, FWI_KEY_TRAIN_EPS),
+                                 .weight_decay = decay,
+                                 .decay_norm_and_bias = fwi_recipe_bool(r, FWI_KEY_TRAIN_DECAY_ALL),
+                                 .clip_norm = clip};
+        *out = fw_adam(lr, &opt);
+    } else {
+        const fw_sgd_opt opt = {.weight_decay = decay,
+                                .nesterov = (fw_nesterov)fwi_recipe_word(r, FWI_KEY_TRAIN_NESTEROV),
+                                .clip_norm = clip};
+        *out = fw_sgd(lr, fwi_recipe_number(r, FWI_KEY_TRAIN_MOMENTUM), &opt);
+    }
+    st = fw_optimizer_check(out);
+    return st == FW_OK ? st : fwi_fail_in(st, "%s: train.optimizer", r->source);
+}
+
+fw_status fwi_recipe_steps(const fw_recipe *r, int64_t steps_per_epoch, int64_t *out)
+{
+    if (steps_per_epoch < 1)
+        return fwi_fail(FW_EARG,
+                        "%s: train.batch is %s, the training data has fewer records than that",
+                        r->source, fwi_recipe_text(r, FWI_KEY_TRAIN_BATCH));
+    const double steps = round(fwi_recipe_share(r, FWI_KEY_TRAIN_EPOCHS, (double)steps_per_epoch));
+    if (!(steps < 9e15))
+        return fwi_fail(FW_EARG, "%s: train.epochs is %s: too many steps", r->source,
+                        fwi_recipe_text(r, FWI_KEY_TRAIN_EPOCHS));
+    *out = steps < 1 ? 1 : (int64_t)steps;
+    return FW_OK;
+}
+
+fw_status fw_recipe_schedule(const fw_recipe *r, int64_t records, fw_schedule *out, int64_t *steps)
+{
+    if (r == NULL || out == NULL || steps == NULL || records < 1)
+        return fwi_fail(FW_EARG, "fw_recipe_schedule: NULL argument, or no records");
+    const fw_status st =
+        fwi_recipe_steps(r, records / fwi_recipe_int(r, FWI_KEY_TRAIN_BATCH), steps);
+    return st == FW_OK ? make_schedule(r, (double)*steps, out) : st;
+}
+
+/* ---- the whole ---- */
+
+fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost)
+{
+    if (r == NULL)
+        return fwi_fail(FW_EARG, "fw_recipe_check: NULL argument");
+    int64_t hwc[3];
+    fw_layer *net = NULL;
+    fw_model_cost c = {0};
+    fw_optimizer optimizer;
+    if (!fwi_recipe_size(r, hwc))
+        return fwi_fail(FW_EARG, "%s: network.input is missing, as in \"32 32 3\"", r->source);
+    fw_status st = fwi_recipe_net(r, &net);
+    if (st != FW_OK)
+        return st;
+    st = check_transforms(r, hwc);
+    if (st == FW_OK && (st = fw_layer_cost(net, hwc[0], hwc[1], hwc[2], &c)) != FW_OK)
+        st = fwi_fail_in(st, "%s: network of %" PRId64 " x %" PRId64 " x %" PRId64 " images",
+                         r->source, hwc[0], hwc[1], hwc[2]);
+    const int64_t classes = fwi_recipe_int(r, FWI_KEY_NETWORK_CLASSES);
+    if (st == FW_OK && classes != 0 && classes != c.n_classes)
+        st = fwi_fail(FW_ESHAPE,
+                      "%s: network.classes is %" PRId64 ", the last layer has %" PRId64 " outputs",
+                      r->source, classes, c.n_classes);
+    if (st == FW_OK && c.params == 0)
+        st = fwi_fail(FW_EARG, "%s: the network has nothing to train", r->source);
+    if (st == FW_OK) /* any number of steps will do: knots are shares */
+        st = fwi_recipe_optimizer(r, 1000000, &optimizer);
+    fw_layer_free(net);
+    if (st == FW_OK && cost != NULL)
+        *cost = c;
+    return st;
+}
