@@ -55,6 +55,10 @@ FW_API fw_status fw_model_evaluate(const fw_model *m, fw_dataset *ds, fw_metrics
  * Caller frees with fw_text_free. verify: also refuses tensors with values that are not finite. */
 FW_API fw_status fw_safetensors_inspect(const char *path, bool verify, char **json);
 
+/* What a run's folder holds, as JSON: its config, the last epoch and evaluation of its log, its checkpoints and model. Caller
+ * frees with fw_text_free. FW_ENOTFOUND if there is no config.json. */
+FW_API fw_status fw_run_inspect(const char *dir, char **json);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,82 @@
+/* cli.h: what the verbs of the command share: arguments, output, exit codes. Each verb is one
+ * cmd_*.c; public headers only. */
+#ifndef FENWICKS_CLI_H
+#define FENWICKS_CLI_H
+
+#include <fenwicks/fenwicks.h>
+#include <jansson.h>
+#include <stdbool.h>
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
+
+/* ---- arguments ---- */
+typedef enum arg_kind {
+    ARG_FLAG,  /* bool */
+    ARG_TEXT,  /* const char * */
+    ARG_COUNT, /* int64_t, 0 or more */
+    ARG_SEED,  /* uint64_t */
+    ARG_REAL,  /* double */
+    ARG_SIZE,  /* int64_t bytes: 512M, 2G */
+    ARG_LIST   /* arg_list: may be given several times */
+} arg_kind;
+
+typedef struct arg_list {
+    const char *items[64];
+    int n;
+} arg_list;
+
+typedef struct arg_option {
+    const char *name;  /* "--seed"; "-o,--out" for two names */
+    const char *value; /* what the help calls its value; NULL for flags */
+    const char *help;  /* one line, with the default and its unit */
+    arg_kind kind;
+    void *to;
+} arg_option;
+
+typedef struct command {
+    const char *name, *usage, *about; /* "train", "train RECIPE|FILE [options]", one line */
+    int (*run)(const struct command *self, int argc, char **argv);
+} command;
+/* In the order of --help; NULL ends it. */
+extern const command *const commands[];
+extern const command command_convert, command_inspect, command_recipes, command_train, command_eval,
+    command_predict, command_plot, command_bench, command_doctor;
+
+/* Reads argv (the verb's own arguments). positional gets those without dashes, at most cap; *n how
+ * many. Returns -1 to go on, else the exit code
+ * (--help was printed: 0; wrong usage, said on standard error: 2). */
+int args_read(const command *self, int argc, char **argv, const arg_option *options, int n_options,
+              const char **positional, int cap, int *n);
+int usage_error(const command *self, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- output ---- */
+/* The failure as a sentence on standard error, and with --json as {"error", "status"} on standard
+ * output. Returns EXIT_FAILED; EXIT_INTERRUPTED after FW_ESTOPPED. */
+int fail(const char *what, fw_status st, bool json);
+/* Prints and releases an object. Returns EXIT_DONE, or EXIT_FAILED if standard output cannot be
+ * written. */
+int print_json(json_t *object);
+int finish_output(void); /* flushes standard output: a full disk is a failure */
+
+/* ---- recipes ---- */
+fw_status recipe_set_all(fw_recipe *r, const arg_list *set); /* each KEY=VALUE */
+
+/* ---- data for models ---- */
+typedef struct model_data {
+    fw_images images; /* what was imported, or empty */
+    fw_dataset *ds;
+} model_data;
+/* The test part of `data` (records X-test.tfrec, a pattern, or anything fw_import reads),
+ * standardised as the model asks. */
+fw_status model_data_open(model_data *d, const fw_model *m, const char *data, int64_t batch,
+                          int threads);
+void model_data_clear(model_data *d);
+/* Every image of a file as it is: records or anything fw_import reads (its test part first, then
+ * the training part). */
+fw_status images_open(fw_images *out, const char *file);
+
+/* The X-test.tfrec (or X-train.tfrec) that X or X.tfrec stands for, else X itself; caller frees. */
+char *records_part(const char *data, const char *part);
+bool is_records(const char *path); /* names a TFRecord file, a pattern or shards */
+
+#endif

@@ -1,0 +1,122 @@
+/* cmd_convert.c: data sets of any importable kind to TFRecords. */
+#include "cli.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool read_compression(const char *text, fw_compression *out)
+{
+    static const char *const names[] = {"none", "gzip", "zlib"};
+    for (int i = 0; i < 3; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *out = (fw_compression)i;
+            return true;
+        }
+    return false;
+}
+
+/* X.tfrec -> X-train.tfrec. Caller frees; NULL when memory is out. */
+static char *part_path(const char *dst, const char *part)
+{
+    const char *dot = strrchr(dst, '.'), *slash = strrchr(dst, '/');
+    const size_t stem =
+        dot == NULL || (slash != NULL && dot < slash) ? strlen(dst) : (size_t)(dot - dst);
+    const size_t n = strlen(dst) + strlen(part) + 1;
+    char *path = malloc(n);
+    if (path != NULL)
+        snprintf(path, n, "%.*s%s%s", (int)stem, dst, part, dst + stem);
+    return path;
+}
+
+static fw_status write_part(const char *dst, const char *part, const fw_images *im,
+                            const fw_write_opt *opt, json_t *files, bool json)
+{
+    char *path = part_path(dst, part);
+    if (path == NULL)
+        return FW_ENOMEM;
+    const fw_status st = fw_write_tfrecord(path, im, opt);
+    if (st == FW_OK) {
+        (void)json_array_append_new(
+            files, json_pack("{s:s, s:I, s:[I,I,I], s:I}", "path", path, "records",
+                             (json_int_t)im->n, "shape", (json_int_t)im->h, (json_int_t)im->w,
+                             (json_int_t)im->c, "classes", (json_int_t)im->n_classes));
+        fprintf(json ? stderr : stdout,
+                "%s: %" PRId64 " records of %" PRId64 " x %" PRId64 " x %" PRId64 ", %" PRId64
+                " classes\n",
+                path, im->n, im->h, im->w, im->c, im->n_classes);
+    }
+    free(path);
+    return st;
+}
+
+static int run_convert(const command *self, int argc, char **argv)
+{
+    const char *pos[2], *compression = "none";
+    fw_import_opt in = {0};
+    fw_write_opt out = {0};
+    int64_t level = 0;
+    bool json = false;
+    int n;
+    const arg_option options[] = {
+        {"--float", NULL, "images as floats, as the walk-through writes them (default: bytes)",
+         ARG_FLAG, &out.as_float},
+        {"--shards", "N", "files per part (default 1)", ARG_COUNT, &out.shards},
+        {"--compression", "KIND", "none, gzip or zlib (default none)", ARG_TEXT, &compression},
+        {"--level", "1..9", "of the compression (default zlib's)", ARG_COUNT, &level},
+        {"--no-labels", NULL, "leave the labels out", ARG_FLAG, &out.no_labels},
+        {"--overwrite", NULL, "replace files that exist", ARG_FLAG, &out.overwrite},
+        {"--labels", "FILE", "labels of an .npy import", ARG_TEXT, &in.labels},
+        {"--x-key", "NAME", "member of an .npz with the images (default x, X or images)", ARG_TEXT,
+         &in.npy.x_key},
+        {"--y-key", "NAME", "member of an .npz with the labels (default y or labels)", ARG_TEXT,
+         &in.npy.y_key},
+        {"--height", "N", "of images that come as rows (.npy, .csv)", ARG_COUNT, &in.h},
+        {"--width", "N", "likewise", ARG_COUNT, &in.w},
+        {"--channels", "N", "likewise", ARG_COUNT, &in.c},
+        {"--coarse", NULL, "CIFAR-100: the 20 coarse labels", ARG_FLAG, &in.coarse},
+        {"--split-every", "K",
+         "every K-th record goes to the test part (default: the source's own parts)", ARG_COUNT,
+         &in.split_every},
+        {"--json", NULL, "one JSON object on standard output", ARG_FLAG, &json}};
+    const int code =
+        args_read(self, argc, argv, options, sizeof options / sizeof *options, pos, 2, &n);
+    if (code >= 0)
+        return code;
+    if (n != 2)
+        return usage_error(self, "needs a source and a destination");
+    if (!read_compression(compression, &out.compression))
+        return usage_error(self, "--compression: \"%s\" is none of none, gzip, zlib", compression);
+    if (level > 9)
+        return usage_error(self, "--level: %" PRId64 " is not in 1..9", level);
+    out.level = (int)level;
+    in.npy.h = in.h;
+    in.npy.w = in.w;
+    in.npy.c = in.c;
+
+    fw_images train = {0}, test = {0};
+    json_t *files = json_array();
+    fw_status st = fw_import(pos[0], &in, &train, &test);
+    if (st == FW_OK && (train.dtype == FW_F32 || test.dtype == FW_F32))
+        out.as_float = true;
+    const bool both = train.n > 0 && test.n > 0;
+    if (st == FW_OK && train.n > 0)
+        st = write_part(pos[1], both ? "-train" : "", &train, &out, files, json);
+    if (st == FW_OK && test.n > 0)
+        st = write_part(pos[1], both ? "-test" : "", &test, &out, files, json);
+    fw_images_clear(&train);
+    fw_images_clear(&test);
+    if (st != FW_OK) {
+        json_decref(files);
+        return fail(self->name, st, json);
+    }
+    if (json)
+        return print_json(json_pack("{s:o}", "files", files));
+    json_decref(files);
+    return finish_output();
+}
+
+const command command_convert = {
+    "convert", "convert SRC DST [options]",
+    "CIFAR, MNIST, .npy, .npz or .csv to TFRecords (X-train.tfrec and X-test.tfrec)", run_convert};

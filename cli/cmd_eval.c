@@ -1,0 +1,112 @@
+/* cmd_eval.c: a trained model on labelled data. */
+#include "cli.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static json_t *confusion_json(const int64_t *m, int64_t k)
+{
+    json_t *rows = json_array();
+    for (int64_t i = 0; i < k; i++) {
+        json_t *row = json_array();
+        for (int64_t j = 0; j < k; j++)
+            (void)json_array_append_new(row, json_integer(m[i * k + j]));
+        (void)json_array_append_new(rows, row);
+    }
+    return rows;
+}
+
+static void print_confusion(const fw_model_info *info, const int64_t *m)
+{
+    const int64_t k = info->n_classes;
+    printf("confusion: rows true, columns predicted\n%14s", "");
+    for (int64_t j = 0; j < k; j++)
+        printf(" %6" PRId64, j);
+    putchar('\n');
+    for (int64_t i = 0; i < k; i++) {
+        printf("%2" PRId64 " %-11.11s", i, info->class_names == NULL ? "" : info->class_names[i]);
+        for (int64_t j = 0; j < k; j++)
+            printf(" %6" PRId64, m[i * k + j]);
+        putchar('\n');
+    }
+}
+
+static int show(const fw_model_info *info, const fw_metrics *m, const int64_t *confusion,
+                const char *model, bool want_confusion, bool json)
+{
+    if (json)
+        return print_json(json_pack(
+            "{s:f, s:f, s:f, s:I, s:f, s:s, s:s, s:o}", "accuracy", m->accuracy, "accuracy_plain",
+            m->accuracy, "loss", m->loss, "records", (json_int_t)m->records, "images_per_second",
+            m->seconds > 0 ? (double)m->records / m->seconds : 0, "tta", "none", "model", model,
+            "confusion", confusion_json(confusion, info->n_classes)));
+    printf("accuracy %.2f %%, loss %.4f, %" PRId64 " records, %.0f images/s\n", 100 * m->accuracy,
+           m->loss, m->records, m->seconds > 0 ? (double)m->records / m->seconds : 0);
+    if (want_confusion)
+        print_confusion(info, confusion);
+    return finish_output();
+}
+
+static int run_eval(const command *self, int argc, char **argv)
+{
+    const char *pos[1], *data = NULL, *recipe_name = NULL;
+    int64_t batch = 0, threads = 0;
+    bool json = false, want_confusion = false;
+    int n;
+    const arg_option options[] = {
+        {"--data", "PATH", "records, or an importable data set; its test part where it has one",
+         ARG_TEXT, &data},
+        {"--recipe", "NAME", "take the test data that this recipe brings or splits off", ARG_TEXT,
+         &recipe_name},
+        {"--batch", "N", "images at a time (default 500)", ARG_COUNT, &batch},
+        {"--threads", "N", "default: as many as this process may use", ARG_COUNT, &threads},
+        {"--confusion", NULL, "print the confusion matrix", ARG_FLAG, &want_confusion},
+        {"--json", NULL, "one JSON object on standard output", ARG_FLAG, &json}};
+    const int code =
+        args_read(self, argc, argv, options, sizeof options / sizeof *options, pos, 1, &n);
+    if (code >= 0)
+        return code;
+    if (n != 1)
+        return usage_error(self, "needs a model file");
+    if (data == NULL && recipe_name == NULL)
+        return usage_error(self, "needs --data, or --recipe for bundled data");
+    if (batch == 0)
+        batch = 500;
+    fw_model *model = NULL;
+    fw_recipe *recipe = NULL;
+    fw_recipe_data from_recipe = {0};
+    model_data from_file = {0};
+    fw_model_info info = {0};
+    fw_metrics m;
+    int64_t *confusion = NULL;
+    fw_status st = fw_model_open(
+        &model, pos[0],
+        &(fw_model_opt){.batch = batch, .threads = threads == 0 ? FW_NONE : (int)threads});
+    if (st == FW_OK && recipe_name != NULL) {
+        st = fw_recipe_open(&recipe, recipe_name);
+        if (st == FW_OK)
+            st = fw_recipe_data_open(recipe, data, 0, &from_recipe);
+    } else if (st == FW_OK) {
+        st = model_data_open(&from_file, model, data, batch, (int)threads);
+    }
+    if (st == FW_OK) {
+        fw_model_info_get(model, &info);
+        confusion = calloc((size_t)(info.n_classes * info.n_classes), sizeof *confusion);
+        st = confusion == NULL
+                 ? FW_ENOMEM
+                 : fw_model_evaluate(model, recipe != NULL ? from_recipe.test : from_file.ds, &m,
+                                     confusion);
+    }
+    const int result = st == FW_OK ? show(&info, &m, confusion, pos[0], want_confusion, json)
+                                   : fail(self->name, st, json);
+    free(confusion);
+    fw_recipe_data_clear(&from_recipe);
+    model_data_clear(&from_file);
+    fw_recipe_free(recipe);
+    fw_model_close(model);
+    return result;
+}
+
+const command command_eval = {"eval", "eval MODEL --data PATH [options]",
+                              "accuracy, loss and confusion matrix of a model", run_eval};

@@ -1,0 +1,131 @@
+/* cmd_inspect.c: what is in a file that this library writes. */
+#include "cli.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static bool is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+static int inspect_records(const command *self, const char *path, bool verify, bool json)
+{
+    fw_record_summary s = {0};
+    const fw_status st = fw_record_inspect(path, verify, &s);
+    if (st != FW_OK)
+        return fail(self->name, st, json);
+    static const char *const kinds[] = {"none", "gzip", "zlib"};
+    int code;
+    if (json) {
+        code = print_json(
+            json_pack("{s:s, s:I, s:I, s:I, s:s, s:s, s:b, s:b}", "kind", "tfrecord", "files",
+                      (json_int_t)s.n_files, "records", (json_int_t)s.n_records, "bytes",
+                      (json_int_t)s.n_bytes, "compression", kinds[s.compression], "features",
+                      s.features == NULL ? "" : s.features, "valid", 1, "verified", verify));
+    } else {
+        printf("records      %" PRId64 "\nfiles        %" PRId64 "\nbytes        %" PRId64
+               "\ncompression  %s\nfeatures     %s\n%s\n",
+               s.n_records, s.n_files, s.n_bytes, kinds[s.compression],
+               s.features == NULL ? "" : s.features,
+               verify ? "every length and every checksum is right"
+                      : "checksums of the data were not checked (--verify)");
+        code = finish_output();
+    }
+    fw_record_summary_clear(&s);
+    return code;
+}
+
+static int inspect_tensors(const command *self, const char *path, bool verify, bool json)
+{
+    char *text = NULL;
+    const fw_status st = fw_safetensors_inspect(path, verify, &text);
+    if (st != FW_OK)
+        return fail(self->name, st, json);
+    json_t *root = json_loads(text, 0, NULL);
+    fw_text_free(text);
+    if (json) {
+        (void)json_object_set_new(root, "kind", json_string("safetensors"));
+        (void)json_object_set_new(root, "valid", json_true());
+        return print_json(root);
+    }
+    const char *key;
+    json_t *value;
+    size_t i;
+    json_array_foreach(json_object_get(root, "tensors"), i, value)
+    {
+        char shape[96] = "";
+        const json_t *dims = json_object_get(value, "shape");
+        for (size_t k = 0; k < json_array_size(dims); k++)
+            snprintf(shape + strlen(shape), sizeof shape - strlen(shape), "%s%" JSON_INTEGER_FORMAT,
+                     k == 0 ? "" : " x ", json_integer_value(json_array_get(dims, k)));
+        printf("%-28s %-5s %s\n", json_string_value(json_object_get(value, "name")),
+               json_string_value(json_object_get(value, "type")), shape);
+    }
+    printf("%" JSON_INTEGER_FORMAT " elements\n",
+           json_integer_value(json_object_get(root, "elements")));
+    json_object_foreach(json_object_get(root, "metadata"), key, value)
+    {
+        const char *text_value = json_string_value(value);
+        const bool lines = strchr(text_value, '\n') != NULL;
+        printf("%s:%s%s%s", key, lines ? "\n" : " ", text_value,
+               lines && text_value[strlen(text_value) - 1] == '\n' ? "" : "\n");
+    }
+    json_decref(root);
+    return finish_output();
+}
+
+static int inspect_folder(const command *self, const char *dir, bool json)
+{
+    char *text = NULL;
+    const fw_status st = fw_run_inspect(dir, &text);
+    if (st != FW_OK)
+        return fail(self->name, st, json);
+    json_t *root = json_loads(text, 0, NULL);
+    fw_text_free(text);
+    if (json)
+        return print_json(root);
+    const char *key;
+    json_t *value;
+    json_object_foreach(root, key, value)
+    {
+        if (json_is_string(value))
+            printf("%s: %s\n", key, json_string_value(value));
+        else {
+            char *dump = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+            printf("%s: %s\n", key, dump == NULL ? "?" : dump);
+            free(dump);
+        }
+    }
+    json_decref(root);
+    return finish_output();
+}
+
+static int run_inspect(const command *self, int argc, char **argv)
+{
+    const char *pos[1];
+    bool verify = false, json = false;
+    int n;
+    const arg_option options[] = {
+        {"--verify", NULL, "read everything and check every checksum", ARG_FLAG, &verify},
+        {"--json", NULL, "one JSON object on standard output", ARG_FLAG, &json}};
+    const int code =
+        args_read(self, argc, argv, options, sizeof options / sizeof *options, pos, 1, &n);
+    if (code >= 0)
+        return code;
+    if (n != 1)
+        return usage_error(self, "needs a file or a run's folder");
+    if (strstr(pos[0], ".safetensors") != NULL)
+        return inspect_tensors(self, pos[0], verify, json);
+    if (is_folder(pos[0]))
+        return inspect_folder(self, pos[0], json);
+    return inspect_records(self, pos[0], verify, json);
+}
+
+const command command_inspect = {
+    "inspect", "inspect FILE|FOLDER [--verify]",
+    "what is in a TFRecord file, a model, a checkpoint or a run's folder", run_inspect};

@@ -1,0 +1,162 @@
+/* cmd_predict.c: classes and probabilities for images in files: lines, CSV or JSON. */
+#include "cli.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct predict_args {
+    bool json, csv;
+    int64_t top;
+} predict_args;
+
+static const char *class_name(const fw_model_info *info, int64_t i, char buf[24])
+{
+    if (info->class_names != NULL)
+        return info->class_names[i];
+    snprintf(buf, 24, "%" PRId64, i);
+    return buf;
+}
+
+/* The most likely class that was not taken yet. */
+static int64_t next_best(const float *p, int64_t k, const bool *taken)
+{
+    int64_t best = -1;
+    for (int64_t i = 0; i < k; i++)
+        if (!taken[i] && (best < 0 || p[i] > p[best]))
+            best = i;
+    return best;
+}
+
+static void csv_text(const char *s)
+{
+    if (strpbrk(s, ",\"\n") == NULL) {
+        fputs(s, stdout);
+        return;
+    }
+    putchar('"');
+    for (; *s != 0; s++) {
+        if (*s == '"')
+            putchar('"');
+        putchar(*s);
+    }
+    putchar('"');
+}
+
+static void show_image(const predict_args *a, const fw_model_info *info, const char *file,
+                       int64_t i, const float *p, bool *taken, json_t *list)
+{
+    char buf[24];
+    const int64_t k = info->n_classes;
+    const int64_t best = next_best(p, k, memset(taken, 0, (size_t)k * sizeof *taken));
+    if (a->json) {
+        json_t *probs = json_array();
+        for (int64_t j = 0; j < k; j++)
+            (void)json_array_append_new(probs, json_real((double)p[j]));
+        (void)json_array_append_new(
+            list, json_pack("{s:s, s:I, s:I, s:s, s:f, s:o}", "file", file, "index", (json_int_t)i,
+                            "class", (json_int_t)best, "name", class_name(info, best, buf),
+                            "probability", (double)p[best], "probabilities", probs));
+        return;
+    }
+    if (a->csv) {
+        csv_text(file);
+        printf(",%" PRId64 ",", i);
+        csv_text(class_name(info, best, buf));
+        for (int64_t j = 0; j < k; j++)
+            printf(",%.6g", (double)p[j]);
+        putchar('\n');
+        return;
+    }
+    printf("%s[%" PRId64 "]", file, i);
+    for (int64_t t = 0; t < a->top; t++) {
+        const int64_t j = next_best(p, k, taken);
+        taken[j] = true;
+        printf("%s %s %.1f %%", t == 0 ? " " : ",", class_name(info, j, buf), 100 * (double)p[j]);
+    }
+    putchar('\n');
+}
+
+static fw_status predict_file(const fw_model *m, const predict_args *a, const char *file,
+                              json_t *list)
+{
+    fw_model_info info;
+    fw_images im = {0};
+    fw_model_info_get(m, &info);
+    fw_status st = images_open(&im, file);
+    if (st != FW_OK)
+        return st;
+    void *ws = NULL;
+    const size_t ws_bytes = (fw_model_workspace(m) + 63) / 64 * 64;
+    float *probs = malloc((size_t)(im.n * info.n_classes) * sizeof *probs);
+    bool *taken = malloc((size_t)info.n_classes * sizeof *taken);
+    if (probs == NULL || taken == NULL || (ws = aligned_alloc(64, ws_bytes)) == NULL) {
+        st = FW_ENOMEM;
+    } else if (im.h != info.h || im.w != info.w || im.c != info.c) {
+        fprintf(stderr,
+                "fenwicks predict: %s: images of %" PRId64 " x %" PRId64 " x %" PRId64
+                ", the model takes %" PRId64 " x %" PRId64 " x %" PRId64 "\n",
+                file, im.h, im.w, im.c, info.h, info.w, info.c);
+        st = FW_ESHAPE;
+    } else {
+        st = fw_model_predict(m, im.pixels, im.dtype, im.n, ws, probs);
+    }
+    for (int64_t i = 0; i < im.n && st == FW_OK; i++)
+        show_image(a, &info, file, i, probs + i * info.n_classes, taken, list);
+    free(ws);
+    free(taken);
+    free(probs);
+    fw_images_clear(&im);
+    return st;
+}
+
+static int run_predict(const command *self, int argc, char **argv)
+{
+    const char *pos[1024];
+    predict_args a = {.top = 1};
+    int64_t threads = 0;
+    int n;
+    const arg_option options[] = {
+        {"--top", "N", "classes per image (default 1)", ARG_COUNT, &a.top},
+        {"--csv", NULL, "file,index,class and every probability, with a header", ARG_FLAG, &a.csv},
+        {"--threads", "N", "default: as many as this process may use", ARG_COUNT, &threads},
+        {"--json", NULL, "one JSON object on standard output", ARG_FLAG, &a.json}};
+    const int code =
+        args_read(self, argc, argv, options, sizeof options / sizeof *options, pos, 1024, &n);
+    if (code >= 0)
+        return code;
+    if (n < 2)
+        return usage_error(self, "needs a model and at least one file of images");
+    fw_model *m = NULL;
+    json_t *list = json_array();
+    fw_status st = fw_model_open(
+        &m, pos[0], &(fw_model_opt){.batch = 64, .threads = threads == 0 ? FW_NONE : (int)threads});
+    if (st == FW_OK) {
+        fw_model_info info;
+        char buf[24];
+        fw_model_info_get(m, &info);
+        if (a.top < 1 || a.top > info.n_classes)
+            a.top = a.top < 1 ? 1 : info.n_classes;
+        if (a.csv && !a.json) {
+            fputs("file,index,class", stdout);
+            for (int64_t i = 0; i < info.n_classes; i++) {
+                putchar(',');
+                csv_text(class_name(&info, i, buf));
+            }
+            putchar('\n');
+        }
+    }
+    for (int i = 1; i < n && st == FW_OK; i++)
+        st = predict_file(m, &a, pos[i], list);
+    fw_model_close(m);
+    if (st == FW_OK && a.json)
+        return print_json(json_pack("{s:o}", "predictions", list));
+    json_decref(list);
+    return st == FW_OK ? finish_output() : fail(self->name, st, a.json);
+}
+
+const command command_predict = {
+    "predict", "predict MODEL FILE... [options]",
+    "classes and probabilities of the images in .npy, .npz, IDX, CIFAR or record files",
+    run_predict};

@@ -1,0 +1,55 @@
+/* main.c: the command `fenwicks`: which verb, and what is the same for all. */
+#include "cli.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+const command *const commands[] = {
+    &command_convert, &command_inspect, &command_recipes, &command_train,  &command_eval,
+    &command_predict, &command_plot,    &command_bench,   &command_doctor, NULL};
+
+static void print_help(FILE *f)
+{
+    fprintf(f,
+            "fenwicks %s: trains image classifiers, fast\n\nusage: fenwicks COMMAND [arguments] "
+            "[--help]\n\n",
+            fw_version());
+    for (const command *const *c = commands; *c != NULL; c++)
+        fprintf(f, "  %-10s %s\n", (*c)->name, (*c)->about);
+    fprintf(f, "\nEvery command takes --help, and --json for one JSON object on standard output.\n"
+               "Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.\n");
+}
+
+/* Warnings of the library, such as a damaged checkpoint that was passed over. */
+static void print_log(void *user, int level, const char *line)
+{
+    (void)user;
+    if (level <= 1)
+        fprintf(stderr, "fenwicks: %s\n", line);
+}
+
+int main(int argc, char **argv)
+{
+    (void)signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, with a message */
+    fw_log_set(print_log, NULL);
+    if (argc < 2) {
+        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        print_help(stdout);
+        return finish_output();
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("fenwicks %s\n", fw_version());
+        return finish_output();
+    }
+    for (const command *const *c = commands; *c != NULL; c++)
+        if (strcmp((*c)->name, argv[1]) == 0)
+            return (*c)->run(*c, argc - 2, argv + 2);
+    fprintf(stderr, "fenwicks: no command \"%s\"\n\n", argv[1]);
+    print_help(stderr);
+    return EXIT_USAGE;
+}

@@ -1,0 +1,36 @@
+/* output.c: results on standard output, words on standard error, exit codes. */
+#include "cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int finish_output(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return EXIT_DONE;
+    fprintf(stderr, "fenwicks: cannot write to standard output\n");
+    return EXIT_FAILED;
+}
+
+int print_json(json_t *object)
+{
+    char *text = object == NULL ? NULL : json_dumps(object, JSON_REAL_PRECISION(17));
+    json_decref(object);
+    if (text == NULL) {
+        fprintf(stderr, "fenwicks: out of memory\n");
+        return EXIT_FAILED;
+    }
+    puts(text);
+    free(text);
+    return finish_output();
+}
+
+int fail(const char *what, fw_status st, bool json)
+{
+    const char *message = fw_last_error();
+    fprintf(stderr, "fenwicks %s: %s\n", what, message);
+    if (json)
+        (void)print_json(json_pack("{s:s, s:s}", "error", message, "status", fw_status_name(st)));
+    return st == FW_ESTOPPED ? EXIT_INTERRUPTED : EXIT_FAILED;
+}

@@ -1,0 +1,96 @@
+/* run_inspect.c: a run's folder, summed up for `fenwicks inspect`. */
+#include <fenwicks/model.h>
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "checkpoint.h"
+#include "fail.h"
+#include "file.h"
+
+enum { MAX_CONFIG = 1 << 20, MAX_LOG = 1 << 28 };
+
+static fw_status read_in(const char *dir, const char *name, size_t max_bytes, fwi_buf *buf)
+{
+    char *path = fwi_path_join(dir, name);
+    const fw_status st = path == NULL ? FW_ENOMEM : fwi_read_file(path, max_bytes, buf);
+    fwi_free(path);
+    return st;
+}
+
+/* The last line of each event in log.jsonl, under "last_<event>". */
+static fw_status add_log(const char *dir, json_t *root)
+{
+    static const char *const events[] = {"epoch", "eval"};
+    fwi_buf log = {0};
+    fw_status st = read_in(dir, "log.jsonl", MAX_LOG, &log);
+    if (st == FW_ENOTFOUND)
+        return FW_OK; /* a run that never began to train */
+    int64_t line_no = 0;
+    char *save = NULL;
+    for (char *line = st == FW_OK ? strtok_r((char *)log.data, "\n", &save) : NULL; line != NULL;
+         line = strtok_r(NULL, "\n", &save)) {
+        line_no++;
+        json_t *o = json_loads(line, 0, NULL);
+        const char *event = json_string_value(json_object_get(o, "event"));
+        if (event == NULL) {
+            json_decref(o);
+            st = fwi_fail(FW_EFORMAT, "%s/log.jsonl: line %" PRId64 " is no event", dir, line_no);
+            break;
+        }
+        for (size_t i = 0; i < sizeof events / sizeof *events; i++)
+            if (strcmp(event, events[i]) == 0)
+                (void)json_object_set(root, i == 0 ? "last_epoch" : "last_eval", o);
+        json_decref(o);
+    }
+    fwi_buf_clear(&log);
+    return st;
+}
+
+fw_status fw_run_inspect(const char *dir, char **json)
+{
+    if (dir == NULL || json == NULL)
+        return fwi_fail(FW_EARG, "fw_run_inspect: NULL argument");
+    fwi_buf config = {0};
+    json_error_t err;
+    json_t *root = json_object();
+    char path[4096];
+    int64_t step = -1;
+    fw_status st = read_in(dir, "config.json", MAX_CONFIG, &config);
+    if (st == FW_ENOTFOUND)
+        st = fwi_fail(FW_ENOTFOUND, "%s: holds no run (no config.json)", dir);
+    if (st != FW_OK)
+        goto done;
+    json_t *parsed =
+        json_loadb((const char *)config.data, config.size, JSON_REJECT_DUPLICATES, &err);
+    if (parsed == NULL) {
+        st = fwi_fail(FW_EFORMAT, "%s/config.json: line %d: %s", dir, err.line, err.text);
+        goto done;
+    }
+    (void)json_object_set_new(root, "kind", json_string("run"));
+    (void)json_object_set_new(root, "config", parsed);
+    st = add_log(dir, root);
+    if (st == FW_OK)
+        st = fwi_ckpt_newest(dir, &step, path, sizeof path);
+    if (st == FW_OK && step >= 0) {
+        (void)json_object_set_new(root, "checkpoint_step", json_integer(step));
+        (void)json_object_set_new(root, "checkpoint", json_string(path));
+    }
+    char *model = st == FW_OK ? fwi_path_join(dir, "model.safetensors") : NULL;
+    if (model != NULL && fwi_file_exists(model))
+        (void)json_object_set_new(root, "model", json_string(model));
+    fwi_free(model);
+    if (st == FW_OK) {
+        char *text = json_dumps(root, JSON_COMPACT);
+        *json = text == NULL ? NULL : fwi_strdup(text);
+        free(text); /* jansson's */
+        if (*json == NULL)
+            st = fwi_fail(FW_ENOMEM, "%s: out of memory", dir);
+    }
+done:
+    fwi_buf_clear(&config);
+    json_decref(root);
+    return st;
+}
