@@ -156,46 +156,46 @@ static fw_status choose_size(const reader *r, int64_t values, int64_t *h, int64_
     return FW_OK;
 }
 
-fw_status fw_csv_load(const char *path, int64_t h, int64_t w, int64_t c, fw_images *out)
+fw_status fwi_csv_parse(const char *name, const void *text, size_t n_bytes, int64_t h, int64_t w,
+                        int64_t c, fw_images *out)
 {
-    if (path == NULL || out == NULL)
-        return fwi_fail(FW_EARG, "fw_csv_load: NULL argument");
-    fwi_buf text = {0};
     fw_images im = {0};
     int64_t lines = 0, values = 0;
     bool bytes = false;
-    reader r = {.path = path, .line = 1};
-    fw_status st = fwi_read_file(path, MAX_TEXT, &text);
-    if (st != FW_OK)
-        goto done;
+    reader r = {.path = name, .line = 1, .at = text};
+    r.end = r.at + n_bytes;
     r.c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    if (r.c_locale == (locale_t)0) {
-        st = fwi_fail(FW_ENOMEM, "%s: no memory for a locale", path);
-        goto done;
-    }
-    r.at = text.data;
-    r.end = text.data + text.size;
+    if (r.c_locale == (locale_t)0)
+        return fwi_fail(FW_ENOMEM, "%s: no memory for a locale", name);
     count(r, &lines, &values);
-    if (lines == 0)
-        st = fwi_fail(FW_EFORMAT, "%s: holds no records", path);
+    fw_status st = lines == 0 ? fwi_fail(FW_EFORMAT, "%s: holds no records", name) : FW_OK;
     if (st == FW_OK)
         st = choose_size(&r, values - 1, &h, &w, &c);
     if (st == FW_OK)
-        st = fwi_images_new(&im, path, lines, h, w, c, FW_F32, true);
+        st = fwi_images_new(&im, name, lines, h, w, c, FW_F32, true);
     if (st == FW_OK)
         st = parse(&r, &im, &bytes);
     if (st == FW_OK && bytes)
         st = to_bytes(&im);
     if (st == FW_OK)
-        st = fwi_images_finish(&im, path, fwi_path_base(path));
-done:
-    if (r.c_locale != (locale_t)0)
-        freelocale(r.c_locale);
-    fwi_buf_clear(&text);
+        st = fwi_images_finish(&im, name, fwi_path_base(name));
+    freelocale(r.c_locale);
     if (st != FW_OK) {
         fw_images_clear(&im);
         return st;
     }
     *out = im;
     return FW_OK;
+}
+
+fw_status fw_csv_load(const char *path, int64_t h, int64_t w, int64_t c, fw_images *out)
+{
+    if (path == NULL || out == NULL)
+        return fwi_fail(FW_EARG, "fw_csv_load: NULL argument");
+    fwi_buf text = {0};
+    fw_status st = fwi_read_file(path, MAX_TEXT, &text);
+    if (st == FW_OK)
+        st = fwi_csv_parse(path, text.data, text.size, h, w, c, out);
+    fwi_buf_clear(&text);
+    return st;
 }

@@ -48,4 +48,8 @@ fw_status fwi_class_names_parse(const char *name, const uint8_t *text, size_t n_
 fw_status fwi_class_names_copy(char *const *names, int64_t n, char ***out);
 void fwi_class_names_free(char **names, int64_t n);
 
+/* fw_csv_load of text in memory; name: for messages and as the source. */
+fw_status fwi_csv_parse(const char *name, const void *text, size_t n_bytes, int64_t h, int64_t w,
+                        int64_t c, fw_images *out);
+
 #endif
