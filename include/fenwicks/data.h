@@ -103,7 +103,9 @@ typedef struct fw_dataset_opt {
     int64_t batch; /* records per batch; required */
     bool training; /* shuffled and endless; else in order, one pass, the last batch padded */
     uint64_t seed;
-    bool drop_pass_end;  /* training: a pass ends at its last full batch instead of straddling */
+    bool drop_pass_end;  /* training: a pass ends at its last full batch instead of straddling;
+                            positions then count the records given: p is pass p / m, place p % m,
+                            with m the largest multiple of batch up to n */
     bool no_shuffle;     /* training: keep the order of the records */
     bool drop_remainder; /* not training: leave the last, partial batch out */
     int64_t passes;   /* training: 0 endless, n: ends after n passes (partial last batch dropped) */
@@ -113,15 +115,18 @@ typedef struct fw_dataset_opt {
     bool cache; /* hold all records in memory, decoded, in the type they are stored in */
     int64_t shards,
         shard; /* only records i with i % shards == shard; shards 0: all. For several processes */
-    int64_t folds, fold; /* cross-validation: fold k is records i % folds == k; training takes the
-                            others. folds 0: all */
+    int64_t folds,
+        fold;    /* cross-validation: fold k is records i % folds == k; training takes the
+                    others. folds 0 or 1: all. With shards too: shards of the fold, by rank in it */
     int threads; /* of a data set used alone; 0: as many as allowed. With an estimator its pool is
                     used */
 } fw_dataset_opt;
 
-/* pattern: see record.h. transforms: ends with FW_TRANSFORM_END, copied; NULL: none. Reads lengths,
- * not data, at once. Errors: FW_ENOTFOUND, FW_EIO, FW_EFORMAT, FW_EARG (a transform that does not
- * fit the image, no record left for this shard or fold). */
+/* pattern: see record.h. transforms: ends with FW_TRANSFORM_END, copied; NULL: none. Reads the
+ * lengths of all records and the data of the first at once; of files that cannot be sought in the
+ * sidecar or else all records, to count them, and all of them where opt asks for a cache. Errors:
+ * FW_ENOTFOUND, FW_EIO, FW_EFORMAT, FW_EARG (a transform that does not fit the image, no record
+ * left for this shard or fold). */
 FW_API fw_status fw_tfrecord_dataset(fw_dataset **out, const char *pattern, fw_parser parser,
                                      const fw_transform *transforms, const fw_dataset_opt *opt);
 
