@@ -526,13 +526,13 @@ static fw_status run_user(const fwi_chain *chain, int place, const fwi_draw *dra
                           float *out)
 {
     const fw_transform *t = &chain->list[place];
-    fw_sample sample = {.image = out,
-                        .h = chain->h,
+    fw_sample sample = {.h = chain->h,
                         .w = chain->w,
                         .c = chain->c,
                         .label = label,
                         .record = draw->record,
                         .pass = draw->pass};
+    sample.image = out;
     draw_words(draw, FWI_RNG_USER, place, sample.words);
     draw_words(draw, FWI_RNG_USER, place + USER_SECOND_BLOCK, sample.words + 4);
     const fw_status st = t->fn(t->user, &sample);

@@ -160,14 +160,14 @@ static fw_status open_stream(fw_dataset *ds)
         ds->opt.cycle_length = DEFAULT_CYCLE;
     if (ds->opt.shuffle_buffer == 0)
         ds->opt.shuffle_buffer = DEFAULT_SHUFFLE;
-    const fwi_shuffle_opt opt = {
-        .h = ds->h,
-        .w = ds->w,
-        .c = ds->c,
-        .seed = ds->opt.seed,
-        .cycle_length = ds->opt.cycle_length,
-        .passes = ds->opt.passes,
-        .capacity = shuffled(ds) && !ds->opt.cache ? ds->opt.shuffle_buffer : 0};
+    const fwi_shuffle_opt opt = {.h = ds->h,
+                                 .w = ds->w,
+                                 .c = ds->c,
+                                 .seed = ds->opt.seed,
+                                 .cycle_length = ds->opt.cycle_length,
+                                 .passes = ds->opt.passes,
+                                 .capacity =
+                                     shuffled(ds) && !ds->opt.cache ? ds->opt.shuffle_buffer : 0};
     ds->origin = FWI_ORIGIN_STREAM;
     st = fwi_shuffle_open(&ds->shuffle, ds->name, &ds->selection, &opt);
     if (st != FW_OK)

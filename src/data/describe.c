@@ -54,7 +54,8 @@ static void put_transform(line *l, const fw_transform *t)
 
 fw_status fwi_dataset_describe(const fw_dataset *ds, char *buf, size_t cap)
 {
-    line l = {.buf = buf, .cap = cap};
+    line l = {.cap = cap};
+    l.buf = buf;
     const fw_dataset_opt *o = &ds->opt;
     const bool memory = ds->origin == FWI_ORIGIN_ARRAY && ds->resident.own_pixels == NULL;
     put(&l, "source=%s records=%lld image=%lldx%lldx%lld batch=%lld", memory ? "memory" : ds->name,

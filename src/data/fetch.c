@@ -61,7 +61,7 @@ fw_status fwi_fetch_new(fwi_fetch **out, fwi_record_set *set, const fwi_selectio
     f->w = w;
     f->c = c;
     f->n_values = h * w * c;
-    fwi_pixels first = {0}; /* a wrong size shows at once, in the usual case that all are wrong */
+    fwi_pixels first = {0};
     if ((st = fwi_fetch_scratch_init(f, &scratch)) != FW_OK ||
         (st = fwi_fetch_get(f, &scratch, 0, &first)) != FW_OK)
         goto done;

@@ -15,8 +15,9 @@ typedef struct fwi_fetch_scratch {
     size_t raw_bytes;
 } fwi_fetch_scratch;
 
-/* set is taken (closed also on failure). selection is borrowed. first: the first record selected,
- * as it was probed; cache: memory for all records selected, in first's type. */
+/* set is taken (closed also on failure). selection is borrowed. Reads the first record selected, so
+ * that a size that is wrong everywhere shows at once. cache: makes room for all records selected,
+ * in the first one's type. */
 fw_status fwi_fetch_new(fwi_fetch **out, fwi_record_set *set, const fwi_selection *selection,
                         int64_t h, int64_t w, int64_t c, bool cache);
 void fwi_fetch_free(fwi_fetch *f);

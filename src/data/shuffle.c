@@ -14,6 +14,8 @@
 
 #include <string.h>
 
+enum { ARENA_SPARE = 16 * 1024 }; /* a message's own structs */
+
 struct fwi_shuffle {
     fwi_record_stream *stream;
     const char *pattern;
@@ -23,7 +25,8 @@ struct fwi_shuffle {
     int64_t n_values, n_classes;
     fw_dtype dtype;
     bool labelled;
-    size_t cell_bytes;
+    size_t cell_bytes, arena_bytes;
+    _Atomic size_t stream_bytes; /* asked for by other threads than the one that reads */
 
     int64_t index; /* records that the stream has given since its start */
     int64_t rank;  /* of the next one wanted */
@@ -60,6 +63,7 @@ static fw_status probe(fwi_shuffle *s)
     s->dtype = first.dtype;
     s->labelled = first.label >= 0;
     s->cell_bytes = (size_t)s->n_values * fw_dtype_size(s->dtype);
+    s->stream_bytes = fwi_record_stream_memory(s->stream);
     return FW_OK;
 }
 
@@ -75,7 +79,8 @@ fw_status fwi_shuffle_open(fwi_shuffle **out, const char *pattern, const fwi_sel
     if (s->opt.capacity > selection->n)
         s->opt.capacity = selection->n;
     s->n_values = opt->h * opt->w * opt->c;
-    fw_status st = fwi_arena_new(&s->arena, 0);
+    s->arena_bytes = 2 * (size_t)s->n_values * sizeof(float) + ARENA_SPARE;
+    fw_status st = fwi_arena_new(&s->arena, s->arena_bytes);
     if (st == FW_OK)
         st = fwi_record_stream_open(&s->stream, pattern, opt->cycle_length);
     if (st == FW_OK)
@@ -216,6 +221,7 @@ static fw_status start_pass(fwi_shuffle *s, int64_t pass, const atomic_bool *sto
         st = read_cell(s, i);
         s->held[s->n_held++] = i;
     }
+    atomic_store(&s->stream_bytes, fwi_record_stream_memory(s->stream));
     s->pass = pass;
     s->place = 0;
     s->running = st == FW_OK;
@@ -230,6 +236,7 @@ static void enter_next_pass(fwi_shuffle *s)
     s->held_next = held;
     s->n_held = s->n_next;
     s->n_next = 0;
+    atomic_store(&s->stream_bytes, fwi_record_stream_memory(s->stream));
     s->ahead = false;
     s->pass++;
     s->place = 0;
@@ -330,6 +337,6 @@ size_t fwi_shuffle_bytes(const fwi_shuffle *s)
 {
     const size_t per_cell =
         sizeof *s->labels + sizeof *s->records + sizeof *s->held + sizeof *s->held_next;
-    return sizeof *s + s->cells_bytes + (size_t)s->opt.capacity * per_cell +
-           fwi_record_stream_memory(s->stream);
+    return sizeof *s + s->cells_bytes + (size_t)s->opt.capacity * per_cell + s->arena_bytes +
+           atomic_load(&s->stream_bytes);
 }
