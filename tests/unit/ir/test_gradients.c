@@ -265,6 +265,20 @@ static void bn_eval_gradient(void **state)
     fwi_graph_free(g);
 }
 
+static void infos_say_who_has_a_rule(void **state)
+{
+    (void)state;
+    int n = 0;
+    for (int k = 0; k < FWI_OP_COUNT; k++)
+        n += fwi_op_info_get((fwi_opkind)k)->has_grad;
+    assert_int_equal(n, 18);
+    assert_true(fwi_op_info_get(FWI_OP_conv2d)->has_grad);
+    assert_false(fwi_op_info_get(FWI_OP_conv2d_dx)->has_grad);
+    assert_string_equal(fwi_op_info_get(FWI_OP_sgd)->name, "sgd");
+    assert_string_equal(fwi_op_info_get(FWI_OP_sgd)->attr, "optim");
+    assert_string_equal(fwi_op_info_get(FWI_OP_sgd)->test, "test_optim");
+}
+
 static void refused(fwi_graph *g, fwi_val loss, fwi_val param, const char *why)
 {
     fwi_val d = 77;
@@ -369,6 +383,7 @@ int main(void)
         cmocka_unit_test(loss_without_parameters),
         cmocka_unit_test(movement_and_pools),
         cmocka_unit_test(bn_eval_gradient),
+        cmocka_unit_test(infos_say_who_has_a_rule),
         cmocka_unit_test(refusals),
         cmocka_unit_test(allocation_failures),
     };
