@@ -1,0 +1,199 @@
+/* recipe_run.c: a recipe run from beginning to end: data, estimator, training, evaluation, and the
+ * clock around them (what is counted where: docs/recipes.md). Read before: recipe_data.c. */
+#include "recipe_inner.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "checkpoint.h"
+#include "clock.h"
+#include "dataset_inner.h"
+#include "fail.h"
+#include "file.h"
+
+/* ---- the folder ---- */
+
+/* Whether `out` holds a run, whole or not. */
+static fw_status holds_run(const char *out, bool *yes)
+{
+    static const char *const files[] = {"config.json", "log.jsonl", "model.safetensors"};
+    *yes = false;
+    for (size_t i = 0; i < sizeof files / sizeof *files && !*yes; i++) {
+        char *path = fwi_path_join(out, files[i]);
+        if (path == NULL)
+            return FW_ENOMEM;
+        *yes = fwi_file_exists(path);
+        fwi_free(path);
+    }
+    int64_t step = -1;
+    char path[4096];
+    if (*yes || !fwi_is_dir(out))
+        return FW_OK;
+    const fw_status st = fwi_ckpt_newest(out, &step, path, sizeof path);
+    *yes = step >= 0;
+    return st;
+}
+
+static fw_status check_folder(const fw_run_opt *o)
+{
+    bool run = false;
+    if (o->out == NULL)
+        return o->resume ? fwi_fail(FW_EARG, "resume: no run folder is named (out)") : FW_OK;
+    fw_status st = fwi_path_check_local(o->out);
+    if (st == FW_OK)
+        st = holds_run(o->out, &run);
+    if (st != FW_OK)
+        return st;
+    if (run && !o->resume)
+        return fwi_fail(FW_EEXISTS,
+                        "%s: holds a run already: go on with it (--resume), or name another folder",
+                        o->out);
+    if (!run && o->resume)
+        return fwi_fail(FW_ENOTFOUND, "%s: holds no run to go on with", o->out);
+    return FW_OK;
+}
+
+/* ---- what is watched while it trains ---- */
+
+typedef struct watch {
+    const fw_run_opt *opt;
+    bool reached, user_stopped;
+    double eval_seconds, images_per_second;
+    int64_t eval_step; /* of the latest evaluation; -1: none */
+    fw_metrics eval;
+} watch;
+
+static bool on_event(void *user, const fw_event *ev)
+{
+    watch *w = user;
+    if (ev->kind == FW_EVENT_EVAL) {
+        w->eval = *ev->eval;
+        w->eval_step = ev->step;
+        w->eval_seconds += ev->eval->seconds;
+        w->reached = w->reached ||
+                     (w->opt->until_accuracy > 0 && ev->eval->accuracy >= w->opt->until_accuracy);
+    }
+    if (ev->images_per_second > 0)
+        w->images_per_second = ev->images_per_second;
+    if (w->opt->progress != NULL && !w->opt->progress(w->opt->progress_user, ev))
+        w->user_stopped = true;
+    return !w->reached && !w->user_stopped;
+}
+
+/* ---- the run ---- */
+
+static fw_status new_estimator(const fw_recipe *r, const fw_run_opt *o, const fw_recipe_data *data,
+                               int64_t steps, int64_t steps_per_epoch, watch *w, const char *config,
+                               fw_estimator **out)
+{
+    fw_layer *net = NULL;
+    fw_optimizer optimizer;
+    fw_status st = fwi_recipe_optimizer(r, steps, &optimizer);
+    if (st == FW_OK)
+        st = fwi_recipe_net(r, &net);
+    if (st != FW_OK)
+        return st;
+    int64_t eval_every = o->eval_every;
+    if (o->until_accuracy > 0 && eval_every == 0)
+        eval_every = 1;
+    const fw_estimator_opt opt = {.work_dir = o->out,
+                                  .device = o->device,
+                                  .precision = o->precision,
+                                  .threads = o->threads,
+                                  .seed = o->seed,
+                                  .loss_sum = fwi_recipe_word(r, FWI_KEY_TRAIN_LOSS) == 1,
+                                  .label_smoothing = fwi_recipe_number(r, FWI_KEY_TRAIN_SMOOTHING),
+                                  .progress = on_event,
+                                  .progress_user = w,
+                                  .stop = o->stop,
+                                  .steps_per_epoch = steps_per_epoch,
+                                  .checkpoint_every = o->checkpoint_every,
+                                  .keep = o->keep,
+                                  .eval_data = data->test,
+                                  .eval_every = eval_every,
+                                  .warm_start = o->warm_start,
+                                  .memory_limit = o->memory_limit,
+                                  .config = config,
+                                  .class_names = (const char *const *)data->class_names,
+                                  .n_class_names = data->class_names == NULL ? 0 : data->n_classes};
+    return fw_estimator_new(out, net, optimizer, &opt); /* takes net */
+}
+
+/* After a stop on reaching the accuracy: the loop writes the model only when the last step is done.
+ */
+static fw_status save_model(fw_estimator *e, const char *out)
+{
+    if (out == NULL)
+        return FW_OK;
+    char *path = fwi_path_join(out, "model.safetensors");
+    const fw_status st = path == NULL ? FW_ENOMEM : fw_estimator_save(e, path);
+    fwi_free(path);
+    return st;
+}
+
+static fw_status check_options(const fw_run_opt *o)
+{
+    if (!(o->until_accuracy >= 0 && o->until_accuracy <= 1))
+        return fwi_fail(FW_EARG, "until_accuracy is %g, expected a fraction from 0 to 1",
+                        o->until_accuracy);
+    if (o->eval_every < 0 || o->checkpoint_every < 0 || o->keep < 0 || o->threads < 0 ||
+        o->memory_limit < 0)
+        return fwi_fail(FW_EARG, "an option of the run is negative");
+    return check_folder(o);
+}
+
+fw_status fw_recipe_run(const fw_recipe *r, const fw_run_opt *opt, fw_run_result *result)
+{
+    static const fw_run_opt none = {0};
+    if (r == NULL || result == NULL)
+        return fwi_fail(FW_EARG, "fw_recipe_run: NULL argument");
+    const fw_run_opt *const o = opt != NULL ? opt : &none;
+    *result = (fw_run_result){0};
+    fw_recipe_data data = {0};
+    fw_estimator *e = NULL;
+    char *config = NULL;
+    watch w = {.opt = o, .eval_step = -1};
+    int64_t steps = 0;
+    double began = 0, read = 0, trained = 0;
+    fw_status st = check_options(o);
+    if (st == FW_OK)
+        st = fw_recipe_print(r, &config);
+    if (st != FW_OK)
+        goto done;
+    began = fwi_now();
+    if ((st = fw_recipe_data_open(r, o->data, o->seed, &data)) != FW_OK)
+        goto done;
+    read = fwi_now();
+    const int64_t steps_per_epoch = fw_dataset_batches(data.train);
+    st = fwi_recipe_steps(r, steps_per_epoch, &steps);
+    if (st == FW_OK)
+        st = new_estimator(r, o, &data, steps, steps_per_epoch, &w, config, &e);
+    if (st != FW_OK)
+        goto done;
+    st = fw_estimator_train(e, data.train, steps);
+    trained = fwi_now();
+    result->steps = fw_estimator_step(e);
+    result->epochs = (double)result->steps / (double)steps_per_epoch;
+    result->images_per_second = w.images_per_second;
+    result->t_train = trained - read - w.eval_seconds;
+    result->stopped_early = w.reached && result->steps < steps;
+    if (st == FW_ESTOPPED && w.reached && !w.user_stopped)
+        st = save_model(e, o->out);
+    if (st != FW_OK)
+        goto done;
+    if (w.eval_step == result->steps)
+        result->test = w.eval; /* of these very weights */
+    else if ((st = fw_estimator_evaluate(e, data.test, &result->test)) != FW_OK)
+        goto done;
+    result->t_total = result->t_train + result->test.seconds;
+    result->t_dawn = result->t_total + (read - began);
+    if (o->out != NULL)
+        snprintf(result->model, sizeof result->model, "%s/model.safetensors", o->out);
+done:
+    result->peak_memory_bytes = fwi_rss_peak_bytes();
+    fw_estimator_free(e);
+    fw_recipe_data_clear(&data);
+    fw_text_free(config);
+    return st;
+}
