@@ -465,8 +465,10 @@ static void check_untouched(const t_case *c, const fwi_kernel *k, const buffers 
         intact = intact && guarded_intact(&b->in[i]);
         if (i < fwi_op_mutates(c->kind) || (in_place && i == 0))
             continue;
-        for (int64_t j = 0; j < c->in[i].n; j++)
-            same = same && load(call->in[i].data, call->in[i].dtype, j) == c->in[i].v[j];
+        for (int64_t j = 0; j < c->in[i].n; j++) {
+            const double now = load(call->in[i].data, call->in[i].dtype, j), was = c->in[i].v[j];
+            same = same && (now == was || (isnan(now) && isnan(was)));
+        }
     }
     for (int i = 0; i < info->n_out; i++)
         intact = intact && guarded_intact(&b->out[i]);

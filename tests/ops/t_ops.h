@@ -1,6 +1,6 @@
 /* t_ops.h: what the op tests share. A case is one op with attributes and inputs. Its expected
- * results come from the double reference, fed with the inputs as rounded to float; then each float
- * kernel that this machine can run does the same case
+ * results come from the double reference, fed with the inputs as rounded to float; then each kernel
+ * that this machine can run, for float and for double, does the same case
  *   - inline, with 2 threads and with 5, on aligned and on odd addresses, in place where the op may
  * be: always with the same bits;
  *   - with outputs and scratch full of NaN and guard bytes behind every buffer;

@@ -8,7 +8,8 @@
  * 2e-2 for DavidNet itself, whose ReLUs and max-pools jump where rounding flips a tie (PyTorch's
  * own float lies 1.5e-3 off its double here, up to 8e-3 seen elsewhere). Ten steps in float: 1e-3.
  */
-#include <fenwicks/fenwicks.h>
+#include <fenwicks/layers.h>
+#include <fenwicks/optim.h>
 
 #include <jansson.h>
 #include <math.h>
