@@ -95,15 +95,16 @@ fw_status fwi_runlog_close(fwi_runlog *l)
 fw_status fwi_runlog_line(fwi_runlog *l, const char *fmt, ...)
 {
     char text[2048];
-    text[0] = '{';
     va_list args;
     va_start(args, fmt);
-    const int n = vsnprintf(text + 1, sizeof text - 3, fmt, args);
+    const int n = vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    if (n < 0 || (size_t)n >= sizeof text - 3)
+    if (n < 0 || (size_t)n >= sizeof text)
         return fwi_fail(FW_EINTERNAL, "log line of %d bytes", n);
-    memcpy(text + 1 + n, "}\n", 2);
-    return fwi_file_writer_put(l->lines, text, (size_t)n + 3);
+    fw_status st = fwi_file_writer_put(l->lines, "{", 1);
+    if (st == FW_OK)
+        st = fwi_file_writer_put(l->lines, text, (size_t)n);
+    return st == FW_OK ? fwi_file_writer_put(l->lines, "}\n", 2) : st;
 }
 
 fw_status fwi_runlog_scalar(fwi_runlog *l, const char *tag, int64_t step, double value)
