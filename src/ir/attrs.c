@@ -44,7 +44,7 @@ typedef struct attr_type {
 
 enum { /* how many fields; none has none */
        N_none = 0,
-#define COUNT(s) N_##s = sizeof s##_fields / sizeof *s##_fields
+#define COUNT(s) N_##s = (int)(sizeof s##_fields / sizeof *s##_fields)
        COUNT(conv),
        COUNT(matmul),
        COUNT(bn),

@@ -382,7 +382,7 @@ static fw_status append(fwi_graph *g, fwi_opkind kind, const fwi_attr *attr, con
         return fwi_fail(FW_EARG, "%d is no op", (int)kind);
     if (n_in != info->n_in)
         return fwi_fail(FW_EARG, "%s: %d inputs given, expected %d", info->name, n_in, info->n_in);
-    fwi_type types[FWI_MAX_OUT];
+    fwi_type types[FWI_MAX_OUT] = {0};
     fw_status st = fwi_infer(g, kind, attr, in, types);
     if (st == FW_OK)
         st = reserve_tensors(g, info->n_out);
@@ -401,7 +401,7 @@ static fw_status append(fwi_graph *g, fwi_opkind kind, const fwi_attr *attr, con
             fwi_attr_set_int(&op.attr, &fields[i], fwi_attr_int(attr, &fields[i]));
     }
     for (int i = 0; i < FWI_MAX_IN; i++)
-        op.in[i] = i < info->n_in ? in[i] : FWI_NO_VAL;
+        op.in[i] = i < n_in ? in[i] : FWI_NO_VAL; /* n_in is info->n_in */
     for (int i = 0; i < FWI_MAX_OUT; i++) {
         op.out[i] = FWI_NO_VAL;
         if (i >= info->n_out)

@@ -18,7 +18,7 @@ fw_status fwi_infer(const fwi_graph *g, fwi_opkind kind, const fwi_attr *attr, c
                     fwi_type out[FWI_MAX_OUT]);
 
 enum { FWI_SHAPE_TEXT = 96 };
-/* "f32[128,32,32,3]"; returns text. */
+/* types.c: "f32[128,32,32,3]"; returns text. */
 const char *fwi_type_text(char text[FWI_SHAPE_TEXT], fw_dtype dtype, const fwi_shape *shape);
 
 /* graph.c */

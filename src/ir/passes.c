@@ -77,16 +77,18 @@ static bool is_zeros(const fwi_graph *g, fwi_val v)
 /* The input that output 0 of the op equals, or FWI_NO_VAL. */
 static fwi_val equal_input(const fwi_graph *g, const fwi_op *op)
 {
-    const fwi_tensor *y = op->n_out > 0 ? &g->tensors[op->out[0]] : NULL;
+    if (op->n_out == 0 || op->n_in == 0)
+        return FWI_NO_VAL;
+    const fwi_tensor *x = &g->tensors[op->in[0]], *y = &g->tensors[op->out[0]];
     switch (op->kind) {
     case FWI_OP_add:
         return is_zeros(g, op->in[1]) ? op->in[0] : is_zeros(g, op->in[0]) ? op->in[1] : FWI_NO_VAL;
     case FWI_OP_scale:
         return op->attr.scalar.value == 1.0 ? op->in[0] : FWI_NO_VAL;
     case FWI_OP_reshape:
-        return fwi_shape_equal(&y->shape, &g->tensors[op->in[0]].shape) ? op->in[0] : FWI_NO_VAL;
+        return fwi_shape_equal(&y->shape, &x->shape) ? op->in[0] : FWI_NO_VAL;
     case FWI_OP_cast:
-        return y->dtype == g->tensors[op->in[0]].dtype ? op->in[0] : FWI_NO_VAL;
+        return y->dtype == x->dtype ? op->in[0] : FWI_NO_VAL;
     default:
         return FWI_NO_VAL;
     }

@@ -1,3 +1,5 @@
+/* types.c
+
 /* shapes.c: what each op asks of its inputs and attributes, and the types of its outputs. One rule
  * per name in ops.def's column "shape"; a name without a rule here is a build error. A rule's
  * message says what is wrong; fwi_infer puts the op and its inputs in front, and the builder the
@@ -24,57 +26,6 @@ typedef struct rule {
     const fwi_attr *attr;
     fwi_type in[FWI_MAX_IN], out[FWI_MAX_OUT];
 } rule;
-
-/* ---- shapes ---- */
-
-fwi_shape fwi_shape1(int64_t a)
-{
-    return (fwi_shape){.rank = 1, .d = {a}};
-}
-
-fwi_shape fwi_shape2(int64_t a, int64_t b)
-{
-    return (fwi_shape){.rank = 2, .d = {a, b}};
-}
-
-fwi_shape fwi_shape4(int64_t a, int64_t b, int64_t c, int64_t d)
-{
-    return (fwi_shape){.rank = 4, .d = {a, b, c, d}};
-}
-
-int64_t fwi_shape_elems(const fwi_shape *s)
-{
-    if (s->rank < 0 || s->rank > FW_MAX_RANK)
-        return -1;
-    int64_t n = 1;
-    for (int i = 0; i < s->rank; i++) {
-        if (s->d[i] < 1 || s->d[i] > FWI_MAX_ELEMS / n)
-            return -1;
-        n *= s->d[i];
-    }
-    return n;
-}
-
-bool fwi_shape_equal(const fwi_shape *a, const fwi_shape *b)
-{
-    if (a->rank != b->rank)
-        return false;
-    for (int i = 0; i < a->rank; i++)
-        if (a->d[i] != b->d[i])
-            return false;
-    return true;
-}
-
-const char *fwi_type_text(char text[FWI_SHAPE_TEXT], fw_dtype dtype, const fwi_shape *shape)
-{
-    int at = snprintf(text, FWI_SHAPE_TEXT, "%s[", fw_dtype_name(dtype));
-    const int rank = shape->rank < 0 ? 0 : shape->rank > FW_MAX_RANK ? FW_MAX_RANK : shape->rank;
-    for (int i = 0; i < rank; i++) /* 4 numbers of at most 20 characters: always fits */
-        at += snprintf(text + at, (size_t)(FWI_SHAPE_TEXT - at), "%s%" PRId64, i > 0 ? "," : "",
-                       shape->d[i]);
-    snprintf(text + at, (size_t)(FWI_SHAPE_TEXT - at), "]");
-    return text;
-}
 
 /* ---- pieces of rules ---- */
 
@@ -803,41 +754,4 @@ fw_status fwi_infer(const fwi_graph *g, fwi_opkind kind, const fwi_attr *attr, c
     for (int i = 0; i < info->n_out; i++)
         out[i] = r.out[i];
     return FW_OK;
-}
-
-/* ---- cost ---- */
-
-static int64_t product(const int64_t *d, int n)
-{
-    int64_t p = 1;
-    for (int i = 0; i < n; i++)
-        p = d[i] > INT64_MAX / p ? INT64_MAX : p * d[i];
-    return p;
-}
-
-int64_t fwi_op_macs(const fwi_graph *g, const fwi_op *op)
-{
-    /* the output's places times the filter's elements; dy has the output's shape, dw the filter's
-     */
-    fwi_val y = FWI_NO_VAL, w = FWI_NO_VAL;
-    switch (op->kind) {
-    case FWI_OP_conv2d:
-        y = op->out[0], w = op->in[1];
-        break;
-    case FWI_OP_conv2d_dx:
-        y = op->in[0], w = op->in[1];
-        break;
-    case FWI_OP_conv2d_dw:
-        y = op->in[1], w = op->out[0];
-        break;
-    case FWI_OP_matmul: {
-        const int64_t *c = g->tensors[op->out[0]].shape.d;
-        const int64_t k = g->tensors[op->in[0]].shape.d[1 - op->attr.matmul.ta];
-        return product((const int64_t[]){c[0], c[1], k}, 3);
-    }
-    default:
-        return 0;
-    }
-    const int64_t *dy = g->tensors[y].shape.d, *dw = g->tensors[w].shape.d;
-    return product((const int64_t[]){dy[0], dy[1], dy[2], dw[0], dw[1], dw[2], dw[3]}, 7);
 }
