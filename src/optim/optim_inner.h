@@ -5,8 +5,8 @@
 #include "ir.h"
 #include <fenwicks/optim.h>
 
-/* Columns of the input "hyper" (f64): 0 learning rate, 1 weight decay, 2 and 3 Adam's 1 - beta^t;
- * more with parameter groups. */
+/* Columns of the input "hyper" (f64): 0 learning rate, 1 weight decay; Adam's: 2 and 3 1 - beta^t,
+ * 4 always 0 (the decay of what does not decay); more with parameter groups. */
 int fwi_optim_columns(const fw_optimizer *o);
 void fwi_optim_row(const fw_optimizer *o, int64_t step, double *row);
 
