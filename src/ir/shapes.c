@@ -1,5 +1,3 @@
-/* types.c
-
 /* shapes.c: what each op asks of its inputs and attributes, and the types of its outputs. One rule
  * per name in ops.def's column "shape"; a name without a rule here is a build error. A rule's
  * message says what is wrong; fwi_infer puts the op and its inputs in front, and the builder the
