@@ -42,6 +42,17 @@ static inline void conv_axis_fill(const conv_axis *a, int64_t *restrict table)
             table[d * a->taps + k] = conv_axis_src(a, d, k);
 }
 
+/* Outputs for which tap k lies inside the source, of a forward axis: [range[0], range[1]). */
+static inline void conv_axis_range(const conv_axis *a, int64_t k, int64_t range[2])
+{
+    range[0] = 0;
+    while (range[0] < a->n_dst && conv_axis_src(a, range[0], k) < 0)
+        range[0]++;
+    range[1] = range[0];
+    while (range[1] < a->n_dst && conv_axis_src(a, range[1], k) >= 0)
+        range[1]++;
+}
+
 /* How many consecutive source positions cover all taps of `dst` consecutive outputs, at most. */
 static inline int64_t conv_axis_span(const conv_axis *a, int64_t dst)
 {

@@ -21,8 +21,9 @@ typedef struct NAME(dw_job) {
     int64_t nb, strip, ring;   /* images per group, lines of dy per strip, lines of x held */
     REAL *part;                /* [chunks][panels][taps][c][NR] */
     int64_t part_elems;
-    int64_t *ys, *xs;
-    REAL *x_rings; /* per slot: [c tiles][ring][w][nb][tile] */
+    int64_t *ys;      /* [oh * kh]: source lines */
+    int64_t *x_range; /* [kw][2]: the pixels of a line whose tap lies inside the image */
+    REAL *x_rings;    /* per slot: [c tiles][ring][w][nb][tile] */
     int64_t x_elems;
     REAL *dy_strips; /* per slot: [per_group][strip][ow][nb][NR] */
     int64_t dy_elems, dy_panel;
@@ -60,7 +61,7 @@ static void NAME(dw_plan)(NAME(dw_job) * g, const fwi_call *c, scratch_cut *s)
     g->ring = conv_axis_span(&g->y, g->strip);
     g->part = scratch_take(s, g->chunks * g->part_elems, sizeof(REAL));
     g->ys = scratch_take(s, g->y.n_dst * g->y.taps, sizeof(int64_t));
-    g->xs = scratch_take(s, g->x.n_dst * g->x.taps, sizeof(int64_t));
+    g->x_range = scratch_take(s, 2 * g->x.taps, sizeof(int64_t));
     g->x_elems = g->ring * g->x.n_src * g->nb * g->c;
     g->x_rings = scratch_take(s, slots * g->x_elems, sizeof(REAL));
     g->dy_panel = g->strip * g->x.n_dst * g->nb * NR;
@@ -112,6 +113,8 @@ static int64_t NAME(dw_segs)(const NAME(dw_job) * g, const REAL *a, const REAL *
                              NAME(seg) * seg)
 {
     const int64_t ow = g->x.n_dst, w = g->x.n_src;
+    const int64_t x0 = g->x_range[2 * kx], x1 = g->x_range[2 * kx + 1];
+    const int64_t run = g->x.mul == 1 ? x1 - x0 : 1; /* pixels over which x moves in step with dy */
     int64_t count = 0;
     for (int64_t y = y0; y < y1; y++) {
         const int64_t sy = g->ys[y * g->y.taps + ky];
@@ -119,16 +122,9 @@ static int64_t NAME(dw_segs)(const NAME(dw_job) * g, const REAL *a, const REAL *
             continue;
         const REAL *const al = a + sy % g->ring * w * nb * m;
         const REAL *const bl = b + (y - y0) * ow * nb * NR;
-        int64_t from = count; /* a run ends where x does not move in step with dy */
-        for (int64_t x = 0; x < ow; x++) {
-            const int64_t sx = g->xs[x * g->x.taps + kx];
-            if (sx < 0)
-                continue;
-            if (g->x.mul == 1 && count > from) {
-                seg[count - 1].len += nb;
-            } else {
-                seg[count++] = (NAME(seg)){al + sx * nb * m, bl + x * nb * NR, nb};
-            }
+        for (int64_t x = x0; x < x1; x += run) {
+            const int64_t sx = x * g->x.mul + g->x.off + kx;
+            seg[count++] = (NAME(seg)){al + sx * nb * m, bl + x * nb * NR, run * nb};
         }
     }
     return count;
@@ -224,7 +220,8 @@ fw_status FN(conv2d_dw)(const fwi_call *c)
     scratch_cut s = {.base = c->scratch};
     NAME(dw_plan)(&g, c, &s);
     conv_axis_fill(&g.y, g.ys);
-    conv_axis_fill(&g.x, g.xs);
+    for (int64_t k = 0; k < g.x.taps; k++)
+        conv_axis_range(&g.x, k, &g.x_range[2 * k]);
     fwi_pool_for(c->pool, g.chunks * g.groups, NAME(dw_task), &g);
     fwi_pool_for(c->pool, g.panels * g.taps, NAME(dw_sum_task), &g);
     return FW_OK;
