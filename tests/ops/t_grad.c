@@ -21,8 +21,11 @@ struct t_net {
     fwi_graph *g;
     net_val vals[MAX_VALS];
     int n_vals;
-    fwi_val away[MAX_VALS];
-    int n_away;
+    struct {
+        fwi_shape shape;
+        int64_t k, stride; /* k 0: distance from 0; else distance of a window's two largest */
+    } kinks[MAX_VALS];
+    int n_kinks;
     int n_dots;
 };
 
@@ -88,13 +91,22 @@ fwi_val t_net_dot(t_net *net, fwi_val y)
     return fwi_op2(net->g, FWI_OP_matmul, &none, flat, r);
 }
 
+void t_net_apart(t_net *net, fwi_val v, int64_t k, int64_t stride)
+{
+    if (v == FWI_NO_VAL)
+        return;
+    assert_true(net->n_kinks < MAX_VALS);
+    char name[16];
+    snprintf(name, sizeof name, "kink%d", net->n_kinks);
+    fwi_graph_output(net->g, name, v);
+    net->kinks[net->n_kinks].shape = net->g->tensors[v].shape;
+    net->kinks[net->n_kinks].k = k;
+    net->kinks[net->n_kinks++].stride = stride;
+}
+
 void t_net_away(t_net *net, fwi_val v)
 {
-    assert_true(net->n_away < MAX_VALS);
-    char name[16];
-    snprintf(name, sizeof name, "away%d", net->n_away);
-    net->away[net->n_away++] = v;
-    fwi_graph_output(net->g, name, v);
+    t_net_apart(net, v, 0, 0);
 }
 
 typedef struct running {
@@ -169,20 +181,44 @@ static double loss_of(const running *r, const char *what)
     return loss;
 }
 
-/* The smallest size of an element of the tensors that must stay away from 0. */
+/* The two largest of a window, starting at w, of an image of that width and that many channels. */
+static double gap(const double *w, int64_t k, int64_t width, int64_t channels)
+{
+    double first = 0, second = 0; /* only what is over 0 counts */
+    for (int64_t i = 0; i < k * k; i++) {
+        const double v = w[(i / k * width + i % k) * channels];
+        if (v > first) {
+            second = first;
+            first = v;
+        } else if (v > second) {
+            second = v;
+        }
+    }
+    return first > 0 ? first - second : INFINITY;
+}
+
+/* How near the point is to a kink. */
 static double margin(const running *r, const char *what)
 {
     double least = INFINITY;
-    for (int i = 0; i < r->net->n_away; i++) {
+    for (int i = 0; i < r->net->n_kinks; i++) {
+        const fwi_shape *s = &r->net->kinks[i].shape;
+        const int64_t n = fwi_shape_elems(s), k = r->net->kinks[i].k;
+        const int64_t stride = r->net->kinks[i].stride;
         char name[16];
-        snprintf(name, sizeof name, "away%d", i);
-        const int at = fwi_plan_output(r->plan, name);
-        const int64_t n = fwi_shape_elems(fwi_plan_output_shape(r->plan, at, NULL));
+        snprintf(name, sizeof name, "kink%d", i);
         double *v = malloc((size_t)n * sizeof *v);
         assert_non_null(v);
-        ok(fwi_plan_read(r->plan, &r->bind, at, v, (size_t)n * sizeof *v), what);
-        for (int64_t j = 0; j < n; j++)
-            least = fabs(v[j]) < least ? fabs(v[j]) : least;
+        ok(fwi_plan_read(r->plan, &r->bind, fwi_plan_output(r->plan, name), v,
+                         (size_t)n * sizeof *v),
+           what);
+        for (int64_t j = 0; k == 0 && j < n; j++)
+            least = fmin(least, fabs(v[j]));
+        for (int64_t j = 0; k > 0 && j < n; j++) { /* j as the corner of a window, if it is one */
+            const int64_t x = j / s->d[3] % s->d[2], y = j / s->d[3] / s->d[2] % s->d[1];
+            if (x % stride == 0 && y % stride == 0 && x + k <= s->d[2] && y + k <= s->d[1])
+                least = fmin(least, gap(v + j, k, s->d[2], s->d[3]));
+        }
         free(v);
     }
     return least;

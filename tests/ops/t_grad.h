@@ -24,6 +24,9 @@ fwi_val t_net_dot(t_net *net, fwi_val y);
 /* Kinks: no element of v may be nearer to 0 than 1e-3 at the point where the gradient is taken, or
  * another point is tried. For what goes into a relu deep in a net. */
 void t_net_away(t_net *net, fwi_val v);
+/* The same for a maximum over k x k windows of v: the two largest must differ by 1e-3, unless no
+ * element is over 0 (after a relu all ties are at 0, where nothing flows back). */
+void t_net_apart(t_net *net, fwi_val v, int64_t k, int64_t stride);
 
 /* build appends the net and returns its loss. rel: relative to the larger of the inner product
  * grad . v and what it would typically be, |grad| |v| / sqrt(elements). */

@@ -1,0 +1,170 @@
+/* test_optim.c: updates and gradient clipping against the double reference, and the reference
+ * against the published formulas, over several steps with a changing rate. */
+#include "t_ops.h"
+
+#include <math.h>
+
+static const int64_t sizes[] = {1, 7, 33, 64, 1027, 50000};
+
+static void test_sum_squares(void **state)
+{
+    (void)state;
+    for (int i = 0; i < T_COUNT(sizes); i++)
+        for (int exact = 0; exact < 2; exact++) {
+            t_case c;
+            t_begin(&c, FWI_OP_sum_squares, NULL);
+            t_real(&c, fwi_shape1(sizes[i]), exact ? T_INTS : T_AWAY)[0] = 2;
+            t_expect(&c);
+            if (!exact)
+                t_tol_relative(&c, 0, 2 * sqrt((double)sizes[i]) + 1, 0);
+            t_check(&c);
+        }
+}
+
+static void test_clip_factor(void **state)
+{
+    (void)state;
+    static const double ss[] = {0, 1e-30, 0.5, 1, 4, 1e10, INFINITY, NAN};
+    static const double want[] = {1, 1, 1, 1, 0.5, 1e-5, 0, NAN};
+    for (int i = 0; i < T_COUNT(ss); i++) {
+        t_case c;
+        t_begin(&c, FWI_OP_clip_factor, &(fwi_attr){.scalar = {1.0}});
+        t_values(&c, FW_F32, fwi_shape1(1), &ss[i]);
+        t_expect(&c);
+        const double got = c.result[0].want[0];
+        assert_true(isnan(want[i]) ? isnan(got) : fabs(got - want[i]) <= 1e-9 * want[i]);
+        t_tol_relative(&c, 0, 4, 0);
+        t_check(&c);
+    }
+}
+
+static const double hyper[] = {9, 0.1, 5e-4, 9, 1 - 0.9 * 0.9, 1 - 0.999 * 0.999};
+
+static void test_sgd(void **state)
+{
+    (void)state;
+    for (int i = 0; i < T_COUNT(sizes); i++)
+        for (int form = 0; form < 3; form++) {
+            const double mom = form == 0 && i % 2 == 0 ? 0 : 0.9;
+            const fwi_attr a = {.optim = {.momentum = mom, .form = form, .lr_col = 1, .wd_col = 2}};
+            t_case c;
+            t_begin(&c, FWI_OP_sgd, &a);
+            const double *w = t_real(&c, fwi_shape1(sizes[i]), T_NORMAL);
+            const double *v = t_real(&c, fwi_shape1(sizes[i]), T_NORMAL);
+            const double *g = t_real(&c, fwi_shape1(sizes[i]), T_NORMAL);
+            t_values(&c, FW_F64, fwi_shape1(6), hyper);
+            t_expect(&c);
+            /* rates round to float, then at most 8 roundings of sums of these terms */
+            const double lr = hyper[1], wd = hyper[2], in = form == FWI_NESTEROV_PAGE ? lr : 1;
+            for (int64_t j = 0; j < sizes[i]; j++) {
+                const double vs = mom * fabs(v[j]) + in * (fabs(g[j]) + wd * fabs(w[j]));
+                const double out = form == FWI_NESTEROV_PAGE ? 1 : lr;
+                c.result[0].tol[j] = 2 * T_U * fabs(w[j]) + 8 * T_U * out * (1 + mom) * vs;
+                c.result[1].tol[j] = 6 * T_U * vs;
+            }
+            t_check(&c);
+        }
+}
+
+static void test_adam(void **state)
+{
+    (void)state;
+    for (int i = 0; i < T_COUNT(sizes); i++) {
+        const fwi_attr a = {
+            .optim = {
+                .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .lr_col = 1, .wd_col = 2, .bc_col = 4}};
+        t_case c;
+        t_begin(&c, FWI_OP_adam, &a);
+        const double *w = t_real(&c, fwi_shape1(sizes[i]), T_NORMAL);
+        const double *m = t_real(&c, fwi_shape1(sizes[i]), T_NORMAL);
+        t_real(&c, fwi_shape1(sizes[i]), T_POSITIVE);
+        const double *g = t_real(&c, fwi_shape1(sizes[i]), T_NORMAL);
+        t_values(&c, FW_F64, fwi_shape1(6), hyper);
+        t_expect(&c);
+        for (int64_t j = 0; j < sizes[i]; j++) {
+            const double ms = 0.9 * fabs(m[j]) + 0.1 * fabs(g[j]), vj = c.result[2].want[j];
+            const double down = sqrt(vj) / sqrt(hyper[5]) + 1e-8;
+            /* the step: m, v under a root, the rate, a quotient: 16 roundings of its terms */
+            c.result[0].tol[j] = 3 * T_U * fabs(w[j]) + 16 * T_U * hyper[1] / hyper[4] * ms / down;
+            c.result[1].tol[j] = 5 * T_U * ms;
+            c.result[2].tol[j] = 6 * T_U * vj;
+        }
+        t_check(&c);
+    }
+}
+
+/* One weight, several steps, by the formulas of the papers and of PyTorch's documentation. */
+static void step(fwi_opkind op, const fwi_attr *a, double *const *state, int n_state, double g,
+                 const double *row)
+{
+    double *out[4];
+    t_case c;
+    t_begin(&c, op, a);
+    for (int i = 0; i < n_state; i++) {
+        t_values(&c, FW_F64, fwi_shape1(1), state[i]);
+        c.in[i].dtype = FW_F32; /* real, but not rounded between the steps */
+        out[i] = state[i];
+    }
+    t_values(&c, FW_F32, fwi_shape1(1), &g);
+    t_values(&c, FW_F64, fwi_shape1(4), row);
+    t_reference(&c, out);
+    t_drop(&c);
+}
+
+static const double rates[] = {0.1, 0.2, 0.05}, grads[] = {1, -0.5, 2};
+
+static void test_sgd_formulas(void **state)
+{
+    (void)state;
+    const double mom = 0.9, wd = 0.01;
+    for (int form = 0; form < 3; form++) {
+        const fwi_attr a = {.optim = {.momentum = mom, .form = form, .lr_col = 0, .wd_col = 1}};
+        double w = 3, v = 0, w2 = 3, v2 = 0;
+        for (int t = 0; t < 3; t++) {
+            const double row[] = {rates[t], wd, 0, 0}, lr = rates[t], g = grads[t];
+            step(FWI_OP_sgd, &a, (double *[]){&w, &v}, 2, g, row);
+            if (form == FWI_NESTEROV_PAGE) { /* the rate is inside v */
+                v2 = mom * v2 - lr * (g + wd * w2);
+                w2 = w2 + mom * v2 - lr * (g + wd * w2);
+            } else {
+                const double d = g + wd * w2;
+                v2 = mom * v2 + d;
+                w2 -= lr * (form == FWI_NESTEROV_PYTORCH ? d + mom * v2 : v2);
+            }
+            assert_true(fabs(w - w2) <= 1e-14 && fabs(v - v2) <= 1e-14);
+        }
+        assert_true(fabs(w - 3) > 0.1);
+    }
+}
+
+static void test_adam_formulas(void **state)
+{
+    (void)state;
+    const double b1 = 0.9, b2 = 0.99, eps = 0.1, wd = 0.01;
+    const fwi_attr a = {
+        .optim = {.beta1 = b1, .beta2 = b2, .eps = eps, .lr_col = 0, .wd_col = 1, .bc_col = 2}};
+    double w = 3, m = 0, v = 0, w2 = 3, m2 = 0, v2 = 0;
+    for (int t = 1; t <= 3; t++) {
+        const double lr = rates[t - 1], g = grads[t - 1];
+        const double row[] = {lr, wd, 1 - pow(b1, t), 1 - pow(b2, t)};
+        step(FWI_OP_adam, &a, (double *[]){&w, &m, &v}, 3, g, row);
+        w2 *= 1 - lr * wd;
+        m2 = b1 * m2 + (1 - b1) * g;
+        v2 = b2 * v2 + (1 - b2) * g * g;
+        const double m_hat = m2 / (1 - pow(b1, t)), v_hat = v2 / (1 - pow(b2, t));
+        w2 -= lr * m_hat / (sqrt(v_hat) + eps);
+        assert_true(fabs(w - w2) <= 1e-14 && fabs(m - m2) <= 1e-14 && fabs(v - v2) <= 1e-14);
+        if (t == 1) /* the first step's length is lr g / (|g| + eps), whatever g */
+            assert_true(fabs(w - (3 * (1 - lr * wd) - lr * g / (fabs(g) + eps))) <= 1e-14);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sgd_formulas), cmocka_unit_test(test_adam_formulas),
+        cmocka_unit_test(test_sum_squares),  cmocka_unit_test(test_clip_factor),
+        cmocka_unit_test(test_sgd),          cmocka_unit_test(test_adam),
+    };
+    return t_main(argc, argv, "test_optim", tests, sizeof tests / sizeof *tests);
+}
