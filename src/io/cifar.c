@@ -6,9 +6,17 @@
 #include "file.h"
 #include "image_set.h"
 
+#include <stdio.h>
 #include <string.h>
 
-enum { SIDE = 32, CHANNELS = 3, PLANE = SIDE * SIDE, IMAGE = PLANE * CHANNELS, MAX_PARTS = 6 };
+enum {
+    SIDE = 32,
+    CHANNELS = 3,
+    PLANE = SIDE * SIDE,
+    IMAGE = PLANE * CHANNELS,
+    MAX_PARTS = 6,
+    PATH_CAP = 4096
+};
 #define MAX_PART_BYTES ((size_t)1 << 30) /* the real ones have 30 MB and 154 MB */
 #define MAX_META_BYTES ((size_t)1 << 16)
 
@@ -131,10 +139,9 @@ static fw_status read_archive(const layout *l, const char *path, const bool *wan
 static bool has_part(const layout *l, const char *dir)
 {
     for (int i = 0; i < l->n_parts; i++) {
-        char *path = fwi_path_join(dir, l->parts[i]);
-        const bool there = path != NULL && fwi_file_exists(path);
-        fwi_free(path);
-        if (there)
+        char path[PATH_CAP]; /* no allocation that could fail and pass for "not there" */
+        const int n = snprintf(path, sizeof path, "%s/%s", dir, l->parts[i]);
+        if (n < PATH_CAP && fwi_file_exists(path))
             return true;
     }
     return false;

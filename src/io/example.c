@@ -298,6 +298,9 @@ fw_status fwi_example_describe(fwi_arena *scratch, const uint8_t *data, size_t n
     if (st != FW_OK)
         return st;
     const pb_features *all = e->features;
+    if (all == NULL && n_bytes > 0) /* any bytes may happen to read as unknown fields */
+        return fwi_fail(FW_EFORMAT, "%zu bytes that are no tf.train.Example message: no features",
+                        n_bytes);
     const size_t n = all == NULL ? 0 : all->n_feature;
     if (n > 1)
         qsort(all->feature, n, sizeof *all->feature, by_key);

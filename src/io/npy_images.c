@@ -83,16 +83,19 @@ static fw_status load_npz(const char *path, const char *key, const char *const u
     return st;
 }
 
-static bool is_zip(const char *path)
+static fw_status is_zip(const char *path, bool *zip)
 {
     fwi_source *s = NULL;
     const uint8_t *p = NULL;
     size_t got = 0;
-    const bool yes = fwi_source_new(&s) == FW_OK && fwi_source_open_file(s, path) == FW_OK &&
-                     fwi_source_peek(s, 4, &p, &got) == FW_OK && got == 4 &&
-                     memcmp(p, "PK\3\4", 4) == 0;
+    fw_status st = fwi_source_new(&s);
+    if (st == FW_OK)
+        st = fwi_source_open_file(s, path);
+    if (st == FW_OK)
+        st = fwi_source_peek(s, 4, &p, &got);
+    *zip = st == FW_OK && got == 4 && memcmp(p, "PK\3\4", 4) == 0;
     fwi_source_free(s);
-    return yes;
+    return st;
 }
 
 static fw_status shape_text(const fwi_npy *h, fwi_buf *b)
@@ -217,14 +220,19 @@ fw_status fw_npy_load(const char *x_path, const char *y_path, const fw_npy_opt *
     fw_images im = {0};
     bool labelled = true;
     int64_t dim[4] = {0};
-    const bool x_zip = is_zip(x_path);
-    fw_status st = x_zip ? load_npz(x_path, opt->x_key, x_names, &x) : load_npy(x_path, &x);
+    bool x_zip = false, y_zip = false;
+    fw_status st = is_zip(x_path, &x_zip);
+    if (st == FW_OK && y_path != NULL)
+        st = is_zip(y_path, &y_zip);
+    if (st != FW_OK)
+        return st;
+    st = x_zip ? load_npz(x_path, opt->x_key, x_names, &x) : load_npy(x_path, &x);
     if (st == FW_END)
         st = fwi_fail(FW_ENOTFOUND, "%s: there is no array \"x\", \"X\" or \"images\" in it",
                       x_path);
     if (st != FW_OK)
         goto done;
-    if (y_path != NULL && !is_zip(y_path)) {
+    if (y_path != NULL && !y_zip) {
         st = load_npy(y_path, &y);
     } else if (y_path != NULL || x_zip) {
         st = load_npz(y_path != NULL ? y_path : x_path, opt->y_key, y_names, &y);

@@ -92,26 +92,33 @@ static json_t *to_json(const fwi_sidecar *s)
         fwi_compression_name(s->compression), "files", files);
 }
 
-static int append_text(const char *p, size_t n, void *buf)
+/* jansson 2.14 looks away when a key cannot be written, so the failure is remembered here too. */
+typedef struct json_text {
+    fwi_buf buf;
+    fw_status st;
+} json_text;
+
+static int append_text(const char *p, size_t n, void *ctx)
 {
-    return fwi_buf_append(buf, p, n) == FW_OK ? 0 : -1;
+    json_text *t = ctx;
+    if (t->st == FW_OK)
+        t->st = fwi_buf_append(&t->buf, p, n);
+    return t->st == FW_OK ? 0 : -1;
 }
 
 fw_status fwi_sidecar_write(const char *path, const fwi_sidecar *s)
 {
-    fwi_buf text = {0};
-    fw_status st = FW_OK;
+    json_text t = {.st = FW_OK};
     json_t *root = to_json(s);
-    if (root == NULL || json_dump_callback(root, append_text, &text,
+    if (root == NULL || json_dump_callback(root, append_text, &t,
                                            JSON_INDENT(1) | JSON_REAL_PRECISION(FLOAT_DIGITS)) != 0)
-        st = fwi_fail(FW_ENOMEM, "%s: no memory for its text", path);
-    if (st == FW_OK)
-        st = fwi_buf_append(&text, "\n", 1);
-    if (st == FW_OK)
-        st = fwi_write_file(path, text.data, text.size);
+        t.st = fwi_fail(FW_ENOMEM, "%s: out of memory for its text", path);
     json_decref(root);
-    fwi_buf_clear(&text);
-    return st;
+    append_text("\n", 1, &t);
+    if (t.st == FW_OK)
+        t.st = fwi_write_file(path, t.buf.data, t.buf.size);
+    fwi_buf_clear(&t.buf);
+    return t.st;
 }
 
 /* ---- reading: every entry is held against what it must be ---- */
