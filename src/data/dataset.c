@@ -328,6 +328,11 @@ void fw_dataset_memory_get(const fw_dataset *ds, fw_dataset_memory *out)
         .prefetch = (int64_t)fwi_batches_bytes(ds)};
 }
 
+int64_t fwi_dataset_batch(const fw_dataset *ds)
+{
+    return ds->opt.batch;
+}
+
 bool fwi_dataset_labelled(const fw_dataset *ds)
 {
     return ds->labelled;
