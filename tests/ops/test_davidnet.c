@@ -150,8 +150,11 @@ static fwi_graph *gradient_graph(const fw_layer *net, fw_dtype real)
     fwi_graph_output(g, "loss", loss);
     const int n = fwi_graph_params(g, params, 64);
     require(fwi_graph_gradient(g, loss, params, n, grads));
-    for (int i = 0; i < n; i++) /* so that none is dead code */
-        fwi_graph_output(g, g->tensors[params[i]].name, grads[i]);
+    for (int i = 0; i < n; i++) { /* so that none is dead code */
+        char name[64];
+        snprintf(name, sizeof name, "d_%s", g->tensors[params[i]].name);
+        fwi_graph_output(g, name, grads[i]);
+    }
     require(fwi_graph_status(g));
     return g;
 }
