@@ -29,6 +29,29 @@ const fwi_op_table *fwi_cpu_table(fwi_isa isa)
     return NULL;
 }
 
+double fwi_peak_f32_portable(int64_t n_rounds, float *sink);
+#if defined(__x86_64__)
+double fwi_peak_f32_avx2(int64_t n_rounds, float *sink);
+double fwi_peak_f32_avx512(int64_t n_rounds, float *sink);
+#endif
+
+fwi_peak_fn fwi_cpu_peak(fwi_isa isa)
+{
+    switch (isa) {
+    case FWI_ISA_PORTABLE:
+        return fwi_peak_f32_portable;
+#if defined(__x86_64__)
+    case FWI_ISA_AVX2:
+        return fwi_peak_f32_avx2;
+    case FWI_ISA_AVX512:
+    case FWI_ISA_AVX512_BF16: /* its f32 is AVX-512's */
+        return fwi_peak_f32_avx512;
+#endif
+    default:
+        return NULL;
+    }
+}
+
 /* "cuda", "cuda:0", "cuda:12" */
 static bool names_cuda(const char *name)
 {

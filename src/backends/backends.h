@@ -14,6 +14,12 @@ void fwi_device_close(fwi_device *d); /* NULL: nothing */
  * has none. */
 const fwi_op_table *fwi_cpu_table(fwi_isa isa);
 
+/* Fused multiply-adds in f32 that stay in registers, on the calling thread: runs n_rounds of them,
+ * writes one float of the result to sink, returns how many operations (2 each) were done. NULL
+ * where this build has none for isa. For benchmarks. */
+typedef double (*fwi_peak_fn)(int64_t n_rounds, float *sink);
+fwi_peak_fn fwi_cpu_peak(fwi_isa isa);
+
 /* The rows of the rooms cpu/<isa>, each ending with a row whose run is NULL. */
 extern const fwi_kernel fwi_rows_ref[], fwi_rows_portable[], fwi_rows_avx2[], fwi_rows_avx512[];
 

@@ -1,0 +1,144 @@
+/* bench_machine.c: what this machine and this build have: for `fenwicks doctor`, and for the first
+ * lines of every benchmark. */
+#include <fenwicks/bench.h>
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backends.h"
+#include "fail.h"
+#include "mem.h"
+
+#if defined(__clang__)
+#define COMPILER "clang " __clang_version__
+#elif defined(__GNUC__)
+#define COMPILER "gcc " __VERSION__
+#else
+#define COMPILER "unknown"
+#endif
+
+/* ---- the machine ---- */
+
+static char isas[128];
+static pthread_once_t isas_once = PTHREAD_ONCE_INIT;
+
+/* Those that the processor has and this build has kernels for. */
+static void list_isas(void)
+{
+    size_t n = 0;
+    for (int i = 0; i < FWI_ISA_COUNT; i++)
+        if (fwi_isa_supported((fwi_isa)i) && fwi_cpu_table((fwi_isa)i) != NULL && n < sizeof isas)
+            n += (size_t)snprintf(isas + n, sizeof isas - n, "%s%s", n > 0 ? "," : "",
+                                  fwi_isa_name((fwi_isa)i));
+}
+
+/* The table that a CPU device would take. */
+static fw_status table_in_use(const fwi_op_table **out)
+{
+    fwi_isa isa = FWI_ISA_REF;
+    const fw_status st = fwi_isa_choose(&isa);
+    *out = NULL;
+    while (st == FW_OK && (*out = fwi_cpu_table(isa)) == NULL)
+        isa--;
+    return st;
+}
+
+fw_status fw_machine_get(fw_machine *out)
+{
+    if (out == NULL)
+        return fwi_fail(FW_EARG, "fw_machine_get: NULL argument");
+    const fwi_op_table *table;
+    const fw_status st = table_in_use(&table);
+    if (st != FW_OK)
+        return st;
+    pthread_once(&isas_once, list_isas);
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    *out = (fw_machine){.cpu = fwi_cpu_name(),
+                        .isa = table->name,
+                        .isas = isas,
+                        .threads = fwi_cpu_count(),
+                        .memory_bytes = pages > 0 && page > 0 ? (int64_t)pages * page : 0,
+                        .compiler = COMPILER,
+                        .version = fw_version()};
+    return FW_OK;
+}
+
+/* ---- the parts ---- */
+
+static bool on_path(const char *program)
+{
+    const char *path = getenv("PATH");
+    while (path != NULL && *path != 0) {
+        const size_t n = strcspn(path, ":");
+        char *file = fwi_sprintf("%.*s/%s", (int)n, path, program);
+        const bool there = file != NULL && access(file, X_OK) == 0;
+        fwi_free(file);
+        if (there)
+            return true;
+        path += path[n] == ':' ? n + 1 : n;
+    }
+    return false;
+}
+
+int fw_parts(fw_part *out, int cap)
+{
+    const bool gnuplot = on_path("gnuplot");
+    const fw_part parts[] = {
+        {"protobuf-c", true, "records and event files", "libprotobuf-c-dev"},
+        {"jansson", true, "model files, logs", "libjansson-dev"},
+        {"inih", true, "recipes", "libinih-dev"},
+        {"libarchive", true, "archives (.tar.gz, .npz)", "libarchive-dev"},
+        {"zlib", true, "compressed records and IDX files", "zlib1g-dev"},
+        {"gnuplot", gnuplot, gnuplot ? "plots" : "plots; no program of this name on PATH",
+         "gnuplot-nox"},
+        {"cuda", false, "training on NVIDIA GPUs; this build has no CUDA backend", NULL},
+        {"jpeg, png", false, "encoded images; this build does not read them yet", NULL},
+        {"http, gs, s3", false, "data over the network; this build reads local files", NULL},
+    };
+    const int n = (int)(sizeof parts / sizeof *parts);
+    for (int i = 0; i < n && i < cap && out != NULL; i++)
+        out[i] = parts[i];
+    return n;
+}
+
+/* ---- the operations ---- */
+
+/* The rows of one op and type along the chain, down to the first that takes every shape. */
+static fw_status list_op(fwi_buf *out, const fwi_op_table *table, fwi_opkind op, fw_dtype dtype)
+{
+    fw_status st = FW_OK;
+    for (const fwi_op_table *t = table; t != NULL && st == FW_OK; t = t->base)
+        for (const fwi_kernel *k = t->rows; k->run != NULL && st == FW_OK; k++) {
+            if (k->op != op || k->dtype != dtype)
+                continue;
+            st = fwi_buf_printf(out, "%-22s %-4s %-10s %s%s\n", fwi_op_info_get(op)->name,
+                                fw_dtype_name(dtype), t->name, k->name,
+                                k->accepts != NULL ? "   (where it fits)" : "");
+            if (k->accepts == NULL)
+                return st;
+        }
+    return st;
+}
+
+fw_status fw_ops_table(char **text)
+{
+    static const fw_dtype types[] = {FW_F32, FW_F64, FW_U8, FW_I32, FW_I64};
+    if (text == NULL)
+        return fwi_fail(FW_EARG, "fw_ops_table: NULL argument");
+    const fwi_op_table *table;
+    fwi_buf out = {0};
+    fw_status st = table_in_use(&table);
+    for (int op = 0; op < FWI_OP_COUNT && st == FW_OK; op++)
+        for (size_t t = 0; t < sizeof types / sizeof *types && st == FW_OK; t++)
+            st = list_op(&out, table, (fwi_opkind)op, types[t]);
+    if (st != FW_OK) {
+        fwi_buf_clear(&out);
+        return st;
+    }
+    *text = (char *)out.data;
+    return FW_OK;
+}

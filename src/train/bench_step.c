@@ -1,0 +1,304 @@
+/* bench_step.c: one training step of a recipe, op by op: the plan that training would run, on the
+ * recipe's data or on synthetic images of its shape, timed step by step with the input pipeline in
+ * front of it. Read before: exec.h, estimator.h. */
+#include "bench_inner.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "dataset_inner.h"
+#include "estimator.h"
+#include "fail.h"
+#include "optim_inner.h"
+#include "recipe_inner.h"
+#include "rng.h"
+
+enum { WARM_UP = 2, DEFAULT_RUNS = 7, MAX_RUNS = 1000, SHAPE_CAP = 64, EPOCH_IMAGES = 50000 };
+
+fw_status fwi_synthetic_images(int64_t n, const int64_t hwc[3], int64_t n_classes, fw_images *out)
+{
+    fw_images im = {
+        .n = n, .h = hwc[0], .w = hwc[1], .c = hwc[2], .dtype = FW_U8, .n_classes = n_classes};
+    const int64_t bytes = n * hwc[0] * hwc[1] * hwc[2];
+    im.pixels = fwi_alloc((size_t)bytes + 16);
+    im.labels = fwi_alloc_array((size_t)n, sizeof *im.labels);
+    im.source = fwi_strdup("synthetic images");
+    if (im.pixels == NULL || im.labels == NULL || im.source == NULL) {
+        fw_images_clear(&im);
+        return FW_ENOMEM;
+    }
+    uint8_t *pixels = im.pixels;
+    for (int64_t i = 0; i < bytes; i += 16) {
+        uint32_t words[4];
+        fwi_rng_block(0, FWI_RNG_TEST, 0, (uint64_t)i, 0, words);
+        memcpy(pixels + i, words, (size_t)(bytes - i < 16 ? bytes - i : 16));
+    }
+    for (int64_t i = 0; i < n; i++)
+        im.labels[i] = (int32_t)(i % n_classes);
+    const fw_status st = fw_images_stats(&im);
+    if (st != FW_OK)
+        fw_images_clear(&im);
+    else
+        *out = im;
+    return st;
+}
+
+/* ---- data and estimator ---- */
+
+typedef struct bench {
+    const fw_recipe *r;
+    const fw_run_opt *opt;
+    fw_recipe_data data;
+    bool synthetic;
+    fw_estimator *e;
+    fwi_network_plan *plan;
+    int64_t batch, steps_per_epoch;
+    double row[FWI_MAX_COLUMNS];
+    int64_t step;
+    double *op_seconds; /* [runs][steps of the plan] */
+    double *seconds;    /* [runs] */
+} bench;
+
+static fw_status open_synthetic(bench *b)
+{
+    int64_t hwc[3] = {0};
+    fw_model_cost cost;
+    fw_status st = fw_recipe_check(b->r, &cost);
+    if (st != FW_OK)
+        return st;
+    (void)fwi_recipe_size(b->r, hwc);
+    b->data.n_classes = cost.n_classes;
+    b->synthetic = true;
+    st = fwi_synthetic_images(2 * b->batch, hwc, cost.n_classes, &b->data.train_images);
+    return st == FW_OK ? fwi_recipe_data_arrays(b->r, b->opt->seed, &(fwi_data_opt){0}, &b->data)
+                       : st;
+}
+
+static fw_status prepare(bench *b, fw_budget *budget)
+{
+    fw_layer *net = NULL;
+    fw_optimizer optimizer;
+    int64_t steps = 0;
+    b->batch = fwi_recipe_int(b->r, FWI_KEY_TRAIN_BATCH);
+    fw_status st = b->opt->data == NULL
+                       ? open_synthetic(b)
+                       : fwi_recipe_data_open(b->r, b->opt->data, b->opt->seed,
+                                              &(fwi_data_opt){.no_test = true}, &b->data);
+    if (st != FW_OK)
+        return st;
+    b->steps_per_epoch = b->synthetic ? EPOCH_IMAGES / b->batch : fw_dataset_batches(b->data.train);
+    if (b->steps_per_epoch < 1)
+        b->steps_per_epoch = 1;
+    st = fwi_recipe_steps(b->r, b->steps_per_epoch, &steps);
+    if (st == FW_OK)
+        st = fwi_recipe_optimizer(b->r, steps, &optimizer);
+    if (st == FW_OK)
+        st = fwi_recipe_net(b->r, &net);
+    if (st != FW_OK)
+        return st;
+    const fw_estimator_opt opt = {.device = b->opt->device,
+                                  .precision = b->opt->precision,
+                                  .threads = b->opt->threads,
+                                  .seed = b->opt->seed,
+                                  .memory_limit = b->opt->memory_limit,
+                                  .loss_sum = fwi_recipe_word(b->r, FWI_KEY_TRAIN_LOSS) == 1,
+                                  .label_smoothing =
+                                      fwi_recipe_number(b->r, FWI_KEY_TRAIN_SMOOTHING)};
+    st = fw_estimator_new(&b->e, net, optimizer, &opt);
+    if (st == FW_OK)
+        st = fw_estimator_prepare(b->e, b->data.train, NULL, budget);
+    if (st == FW_OK)
+        st = fwi_network_plan_get(&b->e->network, true, b->batch, &b->plan);
+    if (st == FW_OK)
+        st = fwi_estimator_take_data(b->e, b->data.train, 0);
+    return st;
+}
+
+/* ---- steps ---- */
+
+/* op_seconds NULL: not timed. */
+static fw_status run_batch(bench *b, const fw_batch *batch, double *op_seconds)
+{
+    fw_estimator *e = b->e;
+    fwi_optim_row(&e->optimizer, b->step, b->row);
+    const int64_t rng[2] = {(int64_t)b->opt->seed, b->step};
+    const fwi_binding bind =
+        fwi_network_binding(b->plan, e->network.scratch, batch->images, batch->labels, b->row, rng);
+    b->step++;
+    return op_seconds == NULL ? fwi_plan_run(b->plan->plan, &bind)
+                              : fwi_plan_run_timed(b->plan->plan, &bind, op_seconds);
+}
+
+static fw_status measure(bench *b, int64_t runs, double *start_seconds)
+{
+    fw_batch batch;
+    fw_status st = fw_dataset_next(b->data.train, &batch);
+    *start_seconds = fwi_seconds_since_start(); /* all that is left is to run the first step */
+    for (int64_t i = -WARM_UP; i < runs && st == FW_OK; i++) {
+        const double start = fwi_now();
+        if (i > -WARM_UP)
+            st = fw_dataset_next(b->data.train, &batch);
+        if (st == FW_OK)
+            st = run_batch(b, &batch,
+                           i < 0 ? NULL : b->op_seconds + i * fwi_plan_steps(b->plan->plan));
+        if (i >= 0)
+            b->seconds[i] = fwi_now() - start;
+    }
+    return st;
+}
+
+/* ---- by kernel and shape ---- */
+
+typedef struct row {
+    fw_bench_op op;
+    char shape[SHAPE_CAP];
+    double flops, bytes;
+} row;
+
+static void shape_text(char *out, const fwi_step_info *s)
+{
+    size_t n = 0;
+    out[0] = 0;
+    for (int part = 0; part < 2; part++) {
+        const fwi_shape *shape = part == 0 ? &s->in0 : &s->out0;
+        if (part == 1 && n > 0 && shape->rank > 0 && n < SHAPE_CAP)
+            n += (size_t)snprintf(out + n, SHAPE_CAP - n, " > ");
+        for (int i = 0; i < shape->rank && n < SHAPE_CAP; i++)
+            n += (size_t)snprintf(out + n, SHAPE_CAP - n, "%s%" PRId64, i > 0 ? "x" : "",
+                                  shape->d[i]);
+    }
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const row *x = a, *y = b;
+    if (x->op.seconds != y->op.seconds)
+        return x->op.seconds < y->op.seconds ? 1 : -1;
+    return strcmp(x->shape, y->shape);
+}
+
+/* Median over the runs of plan step i. scratch: [runs]. */
+static double median_of(const bench *b, int i, int n, int64_t runs, double *scratch)
+{
+    for (int64_t k = 0; k < runs; k++)
+        scratch[k] = b->op_seconds[k * n + i];
+    return fwi_median(scratch, runs);
+}
+
+static fw_status make_table(const bench *b, int64_t runs, fw_bench_step_result *out)
+{
+    const int n = fwi_plan_steps(b->plan->plan);
+    double *scratch = fwi_alloc_array((size_t)runs, sizeof *scratch);
+    row *rows = fwi_alloc_array((size_t)n + 1, sizeof *rows);
+    fw_bench_op *ops = fwi_alloc_array((size_t)n + 1, sizeof *ops);
+    double flops = 0, seconds = 0;
+    int n_rows = 0;
+    if (scratch == NULL || rows == NULL || ops == NULL) {
+        fwi_free(scratch);
+        fwi_free(rows);
+        fwi_free(ops);
+        return FW_ENOMEM;
+    }
+    for (int i = 0; i < n; i++) {
+        fwi_step_info s;
+        char shape[SHAPE_CAP];
+        fwi_plan_step(b->plan->plan, i, &s);
+        shape_text(shape, &s);
+        int k = 0;
+        while (k < n_rows &&
+               (strcmp(rows[k].op.kernel, s.kernel) != 0 || strcmp(rows[k].shape, shape) != 0))
+            k++;
+        row *to = &rows[k];
+        if (k == n_rows) {
+            n_rows++;
+            to->op.op = fwi_op_info_get(s.op)->name;
+            to->op.kernel = s.kernel;
+            memcpy(to->shape, shape, sizeof shape);
+        }
+        const double t = median_of(b, i, n, runs, scratch);
+        to->op.calls++;
+        to->op.seconds += t;
+        to->flops += 2.0 * (double)s.macs;
+        to->bytes += (double)s.bytes;
+        seconds += t;
+        flops += 2.0 * (double)s.macs;
+    }
+    qsort(rows, (size_t)n_rows, sizeof *rows, by_time);
+    for (int k = 0; k < n_rows; k++) {
+        row *from = &rows[k];
+        ops[k] = from->op;
+        ops[k].shape = from->shape;
+        if (from->op.seconds > 0) {
+            ops[k].gflops = from->flops / from->op.seconds / 1e9;
+            ops[k].gbytes_per_second = from->bytes / from->op.seconds / 1e9;
+            ops[k].share = from->op.seconds / seconds;
+        }
+    }
+    fwi_free(scratch);
+    out->ops = ops;
+    out->n_ops = n_rows;
+    out->owned = rows;
+    out->gflops = flops / out->seconds_median / 1e9;
+    return FW_OK;
+}
+
+/* ---- */
+
+fw_status fw_bench_step(const fw_recipe *r, const fw_run_opt *opt, int64_t runs,
+                        fw_bench_step_result *out)
+{
+    static const fw_run_opt none = {0};
+    if (r == NULL || out == NULL || runs < 0 || runs > MAX_RUNS)
+        return fwi_fail(FW_EARG, "fw_bench_step: NULL argument, or not 0 to %d runs",
+                        (int)MAX_RUNS);
+    if (runs == 0)
+        runs = DEFAULT_RUNS;
+    bench b = {.r = r, .opt = opt != NULL ? opt : &none};
+    fw_bench_step_result res = {.runs = runs};
+    fw_status st = prepare(&b, &res.budget);
+    if (st != FW_OK)
+        goto done;
+    res.batch = b.batch;
+    b.seconds = fwi_alloc_array((size_t)runs, sizeof *b.seconds);
+    b.op_seconds =
+        fwi_alloc_array((size_t)(runs * fwi_plan_steps(b.plan->plan)), sizeof *b.op_seconds);
+    st = b.seconds == NULL || b.op_seconds == NULL ? FW_ENOMEM : FW_OK;
+    if (st == FW_OK)
+        st = measure(&b, runs, &res.start_seconds);
+    fwi_estimator_leave_data(b.data.train);
+    if (st != FW_OK)
+        goto done;
+    res.peak_memory_bytes = fwi_rss_peak_bytes();
+    res.seconds_median = fwi_median(b.seconds, runs); /* sorts */
+    res.seconds_min = b.seconds[0];
+    res.seconds_max = b.seconds[runs - 1];
+    res.images_per_second = (double)b.batch / res.seconds_median;
+    res.epoch_seconds = res.seconds_median * (double)b.steps_per_epoch;
+    if ((st = make_table(&b, runs, &res)) != FW_OK)
+        goto done;
+    st = fw_bench_peak(fwi_pool_threads(b.e->device->pool), &res.peak);
+    if (st == FW_OK && res.peak.gflops_f32 > 0)
+        res.share_of_peak = res.gflops / res.peak.gflops_f32;
+done:
+    fw_estimator_free(b.e);
+    fw_recipe_data_clear(&b.data);
+    fwi_free(b.seconds);
+    fwi_free(b.op_seconds);
+    if (st != FW_OK)
+        fw_bench_step_clear(&res);
+    else
+        *out = res;
+    return st;
+}
+
+void fw_bench_step_clear(fw_bench_step_result *res)
+{
+    if (res == NULL)
+        return;
+    fwi_free(res->ops);
+    fwi_free(res->owned);
+    *res = (fw_bench_step_result){0};
+}
