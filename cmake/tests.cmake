@@ -4,7 +4,7 @@
 #   tests/ops/test_*.c          the whole library, all private headers                   label ops
 #   tests/runs/test_*.c         the whole library, public headers only                   label runs
 #   tests/cli/*.sh              gets the command's path and the source folder            label cli
-#   examples/*.c                built as a user would; run by scripts in tests/cli
+#   examples/*.c                built as a user would; run on a small slice by tests/cli/example_*.sh
 #   fuzz/fuzz_*.c               replays fuzz/corpus/<format>/*                           label fuzz
 #   tests/headers, tests/install  the public promise                                     label api
 #
@@ -99,6 +99,8 @@ foreach(kind ops runs)
 endforeach()
 
 if(TARGET fenwicks_cli)
+  add_executable(t_tool ${CMAKE_SOURCE_DIR}/tests/cli/t_tool.c) # data and JSON for the scripts
+  target_link_libraries(t_tool PRIVATE PkgConfig::JANSSON)
   file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/cli/*.sh)
   foreach(script ${scripts})
     get_filename_component(base ${script} NAME_WE)

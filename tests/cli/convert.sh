@@ -1,0 +1,73 @@
+# convert: NumPy arrays, rows of text and a CIFAR-10 folder to records; what exists is not lost.
+. "$2/tests/cli/common"
+
+# NumPy: bytes with labels, shards, compression, split.
+"$TOOL" npy x.npy 20 || die "t_tool"
+run 0 convert x.npy x.tfrec --labels x.npy-labels.npy
+out_is "x.tfrec: 20 records of 8 x 8 x 1, 3 classes"
+[ -f x.tfrec.json ] || die "no sidecar"
+"$TOOL" json < x.tfrec.json || die "the sidecar is no JSON object"
+run 0 convert x.npy s.tfrec --labels x.npy-labels.npy --split-every 5 --shards 2
+out "s-train.tfrec: 16 records"
+out "s-test.tfrec: 4 records"
+for file in s-train.tfrec-00000-of-00002 s-train.tfrec-00001-of-00002 s-test.tfrec-00001-of-00002; do
+    [ -f $file ] || die "no $file"
+done
+run 0 inspect s-train.tfrec@2 --verify
+out "records      16"
+run 0 convert x.npy z.tfrec --compression gzip --level 9
+gzip -t < z.tfrec || die "no gzip file"
+run 0 inspect z.tfrec --verify
+out "records      20"
+out "compression  gzip"
+
+# Floats come as floats.
+"$TOOL" npy-float f.npy 7 || die "t_tool"
+run 0 convert f.npy f.tfrec
+out "f.tfrec: 7 records of 4 x 4 x 3"
+run 0 inspect f.tfrec
+out "image float"
+
+# Text: the bundled digits.
+run 0 convert "$SOURCE/recipes/digits.csv" d.tfrec --split-every 5
+out "d-train.tfrec: 1438 records of 8 x 8 x 1, 10 classes"
+out "d-test.tfrec: 359 records"
+
+# A CIFAR-10 folder.
+mkdir cifar && "$TOOL" cifar10 cifar 4 || die "t_tool"
+run 0 convert cifar c.tfrec
+out "c-train.tfrec: 20 records of 32 x 32 x 3, 10 classes"
+out "c-test.tfrec: 4 records"
+run 0 inspect c-train.tfrec
+out "image bytes, label int64, shape int64[3]"
+
+# Again is nothing to do; other data is refused, and allowed with --overwrite.
+cp c-train.tfrec before
+run 0 convert cifar c.tfrec
+run 1 convert x.npy c-train.tfrec --labels x.npy-labels.npy
+err "c-train.tfrec"
+cmp -s before c-train.tfrec || die "an existing file was changed"
+run 0 convert x.npy c-train.tfrec --labels x.npy-labels.npy --overwrite
+out "20 records of 8 x 8 x 1"
+
+# Bad input: the file and the reason, and nothing half-written.
+run 1 convert missing.npy y.tfrec
+err "missing.npy"
+printf 'not an array' > bad.npy
+run 1 convert bad.npy y.tfrec
+err "bad.npy"
+head -c 500 x.npy > short.npy
+run 1 convert short.npy y.tfrec
+err "short.npy"
+printf '\013' | dd of=cifar/data_batch_3.bin bs=1 seek=3073 conv=notrunc 2> /dev/null
+run 1 convert cifar y.tfrec
+err "data_batch_3.bin"
+err "record 1"
+err "label"
+run 1 convert x.npy y.tfrec --labels x.npy
+err "x.npy"
+run 1 convert x.npy x.npy/y.tfrec
+err "x.npy/y.tfrec"
+ls | grep '^y' && die "something half-written"
+ls -a | grep -E 'tmp|part' && die "a temporary file stayed"
+exit 0

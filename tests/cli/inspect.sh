@@ -1,0 +1,57 @@
+# inspect: records, damaged in every place; a run's folder and model files are in train.sh.
+. "$2/tests/cli/common"
+
+"$TOOL" npy x.npy 10 || die "t_tool"
+"$FENWICKS" convert x.npy x.tfrec --labels x.npy-labels.npy > out || die "convert"
+run 0 inspect x.tfrec
+out "records      10"
+out "files        1"
+out "compression  none"
+out "features     image bytes, label int64, shape int64[3]"
+out "--verify"
+run 0 inspect x.tfrec --verify
+out "every checksum is right"
+
+size=$(($(wc -c < x.tfrec) / 10)) # ten equal records: 12 bytes of head, the data, 4 bytes of checksum
+
+# One bit in the data of record 7.
+cp x.tfrec d.tfrec
+"$TOOL" flip d.tfrec $((7 * size + 50)) || die "t_tool"
+run 1 inspect d.tfrec --verify
+out_is ""
+err "d.tfrec: record 7 at byte $((7 * size)): data crc"
+run 1 inspect d.tfrec --verify --json
+json error status
+grep -q "^FW_EFORMAT" values || die "status"
+
+# One bit in a length, found without --verify.
+cp x.tfrec l.tfrec
+"$TOOL" flip l.tfrec $((4 * size + 2)) || die "t_tool"
+run 1 inspect l.tfrec
+err "l.tfrec: record 4 at byte $((4 * size)): length crc"
+
+# A file that was cut.
+head -c $((9 * size + 20)) x.tfrec > t.tfrec
+run 1 inspect t.tfrec
+err "t.tfrec: record 9 at byte $((9 * size))"
+run 1 inspect t.tfrec --verify
+err "t.tfrec: record 9 at byte $((9 * size))"
+
+# Of several files, the damaged one is named.
+"$FENWICKS" convert x.npy s.tfrec --labels x.npy-labels.npy --shards 5 > out || die "convert"
+"$TOOL" flip s.tfrec-00003-of-00005 $((size + 30)) || die "t_tool"
+run 1 inspect s.tfrec@5 --verify
+err "s.tfrec-00003-of-00005: record 1 at byte $size"
+
+run 1 inspect missing.tfrec
+err "missing.tfrec"
+mkdir folder
+run 1 inspect folder
+err "folder"
+: > empty.tfrec
+run 0 inspect empty.tfrec --verify
+out "records      0"
+printf 'this is not a record file at all' > text.tfrec
+run 1 inspect text.tfrec
+err "text.tfrec: record 0 at byte 0"
+exit 0

@@ -1,0 +1,46 @@
+# Ctrl-C finishes the step, writes a checkpoint and exits with 130; --resume ends with the same model as a
+# run that nobody disturbed.
+. "$2/tests/cli/common"
+
+for epochs in 3 12 48; do
+    rm -rf run
+    last="fenwicks train digits --epochs $epochs --out run (interrupted)"
+    "$FENWICKS" train digits --epochs $epochs --out run > out 2> err &
+    pid=$!
+    while kill -0 $pid 2> /dev/null && ! grep -q '^epoch ' err; do sleep 0.02; done
+    kill -INT $pid 2> /dev/null
+    code=0
+    wait $pid || code=$?
+    [ $code != 0 ] && break # it had ended before the signal came: a longer run
+done
+[ $code = 130 ] || die "exit code $code, expected 130"
+err "to go on: "
+err "--out run --resume"
+ls run | grep -q '^checkpoint-.*\.safetensors$' || die "no checkpoint"
+[ ! -e run/model.safetensors ] || die "a model file of an unfinished run"
+step=$("$FENWICKS" inspect run --json | "$TOOL" json checkpoint_step) || die "inspect"
+is "$step > 0 && $step < $epochs * 22"
+cp -r run stopped
+
+run 0 train digits --epochs $epochs --out run --resume
+out "accuracy "
+out "run/model.safetensors"
+run 0 train digits --epochs $epochs --out whole --threads 1
+cmp run/model.safetensors whole/model.safetensors || die "the resumed run ends with another model"
+
+# --json says so too.
+last="fenwicks train digits --json (interrupted)"
+"$FENWICKS" train digits --epochs 48 --out json --json > out 2> err &
+pid=$!
+while kill -0 $pid 2> /dev/null && ! grep -q '^epoch ' err; do sleep 0.02; done
+kill -INT $pid
+code=0
+wait $pid || code=$?
+[ $code = 130 ] || die "exit code $code, expected 130"
+json error status
+grep -q '^FW_ESTOPPED' values || die "status"
+
+# With another seed it is another run.
+run 1 train digits --epochs $epochs --out stopped --resume --seed 5
+err "seed"
+exit 0

@@ -1,0 +1,79 @@
+# train, then everything that can be done with its result: inspect, eval, predict, warm start.
+. "$2/tests/cli/common"
+
+run 0 train digits --epochs 1 --out run --seed 7 --eval-every 1
+grep -qE '^accuracy [0-9]+\.[0-9]+ %, loss [0-9]+\.[0-9]+$' out || die "no accuracy line"
+grep -qE '^time ' out || die "no time line"
+out "model    run/model.safetensors"
+err "recipe digits, seed 7, results in run"
+err "memory: "
+grep -qE '^epoch .* \| loss .* \| lr .* img/s \| eta ' err || die "no line for the epoch"
+grep -qE '^test .*accuracy ' err || die "no line for the evaluation"
+accuracy=$(sed -n 's/^accuracy \([0-9.]*\) %.*/\1/p' out)
+is "$accuracy > 50"
+
+# What a run's folder holds.
+"$TOOL" json recipe version < run/config.json > values || die "config.json"
+"$TOOL" jsonl event < run/log.jsonl || die "log.jsonl"
+[ -f run/checkpoint-00000022.safetensors ] || die "no checkpoint of step 22"
+[ "$(ls run | grep -c '^events\.out\.tfevents\.')" = 1 ] || die "no event file"
+run 0 inspect run
+out "checkpoint_step: 22"
+run 0 inspect run --json
+json kind config last_epoch last_eval checkpoint checkpoint_step model
+ls -a run | grep -E 'tmp|part' && die "a temporary file stayed"
+events=$(ls run | grep '^events')
+run 0 inspect "run/$events" --verify
+out "no tf.train.Example"
+
+# The model says what it is, and nothing about where and when it was made.
+run 0 inspect run/model.safetensors --verify
+grep -qE '^5\.dense\.weight +f32 +10 x 128$' out || grep -qE '^[0-9]+\.dense\.weight +f32 ' out || die "no tensors"
+out "format: fenwicks model 1"
+out "input: 8 8 1"
+out "transforms: standardize 1 "
+out "layer"
+run 0 inspect run/model.safetensors --json
+json kind valid tensors elements metadata
+grep -aqF "$PWD" run/model.safetensors && die "the model holds a path"
+
+# eval finds the accuracy again.
+run 0 eval run/model.safetensors --recipe digits
+out "accuracy $accuracy %"
+out "359 records"
+run 0 eval run/model.safetensors --recipe digits --confusion --batch 7 --threads 1
+out "accuracy $accuracy %"
+[ "$(awk '/^ *[0-9]+ / && NF >= 11 { for (i = NF - 9; i <= NF; i++) n += $i } END { print n }' out)" -ge 359 ] ||
+    die "the confusion matrix does not count every record"
+run 0 eval run/model.safetensors --recipe digits --json
+json accuracy accuracy_plain loss records images_per_second tta model confusion
+is "$(head -n 1 values) * 100 - $accuracy < 0.01 && $accuracy - $(head -n 1 values) * 100 < 0.01"
+"$FENWICKS" convert "$SOURCE/recipes/digits.csv" d.tfrec --split-every 5 > out || die "convert"
+run 0 eval run/model.safetensors --data d.tfrec
+out "accuracy $accuracy %"
+
+# predict: text, CSV, JSON agree.
+run 0 predict run/model.safetensors d-test.tfrec
+[ "$(wc -l < out)" = 359 ] || die "359 lines"
+grep -qE '^d-test\.tfrec\[0\] [0-9] [0-9.]+ %$' out || die "form of a line"
+first=$(head -n 1 out | cut -d ' ' -f 2)
+run 0 predict run/model.safetensors d-test.tfrec --top 3
+grep -qE "^d-test\.tfrec\[0\] $first [0-9.]+ %, [0-9] [0-9.]+ %, [0-9] [0-9.]+ %$" out || die "three classes"
+run 0 predict run/model.safetensors d-test.tfrec --csv
+[ "$(head -n 1 out)" = "file,index,class,0,1,2,3,4,5,6,7,8,9" ] || die "header"
+awk -F, 'NR == 2 && $3 != '"$first"' { exit 1 }
+         NR > 1 { s = 0; for (i = 4; i <= 13; i++) s += $i; if (NF != 13 || s < .9999 || s > 1.0001) exit 1 }' out ||
+    die "rows of probabilities that add up to 1"
+run 0 predict run/model.safetensors d-test.tfrec --json
+json predictions
+"$TOOL" npy x.npy 5 || die "t_tool"
+run 0 predict run/model.safetensors x.npy d-test.tfrec
+[ "$(wc -l < out)" = 364 ] || die "364 lines"
+
+# Another run begins with its weights.
+run 0 train digits --epochs 1 --out warm --warm-start run/model.safetensors --json
+json accuracy loss epochs steps runs accuracy_mean accuracy_std accuracy_se t_train t_total t_dawn \
+    images_per_second accuracy_plain tta stopped_early peak_memory_bytes model
+is "$(head -n 1 values) * 100 > $accuracy - 3"
+[ "$(sed -n 4p values)" = 22 ] || die "22 steps"
+exit 0

@@ -1,0 +1,43 @@
+# Wrong usage: exit code 2, one sentence and how it is right on standard error, nothing on standard output.
+. "$2/tests/cli/common"
+
+wrong() {
+    text=$1
+    shift
+    run 2 "$@"
+    out_is ""
+    err "$text"
+}
+
+wrong "usage: fenwicks COMMAND"
+wrong 'no command "trian"' trian
+wrong "needs a recipe's name or file" train
+wrong 'unexpected argument "more"' train digits more
+wrong "unknown option --epoch" train digits --epoch 3
+wrong "--epochs needs a value" train digits --epochs
+wrong '--seed: "x" is no N' train digits --seed x
+wrong '--seed: "-1" is no N' train digits --seed -1
+wrong '--threads: "2.5" is no N' train digits --threads=2.5
+wrong '--memory-limit: "5Q" is no BYTES' train digits --memory-limit 5Q
+wrong "--quiet takes no value" train digits --quiet=yes
+wrong "--resume needs --out" train digits --resume
+wrong "does not go with --runs" train digits --runs 2 --until-accuracy 0.9
+wrong "is no fraction" train digits --until-accuracy 94
+wrong '--precision: "f8"' train digits --precision f8
+wrong "needs a source and a destination" convert only-one
+wrong '--compression: "xz" is none of none, gzip, zlib' convert a b.tfrec --compression xz
+wrong "is not in 1..9" convert a b.tfrec --level 10
+wrong "needs a file" inspect
+wrong "needs a model file" eval
+wrong "needs --data" eval model.safetensors
+wrong "needs a model and at least one file" predict model.safetensors
+wrong "needs a kind (lr) and a recipe" plot
+wrong "needs a kind (lr) and a recipe" plot loss fenwicks
+wrong "needs what to measure" bench
+wrong "is none of step, data, peak" bench all
+wrong 'unexpected argument "now"' doctor now
+for verb in convert inspect recipes train eval predict plot bench doctor; do
+    wrong "usage: fenwicks $verb" $verb --no-such-option
+    err "fenwicks $verb --help"
+done
+exit 0
