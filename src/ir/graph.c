@@ -267,8 +267,6 @@ static fw_status check_shape(const char *name, fw_dtype dtype, const fwi_shape *
 /* Appends t under a copy of name. */
 static fwi_val declare(fwi_graph *g, const char *name, fwi_tensor t)
 {
-    if (find_output(g, name) != FWI_NO_VAL)
-        return refuse(g, fwi_fail(FW_EARG, "\"%s\" is the name of an output already", name));
     if (reserve_tensors(g, 1) != FW_OK)
         return refuse(g, FW_ENOMEM);
     t.name = fwi_arena_strdup(g->arena, name);
@@ -356,13 +354,13 @@ void fwi_graph_output(fwi_graph *g, const char *name, fwi_val v)
         refuse(g, st);
         return;
     }
-    const fwi_val taken = fwi_graph_find(g, name);
-    if (taken != FWI_NO_VAL && taken != v) {
-        refuse(g, fwi_fail(FW_EARG, "output \"%s\": another tensor has that name", name));
+    const fwi_val taken = find_output(g, name);
+    if (taken == v)
+        return;
+    if (taken != FWI_NO_VAL) {
+        refuse(g, fwi_fail(FW_EARG, "output \"%s\" is another tensor already", name));
         return;
     }
-    if (find_output(g, name) == v)
-        return;
     const char *copy = NULL;
     st = reserve_outputs(g, 1);
     if (st == FW_OK && (copy = fwi_arena_strdup(g->arena, name)) == NULL)

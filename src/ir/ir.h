@@ -218,8 +218,10 @@ fwi_val fwi_graph_input(fwi_graph *g, const char *name, fw_dtype dtype, fwi_shap
  * others it is an error. */
 fwi_val fwi_graph_var(fwi_graph *g, const char *name, fwi_var_class cls, bool trainable,
                       fwi_shape shape, fwi_init init);
-fwi_val fwi_graph_find(const fwi_graph *g,
-                       const char *name); /* input, variable or output by name; FWI_NO_VAL */
+/* The input or variable of that name, else the output; FWI_NO_VAL if there is none. */
+fwi_val fwi_graph_find(const fwi_graph *g, const char *name);
+/* Names of outputs are apart from those of inputs and variables: a gradient may be called like its
+ * variable. The same name again for another tensor is an error. */
 void fwi_graph_output(fwi_graph *g, const char *name, fwi_val v);
 
 /* Appends an op: shapes are inferred and checked, output tensors made. attr may be NULL for ops

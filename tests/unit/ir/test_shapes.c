@@ -607,10 +607,16 @@ static void names(void **state)
     refused(copies[1], FW_ESHAPE, "\"w\" was declared as f32[4], now as f32[5]", NULL);
     fwi_graph_var(copies[2], "w", FWI_VAR_STAT, false, T_SHAPE(4), uniform);
     refused(copies[2], FW_EARG, "a trainable conv, now as a fixed stat", NULL);
-    fwi_graph_output(copies[3], "x", y);
-    refused(copies[3], FW_EARG, "output \"x\": another tensor has that name", NULL);
-    fwi_graph_input(copies[4], "y", FW_F32, T_SHAPE(4));
-    refused(copies[4], FW_EARG, "\"y\" is the name of an output already", NULL);
+    fwi_graph_output(copies[3], "y", w);
+    refused(copies[3], FW_EARG, "output \"y\" is another tensor already", NULL);
+    /* outputs have names of their own; fwi_graph_find gives the input or variable */
+    const fwi_val late = fwi_graph_input(copies[4], "y", FW_F32, T_SHAPE(4));
+    fwi_graph_output(copies[4], "w", y);
+    t_ok(copies[4]);
+    assert_int_equal(fwi_graph_find(copies[4], "y"), late);
+    assert_int_equal(fwi_graph_find(copies[4], "w"), w);
+    assert_int_equal(fwi_graph_verify(copies[4]), FW_OK);
+    fwi_graph_free(copies[4]);
     fwi_graph_output(copies[5], "z", 40);
     refused(copies[5], FW_EARG, "output \"z\" is 40", NULL);
 
