@@ -98,7 +98,8 @@ static int run_convert(const command *self, int argc, char **argv)
     fw_images train = {0}, test = {0};
     json_t *files = json_array();
     fw_status st = fw_import(pos[0], &in, &train, &test);
-    if (st == FW_OK && (train.dtype == FW_F32 || test.dtype == FW_F32))
+    if (st == FW_OK &&
+        ((train.n > 0 && train.dtype == FW_F32) || (test.n > 0 && test.dtype == FW_F32)))
         out.as_float = true;
     const bool both = train.n > 0 && test.n > 0;
     if (st == FW_OK && train.n > 0)
