@@ -429,28 +429,29 @@ static const void *result_data(const t_case *c, const fwi_call *call, int r, fw_
 static void compare(const t_case *c, const fwi_kernel *k, const fwi_call *call)
 {
     /* Tolerances are stated in units of float; in double both sides round, in units of 2^-53. */
-    const double unit = k->dtype == FW_F64 ? 2.0 / 536870912.0 : 1.0;
+    const double units[] = {[FW_F32] = 1.0, [FW_F64] = 2.0 / 536870912.0};
     double worst = 0;
     for (int r = 0; r < c->n_results; r++) {
         const t_result *res = &c->result[r];
         fw_dtype dtype;
         const void *data = result_data(c, call, r, &dtype);
+        const double unit = units[dtype == FW_F64 ? FW_F64 : FW_F32];
         for (int64_t j = 0; j < res->n; j++) {
+            const double tol = unit * res->tol[j];
             const double got = load(data, dtype, j), want = res->want[j];
             const double near = dtype == FW_F32 ? (double)(float)want : want;
             if (got == near || (isnan(got) && isnan(want)))
                 continue;
             const double err = fabs(got - want);
-            if (!(err <= unit * res->tol[j])) {
+            if (!(err <= tol)) {
                 char text[512];
                 describe(c, text, sizeof text);
                 fail_msg("%s: %s: result %d, element %lld of %lld is %.9g, expected %.9g "
                          "within %.3g (off by %.3g)",
-                         text, k->name, r, (long long)j, (long long)res->n, got, want, res->tol[j],
-                         err);
+                         text, k->name, r, (long long)j, (long long)res->n, got, want, tol, err);
             }
-            if (err / res->tol[j] > worst)
-                worst = err / res->tol[j];
+            if (err / tol > worst)
+                worst = err / tol;
         }
     }
     note_kernel(k->name, worst);
