@@ -1,0 +1,198 @@
+/* Optimisers: what is refused, the row of numbers per step, the description, and what is appended
+ * to a graph. Their arithmetic is held to PyTorch in tests/ops/test_optim_golden.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <optim_inner.h>
+#include <string.h>
+
+static void assert_refused(fw_optimizer o, const char *message)
+{
+    assert_int_equal(fw_optimizer_check(&o), FW_EARG);
+    if (strstr(fw_last_error(), message) == NULL)
+        fail_msg("said: %s\nexpected: %s", fw_last_error(), message);
+    fwi_graph *g = NULL;
+    assert_int_equal(fwi_graph_new(&g, FW_F32), FW_OK);
+    const fwi_val none[1] = {0};
+    assert_int_equal(fwi_optim_append(&o, g, none, none, 1), FW_EARG);
+    assert_int_equal(g->n_ops, 0);
+    fwi_graph_free(g);
+}
+
+static void mistakes_are_refused(void **state)
+{
+    (void)state;
+    const fw_schedule lr = fw_constant_lr(0.1);
+    const double nan = (double)NAN;
+    assert_refused(fw_sgd(lr, 1, NULL), "sgd: momentum is not in 0 to less than 1");
+    assert_refused(fw_sgd(lr, -0.1, NULL), "momentum");
+    assert_refused(fw_sgd(lr, nan, NULL), "momentum");
+    assert_refused(fw_sgd(lr, 0.9, &(fw_sgd_opt){.weight_decay = -1}), "sgd: weight_decay");
+    assert_refused(fw_sgd(lr, 0.9, &(fw_sgd_opt){.clip_norm = nan}), "sgd: clip_norm");
+    assert_refused(fw_sgd(lr, 0.9, &(fw_sgd_opt){.nesterov = (fw_nesterov)3}), "no such nesterov");
+    assert_refused(fw_sgd(fw_constant_lr(-1), 0.9, NULL), "learning-rate schedule: ");
+    assert_refused(fw_adam(lr, &(fw_adam_opt){.beta1 = 1}), "adam: beta1 or beta2");
+    assert_refused(fw_adam(lr, &(fw_adam_opt){.beta2 = -0.5}), "adam: beta1 or beta2");
+    assert_refused(fw_adam(lr, &(fw_adam_opt){.eps = -1}), "adam: eps");
+    assert_refused(fw_adam(lr, &(fw_adam_opt){.weight_decay = nan}), "adam: weight_decay");
+    assert_refused(fw_adam(lr, &(fw_adam_opt){.clip_norm = -1}), "adam: clip_norm");
+    fw_optimizer o = fw_adam(lr, NULL);
+    o.kind = (fw_optimizer_kind)5;
+    assert_refused(o, "no such kind");
+    assert_int_equal(fw_optimizer_check(NULL), FW_EARG);
+}
+
+static void the_row_of_a_step(void **state)
+{
+    (void)state;
+    double row[8];
+    const fw_optimizer sgd =
+        fw_sgd(fw_triangular_lr(0.4, 100, 10), 0.9, &(fw_sgd_opt){.weight_decay = 0.25});
+    assert_int_equal(fwi_optim_columns(&sgd), 2);
+    fwi_optim_row(&sgd, 5, row);
+    assert_true(fabs(row[0] - 0.2) < 1e-15 && row[1] == 0.25);
+    const fw_optimizer adam = fw_adam(fw_constant_lr(0.1), &(fw_adam_opt){.weight_decay = 0.5});
+    assert_int_equal(fwi_optim_columns(&adam), 5);
+    fwi_optim_row(&adam, 0, row);
+    assert_true(row[0] == 0.1 && row[1] == 0.5 && row[4] == 0);
+    assert_true(fabs(row[2] - 0.1) < 1e-15 && fabs(row[3] - 0.001) < 1e-15);
+    fwi_optim_row(&adam, 2, row);
+    assert_true(fabs(row[2] - (1 - 0.9 * 0.9 * 0.9)) < 1e-15);
+}
+
+static void the_description_tells_everything(void **state)
+{
+    (void)state;
+    char text[512];
+    fw_optimizer o = fw_sgd(fw_triangular_lr(0.4 / 512, 2328, 485), 0.9,
+                            &(fw_sgd_opt){.weight_decay = 0.256, .nesterov = FW_NESTEROV_PAGE});
+    assert_int_equal(fwi_optim_describe(&o, text, sizeof text), FW_OK);
+    assert_string_equal(
+        text, "sgd momentum=0.9 nesterov=page weight_decay=0.256 clip_norm=0 lr=one_cycle "
+              "peak=0.00078125 steps=2328 warmup=485 decay=linear schedule_start=0");
+    const double knots[] = {0, 2.5}, values[] = {0.1, 0};
+    o = fw_adam(fw_piecewise_lr(2, knots, values), NULL);
+    assert_int_equal(fwi_optim_describe(&o, text, sizeof text), FW_OK);
+    assert_string_equal(text, "adam beta1=0.9 beta2=0.999 eps=1e-08 weight_decay=0 "
+                              "decay_norm_and_bias=false clip_norm=0 lr=piecewise knot=0 value=0.1 "
+                              "knot=2.5 value=0 schedule_start=0");
+    assert_int_equal(fwi_optim_describe(&o, text, 10), FW_EARG);
+    const size_t need = strlen(text) + 1;
+    assert_int_equal(fwi_optim_describe(&o, text, need), FW_OK);
+    assert_int_equal(fwi_optim_describe(&o, text, need - 1), FW_EARG);
+}
+
+/* Three parameters of different classes, gradients given as inputs. */
+static fwi_graph *append(fw_optimizer o, fwi_val params[3])
+{
+    static const char *const names[] = {"w", "gamma", "beta"};
+    static const fwi_var_class classes[] = {FWI_VAR_CONV, FWI_VAR_BN_SCALE, FWI_VAR_BIAS};
+    fwi_graph *g = NULL;
+    fwi_val grads[3];
+    assert_int_equal(fwi_graph_new(&g, FW_F32), FW_OK);
+    for (int i = 0; i < 3; i++) {
+        const fwi_shape s = fwi_shape2(3, i + 1);
+        char grad[16] = "d_";
+        params[i] = fwi_graph_var(g, names[i], classes[i], true, s, (fwi_init){0});
+        grads[i] = fwi_graph_input(g, strcat(grad, names[i]), FW_F32, s);
+    }
+    if (fwi_optim_append(&o, g, params, grads, 3) != FW_OK)
+        fail_msg("%s", fw_last_error());
+    assert_int_equal(fwi_graph_verify(g), FW_OK);
+    return g;
+}
+
+static int count_ops(const fwi_graph *g, fwi_opkind kind)
+{
+    int n = 0;
+    for (int32_t i = 0; i < g->n_ops; i++)
+        n += g->ops[i].kind == kind;
+    return n;
+}
+
+static void slots_and_ops_are_appended(void **state)
+{
+    (void)state;
+    fwi_val params[3];
+    fwi_graph *g = append(
+        fw_sgd(fw_constant_lr(1), 0.5, &(fw_sgd_opt){.nesterov = FW_MOMENTUM_PLAIN}), params);
+    assert_int_equal(g->n_ops, 3);
+    for (int i = 0; i < 3; i++) {
+        const fwi_op *const op = &g->ops[i];
+        assert_int_equal(op->kind, FWI_OP_sgd);
+        assert_int_equal(op->attr.optim.form, FWI_SGD_PLAIN);
+        assert_true(op->attr.optim.momentum == 0.5);
+        assert_int_equal(op->in[0], params[i]);
+        assert_int_equal(op->in[3], fwi_graph_find(g, "hyper"));
+        const fwi_tensor *const slot = &g->tensors[op->in[1]];
+        assert_int_equal(slot->var_class, FWI_VAR_SLOT);
+        assert_false(slot->trainable);
+        assert_true(slot->init.kind == FWI_INIT_CONST && slot->init.a == 0);
+        assert_true(fwi_shape_equal(&slot->shape, &g->tensors[params[i]].shape));
+    }
+    assert_int_equal(g->ops[1].in[1], fwi_graph_find(g, "gamma/momentum"));
+    fwi_graph_free(g);
+
+    for (int all = 0; all < 2; all++) {
+        g = append(fw_adam(fw_constant_lr(1),
+                           &(fw_adam_opt){.weight_decay = 0.1, .decay_norm_and_bias = all == 1}),
+                   params);
+        double row[8];
+        const fw_optimizer adam = fw_adam(fw_constant_lr(1), &(fw_adam_opt){.weight_decay = 0.1});
+        fwi_optim_row(&adam, 3, row);
+        for (int i = 0; i < 3; i++) {
+            const bool decays = i == 0 || all == 1;
+            assert_true(row[g->ops[i].attr.optim.wd_col] == (decays ? 0.1 : 0));
+        }
+        assert_true(fwi_graph_find(g, "w/m") != FWI_NO_VAL);
+        assert_true(fwi_graph_find(g, "beta/v") != FWI_NO_VAL);
+        fwi_graph_free(g);
+    }
+}
+
+static void clipping_is_by_one_norm_for_all(void **state)
+{
+    (void)state;
+    fwi_val params[3];
+    fwi_graph *const g =
+        append(fw_sgd(fw_constant_lr(1), 0.5, &(fw_sgd_opt){.clip_norm = 2.5}), params);
+    assert_int_equal(count_ops(g, FWI_OP_sum_squares), 3);
+    assert_int_equal(count_ops(g, FWI_OP_add), 2);
+    assert_int_equal(count_ops(g, FWI_OP_clip_factor), 1);
+    assert_int_equal(count_ops(g, FWI_OP_scale_by), 3);
+    for (int32_t i = 0; i < g->n_ops; i++) {
+        if (g->ops[i].kind == FWI_OP_clip_factor)
+            assert_true(g->ops[i].attr.scalar.value == 2.5);
+        if (g->ops[i].kind == FWI_OP_sgd)
+            assert_int_equal(g->ops[g->tensors[g->ops[i].in[2]].producer].kind, FWI_OP_scale_by);
+    }
+    fwi_graph_free(g);
+}
+
+static void nothing_to_train_is_refused(void **state)
+{
+    (void)state;
+    fwi_graph *g = NULL;
+    assert_int_equal(fwi_graph_new(&g, FW_F32), FW_OK);
+    const fw_optimizer o = fw_sgd(fw_constant_lr(1), 0, NULL);
+    assert_int_equal(fwi_optim_append(&o, g, NULL, NULL, 0), FW_EARG);
+    assert_non_null(strstr(fw_last_error(), "nothing to train"));
+    fwi_graph_free(g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mistakes_are_refused),
+        cmocka_unit_test(the_row_of_a_step),
+        cmocka_unit_test(the_description_tells_everything),
+        cmocka_unit_test(slots_and_ops_are_appended),
+        cmocka_unit_test(clipping_is_by_one_norm_for_all),
+        cmocka_unit_test(nothing_to_train_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
