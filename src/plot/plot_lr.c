@@ -35,7 +35,9 @@ static fw_status write_script(fwi_buf *out, const fw_schedule *sched, int64_t to
                        "unset key\n"
                        "set grid lc rgb '#dddddd'\n"
                        "set format y '%%g'\n"
+                       "set tics font ',9'\n"
                        "set xtics autofreq rotate by -45\n"
+                       "set rmargin 5\n"
                        "set yrange [0:*]\n"
                        "$rates << EOD\n",
                        png ? "set terminal pngcairo size 350,350 background rgb 'white'"
