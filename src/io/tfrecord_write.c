@@ -19,7 +19,6 @@ struct fw_tfrecord_writer {
     bool z_ready, sealed;
     fw_status seal_status; /* what sealing gave: commit must not forget it */
     uint8_t *out;          /* OUT_BYTES, where compressed */
-    int64_t n_records;
 };
 
 static void *z_alloc(void *opaque, unsigned count, unsigned size)
@@ -140,18 +139,15 @@ fw_status fw_tfrecord_put(fw_tfrecord_writer *w, const void *data, size_t n_byte
     fw_status st = put(w, head, sizeof head);
     if (st == FW_OK)
         st = put(w, data, n_bytes);
-    if (st == FW_OK)
-        st = put(w, foot, sizeof foot);
-    if (st == FW_OK)
-        w->n_records++;
-    return st;
+    return st == FW_OK ? put(w, foot, sizeof foot) : st;
 }
 
 fw_status fwi_tfrecord_seal(fw_tfrecord_writer *w)
 {
     if (w->sealed)
         return w->seal_status;
-    fw_status st = w->compression == FW_PLAIN ? FW_OK : deflate_put(w, NULL, 0, Z_FINISH);
+    fw_status st =
+        w->compression == FW_PLAIN ? FW_OK : deflate_put(w, (const uint8_t *)"", 0, Z_FINISH);
     end_deflate(w);
     if (st == FW_OK)
         st = fwi_file_writer_seal(w->file);
