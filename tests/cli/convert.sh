@@ -6,6 +6,11 @@
 run 0 convert x.npy x.tfrec --labels x.npy-labels.npy
 out_is "x.tfrec: 20 records of 8 x 8 x 1, 3 classes"
 [ -f x.tfrec.json ] || die "no sidecar"
+run 0 inspect x.tfrec
+out "image bytes, label int64, shape int64[3]"
+run 0 convert x.npy xf.tfrec --float
+run 0 inspect xf.tfrec
+out "image float[64]"
 "$TOOL" json < x.tfrec.json || die "the sidecar is no JSON object"
 run 0 convert x.npy s.tfrec --labels x.npy-labels.npy --split-every 5 --shards 2
 out "s-train.tfrec: 16 records"

@@ -20,7 +20,7 @@ grep -qE '^accuracy [0-9.]+ %, loss [0-9.]+, model here/work/cifar10/model\.safe
 run 0 inspect here/data/cifar10/train.tfrec --verify
 out "records      40"
 run 0 inspect here/work/cifar10/model.safetensors --verify
-out "6573120 elements" # and 5k running statistics
+out "6577600 elements" # 6,573,120 parameters and the running statistics
 run 0 eval here/work/cifar10/model.safetensors --data here/data/cifar10/test.tfrec
 out "8 records"
 

@@ -22,11 +22,11 @@ out "batch = 64"
 
 run 1 recipes fenwiks
 out_is ""
-err 'fenwiks'
-err 'fenwicks"'
+err 'no recipe "fenwiks"'
+err 'nearest one is fenwicks'
 run 1 train digts --out run
-err 'digts'
-err 'digits'
+err 'no recipe "digts"'
+err 'nearest one is digits'
 [ ! -e run ] || die "a folder for a run that never was"
 
 run 1 train digits --set epoch=3 --out run

@@ -49,7 +49,7 @@ static int make_cifar10(const char *dir, long n)
             unsigned char *r = records + i * RECORD;
             r[0] = (unsigned char)((i + file) % 10);
             for (int k = 0; k < 3 * PLANE; k++)
-                r[1 + k] = (unsigned char)(20 + r[0] * (k / PLANE * 5 + 10) + noise(40));
+                r[1 + k] = (unsigned char)(20 + r[0] * (k / PLANE * 5 + 10) + (int)noise(40));
         }
         if (file == 5)
             snprintf(path, sizeof path, "%s/test_batch.bin", dir);

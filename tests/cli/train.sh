@@ -10,10 +10,10 @@ err "memory: "
 grep -qE '^epoch .* \| loss .* \| lr .* img/s \| eta ' err || die "no line for the epoch"
 grep -qE '^test .*accuracy ' err || die "no line for the evaluation"
 accuracy=$(sed -n 's/^accuracy \([0-9.]*\) %.*/\1/p' out)
-is "$accuracy > 50"
+is "$accuracy > 30"
 
 # What a run's folder holds.
-"$TOOL" json recipe version < run/config.json > values || die "config.json"
+"$TOOL" json recipe fenwicks seed < run/config.json > values || die "config.json"
 "$TOOL" jsonl event < run/log.jsonl || die "log.jsonl"
 [ -f run/checkpoint-00000022.safetensors ] || die "no checkpoint of step 22"
 [ "$(ls run | grep -c '^events\.out\.tfevents\.')" = 1 ] || die "no event file"

@@ -32,7 +32,7 @@ err "32 x 32 x 3"
 run 1 train digits --data x.tfrec --out r2 --batch 4 --epochs 2
 err "x-train.tfrec: record 7 at byte"
 run 1 train digits --epochs 1 --out r3 --memory-limit 1M
-err "memory"
+err "the limit is 1 MiB"
 run 1 train digits --epochs 1 --out r3 --device tpu
 err "tpu"
 run 1 train digits --epochs 1 --out r3 --warm-start x.npy
