@@ -1,0 +1,85 @@
+/* t_runs.h: what the tests of whole runs share: a folder that goes away, small images that can be
+ * learnt, a small net, files compared byte for byte, and what an estimator told while it trained.
+ * Public headers only, like any program that uses the library. Counting allocations: t_alloc.c. */
+#ifndef T_RUNS_H
+#define T_RUNS_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+
+#include <fenwicks/fenwicks.h>
+
+#define assert_ok(call)                                                                            \
+    do {                                                                                           \
+        const fw_status st_ = (call);                                                              \
+        if (st_ != FW_OK)                                                                          \
+            fail_msg("%s: %s: %s", #call, fw_status_name(st_), fw_last_error());                   \
+    } while (0)
+
+/* The call fails with this status and a message that has these words in it. */
+#define assert_fails(call, status, text)                                                           \
+    do {                                                                                           \
+        const fw_status st_ = (call);                                                              \
+        if (st_ != (status) || strstr(fw_last_error(), (text)) == NULL)                            \
+            fail_msg("%s: %s: \"%s\", expected %s with \"%s\"", #call, fw_status_name(st_),        \
+                     fw_last_error(), fw_status_name(status), (text));                             \
+    } while (0)
+
+#define T_COUNT(a) (sizeof(a) / sizeof *(a))
+
+bool t_sanitized(void); /* built with a sanitizer: slow, and with a malloc of its own */
+
+/* ---- files ---- */
+int t_setup(void **state); /* group setup and teardown: the test's folder */
+int t_teardown(void **state);
+const char *t_path(const char *fmt, ...)
+    __attribute__((format(printf, 1, 2))); /* in the folder; one of 16 buffers that take turns */
+
+typedef struct t_bytes {
+    uint8_t *data; /* free it */
+    size_t n;
+} t_bytes;
+t_bytes t_read(const char *path); /* with a 0 behind the end */
+void t_write(const char *path, const void *data, size_t n);
+void t_copy(const char *from, const char *to);
+bool t_exists(const char *path);
+void t_assert_same_file(const char *a, const char *b);
+/* Names and sizes below dir, sorted, one per line. Free it. */
+char *t_listing(const char *dir);
+void t_remove_tree(const char *dir);
+
+/* ---- data ---- */
+/* Each class has a pattern of its own, under noise: a small net learns it in a few steps. */
+fw_images t_images(int64_t n, int64_t h, int64_t w, int64_t c, int64_t n_classes, fw_dtype dtype);
+void t_images_free(fw_images *im);
+fw_images t_digits(void); /* the bundled digits; fw_images_clear */
+
+/* ---- nets ---- */
+/* Convolutions with batch norm, a pool, dropout (rate 0: none), a classifier. */
+fw_layer *t_net(int64_t width, float dropout, int64_t n_classes);
+fw_optimizer t_sgd(double lr);
+
+/* ---- what was told ---- */
+enum { T_STEPS = 512 };
+typedef struct t_trace {
+    double loss[T_STEPS]; /* of each step */
+    int64_t n;
+    int64_t stop_at;             /* step at which to say stop; 0: never */
+    volatile sig_atomic_t *flag; /* set it there instead of returning false */
+    int64_t checkpoints, epochs, evals;
+} t_trace;
+bool t_record(void *trace, const fw_event *ev);
+
+/* ---- instruction sets ---- */
+int t_isas(const char *names[8]); /* those of this machine */
+void t_use_isa(const char *name); /* NULL: the best */
+
+/* ---- t_alloc.c ---- */
+bool t_alloc_counts(void); /* false: this build cannot count (a sanitizer's malloc, another libc) */
+long t_alloc_count(void);  /* allocations of the whole process so far, all threads */
+
+#endif
