@@ -54,6 +54,7 @@ endif()
 add_custom_target(product DEPENDS fenwicks_static fenwicks_shared $<TARGET_NAME_IF_EXISTS:fenwicks_cli>)
 
 install(FILES ${FW_PUBLIC_HEADERS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fenwicks)
+install(FILES ${CMAKE_CURRENT_SOURCE_DIR}/docs/fenwicks.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(TARGETS fenwicks_shared EXPORT fenwicks-targets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS fenwicks_static EXPORT fenwicks-static-targets

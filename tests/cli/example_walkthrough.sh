@@ -21,7 +21,7 @@ run 0 inspect here/data/cifar10/train.tfrec --verify
 out "records      40"
 run 0 inspect here/work/cifar10/model.safetensors --verify
 out "6577600 elements" # 6,573,120 parameters and the running statistics
-run 0 eval here/work/cifar10/model.safetensors --data here/data/cifar10/test.tfrec
+run 0 eval here/work/cifar10/model.safetensors --data here/data/cifar10/test.tfrec --batch 8
 out "8 records"
 
 # Started again it has nothing left to do, and says the same.

@@ -7,14 +7,15 @@ for verb in convert inspect recipes train eval predict plot bench doctor; do
     [ -s section ] || die "no section for $verb"
     run 0 $verb --help
     usage=$(head -n 1 out | sed 's/^usage: //')
-    sed 's/\\-/-/g; s/\\fB//g; s/\\fI//g; s/\\fR//g' section > plain
+    sed 's/\\-/-/g' section > plain
     grep -qF -e "$usage" plain || die "the page has another usage line than: $usage"
+    awk 'after { print; after = 0 } /^\.TP/ { after = 1 }' plain | tr -d '",' > entries
     for option in $(sed -n 's/^  \(-[^ ]*\).*/\1/p' out | tr ',' ' '); do
-        [ "$option" = --help ] && continue
-        grep -qE -e "^\.BR? .*$option( |\$|,)" plain || die "$verb $option is not in the page"
+        [ "$option" = --help ] && continue # said once for all
+        grep -qE -e "^\.BI? (.* )?$option( |\$)" entries || die "$verb $option is not in the page"
     done
     # and nothing that the command does not know
-    for option in $(grep -E '^\.BR? "?-' plain | grep -oE -e '--[a-z-]+'); do
+    for option in $(grep -oE -e '--[a-z-]+' entries); do
         grep -qE -e "(^| |,)$option( |\$)" out || die "the page has $verb $option, the command does not"
     done
 done
@@ -23,7 +24,5 @@ done
 if command -v groff > /dev/null; then
     groff -man -Tutf8 -ww "$page" > formatted 2> complaints || die "groff fails"
     [ ! -s complaints ] || die "groff: $(head -n 3 complaints)"
-elif command -v man > /dev/null; then
-    man -l "$page" > formatted 2> complaints < /dev/null || true
 fi
 exit 0
