@@ -110,28 +110,41 @@ static char *trimmed(const char *text, const char *end)
     return fwi_sprintf("%.*s", (int)(end - text), text);
 }
 
-fw_status fwi_recipe_put(fw_recipe *r, fwi_key key, const char *value, int64_t line)
+static fw_status put_part(fw_recipe *r, fwi_key key, const char *from, const char *end,
+                          int64_t line)
 {
     const fwi_key_info *k = &fwi_keys[key];
-    const size_t n = strlen(value);
-    if (n > FWI_RECIPE_BYTES)
-        return fwi_fail(FW_EARG, "%s.%s: %zu characters", k->section, k->key, n);
-    char *text = trimmed(value, value + n);
+    char *text = trimmed(from, end);
     if (text == NULL)
         return FW_ENOMEM;
     fw_status st = fwi_key_check(key, text);
-    if (st != FW_OK) {
-        st = fwi_fail_in(st, "%s.%s", k->section, k->key);
-    } else if (k->type == FWI_KEY_LINES) {
-        if (*text != 0 && (st = lines_add(fwi_recipe_lines(r, key), text, line)) == FW_EARG)
-            st = fwi_fail_in(st, "%s.%s", k->section, k->key);
-    } else {
+    if (st == FW_OK && k->type == FWI_KEY_LINES) {
+        if (*text != 0)
+            st = lines_add(fwi_recipe_lines(r, key), text, line);
+    } else if (st == FW_OK) {
         fwi_free(r->value[key]);
         r->value[key] = *text == 0 ? NULL : text;
         if (*text != 0)
             text = NULL;
     }
     fwi_free(text);
+    return st == FW_EARG ? fwi_fail_in(st, "%s.%s", k->section, k->key) : st;
+}
+
+fw_status fwi_recipe_put(fw_recipe *r, fwi_key key, const char *value, int64_t line)
+{
+    const size_t n = strlen(value);
+    if (n > FWI_RECIPE_BYTES)
+        return fwi_fail(FW_EARG, "%s.%s: %zu characters", fwi_keys[key].section, fwi_keys[key].key,
+                        n);
+    if (fwi_keys[key].type != FWI_KEY_LINES)
+        return put_part(r, key, value, value + n, line);
+    fw_status st = FW_OK;
+    for (const char *at = value; st == FW_OK && *at != 0;) {
+        const size_t part = strcspn(at, ",\n");
+        st = put_part(r, key, at, at + part, line > 0 ? line : fwi_recipe_lines(r, key)->n + 1);
+        at += at[part] != 0 ? part + 1 : part;
+    }
     return st;
 }
 
@@ -185,22 +198,15 @@ fwi_key fwi_recipe_find_key(const char *name, fw_status *st)
     return (fwi_key)found;
 }
 
-/* A repeated key is replaced whole: lines, or parts of a line separated by commas. */
+/* A repeated key is replaced whole. */
 static fw_status set_lines(fw_recipe *r, fwi_key key, const char *value)
 {
-    fwi_lines before = *fwi_recipe_lines(r, key), *now = fwi_recipe_lines(r, key);
+    fwi_lines *now = fwi_recipe_lines(r, key), before = *now;
     char *source = fwi_sprintf("%s.%s", fwi_keys[key].section, fwi_keys[key].key);
     if (source == NULL)
         return FW_ENOMEM;
     *now = (fwi_lines){0};
-    fw_status st = FW_OK;
-    for (const char *at = value; st == FW_OK && *at != 0;) {
-        const size_t n = strcspn(at, ",\n");
-        char *part = trimmed(at, at + n);
-        st = part == NULL ? FW_ENOMEM : fwi_recipe_put(r, key, part, now->n + 1);
-        fwi_free(part);
-        at += at[n] != 0 ? n + 1 : n;
-    }
+    const fw_status st = fwi_recipe_put(r, key, value, 0);
     if (st != FW_OK) {
         lines_release(now);
         *now = before;
@@ -224,8 +230,6 @@ fw_status fw_recipe_set(fw_recipe *r, const char *key, const char *value)
         return st;
     if (fwi_keys[k].type != FWI_KEY_LINES)
         return fwi_recipe_put(r, k, value, 0);
-    if (strlen(value) > FWI_RECIPE_BYTES)
-        return fwi_fail(FW_EARG, "%s: %zu characters", key, strlen(value));
     return set_lines(r, k, value);
 }
 

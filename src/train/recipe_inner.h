@@ -62,7 +62,8 @@ fwi_lines *fwi_recipe_lines(const fw_recipe *r, fwi_key key); /* NULL: key is no
 const char *fwi_recipe_lines_source(const fw_recipe *r, fwi_key key);
 
 /* Checks and stores value (blanks around it removed; empty: back to the default; of a repeated key
- * it is added, line being its place). Messages begin with the key. */
+ * it is added, cut at commas and line ends, line being its place or 0: counted). Messages begin
+ * with the key. */
 fw_status fwi_recipe_put(fw_recipe *r, fwi_key key, const char *value, int64_t line);
 void fwi_recipe_lines_clear(fw_recipe *r, fwi_key key);
 /* FWI_KEY_COUNT with a message (FW_ENOTFOUND, FW_EARG for an ambiguous one) in *st. */

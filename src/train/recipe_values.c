@@ -172,7 +172,7 @@ fw_status fwi_key_check(fwi_key key, const char *value)
             return st;
         words++;
     }
-    if (words > want || (k->type == FWI_KEY_SIZE && words != want))
+    if (words > want || (k->type == FWI_KEY_SIZE && words > 0 && words < want))
         return fwi_fail(FW_EARG, "%d values, expected %s%d", words,
                         k->type == FWI_KEY_SIZE || want == 1 ? "" : "at most ", want);
     return FW_OK;

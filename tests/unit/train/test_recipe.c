@@ -1,0 +1,590 @@
+/* Recipes: parsing, keys, printing, what they describe, where data is found: recipe*.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <recipe_inner.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <file.h>
+#include <image_set.h>
+#include <number.h>
+
+#define SMALL                                                                                      \
+    "[network]\ninput = 8 8 1\nlayer = conv_bn 4\nlayer = global_max_pool\n"                       \
+    "layer = classifier 3\n[train]\nlr = 0.1\n"
+
+static fw_recipe *parsed(const char *text)
+{
+    fw_recipe *r = NULL;
+    const fw_status st = fw_recipe_parse(&r, text, "x.recipe");
+    if (st != FW_OK)
+        print_error("%s\n", fw_last_error());
+    assert_int_equal(st, FW_OK);
+    return r;
+}
+
+static void refused_by(fw_status st, fw_status want, const char *part)
+{
+    if (st != want || strstr(fw_last_error(), part) == NULL)
+        print_error("%s: %s (looked for \"%s\")\n", fw_status_name(st), fw_last_error(), part);
+    assert_int_equal(st, want);
+    assert_non_null(strstr(fw_last_error(), part));
+}
+
+static void refused(const char *text, const char *part)
+{
+    fw_recipe *r = NULL;
+    refused_by(fw_recipe_parse(&r, text, "x.recipe"), FW_EFORMAT, part);
+    assert_null(r);
+}
+
+static void reads_what_is_written(void **state)
+{
+    (void)state;
+    fw_recipe *r =
+        parsed("\xef\xbb\xbf# a comment\n; and one\n\n[recipe]\nabout = some words here\n"
+               "[augment]\r\ntransform = standardize\r\n\ttransform = pad_crop 2, flip\n"
+               "[network]\ninput: 8 8 1\n  layer = conv_bn 4\n  layer = flatten\n"
+               "layer = classifier 3 ; a comment behind it\n"
+               "[train]\nlr=0.5/batch\nbatch = 32\nepochs = 2.5");
+    assert_string_equal(fw_recipe_name(r), "x");
+    assert_string_equal(fw_recipe_get(r, "about"), "some words here");
+    assert_string_equal(fw_recipe_get(r, "transform"), "standardize\npad_crop 2\nflip");
+    assert_string_equal(fw_recipe_get(r, "network.layer"), "conv_bn 4\nflatten\nclassifier 3");
+    assert_string_equal(fw_recipe_get(r, "network.input"), "8 8 1");
+    assert_string_equal(fw_recipe_get(r, "train.batch"), "32");
+    assert_string_equal(fw_recipe_get(r, "evaluate.batch"), "500");
+    assert_string_equal(fw_recipe_get(r, "schedule"), "one_cycle"); /* a default */
+    assert_null(fw_recipe_get(r, "batch"));                         /* of two sections */
+    assert_null(fw_recipe_get(r, "nothing"));
+    assert_true(fwi_recipe_number(r, FWI_KEY_TRAIN_LR) == 0.5 / 32);
+    assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
+    fw_recipe_free(r);
+}
+
+static void names_file_line_and_nearest(void **state)
+{
+    (void)state;
+    refused("[train]\nepohcs = 3\n", "x.recipe: line 2: unknown key \"epohcs\" in [train], the "
+                                     "nearest valid one is epochs");
+    refused("[trian]\nepochs = 3\n", "line 2: unknown section [trian], the nearest valid one is "
+                                     "[train]");
+    refused("epochs = 3\n", "line 1: \"epochs\" stands before the first [section]");
+    refused("[train]\n\n# x\nbatch = 0\n", "line 4: train.batch: \"0\", expected a whole number");
+    refused("[train]\nbatch = 1e2\n", "line 2: train.batch");
+    refused("[train]\nbatch = 8 8\n", "line 2: train.batch: 2 values, expected 1");
+    refused("[train]\nloss = summ\n", "(the nearest is sum)");
+    refused("[train]\nlr = fast\n", "line 2: train.lr: \"fast\", expected a number, as in 0.4");
+    refused("[train]\nlr = 1/0\n", "train.lr");
+    refused("[train]\nlr = -1\n", "train.lr: -1 is not in 0 to 1e+06");
+    refused("[train]\nlr = nan\n", "train.lr");
+    refused("[train]\nmomentum = 0.9*batch\n", "does not scale with the batch");
+    refused("[train]\nepochs = 3\nlr = 1\nepochs = 4\n",
+            "line 4: train.epochs was given in line 2 already");
+    refused("[network]\ninput = 8 8\n", "2 values, expected 3");
+    refused("[network]\nwhat is this\n", "line 2: expected [section], key = value");
+    refused("[network\n", "line 1: expected");
+    refused("[network]\nlayer = conv_bn 4\nlayer = conv_bm 4\n", "x.recipe: line 3: unknown layer");
+    refused("[augment]\ntransform = flip\ntransform = cutuot 8 8\n",
+            "x.recipe: line 3: unknown transform \"cutuot\", the nearest valid one is cutout");
+    refused("[augment]\ntransform = cutout 8\n", "line 2: cutout: 1 numbers, expected 2");
+    refused("[augment]\ntransform = pad_crop 1.5\n", "line 2: pad_crop: 1.5");
+    refused("[network]\ninput = 8 8 3\n[augment]\ntransform = standardize 1 2\n",
+            "line 4: standardize: 2 numbers, expected none (the data's own) or 6");
+}
+
+static void hostile_text(void **state)
+{
+    (void)state;
+    fw_recipe *r = NULL;
+    char *big = malloc((1 << 20) + 100);
+    assert_non_null(big);
+    memset(big, '\n', (1 << 20) + 99);
+    big[(1 << 20) + 99] = 0;
+    refused_by(fw_recipe_parse(&r, big, "big"), FW_EFORMAT, "big: 1048675 bytes");
+    memcpy(big, "[train]\n", 8);
+    memset(big + 8, 'x', 5000);
+    big[5008] = 0;
+    refused(big, "line 2: 5000 characters, at most");
+    memcpy(big, "[train]\n#", 9); /* comments may be long */
+    assert_int_equal(fw_recipe_parse(&r, big, "x"), FW_OK);
+    fw_recipe_free(r);
+    r = NULL;
+    strcpy(big, "[network]\n");
+    for (int i = 0; i < 4097; i++)
+        strcat(big + (size_t)i * 8, "layer=x\n");
+    refused(big, "line 4098: network.layer: more than 4096 lines");
+    free(big);
+    refused("[train]\n\x1b[31m = 3\n", "unknown key \"?[31m\""); /* no escape to the terminal */
+    refused("[train]\nloss = \x1b[31m\n", "control character");
+    refused("[train]\nlr = 1e999\n", "train.lr");
+    refused("[train]\nlr = 0.1/batch/batch\n", "train.lr");
+    refused("[train]\nlr_knots = 0 0.1 0.2 0.3 0.4 .5 .6 .7 .8 .81 .82 .83 .84 .85 .86 .87 .88\n",
+            "17 values, expected at most 16");
+    assert_int_equal(fw_recipe_parse(&r, NULL, NULL), FW_EARG);
+    assert_int_equal(fw_recipe_parse(&r, "", NULL), FW_OK); /* to be completed by fw_recipe_set */
+    refused_by(fw_recipe_check(r, NULL), FW_EARG, "network.input is missing");
+    fw_recipe_free(r);
+}
+
+static void sets_by_name(void **state)
+{
+    (void)state;
+    fw_recipe *r = parsed(SMALL);
+    assert_int_equal(fw_recipe_set(r, "train.epochs", " 3/2 "), FW_OK);
+    assert_string_equal(fw_recipe_get(r, "epochs"), "3/2");
+    assert_int_equal(fw_recipe_set(r, "epochs", ""), FW_OK); /* back to the default */
+    assert_string_equal(fw_recipe_get(r, "epochs"), "10");
+    refused_by(fw_recipe_set(r, "train.epoch", "3"), FW_ENOTFOUND,
+               "no recipe key \"train.epoch\", the nearest valid one is train.epochs");
+    refused_by(fw_recipe_set(r, "epoch", "3"), FW_ENOTFOUND, "is train.epochs");
+    refused_by(fw_recipe_set(r, "batch", "3"), FW_EARG, "may be train.batch or evaluate.batch");
+    refused_by(fw_recipe_set(r, "epochs", "-1"), FW_EARG, "train.epochs: -1");
+    refused_by(fw_recipe_set(r, "about", "a ; b"), FW_EARG, "semicolon");
+    refused_by(fw_recipe_set(r, "about", "a\nb"), FW_EARG, "control character");
+    assert_string_equal(fw_recipe_get(r, "epochs"), "10");
+
+    assert_int_equal(fw_recipe_set(r, "transform", "standardize, flip"), FW_OK);
+    assert_string_equal(fw_recipe_get(r, "transform"), "standardize\nflip");
+    assert_int_equal(fw_recipe_set(r, "layer", "conv_bn 4\nflatten, classifire 3"), FW_OK);
+    refused_by(fw_recipe_check(r, NULL), FW_EFORMAT, "network.layer: line 3: unknown layer");
+    assert_int_equal(fw_recipe_set(r, "layer", "flatten, classifier 5"), FW_OK);
+    fw_model_cost cost;
+    assert_int_equal(fw_recipe_check(r, &cost), FW_OK);
+    assert_int_equal(cost.n_classes, 5);
+    assert_int_equal(cost.params, 64 * 5);
+    assert_int_equal(fw_recipe_set(r, "transform", ""), FW_OK);
+    assert_string_equal(fw_recipe_get(r, "transform"), "");
+    fw_recipe_free(r);
+}
+
+static void prints_itself(fw_recipe *r)
+{
+    char *one = NULL, *two = NULL;
+    fw_recipe *again = NULL;
+    assert_int_equal(fw_recipe_print(r, &one), FW_OK);
+    if (fw_recipe_parse(&again, one, "printed") != FW_OK)
+        print_error("%s\n%s\n", fw_last_error(), one);
+    assert_non_null(again);
+    assert_int_equal(fw_recipe_print(again, &two), FW_OK);
+    assert_string_equal(one, two);
+    for (int k = 0; k < FWI_KEY_COUNT; k++) {
+        char name[64], value[65536];
+        snprintf(name, sizeof name, "%s.%s", fwi_keys[k].section, fwi_keys[k].key);
+        const char *have = fw_recipe_get(r, name);
+        assert_non_null(have);
+        snprintf(value, sizeof value, "%s", have);
+        assert_string_equal(fw_recipe_get(again, name), value);
+    }
+    fw_text_free(one);
+    fw_text_free(two);
+    fw_recipe_free(again);
+}
+
+static void print_then_parse_is_the_identity(void **state)
+{
+    (void)state;
+    assert_true(fw_recipe_count() >= 3);
+    for (int i = 0; i < fw_recipe_count(); i++) {
+        fw_recipe *r = NULL;
+        assert_int_equal(fw_recipe_open(&r, fw_recipe_name_at(i)), FW_OK);
+        assert_string_equal(fw_recipe_name(r), fw_recipe_name_at(i));
+        assert_string_equal(fw_recipe_get(r, "recipe.about"),
+                            fw_recipe_about(fw_recipe_name_at(i)));
+        assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
+        prints_itself(r);
+        fw_recipe_free(r);
+    }
+    assert_null(fw_recipe_name_at(fw_recipe_count()));
+    assert_null(fw_recipe_name_at(-1));
+    assert_null(fw_recipe_about("none"));
+    /* The longest values there may be. */
+    fw_recipe *r = parsed(SMALL);
+    char value[FWI_RECIPE_VALUE + 2];
+    memset(value, 'a', sizeof value);
+    value[FWI_RECIPE_VALUE] = 0;
+    assert_int_equal(fw_recipe_set(r, "about", value), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "lr_knots", "0 1/3 1"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "lr_values", "0 0.25/batch 1e-3*batch"), FW_OK);
+    prints_itself(r);
+    value[FWI_RECIPE_VALUE] = 'a';
+    value[FWI_RECIPE_VALUE + 1] = 0;
+    assert_int_equal(fw_recipe_set(r, "about", value), FW_EARG);
+    fw_recipe_free(r);
+}
+
+static void every_default_is_valid(void **state)
+{
+    (void)state;
+    for (int k = 0; k < FWI_KEY_COUNT; k++)
+        assert_int_equal(fwi_key_check((fwi_key)k, fwi_keys[k].def), FW_OK);
+}
+
+static void opens_by_name_or_path(void **state)
+{
+    (void)state;
+    fw_recipe *r = NULL;
+    refused_by(fw_recipe_open(&r, "fenwikcs"), FW_ENOTFOUND, "the nearest one is fenwicks");
+    refused_by(fw_recipe_open(&r, "./none.recipe"), FW_ENOTFOUND, "none.recipe");
+    assert_int_equal(fwi_write_file("mine.recipe", SMALL, sizeof SMALL - 1), FW_OK);
+    assert_int_equal(fw_recipe_open(&r, "mine.recipe"), FW_OK);
+    assert_string_equal(fw_recipe_name(r), "mine");
+    fw_recipe_free(r);
+    r = NULL;
+    assert_int_equal(fwi_write_file("mine.recipe", "[train]\0x", 9), FW_OK);
+    refused_by(fw_recipe_open(&r, "./mine.recipe"), FW_EFORMAT, "0 byte");
+    assert_int_equal(fwi_write_file("mine.recipe", "", 0), FW_OK);
+    assert_int_equal(fw_recipe_open(&r, "mine.recipe"), FW_OK);
+    fw_recipe_free(r);
+    unlink("mine.recipe");
+}
+
+/* The facts of the walk-through. */
+static void walk_through_schedule(void **state)
+{
+    (void)state;
+    fw_recipe *r = NULL;
+    fw_schedule lr;
+    fw_optimizer o;
+    int64_t steps = 0;
+    assert_int_equal(fw_recipe_open(&r, "fenwicks"), FW_OK);
+    assert_int_equal(fw_recipe_schedule(r, 50000, &lr, &steps), FW_OK);
+    assert_int_equal(steps, 24 * 97);
+    assert_true(lr.warmup == 485);
+    assert_true(fw_schedule_at(&lr, 0) == 0);
+    assert_true(fabs(fw_schedule_at(&lr, 485) - 7.8125e-4) < 1e-18);
+    assert_true(fabs(fw_schedule_at(&lr, 2327) - 4.2390e-7) < 1e-11);
+    assert_int_equal(fwi_recipe_optimizer(r, steps, &o), FW_OK);
+    assert_true(fabs(o.sgd.weight_decay - 5e-4 * 512) < 1e-15);
+    assert_true(o.momentum == 0.9);
+    assert_int_equal(o.sgd.nesterov, FW_NESTEROV_PYTORCH);
+    fw_model_cost cost;
+    assert_int_equal(fw_recipe_check(r, &cost), FW_OK);
+    assert_int_equal(cost.params, 6573120);
+    assert_int_equal(cost.statistics, 4480);
+    assert_int_equal(cost.macs, 379261952);
+    /* --epochs stretches it, and may be a fraction */
+    assert_int_equal(fw_recipe_set(r, "epochs", "4"), FW_OK);
+    assert_int_equal(fw_recipe_schedule(r, 50000, &lr, &steps), FW_OK);
+    assert_int_equal(steps, 388);
+    assert_true(fabs(lr.warmup - 5.0 / 24 * 388) < 1e-9);
+    assert_int_equal(fw_recipe_set(r, "epochs", "0.02"), FW_OK);
+    assert_int_equal(fw_recipe_schedule(r, 50000, &lr, &steps), FW_OK);
+    assert_int_equal(steps, 2);
+    refused_by(fw_recipe_schedule(r, 511, &lr, &steps), FW_EARG, "train.batch is 512");
+    fw_recipe_free(r);
+}
+
+static void schedules(void **state)
+{
+    (void)state;
+    fw_recipe *r = parsed(SMALL "batch = 100\n");
+    fw_schedule a, b;
+    int64_t steps = 0;
+    /* Knots give the triangle too. */
+    assert_int_equal(fw_recipe_set(r, "lr_knots", "0 5/24 1"), FW_OK);
+    refused_by(fw_recipe_schedule(r, 10000, &a, &steps), FW_EARG,
+               "3 train.lr_knots and 0 train.lr_values");
+    assert_int_equal(fw_recipe_set(r, "lr_values", "0 0.4/batch 0"), FW_OK);
+    assert_string_equal(fw_recipe_get(r, "schedule"), "piecewise");
+    assert_int_equal(fw_recipe_schedule(r, 10000, &a, &steps), FW_OK);
+    assert_int_equal(steps, 1000);
+    assert_int_equal(fw_recipe_set(r, "schedule", "triangular"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "lr", "0.4/batch"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "warmup", "5/24"), FW_OK);
+    assert_int_equal(fw_recipe_schedule(r, 10000, &b, &steps), FW_OK);
+    for (int64_t s = 0; s < 1000; s += 37)
+        assert_true(fabs(fw_schedule_at(&a, (double)s) - fw_schedule_at(&b, (double)s)) < 1e-12);
+    assert_int_equal(fw_recipe_set(r, "schedule_start", "1"), FW_OK);
+    assert_int_equal(fw_recipe_schedule(r, 10000, &b, &steps), FW_OK);
+    assert_true(fw_schedule_at(&b, 0) > 0);
+    /* Knots that do not increase. */
+    assert_int_equal(fw_recipe_set(r, "schedule", ""), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "lr_knots", "0 1/2 0.5"), FW_OK);
+    refused_by(fw_recipe_check(r, NULL), FW_EARG, "train.lr_knots do not increase: knot 3");
+    static const char *const words[] = {"constant", "one_cycle", "exponential", "linear"};
+    static const double middle[] = {0.004, 0.004 * (1 - 500.0 / 1000), 0, 0.002};
+    assert_int_equal(fw_recipe_set(r, "warmup", "0"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "schedule_start", "0"), FW_OK);
+    for (int i = 0; i < 4; i++) {
+        const double want = i == 2 ? 0.004 * exp(-0.5) : middle[i];
+        assert_int_equal(fw_recipe_set(r, "schedule", words[i]), FW_OK);
+        assert_int_equal(fw_recipe_schedule(r, 10000, &a, &steps), FW_OK);
+        assert_true(fabs(fw_schedule_at(&a, 500) - want) < 1e-12);
+    }
+    assert_int_equal(fw_recipe_set(r, "lr", ""), FW_OK);
+    refused_by(fw_recipe_check(r, NULL), FW_EARG, "train.lr is missing");
+    fw_recipe_free(r);
+}
+
+static void optimisers(void **state)
+{
+    (void)state;
+    fw_optimizer o;
+    fw_recipe *r = parsed(SMALL "optimizer = adam\nbeta1 = 0.8\nweight_decay = 0.01\n"
+                                "decay_norm_and_bias = true\nclip_norm = 2*batch\nbatch = 16\n");
+    assert_int_equal(fwi_recipe_optimizer(r, 100, &o), FW_OK);
+    assert_int_equal(o.kind, FW_ADAM);
+    assert_true(o.adam.beta1 == 0.8 && o.adam.beta2 == 0.999 && o.adam.eps == 1e-8);
+    assert_true(o.adam.weight_decay == 0.01 && o.adam.clip_norm == 32);
+    assert_true(o.adam.decay_norm_and_bias);
+    assert_int_equal(fw_recipe_set(r, "optimizer", "sgd"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "nesterov", "page"), FW_OK);
+    assert_int_equal(fwi_recipe_optimizer(r, 100, &o), FW_OK);
+    assert_int_equal(o.sgd.nesterov, FW_NESTEROV_PAGE);
+    fw_recipe_free(r);
+}
+
+static void impossible_combinations(void **state)
+{
+    (void)state;
+    fw_recipe *r = parsed(SMALL);
+    assert_int_equal(fw_recipe_set(r, "classes", "4"), FW_OK);
+    refused_by(fw_recipe_check(r, NULL), FW_ESHAPE, "network.classes is 4, the last layer has 3");
+    assert_int_equal(fw_recipe_set(r, "classes", "3"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "transform", "pad_crop 8"), FW_OK);
+    assert_int_not_equal(fw_recipe_check(r, NULL), FW_OK);
+    assert_non_null(strstr(fw_last_error(), "augment.transform"));
+    assert_int_equal(fw_recipe_set(r, "transform", "cutout 9 9"), FW_OK);
+    assert_int_not_equal(fw_recipe_check(r, NULL), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "transform", "dihedral"), FW_OK);
+    assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "input", "8 4 1"), FW_OK);
+    assert_int_not_equal(fw_recipe_check(r, NULL), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "transform", ""), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "layer", "max_pool 8, flatten, classifier 3"), FW_OK);
+    assert_int_not_equal(fw_recipe_check(r, NULL), FW_OK);
+    assert_non_null(strstr(fw_last_error(), "network of 8 x 4 x 1 images"));
+    assert_int_equal(fw_recipe_set(r, "layer", "conv_bn 8"), FW_OK);
+    assert_int_not_equal(fw_recipe_check(r, NULL), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "layer", ""), FW_OK);
+    refused_by(fw_recipe_check(r, NULL), FW_EARG, "network.layer is missing");
+    fw_recipe_free(r);
+}
+
+/* ---- data ---- */
+
+static void write_records(const char *path, int64_t n, int64_t shards)
+{
+    fw_images im = {0};
+    assert_int_equal(fwi_images_new(&im, "test", n, 8, 8, 1, FW_U8, true), FW_OK);
+    for (int64_t i = 0; i < n * 64; i++)
+        ((uint8_t *)im.pixels)[i] = (uint8_t)(i * 7 % 251);
+    for (int64_t i = 0; i < n; i++)
+        im.labels[i] = (int32_t)(i % 3);
+    im.n_classes = 3;
+    assert_int_equal(fwi_images_finish(&im, "test", "test"), FW_OK);
+    assert_int_equal(fw_write_tfrecord(path, &im, &(fw_write_opt){.shards = shards}), FW_OK);
+    fw_images_clear(&im);
+}
+
+static void open_and_count(const fw_recipe *r, const char *data, int64_t train, int64_t test)
+{
+    fw_recipe_data d = {0};
+    const fw_status st = fw_recipe_data_open(r, data, 1, &d);
+    if (st != FW_OK)
+        print_error("%s\n", fw_last_error());
+    assert_int_equal(st, FW_OK);
+    assert_int_equal(fw_dataset_count(d.train), train);
+    assert_int_equal(fw_dataset_count(d.test), test);
+    assert_int_equal(d.n_classes, 3);
+    fw_recipe_data_clear(&d);
+}
+
+static void finds_records(void **state)
+{
+    (void)state;
+    fw_recipe *r = parsed(SMALL "batch = 4\n[evaluate]\nbatch = 4\n[augment]\n"
+                                "transform = standardize\n");
+    fw_recipe_data d = {0};
+    char dir[] = "recipe-XXXXXX", path[256];
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/a-train.tfrec", dir);
+    write_records(path, 30, 0);
+    snprintf(path, sizeof path, "%s/a", dir);
+    refused_by(fw_recipe_data_open(r, path, 0, &d), FW_ENOTFOUND, "no test records");
+    snprintf(path, sizeof path, "%s/a-test.tfrec", dir);
+    write_records(path, 9, 2);
+    snprintf(path, sizeof path, "%s/a", dir);
+    open_and_count(r, path, 30, 9);
+    snprintf(path, sizeof path, "%s/a.tfrec", dir);
+    open_and_count(r, path, 30, 9);
+    open_and_count(r, dir, 30, 9);
+    snprintf(path, sizeof path, "%s/b.tfrec", dir);
+    refused_by(fw_recipe_data_open(r, path, 0, &d), FW_ENOTFOUND, "b-train.tfrec");
+    /* A second data set makes the folder ambiguous; shards count as one. */
+    snprintf(path, sizeof path, "%s/b-train.tfrec", dir);
+    write_records(path, 12, 3);
+    refused_by(fw_recipe_data_open(r, dir, 0, &d), FW_EARG, "records of several data sets");
+    snprintf(path, sizeof path, "%s/b-test.tfrec", dir);
+    write_records(path, 6, 0);
+    snprintf(path, sizeof path, "%s/b", dir);
+    open_and_count(r, path, 12, 6);
+    /* What does not fit. */
+    assert_int_equal(fw_recipe_set(r, "input", "8 4 1"), FW_OK);
+    refused_by(fw_recipe_data_open(r, path, 0, &d), FW_ESHAPE,
+               "images of 8 x 8 x 1, recipe x "
+               "takes 8 x 4 x 1");
+    assert_int_equal(fw_recipe_set(r, "input", "8 8 1"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "layer", "flatten, classifier 2"), FW_OK);
+    refused_by(fw_recipe_data_open(r, path, 0, &d), FW_ESHAPE,
+               "3 classes, the network of recipe "
+               "x has 2");
+    refused_by(fw_recipe_data_open(r, "nothing/there", 0, &d), FW_ENOTFOUND, "nothing/there");
+    refused_by(fw_recipe_data_open(r, NULL, 0, &d), FW_ENOTFOUND, "no bundled data");
+    refused_by(fw_recipe_data_open(r, "gs://bucket/x", 0, &d), FW_EUNAVAILABLE, "gs://");
+    fw_recipe_free(r);
+    char command[300];
+    snprintf(command, sizeof command, "rm -r %s", dir);
+    assert_int_equal(system(command), 0);
+}
+
+static void bundled_digits(void **state)
+{
+    (void)state;
+    fw_recipe *r = NULL;
+    fw_recipe_data d = {0};
+    assert_int_equal(fw_recipe_open(&r, "digits"), FW_OK);
+    assert_int_equal(fw_recipe_data_open(r, NULL, 0, &d), FW_OK);
+    assert_int_equal(d.n_classes, 10);
+    assert_int_equal(fw_dataset_count(d.train), 1438); /* of 1797, every fifth is test */
+    assert_int_equal(fw_dataset_count(d.test), 359);
+    fw_batch b;
+    assert_int_equal(fw_dataset_next(d.test, &b), FW_OK);
+    assert_int_equal(b.labels[0], 4); /* the fifth record */
+    fw_recipe_data_clear(&d);
+    /* The same file from outside. */
+    assert_int_equal(fw_recipe_data_open(r, FW_SOURCE_DIR "/recipes/digits.csv", 0, &d), FW_OK);
+    assert_int_equal(fw_dataset_count(d.test), 359);
+    fw_recipe_data_clear(&d);
+    fw_recipe_free(r);
+}
+
+/* ---- runs ---- */
+
+static void refuses_a_used_folder(void **state)
+{
+    (void)state;
+    fw_recipe *r = NULL;
+    fw_run_result res, again;
+    char dir[] = "run-XXXXXX", command[300];
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(fw_recipe_open(&r, "digits"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "epochs", "0.5"), FW_OK);
+    refused_by(fw_recipe_run(r, &(fw_run_opt){.out = dir, .resume = true}, &res), FW_ENOTFOUND,
+               "holds no run");
+    const fw_run_opt o = {.out = dir, .seed = 3, .threads = 1};
+    assert_int_equal(fw_recipe_run(r, &o, &res), FW_OK);
+    assert_int_equal(res.steps, 11);
+    assert_int_equal(res.test.records, 359);
+    assert_true(res.test.accuracy > 0.2);
+    assert_false(res.stopped_early);
+    assert_true(res.t_train > 0 && res.t_total > res.t_train && res.t_dawn > res.t_total);
+    assert_true(fwi_file_exists(res.model));
+    refused_by(fw_recipe_run(r, &o, &again), FW_EEXISTS, "--resume");
+    /* Going on with a run that is done gives its result again. */
+    fw_run_opt on = o;
+    on.resume = true;
+    assert_int_equal(fw_recipe_run(r, &on, &again), FW_OK);
+    assert_true(again.test.accuracy == res.test.accuracy && again.test.loss == res.test.loss);
+    fw_recipe_free(r);
+    snprintf(command, sizeof command, "rm -r %s", dir);
+    assert_int_equal(system(command), 0);
+}
+
+static void stops_at_an_accuracy(void **state)
+{
+    (void)state;
+    fw_recipe *r = NULL;
+    fw_run_result res;
+    assert_int_equal(fw_recipe_open(&r, "digits"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "epochs", "3"), FW_OK);
+    refused_by(fw_recipe_run(r, &(fw_run_opt){.until_accuracy = 94}, &res), FW_EARG, "fraction");
+    const fw_run_opt o = {.until_accuracy = 0.01, .threads = 1};
+    assert_int_equal(fw_recipe_run(r, &o, &res), FW_OK);
+    assert_true(res.stopped_early);
+    assert_int_equal(res.steps, 22); /* after the first epoch */
+    assert_true(res.test.accuracy >= 0.01);
+    fw_recipe_free(r);
+}
+
+/* Streamed from records, or in memory: the same bits. */
+static void records_and_memory_agree(void **state)
+{
+    (void)state;
+    fw_recipe *r = NULL;
+    fw_recipe_data d = {0};
+    fw_run_result a, b;
+    char dir[] = "same-XXXXXX", path[256], command[300];
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(fw_recipe_open(&r, "digits"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "epochs", "0.5"), FW_OK);
+    assert_int_equal(fw_recipe_data_open(r, NULL, 0, &d), FW_OK);
+    snprintf(path, sizeof path, "%s/x-train.tfrec", dir);
+    assert_int_equal(fw_write_tfrecord(path, &d.train_images, NULL), FW_OK);
+    snprintf(path, sizeof path, "%s/x-test.tfrec", dir);
+    assert_int_equal(fw_write_tfrecord(path, &d.test_images, NULL), FW_OK);
+    fw_recipe_data_clear(&d);
+    assert_int_equal(fw_recipe_run(r, &(fw_run_opt){.threads = 2}, &a), FW_OK);
+    assert_int_equal(fw_recipe_run(r, &(fw_run_opt){.data = dir, .threads = 1}, &b), FW_OK);
+    assert_true(a.test.accuracy == b.test.accuracy && a.test.loss == b.test.loss);
+    fw_recipe_free(r);
+    snprintf(command, sizeof command, "rm -r %s", dir);
+    assert_int_equal(system(command), 0);
+}
+
+/* Memory that runs out at any place is an error, not a crash or a leak. */
+static void out_of_memory(void **state)
+{
+    (void)state;
+    fw_recipe *r = NULL;
+    fw_status st = FW_ENOMEM;
+    int64_t n = 1;
+    for (; st != FW_OK && n < 1000; n++) {
+        fwi_mem_fail_at(n);
+        st = fw_recipe_parse(&r, "[augment]\ntransform = flip\n" SMALL, "x");
+        if (st == FW_OK)
+            st = fw_recipe_set(r, "layer", "flatten, classifier 3");
+        if (st != FW_OK) {
+            assert_int_equal(st, FW_ENOMEM);
+            fw_recipe_free(r);
+            r = NULL;
+        }
+    }
+    fwi_mem_fail_at(0);
+    assert_true(n > 5);
+    assert_int_equal(st, FW_OK);
+    fw_recipe_free(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_what_is_written),
+        cmocka_unit_test(names_file_line_and_nearest),
+        cmocka_unit_test(hostile_text),
+        cmocka_unit_test(sets_by_name),
+        cmocka_unit_test(print_then_parse_is_the_identity),
+        cmocka_unit_test(every_default_is_valid),
+        cmocka_unit_test(opens_by_name_or_path),
+        cmocka_unit_test(walk_through_schedule),
+        cmocka_unit_test(schedules),
+        cmocka_unit_test(optimisers),
+        cmocka_unit_test(impossible_combinations),
+        cmocka_unit_test(finds_records),
+        cmocka_unit_test(bundled_digits),
+        cmocka_unit_test(refuses_a_used_folder),
+        cmocka_unit_test(stops_at_an_accuracy),
+        cmocka_unit_test(records_and_memory_agree),
+        cmocka_unit_test(out_of_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
