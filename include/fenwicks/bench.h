@@ -32,7 +32,8 @@ FW_API int fw_parts(fw_part *out, int cap); /* fills up to cap, returns how many
  * frees with fw_text_free. */
 FW_API fw_status fw_ops_table(char **text);
 
-/* ---- peaks: median of several readings on `threads` threads (0: all allowed) ---- */
+/* ---- peaks: the best of several readings on `threads` threads (0: all allowed), since a ceiling
+ * is never lower than what was seen ---- */
 typedef struct fw_peak {
     double gflops_f32;  /* fused multiply-adds on registers */
     double gbytes_read; /* per second, from memory larger than the caches */
