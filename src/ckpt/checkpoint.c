@@ -24,7 +24,7 @@ struct fwi_ckpt {
     void *host;        /* staging for devices whose memory the host cannot read */
     const void **data; /* [n_vars] */
     int64_t keep;
-    int64_t *steps; /* [keep]: those written or found, oldest first */
+    int64_t *steps; /* those written or found, oldest first: room for these and keep more */
     int64_t n_steps;
     char path[PATH_CAP];
 };
@@ -137,16 +137,20 @@ fw_status fwi_ckpt_new(fwi_ckpt **out, const fwi_store *store, const char *dir, 
     c->keep = keep < 1 ? 1 : keep;
     fw_status st = FW_ENOMEM;
     c->dir = fwi_strdup(dir);
-    c->steps = fwi_alloc_array((size_t)c->keep, sizeof *c->steps);
-    if (c->dir == NULL || c->steps == NULL)
+    if (c->dir == NULL)
         goto done;
     if ((st = layout_of(c, ids, n)) != FW_OK || (st = place_data(c)) != FW_OK ||
         (st = fwi_file_writer_new(&c->writer, WRITE_BUFFER, PATH_CAP)) != FW_OK ||
         (st = list_steps(dir, &found, &n_found)) != FW_OK)
         goto done;
-    c->n_steps = n_found < c->keep ? n_found : c->keep;
-    for (int64_t i = 0; i < c->n_steps; i++) /* the newest ones count towards keep */
-        c->steps[i] = found[n_found - c->n_steps + i];
+    /* remember() keeps at most `keep`, or as many as were found */
+    c->steps = fwi_alloc_array((size_t)n_found + (size_t)c->keep, sizeof *c->steps);
+    if (c->steps == NULL) {
+        st = FW_ENOMEM;
+        goto done;
+    }
+    for (int64_t i = 0; i < n_found; i++) /* those of an earlier start count towards keep */
+        c->steps[c->n_steps++] = found[i];
     *out = c;
     c = NULL;
 done:
@@ -188,18 +192,24 @@ static fw_status fetch(const fwi_ckpt *c)
     return FW_OK;
 }
 
-static void remember(fwi_ckpt *c, int64_t step)
+static void forget(fwi_ckpt *c, int64_t i)
 {
     char old[PATH_CAP];
-    if (c->n_steps > 0 && c->steps[c->n_steps - 1] == step)
-        return; /* the same one again */
-    if (c->n_steps == c->keep) {
-        if (name_make(old, sizeof old, c->dir, c->steps[0]) == FW_OK)
-            (void)unlink(old); /* one file too many is no failure of training */
-        memmove(c->steps, c->steps + 1, (size_t)(c->keep - 1) * sizeof *c->steps);
-        c->n_steps--;
-    }
-    c->steps[c->n_steps++] = step;
+    if (name_make(old, sizeof old, c->dir, c->steps[i]) == FW_OK)
+        (void)unlink(old); /* one file too many is no failure of training */
+    memmove(c->steps + i, c->steps + i + 1, (size_t)(c->n_steps - i - 1) * sizeof *c->steps);
+    c->n_steps--;
+}
+
+static void remember(fwi_ckpt *c, int64_t step)
+{
+    /* Newer ones were damaged, or training would have gone on from them. */
+    while (c->n_steps > 0 && c->steps[c->n_steps - 1] > step)
+        forget(c, c->n_steps - 1);
+    if (c->n_steps == 0 || c->steps[c->n_steps - 1] != step) /* else the same one again */
+        c->steps[c->n_steps++] = step;
+    while (c->n_steps > c->keep)
+        forget(c, 0);
 }
 
 fw_status fwi_ckpt_save(fwi_ckpt *c, int64_t step, const char **path)

@@ -174,6 +174,10 @@ static fw_status save_checkpoint(fit *f)
     if (e->ckpt == NULL)
         return FW_OK;
     fw_status st = fwi_ckpt_save(e->ckpt, e->step, &path);
+    if (st == FW_ENONFINITE) { /* the loss was still finite, the update behind it was not */
+        e->broken = true;
+        return fwi_fail_in(st, "step %" PRId64 ", learning rate %g", e->step, f->row[0]);
+    }
     if (st != FW_OK)
         return st;
     fw_event ev = event_of(f, FW_EVENT_CHECKPOINT);
@@ -285,9 +289,21 @@ static bool stop_wanted(const fit *f)
     return f->stop_asked || (f->e->opt.stop != NULL && *f->e->opt.stop != 0);
 }
 
+static fw_status stopped(const fit *f)
+{
+    const fw_estimator *e = f->e;
+    return fwi_fail(FW_ESTOPPED, "stopped after step %" PRId64 " of %" PRId64 "%s%s", e->step,
+                    f->until, e->opt.work_dir == NULL ? "" : "; a checkpoint is in ",
+                    e->opt.work_dir == NULL ? "" : e->opt.work_dir);
+}
+
 static fw_status loop(fit *f)
 {
     fw_estimator *e = f->e;
+    if (e->step < f->until && stop_wanted(f)) { /* before the first step already */
+        const fw_status st = save_checkpoint(f);
+        return st == FW_OK ? stopped(f) : st;
+    }
     while (e->step < f->until) {
         fw_status st = one_step(f);
         if (st == FW_OK)
@@ -305,10 +321,7 @@ static fw_status loop(fit *f)
         if (st != FW_OK)
             return st;
         if (stop && e->step < f->until)
-            return fwi_fail(FW_ESTOPPED, "stopped after step %" PRId64 " of %" PRId64 "%s%s",
-                            e->step, f->until,
-                            e->opt.work_dir == NULL ? "" : "; a checkpoint is in ",
-                            e->opt.work_dir == NULL ? "" : e->opt.work_dir);
+            return stopped(f);
     }
     return FW_OK;
 }
@@ -341,13 +354,18 @@ static fw_status prepare(fit *f)
         st = fwi_network_plan_get(&e->network, false, fwi_dataset_batch(eval), &eval_plan);
     if (st == FW_OK)
         st = fwi_network_plan_get(&e->network, true, f->batch, &f->plan);
-    if (st == FW_OK)
-        st = fwi_estimator_take_data(e, f->ds, e->step * f->batch);
+    if (st != FW_OK)
+        return st;
+    st = fwi_estimator_take_data(e, f->ds, e->step * f->batch);
     if (st == FW_OK)
         st = fwi_estimator_budget(e, f->ds, eval, &f->budget);
     if (st == FW_OK)
         st = fwi_network_bind(&e->network);
-    return st == FW_OK ? open_folder(f) : st;
+    if (st == FW_OK)
+        st = open_folder(f);
+    if (st != FW_OK)
+        fwi_estimator_leave_data(f->ds); /* which may outlive the estimator and its threads */
+    return st;
 }
 
 fw_status fw_estimator_train(fw_estimator *e, fw_dataset *ds, int64_t until)
