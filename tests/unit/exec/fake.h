@@ -1,0 +1,151 @@
+/* fake.h: a device for the tests of exec, whose room sees no backend: host memory behind an offset
+ * of its own count, four kernels in float, and a switch that makes the next kernel fail. */
+#ifndef FAKE_H
+#define FAKE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "exec.h"
+
+#include <string.h>
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
+
+static int64_t fake_live; /* blocks alive */
+static int fake_lowered;  /* calls of lower */
+static bool fake_kernel_fails;
+static int fake_add_calls;
+
+static fw_status fake_alloc(fwi_device *d, size_t n_bytes, void **out)
+{
+    (void)d;
+    *out = fwi_big_alloc(n_bytes);
+    fake_live += *out != NULL;
+    return *out != NULL ? FW_OK : FW_ENOMEM;
+}
+
+static void fake_release(fwi_device *d, void *p, size_t n_bytes)
+{
+    (void)d;
+    fake_live -= p != NULL;
+    fwi_big_free(p, n_bytes);
+}
+
+static fw_status fake_copy(fwi_device *d, void *dst, const void *src, size_t n_bytes)
+{
+    (void)d;
+    memcpy(dst, src, n_bytes);
+    return FW_OK;
+}
+
+static fw_status fake_lower(fwi_device *d, fwi_graph *g)
+{
+    (void)d;
+    (void)g;
+    fake_lowered++;
+    return FW_OK;
+}
+
+static fw_status fake_sync(fwi_device *d)
+{
+    (void)d;
+    return FW_OK;
+}
+
+static fw_status fake_add(const fwi_call *c)
+{
+    const float *a = c->in[0].data, *b = c->in[1].data;
+    float *y = c->out[0].data, *tmp = c->scratch;
+    const int64_t n = fwi_shape_elems(&c->in[0].shape);
+    fake_add_calls++;
+    if (fake_kernel_fails)
+        return fwi_fail(FW_EINTERNAL, "the fake kernel failed");
+    memcpy(tmp, b, (size_t)n * sizeof *tmp); /* scratch must not overlap what is read or written */
+    for (int64_t i = 0; i < n; i++)
+        y[i] = a[i] + tmp[i];
+    return FW_OK;
+}
+
+static size_t fake_add_scratch(const fwi_call *c)
+{
+    return (size_t)fwi_shape_elems(&c->in[0].shape) * sizeof(float);
+}
+
+static fw_status fake_scale(const fwi_call *c)
+{
+    const float *x = c->in[0].data;
+    float *y = c->out[0].data;
+    for (int64_t i = 0; i < fwi_shape_elems(&c->in[0].shape); i++)
+        y[i] = (float)c->attr->scalar.value * x[i];
+    return FW_OK;
+}
+
+static fw_status fake_reshape(const fwi_call *c)
+{
+    memmove(c->out[0].data, c->in[0].data,
+            (size_t)fwi_shape_elems(&c->in[0].shape) * sizeof(float));
+    return FW_OK;
+}
+
+static fw_status fake_fill(const fwi_call *c)
+{
+    float *y = c->out[0].data;
+    for (int64_t i = 0; i < fwi_shape_elems(&c->out[0].shape); i++)
+        y[i] = (float)c->attr->fill.value;
+    return FW_OK;
+}
+
+/* w -= lr g, as far as these tests go */
+static fw_status fake_sgd(const fwi_call *c)
+{
+    float *w = c->in[0].data;
+    const float *g = c->in[2].data;
+    const double *hyper = c->in[3].data;
+    for (int64_t i = 0; i < fwi_shape_elems(&c->in[0].shape); i++)
+        w[i] -= (float)hyper[c->attr->optim.lr_col] * g[i];
+    return FW_OK;
+}
+
+static const fwi_kernel fake_rows[] = {
+    {FWI_OP_add, FW_F32, fake_add, fake_add_scratch, NULL, "add_fake"},
+    {FWI_OP_scale, FW_F32, fake_scale, NULL, NULL, "scale_fake"},
+    {FWI_OP_reshape, FW_F32, fake_reshape, NULL, NULL, "reshape_fake"},
+    {FWI_OP_fill, FW_F32, fake_fill, NULL, NULL, "fill_fake"},
+    {FWI_OP_sgd, FW_F32, fake_sgd, NULL, NULL, "sgd_fake"},
+    {.run = NULL},
+};
+static const fwi_op_table fake_table = {"fake", NULL, fake_rows};
+static const fwi_backend fake_backend = {.name = "fake",
+                                         .alloc = fake_alloc,
+                                         .release = fake_release,
+                                         .upload = fake_copy,
+                                         .download = fake_copy,
+                                         .lower = fake_lower,
+                                         .sync = fake_sync};
+
+static inline fwi_device *fake_device(void)
+{
+    static fwi_device d = {
+        .backend = &fake_backend, .table = &fake_table, .host_memory = true, .label = "fake"};
+    return &d;
+}
+
+static inline fwi_graph *new_graph(void)
+{
+    fwi_graph *g = NULL;
+    assert_int_equal(fwi_graph_new(&g, FW_F32), FW_OK);
+    return g;
+}
+
+static inline void assert_message(const char *part)
+{
+    if (strstr(fw_last_error(), part) == NULL)
+        fail_msg("message \"%s\" lacks \"%s\"", fw_last_error(), part);
+}
+
+#endif

@@ -1,0 +1,186 @@
+/* test_store.c: where variables lie, how they start, and what graphs may not disagree on. */
+#include "fake.h"
+#include "rng.h"
+
+#include <math.h>
+
+static fwi_val var(fwi_graph *g, const char *name, bool trainable, fwi_shape s, fwi_init init)
+{
+    return fwi_graph_var(g, name, trainable ? FWI_VAR_CONV : FWI_VAR_STAT, trainable, s, init);
+}
+
+static const fwi_init one = {FWI_INIT_CONST, 1, 0};
+
+static void test_layout(void **state)
+{
+    (void)state;
+    fwi_graph *a = new_graph(), *b = new_graph();
+    var(a, "w", true, fwi_shape2(3, 5), one);
+    var(a, "mean", false, fwi_shape1(7), one);
+    var(b, "mean", false, fwi_shape1(7), one);
+    var(b, "v", true, fwi_shape1(3), one);
+    var(b, "w", true, fwi_shape2(3, 5), one);
+    fwi_store *s = NULL;
+    assert_int_equal(fwi_store_new(&s, fake_device(), (const fwi_graph *[]){a, b}, 2), FW_OK);
+    fwi_graph_free(a); /* names are the store's own */
+    fwi_graph_free(b);
+    assert_int_equal(s->n_vars, 3);
+    static const char *const order[] = {"w", "mean", "v"};
+    for (int i = 0; i < 3; i++) {
+        assert_string_equal(s->vars[i].name, order[i]);
+        assert_int_equal(s->vars[i].offset % 64, 0);
+        assert_int_equal((uintptr_t)s->vars[i].data % 64, 0);
+        assert_ptr_equal(s->vars[i].data, (char *)s->state + s->vars[i].offset);
+    }
+    assert_int_equal(s->vars[0].bytes, 60);
+    assert_true(s->vars[1].offset >= 60 && s->vars[2].offset >= s->vars[1].offset + 28);
+    assert_true(s->state_bytes >= s->vars[2].offset + 12);
+    /* gradients are one range without holes, in the order of the parameters */
+    assert_int_equal(s->vars[0].grad_offset, 0);
+    assert_int_equal(s->vars[2].grad_offset, 60);
+    assert_int_equal(s->grad_bytes, 72);
+    assert_ptr_equal(fwi_store_find(s, "mean"), &s->vars[1]);
+    assert_null(fwi_store_find(s, "mea"));
+    float grad[15];
+    assert_int_equal(fwi_store_read_grad(s, &s->vars[1], grad), FW_EARG);
+    assert_message("mean");
+    assert_int_equal(fwi_store_read_grad(s, &s->vars[2], grad), FW_OK);
+    assert_true(grad[0] == 0); /* device memory starts as zeros */
+    fwi_store_free(s);
+    assert_int_equal(fake_live, 0);
+}
+
+static void test_disagreement(void **state)
+{
+    (void)state;
+    fwi_graph *a = new_graph(), *b = new_graph(), *c = new_graph(), *d = NULL;
+    assert_int_equal(fwi_graph_new(&d, FW_F64), FW_OK);
+    var(a, "w", true, fwi_shape2(3, 5), one);
+    var(b, "w", true, fwi_shape2(5, 3), one);
+    var(c, "w", false, fwi_shape2(3, 5), one);
+    var(d, "w", true, fwi_shape2(3, 5), one);
+    const fwi_graph *others[] = {b, c, d};
+    for (int i = 0; i < 3; i++) {
+        fwi_store *s = (fwi_store *)1;
+        assert_int_equal(fwi_store_new(&s, fake_device(), (const fwi_graph *[]){a, others[i]}, 2),
+                         FW_ESHAPE);
+        assert_null(s);
+        assert_message("variable w");
+    }
+    fwi_graph_free(a);
+    fwi_graph_free(b);
+    fwi_graph_free(c);
+    fwi_graph_free(d);
+    assert_int_equal(fake_live, 0);
+}
+
+/* The rule of rng.h, written out again; the same numbers in a store of doubles. */
+static void test_init(void **state)
+{
+    (void)state;
+    float f[2][10];
+    double d[2][10];
+    for (int real = 0; real < 2; real++) {
+        fwi_graph *g = NULL;
+        assert_int_equal(fwi_graph_new(&g, real == 0 ? FW_F32 : FW_F64), FW_OK);
+        var(g, "other", true, fwi_shape1(3), one);
+        var(g, "layer/u", true, fwi_shape1(10), (fwi_init){FWI_INIT_UNIFORM, -0.3, 0.7});
+        var(g, "layer/n", true, fwi_shape1(10), (fwi_init){FWI_INIT_NORMAL, 2, 0.1});
+        fwi_store *s = NULL;
+        assert_int_equal(fwi_store_new(&s, fake_device(), (const fwi_graph *[]){g}, 1), FW_OK);
+        assert_int_equal(fwi_store_init(s, 0x123456789abcdefu), FW_OK);
+        float ones[3];
+        assert_int_equal(fwi_store_read(s, &s->vars[1], real == 0 ? (void *)f[0] : (void *)d[0]),
+                         FW_OK);
+        assert_int_equal(fwi_store_read(s, &s->vars[2], real == 0 ? (void *)f[1] : (void *)d[1]),
+                         FW_OK);
+        if (real == 0) {
+            assert_int_equal(fwi_store_read(s, &s->vars[0], ones), FW_OK);
+            assert_true(ones[0] == 1 && ones[2] == 1);
+        }
+        fwi_store_free(s);
+        fwi_graph_free(g);
+    }
+    for (uint64_t i = 0; i < 10; i++) {
+        uint32_t w[4];
+        double normal[4];
+        fwi_rng_block(0x123456789abcdefu, FWI_RNG_INIT, fwi_fnv1a("layer/u"), i / 4, 0, w);
+        const double u = -0.3 + (0.7 - -0.3) * ((double)(w[i % 4] >> 8) / 16777216.0);
+        assert_true(f[0][i] == (float)u);
+        assert_true(f[0][i] >= -0.3f && f[0][i] < 0.7f);
+        fwi_rng_block(0x123456789abcdefu, FWI_RNG_INIT, fwi_fnv1a("layer/n"), i / 4, 0, w);
+        fwi_normal4(w, normal);
+        assert_true(f[1][i] == (float)(2 + 0.1 * normal[i % 4]));
+        for (int k = 0; k < 2; k++)
+            assert_true(d[k][i] == (double)f[k][i]);
+    }
+}
+
+static void test_write_read(void **state)
+{
+    (void)state;
+    fwi_graph *g = new_graph();
+    var(g, "a", true, fwi_shape1(3), one);
+    var(g, "b", true, fwi_shape1(2), one);
+    fwi_store *s = NULL;
+    assert_int_equal(fwi_store_new(&s, fake_device(), (const fwi_graph *[]){g}, 1), FW_OK);
+    static const float a[] = {1, 2, 3}, b[] = {4, 5};
+    float got[3];
+    assert_int_equal(fwi_store_write(s, fwi_store_find(s, "b"), b), FW_OK);
+    assert_int_equal(fwi_store_write(s, fwi_store_find(s, "a"), a), FW_OK);
+    assert_int_equal(fwi_store_read(s, fwi_store_find(s, "a"), got), FW_OK);
+    assert_memory_equal(got, a, sizeof a);
+    assert_int_equal(fwi_store_read(s, fwi_store_find(s, "b"), got), FW_OK);
+    assert_memory_equal(got, b, sizeof b);
+    fwi_store_free(s);
+    fwi_graph_free(g);
+}
+
+static void test_nothing(void **state)
+{
+    (void)state;
+    fwi_graph *g = new_graph(); /* no variables at all */
+    fwi_store *s = NULL;
+    assert_int_equal(fwi_store_new(&s, fake_device(), (const fwi_graph *[]){g}, 1), FW_OK);
+    assert_int_equal(s->n_vars, 0);
+    assert_int_equal(fwi_store_init(s, 1), FW_OK);
+    fwi_store_free(s);
+    fwi_store_free(NULL);
+    fwi_graph_free(g);
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    fwi_graph *g = new_graph();
+    var(g, "a", true, fwi_shape1(3), one);
+    var(g, "b", false, fwi_shape1(2), (fwi_init){FWI_INIT_NORMAL, 0, 1});
+    int64_t n = 1;
+    for (;; n++) {
+        fwi_store *s = NULL;
+        fwi_mem_fail_at(n);
+        fw_status st = fwi_store_new(&s, fake_device(), (const fwi_graph *[]){g}, 1);
+        if (st == FW_OK)
+            st = fwi_store_init(s, 1);
+        else
+            assert_null(s);
+        fwi_mem_fail_at(0);
+        fwi_store_free(s);
+        assert_int_equal(fake_live, 0);
+        if (st == FW_OK)
+            break;
+        assert_int_equal(st, FW_ENOMEM);
+    }
+    assert_true(n > 5);
+    fwi_graph_free(g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_layout),  cmocka_unit_test(test_disagreement),
+        cmocka_unit_test(test_init),    cmocka_unit_test(test_write_read),
+        cmocka_unit_test(test_nothing), cmocka_unit_test(test_out_of_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
