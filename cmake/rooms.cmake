@@ -50,6 +50,9 @@ fw_pkg(LIBARCHIVE libarchive)
 fw_pkg(ZLIB zlib)
 fw_pkg(INIH inih)
 
+# Neither changes a result: they say that nobody reads errno after a root nor the floating-point exception flags, without
+# which gcc makes no vectors of loops with a root or a choice in them.
+set(FW_FLAGS_KERNELS -fno-math-errno -fno-trapping-math)
 set(FW_FLAGS_AVX2 -mavx2 -mfma)
 set(FW_FLAGS_AVX512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512)
 

@@ -1,30 +1,27 @@
 /* fast_pool.h: pools, a line of the output per task, vectors along the channels. Included once per
  * element type and instruction set. Definitions: cpu/ref/pool_body.h. */
 
+#ifndef POOL_CHANNELS
+enum { POOL_CHANNELS = 64 }; /* handled at once: their places fit in a few registers' worth of L1 */
+#define POOL_CHANNELS POOL_CHANNELS
+#endif
+
 /* One window element against the best so far: larger, or the first NaN. */
 static inline bool NAME(larger)(REAL v, REAL best)
 {
     return (!(v <= best)) & (best == best);
 }
 
-/* best, place = the first maximum of four places of a 2 x 2 window. */
-static void NAME(max4)(int64_t c, const REAL *restrict a, const REAL *restrict b, REAL *restrict y,
-                       uint8_t *restrict idx)
+/* Takes v where it is larger, and its place with it. Places are kept as wide as floats while they
+ * are compared: with bytes gcc 12 makes no vectors of this loop. */
+static __attribute__((noinline)) void NAME(take_larger)(int64_t n, const REAL *restrict v,
+                                                        int32_t p, REAL *restrict best,
+                                                        int32_t *restrict place)
 {
-    for (int64_t i = 0; i < c; i++) {
-        REAL best = a[i];
-        uint8_t place = 0;
-        const bool t1 = NAME(larger)(a[c + i], best);
-        best = t1 ? a[c + i] : best;
-        place = t1 ? 1 : place;
-        const bool t2 = NAME(larger)(b[i], best);
-        best = t2 ? b[i] : best;
-        place = t2 ? 2 : place;
-        const bool t3 = NAME(larger)(b[c + i], best);
-        best = t3 ? b[c + i] : best;
-        place = t3 ? 3 : place;
-        y[i] = best;
-        idx[i] = place;
+    for (int64_t i = 0; i < n; i++) {
+        const bool take = NAME(larger)(v[i], best[i]);
+        best[i] = take ? v[i] : best[i];
+        place[i] = take ? p : place[i];
     }
 }
 
@@ -36,25 +33,22 @@ static void NAME(max_pool_line)(void *arg, int64_t line, int slot)
     const int64_t h = call->in[0].shape.d[1], w = call->in[0].shape.d[2];
     const int64_t oh = call->out[0].shape.d[1], ow = call->out[0].shape.d[2];
     const int64_t c = call->in[0].shape.d[3], image = line / oh, y = line % oh;
-    const REAL *restrict x = (const REAL *)call->in[0].data + (image * h + y * stride) * w * c;
-    REAL *restrict out = (REAL *)call->out[0].data + line * ow * c;
-    uint8_t *restrict idx = (uint8_t *)call->out[1].data + line * ow * c;
-    for (int64_t o = 0; o < ow; o++, x += stride * c, out += c, idx += c) {
-        if (k == 2) {
-            NAME(max4)(c, x, x + w * c, out, idx);
-            continue;
+    const REAL *const x = (const REAL *)call->in[0].data + (image * h + y * stride) * w * c;
+    REAL *const out = (REAL *)call->out[0].data + line * ow * c;
+    uint8_t *const idx = (uint8_t *)call->out[1].data + line * ow * c;
+    for (int64_t o = 0; o < ow; o++)
+        for (int64_t c0 = 0; c0 < c; c0 += POOL_CHANNELS) {
+            const int64_t n = min_i64(POOL_CHANNELS, c - c0);
+            const REAL *const window = x + o * stride * c + c0;
+            REAL *const best = out + o * c + c0;
+            uint8_t *const restrict at = idx + o * c + c0;
+            int32_t place[POOL_CHANNELS] = {0};
+            memcpy(best, window, (size_t)n * sizeof(REAL));
+            for (int32_t p = 1; p < k * k; p++)
+                NAME(take_larger)(n, window + (p / k * w + p % k) * c, p, best, place);
+            for (int64_t i = 0; i < n; i++)
+                at[i] = (uint8_t)place[i];
         }
-        memcpy(out, x, (size_t)c * sizeof(REAL));
-        memset(idx, 0, (size_t)c);
-        for (int64_t p = 1; p < k * k; p++) {
-            const REAL *const restrict v = x + (p / k * w + p % k) * c;
-            for (int64_t i = 0; i < c; i++) {
-                const bool take = NAME(larger)(v[i], out[i]);
-                out[i] = take ? v[i] : out[i];
-                idx[i] = take ? (uint8_t)p : idx[i];
-            }
-        }
-    }
 }
 
 fw_status FN(max_pool)(const fwi_call *c)
@@ -62,6 +56,24 @@ fw_status FN(max_pool)(const fwi_call *c)
     const fwi_shape *const y = &c->out[0].shape;
     fwi_pool_for(c->pool, y->d[0] * y->d[1], NAME(max_pool_line), (void *)c);
     return FW_OK;
+}
+
+/* dy to the elements whose place p is. */
+static __attribute__((noinline)) void NAME(give_back)(int64_t n, const REAL *restrict dy,
+                                                      const int32_t *restrict place, int32_t p,
+                                                      bool once, REAL *restrict dx)
+{
+    if (once) {
+        for (int64_t i = 0; i < n; i++) {
+            const REAL d = dy[i];
+            dx[i] = place[i] == p ? d : 0;
+        }
+    } else {
+        for (int64_t i = 0; i < n; i++) {
+            const REAL d = dy[i];
+            dx[i] += place[i] == p ? d : 0;
+        }
+    }
 }
 
 /* A line of dx, from the windows that cover it: no place is written by two tasks. */
@@ -84,16 +96,15 @@ static void NAME(max_pool_grad_line)(void *arg, int64_t line, int slot)
             const int64_t at = ((image * oh + o) * ow + ox) * c;
             const REAL *const restrict dy = (const REAL *)call->in[0].data + at;
             const uint8_t *const restrict idx = (const uint8_t *)call->in[1].data + at;
-            for (int64_t kx = 0; kx < k; kx++) {
-                const uint8_t place = (uint8_t)((y - o * stride) * k + kx);
-                REAL *const restrict d = dx + (ox * stride + kx) * c;
-                if (once) {
-                    for (int64_t i = 0; i < c; i++)
-                        d[i] = idx[i] == place ? dy[i] : 0;
-                } else {
-                    for (int64_t i = 0; i < c; i++)
-                        d[i] += idx[i] == place ? dy[i] : 0;
-                }
+            for (int64_t c0 = 0; c0 < c; c0 += POOL_CHANNELS) {
+                const int64_t n = min_i64(POOL_CHANNELS, c - c0);
+                int32_t place[POOL_CHANNELS];
+                for (int64_t i = 0; i < n; i++)
+                    place[i] = idx[c0 + i];
+                for (int64_t kx = 0; kx < k; kx++)
+                    NAME(give_back)
+                (n, dy + c0, place, (int32_t)((y - o * stride) * k + kx), once,
+                 dx + (ox * stride + kx) * c + c0);
             }
         }
 }
@@ -181,11 +192,7 @@ static void NAME(global_max_image)(void *arg, int64_t image, int slot)
     memset(idx, 0, (size_t)c * sizeof(int32_t));
     for (int32_t p = 1; p < places; p++) {
         x += c;
-        for (int64_t i = 0; i < c; i++) {
-            const bool take = NAME(larger)(x[i], y[i]);
-            y[i] = take ? x[i] : y[i];
-            idx[i] = take ? p : idx[i];
-        }
+        NAME(take_larger)(c, x, p, y, idx);
     }
 }
 
