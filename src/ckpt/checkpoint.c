@@ -24,7 +24,7 @@ struct fwi_ckpt {
     void *host;        /* staging for devices whose memory the host cannot read */
     const void **data; /* [n_vars] */
     int64_t keep;
-    int64_t *steps; /* those written or found, oldest first: room for these and keep more */
+    int64_t *steps; /* those written or found, oldest first: room for found + keep + 1 */
     int64_t n_steps;
     char path[PATH_CAP];
 };
@@ -143,8 +143,8 @@ fw_status fwi_ckpt_new(fwi_ckpt **out, const fwi_store *store, const char *dir, 
         (st = fwi_file_writer_new(&c->writer, WRITE_BUFFER, PATH_CAP)) != FW_OK ||
         (st = list_steps(dir, &found, &n_found)) != FW_OK)
         goto done;
-    /* remember() keeps at most `keep`, or as many as were found */
-    c->steps = fwi_alloc_array((size_t)n_found + (size_t)c->keep, sizeof *c->steps);
+    /* remember() adds one before it lets others go */
+    c->steps = fwi_alloc_array((size_t)n_found + (size_t)c->keep + 1, sizeof *c->steps);
     if (c->steps == NULL) {
         st = FW_ENOMEM;
         goto done;
