@@ -36,9 +36,7 @@ static fw_status writer_alloc(fwi_file_writer **out, size_t buffer_bytes, size_t
     fwi_file_writer *w = fwi_alloc_zero(sizeof *w);
     if (w == NULL)
         return FW_ENOMEM;
-    w->fd = -1;
-    w->path_cap = path_cap;
-    w->cap = buffer_bytes;
+    *w = (fwi_file_writer){.fd = -1, .mode = IDLE, .path_cap = path_cap, .cap = buffer_bytes};
     w->path = fwi_alloc_zero(path_cap);
     w->tmp = fwi_alloc_zero(path_cap + TMP_SUFFIX_CAP);
     w->buf = fwi_alloc(buffer_bytes);

@@ -296,7 +296,6 @@ fw_status fw_record_inspect(const char *pattern, bool verify, fw_record_summary 
             sum.n_records++;
         if (st != FW_END)
             goto done;
-        st = FW_OK;
     }
     sum.features = fwi_strdup(text.data != NULL ? (const char *)text.data : "");
     st = sum.features == NULL ? FW_ENOMEM : FW_OK;

@@ -180,7 +180,7 @@ static fw_status write_shard(job *j, int64_t shard, fwi_buf *message, float *wid
             e.label = im->labels[i];
         if (im->dtype == FW_F32) {
             e.f32 = (const float *)im->pixels + i * values;
-        } else if (j->dtype == FW_F32) {
+        } else if (wide != NULL) { /* bytes as floats: room was made for one image */
             const uint8_t *p = (const uint8_t *)im->pixels + i * values;
             for (int64_t k = 0; k < values; k++)
                 wide[k] = p[k];
