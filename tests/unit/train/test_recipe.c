@@ -228,6 +228,57 @@ static void every_default_is_valid(void **state)
         assert_int_equal(fwi_key_check((fwi_key)k, fwi_keys[k].def), FW_OK);
 }
 
+static const char *with_backticks(char *out, size_t cap, const char *words)
+{
+    size_t n = 0;
+    char word[64];
+    out[0] = 0;
+    while (fwi_next_word(&words, word, sizeof word))
+        n += (size_t)snprintf(out + n, cap - n, "%s`%s`", n > 0 ? " " : "", word);
+    return out;
+}
+
+/* docs/formats/recipe.md has a row for each key, with its range, its default and the same words. */
+static void documented(void **state)
+{
+    (void)state;
+    static const char *const types[] = {[FWI_KEY_TEXT] = "text",
+                                        [FWI_KEY_INT] = "whole number",
+                                        [FWI_KEY_SIZE] = "three whole numbers",
+                                        [FWI_KEY_NUMBER] = "number",
+                                        [FWI_KEY_RATE] = "rate",
+                                        [FWI_KEY_NUMBERS] = "up to 16 numbers",
+                                        [FWI_KEY_RATES] = "up to 16 rates",
+                                        [FWI_KEY_LINES] = "lines"};
+    fwi_buf doc = {0};
+    assert_int_equal(fwi_read_file(FW_SOURCE_DIR "/docs/formats/recipe.md", 1 << 20, &doc), FW_OK);
+    for (int k = 0; k < FWI_KEY_COUNT; k++) {
+        const fwi_key_info *i = &fwi_keys[k];
+        char low[FWI_NUMBER_CAP], high[FWI_NUMBER_CAP], value[256], head[64], row[1024], def[256];
+        fwi_format_double(low, i->low);
+        fwi_format_double(high, i->high);
+        if (i->type == FWI_KEY_WORD || i->type == FWI_KEY_BOOL) {
+            with_backticks(value, sizeof value, i->type == FWI_KEY_BOOL ? "false true" : i->words);
+        } else {
+            if (i->type == FWI_KEY_TEXT || i->type == FWI_KEY_LINES)
+                snprintf(value, sizeof value, "%s", types[i->type]);
+            else
+                snprintf(value, sizeof value, "%s, %s to %s", types[i->type], low, high);
+        }
+        const char *tick = *i->def != 0 ? "`" : "";
+        snprintf(def, sizeof def, "%s%s%s", tick, *i->def != 0 ? i->def : "none", tick);
+        snprintf(head, sizeof head, "### [%s]\n", i->section);
+        snprintf(row, sizeof row, "| `%s` | %s | %s | %s |\n", i->key, value, def, i->doc);
+        const char *section = strstr((const char *)doc.data, head);
+        assert_non_null(section);
+        const char *at = strstr(section, row), *next = strstr(section + 4, "\n### [");
+        if (at == NULL || (next != NULL && at > next))
+            print_error("%s is not in docs/formats/recipe.md as\n%s", head, row);
+        assert_true(at != NULL && (next == NULL || at < next));
+    }
+    fwi_buf_clear(&doc);
+}
+
 static void opens_by_name_or_path(void **state)
 {
     (void)state;
@@ -574,6 +625,7 @@ int main(void)
         cmocka_unit_test(sets_by_name),
         cmocka_unit_test(print_then_parse_is_the_identity),
         cmocka_unit_test(every_default_is_valid),
+        cmocka_unit_test(documented),
         cmocka_unit_test(opens_by_name_or_path),
         cmocka_unit_test(walk_through_schedule),
         cmocka_unit_test(schedules),

@@ -1,0 +1,158 @@
+/* Measurements give sane numbers: bench_*.c. How fast is for `fenwicks bench` to say. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <backends.h>
+#include <bench_inner.h>
+
+static void medians(void **state)
+{
+    (void)state;
+    double odd[] = {3, 1, 2}, even[] = {4, 1, 3, 2}, one[] = {7};
+    assert_true(fwi_median(odd, 3) == 2);
+    assert_true(odd[0] == 1 && odd[2] == 3); /* sorted on the way */
+    assert_true(fwi_median(even, 4) == 2.5);
+    assert_true(fwi_median(one, 1) == 7);
+    const double since = fwi_seconds_since_start();
+    assert_true(since >= 0 && since < 3600);
+}
+
+static void the_machine(void **state)
+{
+    (void)state;
+    fw_machine m;
+    assert_int_equal(fw_machine_get(&m), FW_OK);
+    assert_true(m.threads >= 1 && m.memory_bytes > 1 << 20);
+    assert_non_null(strstr(m.isas, "ref,portable"));
+    assert_non_null(strstr(m.isas, m.isa));
+    assert_string_equal(m.version, fw_version());
+    assert_true(strlen(m.cpu) > 0 && strlen(m.compiler) > 0);
+
+    fw_part parts[32];
+    const int n = fw_parts(parts, 32);
+    assert_true(n >= 6 && n <= 32);
+    assert_int_equal(fw_parts(NULL, 0), n);
+    bool gnuplot = false;
+    for (int i = 0; i < n; i++) {
+        assert_true(strlen(parts[i].name) > 0 && strlen(parts[i].what) > 0);
+        gnuplot = gnuplot || strcmp(parts[i].name, "gnuplot") == 0;
+    }
+    assert_true(gnuplot);
+}
+
+static void every_op_has_a_kernel(void **state)
+{
+    (void)state;
+    char *text = NULL;
+    assert_int_equal(fw_ops_table(&text), FW_OK);
+    for (int op = 0; op < FWI_OP_COUNT; op++) {
+        char line[64];
+        snprintf(line, sizeof line, "%-22s f32 ", fwi_op_info_get((fwi_opkind)op)->name);
+        if (strstr(text, line) == NULL)
+            print_error("no line \"%s\"\n", line);
+        assert_non_null(strstr(text, line));
+    }
+    fw_text_free(text);
+}
+
+/* The ceiling counts what it does: rounds are proportional to operations, the value is the limit.
+ */
+static void peak_kernels(void **state)
+{
+    (void)state;
+    int n = 0;
+    for (int isa = 0; isa < FWI_ISA_COUNT; isa++) {
+        const fwi_peak_fn peak = fwi_cpu_peak((fwi_isa)isa);
+        if (peak == NULL || !fwi_isa_supported((fwi_isa)isa))
+            continue;
+        float sink = 0;
+        const double a = peak(50, &sink), b = peak(100, &sink);
+        assert_true(a > 0 && b == 2 * a);
+        assert_true(fabsf(sink - 12.0f) < 1e-3f); /* 12 sums that have come to 1 */
+        n++;
+    }
+    assert_true(n >= 1);
+}
+
+static void one_step(void **state)
+{
+    (void)state;
+    fw_recipe *r = NULL;
+    fw_bench_step_result s;
+    assert_int_equal(fw_recipe_open(&r, "digits"), FW_OK);
+    for (int bundled = 0; bundled < 2; bundled++) {
+        const fw_run_opt o = {.threads = 1,
+                              .data = bundled ? FW_SOURCE_DIR "/recipes/digits.csv" : NULL};
+        assert_int_equal(fw_bench_step(r, &o, 2, &s), FW_OK);
+        assert_int_equal(s.batch, 64);
+        assert_int_equal(s.runs, 2);
+        assert_true(s.seconds_min > 0 && s.seconds_min <= s.seconds_median);
+        assert_true(s.seconds_median <= s.seconds_max && s.start_seconds >= 0);
+        assert_true(s.images_per_second > 0 && s.gflops > 0 && s.peak.gflops_f32 > 0);
+        assert_true(s.peak.gbytes_read > 0 && s.peak.threads == 1);
+        assert_true(s.share_of_peak > 0);
+        assert_true(fabs(s.epoch_seconds / s.seconds_median - (bundled ? 1438 / 64 : 50000 / 64)) <
+                    1e-6);
+        assert_true(s.budget.state > 0 && s.budget.total > s.budget.state);
+        double share = 0;
+        bool conv = false;
+        assert_true(s.n_ops > 3);
+        for (int i = 0; i < s.n_ops; i++) {
+            assert_true(i == 0 || s.ops[i].seconds <= s.ops[i - 1].seconds);
+            assert_true(s.ops[i].calls >= 1 && strlen(s.ops[i].shape) > 0);
+            conv = conv || (strcmp(s.ops[i].op, "conv2d") == 0 && s.ops[i].gflops > 0);
+            share += s.ops[i].share;
+        }
+        assert_true(conv);
+        assert_true(fabs(share - 1) < 1e-9);
+        fw_bench_step_clear(&s);
+        assert_int_equal(s.n_ops, 0);
+    }
+    assert_int_equal(fw_bench_step(r, NULL, -1, &s), FW_EARG);
+    fw_recipe_free(r);
+}
+
+static void the_pipeline(void **state)
+{
+    (void)state;
+    fw_recipe *r = NULL;
+    fw_bench_data_result d;
+    assert_int_equal(fw_recipe_open(&r, "digits"), FW_OK);
+    char dir[] = "bench-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    setenv("TMPDIR", dir, 1);
+    assert_int_equal(fw_bench_data(r, NULL, 0, 2, &d), FW_OK);
+    assert_int_equal(rmdir(dir), 0); /* nothing of the temporary records is left */
+    unsetenv("TMPDIR");
+    assert_int_equal(d.images, 10000 / 64 * 64);
+    assert_int_equal(d.threads, 1);
+    assert_int_equal(d.runs, 2);
+    assert_true(d.images_per_second_min > 0 &&
+                d.images_per_second_min <= d.images_per_second_median &&
+                d.images_per_second_median <= d.images_per_second_max);
+    assert_true(d.gbytes_per_second > 0);
+    assert_int_equal(fw_bench_data(r, "nothing/there", 1, 1, &d), FW_ENOTFOUND);
+    fw_recipe_free(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(medians),
+        cmocka_unit_test(the_machine),
+        cmocka_unit_test(every_op_has_a_kernel),
+        cmocka_unit_test(peak_kernels),
+        cmocka_unit_test(one_step),
+        cmocka_unit_test(the_pipeline),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
