@@ -2,15 +2,21 @@
 # run that nobody disturbed.
 . "$2/tests/cli/common"
 
-for epochs in 3 12 48; do
-    rm -rf run
-    last="fenwicks train digits --epochs $epochs --out run (interrupted)"
-    "$FENWICKS" train digits --epochs $epochs --out run > out 2> err &
+# Runs the command until its first epoch is over, then interrupts it; its exit code is in code.
+interrupted() {
+    last="fenwicks $* (interrupted)"
+    : > err # or the lines of the run before would be seen
+    "$FENWICKS" "$@" > out 2> err &
     pid=$!
     while kill -0 $pid 2> /dev/null && ! grep -q '^epoch ' err; do sleep 0.02; done
     kill -INT $pid 2> /dev/null
     code=0
     wait $pid || code=$?
+}
+
+for epochs in 3 12 48; do
+    rm -rf run
+    interrupted train digits --epochs $epochs --out run
     [ $code != 0 ] && break # it had ended before the signal came: a longer run
 done
 [ $code = 130 ] || die "exit code $code, expected 130"
@@ -29,13 +35,7 @@ run 0 train digits --epochs $epochs --out whole --threads 1
 cmp run/model.safetensors whole/model.safetensors || die "the resumed run ends with another model"
 
 # --json says so too.
-last="fenwicks train digits --json (interrupted)"
-"$FENWICKS" train digits --epochs 48 --out json --json > out 2> err &
-pid=$!
-while kill -0 $pid 2> /dev/null && ! grep -q '^epoch ' err; do sleep 0.02; done
-kill -INT $pid
-code=0
-wait $pid || code=$?
+interrupted train digits --epochs 48 --out json --json
 [ $code = 130 ] || die "exit code $code, expected 130"
 json error status
 grep -q '^FW_ESTOPPED' values || die "status"
