@@ -488,6 +488,11 @@ fw_status fwi_dataset_use_pool(fw_dataset *ds, fwi_pool *pool)
     return FW_OK;
 }
 
+fw_status fwi_dataset_ready(fw_dataset *ds)
+{
+    return get_ready(ds);
+}
+
 fw_status fwi_dataset_expect_classes(fw_dataset *ds, int64_t n_classes)
 {
     if (n_classes < 1 || n_classes > INT32_MAX)

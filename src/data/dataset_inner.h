@@ -9,6 +9,9 @@
  * Before the first batch, or after a seek; FW_ESTATE otherwise. */
 fw_status fwi_dataset_use_pool(fw_dataset *ds, fwi_pool *pool);
 
+/* Allocates what the first batch would otherwise. */
+fw_status fwi_dataset_ready(fw_dataset *ds);
+
 /* From now on a label outside [0, n_classes) is an error that names file and record. */
 fw_status fwi_dataset_expect_classes(fw_dataset *ds, int64_t n_classes);
 

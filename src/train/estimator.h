@@ -34,6 +34,8 @@ fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds);
 fw_status fwi_estimator_take_data(fw_estimator *e, fw_dataset *ds, int64_t position);
 /* And again on its own. */
 void fwi_estimator_leave_data(fw_dataset *ds);
+/* Leaves ds on the estimator's threads, with all it has allocated: for the training loop, where
+ * later evaluations allocate nothing. */
 fw_status fwi_estimator_evaluate(fw_estimator *e, fw_dataset *ds, fw_metrics *out);
 fw_status fwi_estimator_budget(fw_estimator *e, fw_dataset *train, fw_dataset *eval,
                                fw_budget *out);

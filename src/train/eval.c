@@ -71,7 +71,6 @@ fw_status fwi_estimator_evaluate(fw_estimator *e, fw_dataset *ds, fw_metrics *ou
     if (st == FW_OK)
         st = evaluate_batches(e, ds, p, &m);
     m.seconds = fwi_now() - start;
-    fwi_estimator_leave_data(ds);
     if (st == FW_OK)
         *out = m;
     return st;
@@ -81,7 +80,9 @@ fw_status fw_estimator_evaluate(fw_estimator *e, fw_dataset *ds, fw_metrics *out
 {
     if (e == NULL || ds == NULL || out == NULL)
         return fwi_fail(FW_EARG, "fw_estimator_evaluate: NULL argument");
-    return fwi_estimator_evaluate(e, ds, out);
+    const fw_status st = fwi_estimator_evaluate(e, ds, out);
+    fwi_estimator_leave_data(ds);
+    return st;
 }
 
 /* The valid rows of a batch's probabilities. staging holds a whole batch. */

@@ -328,6 +328,30 @@ static fw_status loop(fit *f)
 
 /* ---- */
 
+static void leave_data(fit *f)
+{
+    fwi_estimator_leave_data(f->ds);
+    if (f->e->opt.eval_data != NULL)
+        fwi_estimator_leave_data(f->e->opt.eval_data);
+}
+
+/* Both data sets on the estimator's threads: only then they know how much memory they need. */
+static fw_status take_data(fit *f)
+{
+    fw_estimator *e = f->e;
+    fw_dataset *const eval = e->opt.eval_data;
+    fw_status st = fwi_estimator_take_data(e, f->ds, e->step * f->batch);
+    if (st == FW_OK && eval != NULL)
+        st = fwi_estimator_take_data(e, eval, 0);
+    if (st == FW_OK)
+        st = fwi_estimator_budget(e, f->ds, eval, &f->budget);
+    if (st == FW_OK)
+        st = fwi_network_bind(&e->network);
+    if (st == FW_OK && eval != NULL && e->opt.eval_every > 0)
+        st = fwi_dataset_ready(eval); /* an evaluation may come late, when nobody allocates */
+    return st;
+}
+
 static fw_status prepare(fit *f)
 {
     fw_estimator *e = f->e;
@@ -356,15 +380,11 @@ static fw_status prepare(fit *f)
         st = fwi_network_plan_get(&e->network, true, f->batch, &f->plan);
     if (st != FW_OK)
         return st;
-    st = fwi_estimator_take_data(e, f->ds, e->step * f->batch);
-    if (st == FW_OK)
-        st = fwi_estimator_budget(e, f->ds, eval, &f->budget);
-    if (st == FW_OK)
-        st = fwi_network_bind(&e->network);
+    st = take_data(f);
     if (st == FW_OK)
         st = open_folder(f);
     if (st != FW_OK)
-        fwi_estimator_leave_data(f->ds); /* which may outlive the estimator and its threads */
+        leave_data(f); /* data sets may outlive the estimator and its threads */
     return st;
 }
 
@@ -380,7 +400,7 @@ fw_status fw_estimator_train(fw_estimator *e, fw_dataset *ds, int64_t until)
     if (!tell(&f, &ev))
         f.stop_asked = true;
     st = loop(&f);
-    fwi_estimator_leave_data(ds);
+    leave_data(&f);
     if (st == FW_OK)
         st = save_model(&f);
     if (st != FW_OK)

@@ -26,9 +26,16 @@ static int remove_one(const char *path, const struct stat *info, int kind, struc
 int t_setup(void **state)
 {
     (void)state;
-    const char *tmp = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/fenwicks-run-XXXXXX", tmp != NULL ? tmp : "/tmp");
-    return mkdtemp(folder) == NULL ? -1 : 0;
+    /* In memory where there is such a place: checkpoints are synced, and a disk takes its time. */
+    const char *places[] = {getenv("TMPDIR"), "/dev/shm", "/tmp"};
+    for (size_t i = 0; i < T_COUNT(places); i++) {
+        if (places[i] == NULL || access(places[i], W_OK | X_OK) != 0)
+            continue;
+        snprintf(folder, sizeof folder, "%s/fenwicks-run-XXXXXX", places[i]);
+        if (mkdtemp(folder) != NULL)
+            return 0;
+    }
+    return -1;
 }
 
 int t_teardown(void **state)
