@@ -53,6 +53,9 @@ fw_pkg(INIH inih)
 # Neither changes a result: they say that nobody reads errno after a root nor the floating-point exception flags, without
 # which gcc makes no vectors of loops with a root or a choice in them.
 set(FW_FLAGS_KERNELS -fno-math-errno -fno-trapping-math)
+if(CMAKE_C_COMPILER_ID MATCHES Clang) # which warns where a loop that calls libm in double makes no vectors
+  list(APPEND FW_FLAGS_KERNELS -Wno-pass-failed)
+endif()
 set(FW_FLAGS_AVX2 -mavx2 -mfma)
 set(FW_FLAGS_AVX512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512)
 
