@@ -301,8 +301,12 @@ static fw_status check_foreign(const fwi_layer_info *info, const fw_layer_opt *o
     return FW_OK;
 }
 
-/* args: the values of the parameters that are no options, in the table's order. */
-static fw_layer *make(fwi_layer_kind kind, const double *args, const fw_layer_opt *opt)
+/* The values of the parameters that are no options, in the table's order. */
+typedef struct arguments {
+    double v[3];
+} arguments;
+
+static fw_layer *make(fwi_layer_kind kind, arguments args, const fw_layer_opt *opt)
 {
     const fw_layer_opt none = {0};
     if (opt == NULL)
@@ -311,10 +315,11 @@ static fw_layer *make(fwi_layer_kind kind, const double *args, const fw_layer_op
     if (l == NULL)
         return NULL;
     const fwi_layer_info *const info = fwi_layer_info_get(kind);
+    int n_args = 0;
     for (int i = 0; info->params[i] != NULL; i++) {
         const fwi_param *const p = info->params[i];
         if (p->opt == FWI_OPT_NONE)
-            l->value[i] = *args++;
+            l->value[i] = args.v[n_args++];
         else if (opt_value(opt, p->opt) != 0)
             l->value[i] = opt_value(opt, p->opt);
         fwi_layer_stick(l, fwi_param_check(p, l->value[i]));
@@ -327,91 +332,91 @@ static fw_layer *make(fwi_layer_kind kind, const double *args, const fw_layer_op
 
 fw_layer *fw_dense(int64_t units, bool bias, const fw_layer_opt *opt)
 {
-    return make(FWI_L_DENSE, (const double[]){(double)units, bias}, opt);
+    return make(FWI_L_DENSE, (arguments){{(double)units, bias}}, opt);
 }
 
 fw_layer *fw_conv2d(int64_t channels, bool bias, const fw_layer_opt *opt)
 {
-    return make(FWI_L_CONV2D, (const double[]){(double)channels, bias}, opt);
+    return make(FWI_L_CONV2D, (arguments){{(double)channels, bias}}, opt);
 }
 
 fw_layer *fw_batch_norm(const fw_layer_opt *opt)
 {
-    return make(FWI_L_BATCH_NORM, NULL, opt);
+    return make(FWI_L_BATCH_NORM, (arguments){{0}}, opt);
 }
 
 fw_layer *fw_activation(fw_act act, float alpha)
 {
-    return make(FWI_L_ACTIVATION, (const double[]){act, alpha == 0 ? 1 : fwi_widen(alpha)}, NULL);
+    return make(FWI_L_ACTIVATION, (arguments){{act, alpha == 0 ? 1 : fwi_widen(alpha)}}, NULL);
 }
 
 fw_layer *fw_max_pool(int64_t size, int64_t stride)
 {
-    return make(FWI_L_MAX_POOL, (const double[]){(double)size, (double)stride}, NULL);
+    return make(FWI_L_MAX_POOL, (arguments){{(double)size, (double)stride}}, NULL);
 }
 
 fw_layer *fw_average_pool(int64_t size, int64_t stride)
 {
-    return make(FWI_L_AVERAGE_POOL, (const double[]){(double)size, (double)stride}, NULL);
+    return make(FWI_L_AVERAGE_POOL, (arguments){{(double)size, (double)stride}}, NULL);
 }
 
 fw_layer *fw_global_max_pool(void)
 {
-    return make(FWI_L_GLOBAL_MAX_POOL, NULL, NULL);
+    return make(FWI_L_GLOBAL_MAX_POOL, (arguments){{0}}, NULL);
 }
 
 fw_layer *fw_global_average_pool(void)
 {
-    return make(FWI_L_GLOBAL_AVERAGE_POOL, NULL, NULL);
+    return make(FWI_L_GLOBAL_AVERAGE_POOL, (arguments){{0}}, NULL);
 }
 
 fw_layer *fw_global_pools(void)
 {
-    return make(FWI_L_GLOBAL_POOLS, NULL, NULL);
+    return make(FWI_L_GLOBAL_POOLS, (arguments){{0}}, NULL);
 }
 
 fw_layer *fw_dropout(float rate)
 {
-    return make(FWI_L_DROPOUT, (const double[]){fwi_widen(rate)}, NULL);
+    return make(FWI_L_DROPOUT, (arguments){{fwi_widen(rate)}}, NULL);
 }
 
 fw_layer *fw_flatten(void)
 {
-    return make(FWI_L_FLATTEN, NULL, NULL);
+    return make(FWI_L_FLATTEN, (arguments){{0}}, NULL);
 }
 
 fw_layer *fw_scaling(float factor)
 {
-    return make(FWI_L_SCALING, (const double[]){fwi_widen(factor)}, NULL);
+    return make(FWI_L_SCALING, (arguments){{fwi_widen(factor)}}, NULL);
 }
 
 fw_layer *fw_conv_bn(int64_t channels, const fw_layer_opt *opt)
 {
-    return make(FWI_L_CONV_BN, (const double[]){(double)channels}, opt);
+    return make(FWI_L_CONV_BN, (arguments){{(double)channels}}, opt);
 }
 
 fw_layer *fw_conv_blk(int64_t channels, const fw_layer_opt *opt)
 {
-    return make(FWI_L_CONV_BLK, (const double[]){(double)channels}, opt);
+    return make(FWI_L_CONV_BLK, (arguments){{(double)channels}}, opt);
 }
 
 fw_layer *fw_conv_res_blk(int64_t channels, int64_t res_convs, const fw_layer_opt *opt)
 {
-    return make(FWI_L_CONV_RES_BLK, (const double[]){(double)channels, (double)res_convs}, opt);
+    return make(FWI_L_CONV_RES_BLK, (arguments){{(double)channels, (double)res_convs}}, opt);
 }
 
 fw_layer *fw_dense_bn(int64_t units, float dropout, bool bn_before_act, const fw_layer_opt *opt)
 {
-    return make(FWI_L_DENSE_BN, (const double[]){(double)units, fwi_widen(dropout), bn_before_act},
+    return make(FWI_L_DENSE_BN, (arguments){{(double)units, fwi_widen(dropout), bn_before_act}},
                 opt);
 }
 
 fw_layer *fw_classifier(int64_t n_classes, float weight, const fw_layer_opt *opt)
 {
-    return make(FWI_L_CLASSIFIER, (const double[]){(double)n_classes, fwi_widen(weight)}, opt);
+    return make(FWI_L_CLASSIFIER, (arguments){{(double)n_classes, fwi_widen(weight)}}, opt);
 }
 
 fw_layer *fw_fastai_head(int64_t n_classes, const fw_layer_opt *opt)
 {
-    return make(FWI_L_FASTAI_HEAD, (const double[]){(double)n_classes}, opt);
+    return make(FWI_L_FASTAI_HEAD, (arguments){{(double)n_classes}}, opt);
 }

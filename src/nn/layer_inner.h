@@ -10,7 +10,7 @@ enum {
     FWI_LAYER_PARAMS = 10,    /* most parameters of a kind */
     FWI_LAYER_DEPTH = 64,     /* containers inside containers: bounds every recursion */
     FWI_LAYER_COUNT = 10000,  /* layers of a model, containers included */
-    FWI_LAYER_OPS = 200000,   /* ops that one model may append */
+    FWI_LAYER_OPS = 20000,    /* ops of a forward pass; a residual net of 1,000 layers has 5,000 */
     FWI_LAYER_PLACE_CAP = 480 /* bytes of "layer 3.1 (conv_bn 64)" */
 };
 
