@@ -15,7 +15,13 @@ typedef struct fwi_arg {
 } fwi_arg;
 
 /* One call of a kernel. Types and shapes obey the op's shape rule in ops.def: kernels assert, they
- * do not check. */
+ * do not check. What a kernel may count on, and what tests/ops holds it to:
+ *   - data is as aligned as its elements, not more (gradients are packed); scratch is 64-byte
+ * aligned
+ *   - outputs and scratch hold anything at all before the call; nothing else may be written, except
+ *     the inputs that the op changes
+ *   - outputs overlap no input, but out[0] of an FWI_ALIAS op may be in[0]'s memory exactly
+ *   - the result has the same bits for any pool, none included, and at any address */
 typedef struct fwi_call {
     fwi_opkind kind;
     const fwi_attr *attr;

@@ -40,10 +40,10 @@ static fw_status same_var(const fwi_var *v, const fwi_tensor *t)
 
 static fw_status add_var(fwi_store *s, const fwi_tensor *t)
 {
-    fwi_var *v = (fwi_var *)fwi_store_find(s, t->name);
-    if (v != NULL)
-        return same_var(v, t);
-    v = &s->vars[s->n_vars];
+    const fwi_var *known = fwi_store_find(s, t->name);
+    if (known != NULL)
+        return same_var(known, t);
+    fwi_var *v = &s->vars[s->n_vars];
     *v = (fwi_var){.cls = t->var_class,
                    .trainable = t->trainable,
                    .dtype = t->dtype,

@@ -1,5 +1,6 @@
 /* test_act.c: activations and their derivatives against the double reference, against formulas
- * written another way, and against differences. */
+ * written another way, and against differences.
+ * ctest: tsan */
 #include "t_grad.h"
 
 #include <float.h>

@@ -1,4 +1,5 @@
-/* test_bias.c: bias_add and its gradient's sum over rows, against the double reference. */
+/* test_bias.c: bias_add and its gradient's sum over rows, against the double reference.
+ * ctest: tsan */
 #include "t_grad.h"
 
 static const struct {

@@ -1,6 +1,7 @@
 /* test_bn.c: batch normalisation against the double reference, against the definition in long
  * double, and against differences. The tolerances follow the arithmetic, step by step: u is 2^-24,
- * K the number of elements per channel and group. */
+ * K the number of elements per channel and group.
+ * ctest: tsan */
 #include "t_grad.h"
 
 #include <math.h>

@@ -1,5 +1,6 @@
 /* test_conv2d.c: every convolution kernel against the double reference; the reference against sums
- * done by hand; gradients against differences. */
+ * done by hand; gradients against differences.
+ * ctest: tsan */
 #include "t_grad.h"
 
 typedef struct conv_shape {

@@ -1,5 +1,6 @@
 /* test_elementwise.c: sums, scales and movement against the double reference, by hand, and against
- * differences. Moving elements rounds nothing, so those have a tolerance of 0. */
+ * differences. Moving elements rounds nothing, so those have a tolerance of 0.
+ * ctest: tsan */
 #include "t_grad.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* test_matmul.c: every matrix product against the double reference, in its four orientations. */
+/* test_matmul.c: every matrix product against the double reference, in its four orientations.
+ * ctest: tsan */
 #include "t_grad.h"
 
 typedef struct mm {

@@ -1,5 +1,6 @@
 /* test_optim.c: updates and gradient clipping against the double reference, and the reference
- * against the published formulas, over several steps with a changing rate. */
+ * against the published formulas, over several steps with a changing rate.
+ * ctest: tsan */
 #include "t_ops.h"
 
 #include <math.h>

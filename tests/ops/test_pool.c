@@ -1,5 +1,6 @@
 /* test_pool.c: pools and their gradients against the double reference, by hand, at ties and NaNs,
- * and against differences. */
+ * and against differences.
+ * ctest: tsan */
 #include "t_grad.h"
 
 #include <math.h>
