@@ -256,14 +256,16 @@ fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds)
     return FW_OK;
 }
 
+fw_status fwi_estimator_lend_threads(fw_estimator *e, fw_dataset *ds, int64_t position)
+{
+    const fw_status st = fw_dataset_seek(ds, position);
+    return st == FW_OK ? fwi_dataset_use_pool(ds, e->device->pool) : st;
+}
+
 fw_status fwi_estimator_take_data(fw_estimator *e, fw_dataset *ds, int64_t position)
 {
-    fw_status st = fw_dataset_seek(ds, position);
-    if (st == FW_OK)
-        st = fwi_dataset_use_pool(ds, e->device->pool);
-    if (st == FW_OK)
-        st = fwi_dataset_expect_classes(ds, e->network.n_classes);
-    return st;
+    const fw_status st = fwi_estimator_lend_threads(e, ds, position);
+    return st == FW_OK ? fwi_dataset_expect_classes(ds, e->network.n_classes) : st;
 }
 
 void fwi_estimator_leave_data(fw_dataset *ds)

@@ -31,6 +31,8 @@ struct fw_estimator {
 /* Compiles for images of this data set, or checks that they are those compiled for. */
 fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds);
 /* The data set's batches will be made on the estimator's threads, from stream position p on. */
+fw_status fwi_estimator_lend_threads(fw_estimator *e, fw_dataset *ds, int64_t position);
+/* The same, and every label has to be one of the network's classes. */
 fw_status fwi_estimator_take_data(fw_estimator *e, fw_dataset *ds, int64_t position);
 /* And again on its own. */
 void fwi_estimator_leave_data(fw_dataset *ds);

@@ -118,7 +118,7 @@ fw_status fw_estimator_predict(fw_estimator *e, fw_dataset *ds, float *probabili
         return FW_ENOMEM;
     int64_t done = 0;
     fw_batch batch;
-    st = fwi_estimator_take_data(e, ds, 0);
+    st = fwi_estimator_lend_threads(e, ds, 0); /* labels, if there are any, do not matter */
     while (st == FW_OK && (st = fw_dataset_next(ds, &batch)) == FW_OK) {
         const fwi_binding b = bind(e, p, &batch);
         st = fwi_plan_run(p->plan, &b);
