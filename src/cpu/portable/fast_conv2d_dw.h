@@ -130,6 +130,81 @@ static int64_t NAME(dw_segs)(const NAME(dw_job) * g, const REAL *a, const REAL *
     return count;
 }
 
+/* ---- the way of a task: groups of images, and within each strips of lines ---- */
+typedef struct NAME(dw_strip) {
+    int64_t i0, nb; /* images */
+    int64_t y0, y1; /* lines of dy */
+    int64_t s0, s1; /* lines of x that the ring does not hold yet */
+} NAME(dw_strip);
+
+/* The strip of lines from y0 of the images from i0; done: lines of x before this one are packed. */
+static NAME(dw_strip)
+    NAME(dw_strip_at)(const NAME(dw_job) * g, int64_t i0, int64_t n1, int64_t y0, int64_t done)
+{
+    NAME(dw_strip)
+    t = {.i0 = i0, .nb = min_i64(g->nb, n1 - i0), .y0 = y0, .s0 = g->y.n_src};
+    t.y1 = min_i64(y0 + g->strip, g->y.n_dst);
+    for (int64_t k = t.y0 * g->y.taps; k < t.y1 * g->y.taps; k++)
+        if (g->ys[k] >= 0) {
+            t.s0 = min_i64(t.s0, g->ys[k]);
+            t.s1 = max_i64(t.s1, g->ys[k] + 1);
+        }
+    t.s0 = max_i64(t.s0, done);
+    t.s1 = max_i64(t.s1, t.s0);
+    return t;
+}
+
+/* Brings the next strip's part of x and dy into L2 while this one is computed: else packing waits
+ * for memory, a tenth of the time. `pieces` are runs of memory, first of x, then of dy. */
+typedef struct NAME(dw_ahead) {
+    NAME(dw_strip) t;
+    int64_t piece, pieces;
+    const char *at, *end;
+    int64_t per_tile; /* cache lines to ask for before each tile */
+} NAME(dw_ahead);
+
+static void NAME(dw_ahead_next)(const NAME(dw_job) * g, NAME(dw_ahead) * a, int64_t j0, int64_t j1)
+{
+    const NAME(dw_strip) *const t = &a->t;
+    const int64_t x_lines = t->s1 - t->s0, i = a->piece++;
+    if (i < t->nb * x_lines) { /* a line of x */
+        const int64_t line = (t->i0 + i / x_lines) * g->y.n_src + t->s0 + i % x_lines;
+        a->at = (const char *)(g->xp + line * g->x.n_src * g->c);
+        a->end = a->at + (size_t)(g->x.n_src * g->c) * sizeof(REAL);
+    } else { /* this task's channels of a pixel of dy */
+        const int64_t per_image = (t->y1 - t->y0) * g->x.n_dst, k = i - t->nb * x_lines;
+        const int64_t line = (t->i0 + k / per_image) * g->y.n_dst + t->y0;
+        const int64_t n = min_i64(j1 * NR, g->oc) - j0 * NR;
+        a->at = (const char *)(g->dyp + (line * g->x.n_dst + k % per_image) * g->oc + j0 * NR);
+        a->end = a->at + (size_t)n * sizeof(REAL);
+    }
+}
+
+static NAME(dw_ahead)
+    NAME(dw_ahead_of)(const NAME(dw_job) * g, const NAME(dw_strip) * t, int64_t panels)
+{
+    NAME(dw_ahead) a = {.t = *t};
+    const int64_t x_pieces = t->nb * (t->s1 - t->s0);
+    const int64_t pixels = t->nb * (t->y1 - t->y0) * g->x.n_dst;
+    const int64_t elems = x_pieces * g->x.n_src * g->c + pixels * panels * NR;
+    a.pieces = x_pieces + pixels;
+    a.per_tile = parts_of(elems * (int64_t)sizeof(REAL), 64 * panels * g->taps * g->c_tiles);
+    return a;
+}
+
+static inline void NAME(dw_look_ahead)(const NAME(dw_job) * g, NAME(dw_ahead) * a, int64_t j0,
+                                       int64_t j1)
+{
+    for (int64_t n = a->per_tile; n > 0; n--, a->at += 64) {
+        if (a->at >= a->end) {
+            if (a->piece >= a->pieces)
+                return;
+            NAME(dw_ahead_next)(g, a, j0, j1);
+        }
+        __builtin_prefetch(a->at, 0, 2);
+    }
+}
+
 static void NAME(dw_task)(void *arg, int64_t task, int slot)
 {
     const NAME(dw_job) *const g = arg;
@@ -141,40 +216,34 @@ static void NAME(dw_task)(void *arg, int64_t task, int slot)
     REAL *const strip = g->dy_strips + slot * g->dy_elems;
     NAME(seg) *const seg = g->segs + slot * g->strip * g->x.n_dst;
     REAL *const part = g->part + chunk * g->part_elems;
-    bool first = true;
-    for (int64_t i0 = n0; i0 < n1; i0 += g->nb) {
-        const int64_t nb = min_i64(g->nb, n1 - i0);
-        int64_t packed = 0;
-        for (int64_t y0 = 0; y0 < g->y.n_dst; y0 += g->strip) {
-            const int64_t y1 = min_i64(y0 + g->strip, g->y.n_dst);
-            int64_t lo = g->y.n_src, hi = -1;
-            for (int64_t t = y0 * g->y.taps; t < y1 * g->y.taps; t++)
-                if (g->ys[t] >= 0) {
-                    lo = min_i64(lo, g->ys[t]);
-                    hi = max_i64(hi, g->ys[t]);
+    NAME(dw_strip) t = NAME(dw_strip_at)(g, n0, n1, 0, 0);
+    for (bool first = true; t.i0 < n1; first = false) {
+        for (int64_t sy = t.s0; sy < t.s1; sy++)
+            NAME(dw_pack_x)(g, ring, t.i0, t.nb, sy);
+        for (int64_t y = t.y0; y < t.y1; y++)
+            NAME(dw_pack_dy)(g, strip, t.i0, t.nb, y, y - t.y0, j0, j1);
+        const bool down = t.y1 < g->y.n_dst; /* else to the next images */
+        const NAME(dw_strip) next =
+            NAME(dw_strip_at)(g, down ? t.i0 : t.i0 + t.nb, n1, down ? t.y1 : 0, down ? t.s1 : 0);
+        NAME(dw_ahead) ahead = {.pieces = 0};
+        if (next.i0 < n1)
+            ahead = NAME(dw_ahead_of)(g, &next, j1 - j0);
+        for (int64_t j = j0; j < j1; j++)
+            for (int64_t tap = 0; tap < g->taps; tap++)
+                for (int64_t k = 0; k < g->c_tiles; k++) {
+                    const int64_t c0 = part_begin(g->c, g->c_tiles, k);
+                    const int64_t m = part_begin(g->c, g->c_tiles, k + 1) - c0;
+                    const int64_t n_seg = NAME(dw_segs)(
+                        g, ring + c0 * g->ring * g->x.n_src * g->nb, strip + (j - j0) * g->dy_panel,
+                        m, t.nb, t.y0, t.y1, tap / g->x.taps, tap % g->x.taps, seg);
+                    const NAME(tile_out) out = {.c = part + ((j * g->taps + tap) * g->c + c0) * NR,
+                                                .ldc = NR,
+                                                .n = NR,
+                                                .add = !first};
+                    NAME(dw_look_ahead)(g, &ahead, j0, j1);
+                    NAME(tile)(m, seg, n_seg, 1, m, &out);
                 }
-            for (packed = max_i64(packed, lo); packed <= hi; packed++)
-                NAME(dw_pack_x)(g, ring, i0, nb, packed);
-            for (int64_t y = y0; y < y1; y++)
-                NAME(dw_pack_dy)(g, strip, i0, nb, y, y - y0, j0, j1);
-            for (int64_t j = j0; j < j1; j++)
-                for (int64_t tap = 0; tap < g->taps; tap++)
-                    for (int64_t t = 0; t < g->c_tiles; t++) {
-                        const int64_t c0 = part_begin(g->c, g->c_tiles, t);
-                        const int64_t m = part_begin(g->c, g->c_tiles, t + 1) - c0;
-                        const int64_t n_seg =
-                            NAME(dw_segs)(g, ring + c0 * g->ring * g->x.n_src * g->nb,
-                                          strip + (j - j0) * g->dy_panel, m, nb, y0, y1,
-                                          tap / g->x.taps, tap % g->x.taps, seg);
-                        const NAME(tile_out)
-                            out = {.c = part + ((j * g->taps + tap) * g->c + c0) * NR,
-                                   .ldc = NR,
-                                   .n = NR,
-                                   .add = !first};
-                        NAME(tile)(m, seg, n_seg, 1, m, &out);
-                    }
-            first = false;
-        }
+        t = next;
     }
 }
 
