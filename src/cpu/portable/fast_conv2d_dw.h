@@ -49,7 +49,7 @@ static void NAME(dw_plan)(NAME(dw_job) * g, const fwi_call *c, scratch_cut *s)
     g->panels = parts_of(g->oc, NR);
     g->part_elems = g->panels * g->taps * g->c * NR;
     const int64_t part_bytes = g->part_elems * (int64_t)sizeof(REAL);
-    g->chunks = part_bytes <= 2 << 20 ? 8 : part_bytes <= 16 << 20 ? 4 : 2;
+    g->chunks = part_bytes <= 2 << 20 ? 16 : part_bytes <= 16 << 20 ? 4 : 2;
     g->chunks = min_i64(g->chunks, g->n);
     g->groups = min_i64(parts_of(16, g->chunks), g->panels);
     g->per_group = parts_of(g->panels, g->groups);

@@ -41,6 +41,15 @@ NAME(tile_m)(const int m, const NAME(seg) *restrict seg, const int64_t n_seg, co
 #define ROW(i) s0[i] = s1[i] = NAME(v_zero)();
     EACH_ROW(ROW)
 #undef ROW
+    if (out.add) { /* by the end of the sums they are in L1 */
+#define ROW(i)                                                                                     \
+    if ((i) < m) {                                                                                 \
+        __builtin_prefetch(out.c + (i)*out.ldc, 1);                                                \
+        __builtin_prefetch(out.c + (i)*out.ldc + VL, 1);                                           \
+    }
+        EACH_ROW(ROW)
+#undef ROW
+    }
     for (int64_t s = 0; s < n_seg; s++) {
         const REAL *restrict a = seg[s].a;
         const REAL *restrict b = seg[s].b;
