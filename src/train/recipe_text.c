@@ -165,8 +165,8 @@ static fw_status print_key(fwi_buf *out, const fw_recipe *r, fwi_key key)
     char line[512];
     int n = snprintf(line, sizeof line, "%s =%s%s", k->key, *text == 0 ? "" : " ", text);
     if (k->type != FWI_KEY_TEXT && n + 3 + (int)strlen(k->doc) < LINE_CAP)
-        n += snprintf(line + n, sizeof line - (size_t)n, "%*s ; %s",
-                      n < COMMENT_COLUMN ? COMMENT_COLUMN - n : 0, "", k->doc);
+        (void)snprintf(line + n, sizeof line - (size_t)n, "%*s ; %s",
+                       n < COMMENT_COLUMN ? COMMENT_COLUMN - n : 0, "", k->doc);
     return fwi_buf_printf(out, "%s\n", line);
 }
 
