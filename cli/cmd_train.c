@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 typedef struct train_args {
     const char *data, *out, *device, *precision, *warm_start, *epochs, *batch;
@@ -120,6 +121,15 @@ static void default_out(char *buf, size_t cap, const char *recipe)
     snprintf(buf, cap, "runs/%s-%s", recipe, when);
 }
 
+/* Of several seeds the first ones were begun when the command was stopped: those go on, and the
+ * others begin. */
+static bool begun(const char *run_out)
+{
+    char path[4300];
+    snprintf(path, sizeof path, "%s/config.json", run_out);
+    return access(path, F_OK) == 0;
+}
+
 static int train_runs(const command *self, const train_args *a, const fw_recipe *recipe,
                       fw_run_opt *opt)
 {
@@ -137,6 +147,7 @@ static int train_runs(const command *self, const train_args *a, const fw_recipe 
                  a->seed + (uint64_t)i);
         opt->seed = a->seed + (uint64_t)i;
         opt->out = run_out;
+        opt->resume = a->resume && (i == 0 || begun(run_out));
         fprintf(stderr, "fenwicks %s, recipe %s, seed %" PRIu64 ", results in %s\n", fw_version(),
                 fw_recipe_name(recipe), opt->seed, run_out);
         const fw_status st = fw_recipe_run(recipe, opt, &result);

@@ -76,4 +76,16 @@ json accuracy loss epochs steps runs accuracy_mean accuracy_std accuracy_se t_tr
     images_per_second accuracy_plain tta stopped_early peak_memory_bytes model
 is "$(head -n 1 values) * 100 > $accuracy - 3"
 [ "$(sed -n 4p values)" = 22 ] || die "22 steps"
+
+# Several seeds: a folder each, and a mean. After a stop, --resume goes on with those begun and begins the rest.
+run 0 train digits --epochs 0.2 --runs 3 --seed 5 --out seeds
+grep -qE '^accuracy [0-9.]+ % \(mean of 3 runs, standard deviation [0-9.]+\), loss ' out || die "no mean"
+[ "$(ls seeds | tr '\n' ' ')" = "seed-5 seed-6 seed-7 " ] || die "a folder per seed"
+mean=$(head -n 1 out)
+rm -r seeds/seed-6/model.safetensors seeds/seed-7
+run 0 train digits --epochs 0.2 --runs 3 --seed 5 --out seeds --resume
+[ "$(head -n 1 out)" = "$mean" ] || die "another mean than: $mean"
+[ -f seeds/seed-6/model.safetensors ] || die "no model of the second seed"
+run 1 train digits --epochs 0.2 --runs 3 --seed 8 --out seeds --resume
+err "seeds/seed-8: holds no run"
 exit 0
