@@ -46,8 +46,8 @@ FW_API fw_schedule fw_exp_decay_lr(double lr, double steps, double base, double 
 /* lr * (1 - min(s, total) / total) */
 FW_API fw_schedule fw_linear_decay_lr(double lr, double total_steps);
 
-/* s < warmup: lr * s / warmup; then the decay from lr to 0 over the rest (Smith 2018). warmup 0:
- * the decay alone. */
+/* s < warmup: lr * s / warmup; then the decay from lr over the rest: to 0 (linear, cosine) or to lr / e
+ * (exponential: fw_exp_decay_lr with its default rate); Smith 2018. warmup 0: the decay alone. */
 FW_API fw_schedule fw_one_cycle_lr(double lr, double total_steps, double warmup_steps,
                                    fw_decay decay);
 
