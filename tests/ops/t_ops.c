@@ -114,8 +114,9 @@ double *t_real(t_case *c, fwi_shape shape, t_fill fill)
         in->v[i] = (double)(float)v;
     }
     if (fill == T_SPREAD) { /* the numbers (i - n/2) / 1024, shuffled */
+        const int64_t half = in->n / 2;
         for (int64_t i = 0; i < in->n; i++)
-            in->v[i] = (double)(i - in->n / 2) / 1024.0;
+            in->v[i] = (double)(i - half) / 1024.0;
         for (int64_t i = in->n - 1; i > 0; i--) {
             const int64_t j = t_below(i + 1);
             const double t = in->v[i];
@@ -231,7 +232,7 @@ static fwi_call infer(const t_case *c, fw_dtype real, fwi_attr *attr)
 {
     const fwi_op_info *info = fwi_op_info_get(c->kind);
     fwi_graph *g = NULL;
-    fwi_val in[FWI_MAX_IN], out[FWI_MAX_OUT];
+    fwi_val in[FWI_MAX_IN] = {0}, out[FWI_MAX_OUT] = {0};
     *attr = c->attr;
     if (c->kind == FWI_OP_fill || c->kind == FWI_OP_cast) { /* these name a type */
         int64_t *t = c->kind == FWI_OP_fill ? &attr->fill.dtype : &attr->cast.dtype;
@@ -332,7 +333,7 @@ static void reference(const t_case *c, double *const *out)
     fwi_call call = infer(c, FW_F64, &attr);
     const fwi_kernel *k = find(c, fwi_cpu_table(FWI_ISA_REF), &call);
     const fwi_op_info *info = fwi_op_info_get(c->kind);
-    buffers b;
+    buffers b = {0};
     buffers_new(&b, c, &call, k->scratch != NULL ? k->scratch(&call) : 0, false);
     assert_int_equal(k->run(&call), FW_OK);
     for (int i = 0; i < info->n_out; i++) {
@@ -357,7 +358,7 @@ void t_expect(t_case *c)
     fwi_attr attr;
     const fwi_call call = infer(c, FW_F32, &attr);
     const int n_out = fwi_op_info_get(c->kind)->n_out;
-    double *out[T_RESULTS];
+    double *out[T_RESULTS] = {0};
     c->n_results = n_out + fwi_op_mutates(c->kind);
     for (int r = 0; r < c->n_results; r++) {
         t_result *res = &c->result[r];
@@ -373,7 +374,7 @@ void t_expect(t_case *c)
 void t_tol_linear(t_case *c, int64_t k)
 {
     t_case a = *c; /* the same case with every number positive */
-    double *out[T_RESULTS];
+    double *out[T_RESULTS] = {0};
     for (int i = 0; i < c->n_in; i++) {
         a.in[i].v = zeros(c->in[i].n, sizeof *a.in[i].v);
         const bool real = c->in[i].dtype == FW_F32;
@@ -486,7 +487,7 @@ static void check_kernel(const t_case *c, const fwi_kernel *k, const fwi_call *t
     enum { WAYS = 4 }; /* inline; 2 threads; 5 threads on odd addresses; in place */
     const fwi_op_info *info = fwi_op_info_get(c->kind);
     const bool may_alias = (info->flags & FWI_ALIAS) != 0;
-    buffers b[WAYS];
+    buffers b[WAYS] = {0};
     fwi_call call[WAYS];
     for (int w = 0; w < (may_alias ? WAYS : WAYS - 1); w++) {
         const bool in_place = w == 3;
