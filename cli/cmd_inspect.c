@@ -40,6 +40,19 @@ static int inspect_records(const command *self, const char *path, bool verify, b
     return code;
 }
 
+/* Texts as they are, those of several lines below their key; other values as JSON. */
+static void print_value(const char *key, const json_t *value)
+{
+    const char *text = json_string_value(value);
+    char *dump = text == NULL ? json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6)) : NULL;
+    if (text == NULL)
+        text = dump == NULL ? "?" : dump;
+    const size_t n = strlen(text);
+    const bool lines = strchr(text, '\n') != NULL;
+    printf("%s:%s%s%s", key, lines ? "\n" : " ", text, lines && text[n - 1] == '\n' ? "" : "\n");
+    free(dump);
+}
+
 static int inspect_tensors(const command *self, const char *path, bool verify, bool json)
 {
     char *text = NULL;
@@ -70,10 +83,7 @@ static int inspect_tensors(const command *self, const char *path, bool verify, b
            json_integer_value(json_object_get(root, "elements")));
     json_object_foreach(json_object_get(root, "metadata"), key, value)
     {
-        const char *text_value = json_string_value(value);
-        const bool lines = strchr(text_value, '\n') != NULL;
-        printf("%s:%s%s%s", key, lines ? "\n" : " ", text_value,
-               lines && text_value[strlen(text_value) - 1] == '\n' ? "" : "\n");
+        print_value(key, value);
     }
     json_decref(root);
     return finish_output();
@@ -93,12 +103,12 @@ static int inspect_folder(const command *self, const char *dir, bool json)
     json_t *value;
     json_object_foreach(root, key, value)
     {
-        if (json_is_string(value))
-            printf("%s: %s\n", key, json_string_value(value));
-        else {
-            char *dump = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
-            printf("%s: %s\n", key, dump == NULL ? "?" : dump);
-            free(dump);
+        const char *name;
+        json_t *item;
+        if (strcmp(key, "config") == 0) {
+            json_object_foreach(value, name, item) print_value(name, item);
+        } else {
+            print_value(key, value);
         }
     }
     json_decref(root);
