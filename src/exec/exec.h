@@ -36,7 +36,8 @@ typedef struct fwi_kernel {
     fw_dtype dtype;                      /* of in[0]; of out[0] for ops without inputs */
     fw_status (*run)(const fwi_call *c); /* allocates nothing */
     size_t (*scratch)(
-        const fwi_call *c); /* bytes for these shapes and this pool; data pointers are NULL. NULL: none */
+        const fwi_call
+            *c); /* bytes for these shapes and this pool; data pointers are NULL. NULL: none */
     bool (*accepts)(const fwi_call *c); /* NULL: any shape */
     const char *name;                   /* "conv2d_f32_avx512_14x32" */
 } fwi_kernel;
