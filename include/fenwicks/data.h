@@ -1,8 +1,8 @@
 /* data.h: the input pipeline: parse, augment, shuffle, batch, prefetch.
  *
  *     const fw_transform augment[] = {fw_standardize(3, mean, std), fw_random_pad_crop(4),
- * fw_random_flip(), fw_cutout(8, 8), FW_TRANSFORM_END}; fw_tfrecord_dataset(&ds, "train.tfrec",
- * fw_parse_image_array(32, 32, 3), augment,
+ *                                     fw_random_flip(), fw_cutout(8, 8), FW_TRANSFORM_END};
+ *     fw_tfrecord_dataset(&ds, "train.tfrec", fw_parse_image_array(32, 32, 3), augment,
  *                         &(fw_dataset_opt){.batch = 512, .training = true});
  *     while ((st = fw_dataset_next(ds, &batch)) == FW_OK) ...
  *
@@ -115,8 +115,7 @@ typedef struct fw_dataset_opt {
     bool cache; /* hold all records in memory, decoded, in the type they are stored in */
     int64_t shards,
         shard; /* only records i with i % shards == shard; shards 0: all. For several processes */
-    int64_t folds,
-        fold;    /* cross-validation: fold k is records i % folds == k; training takes the
+    int64_t folds, fold; /* cross-validation: fold k is records i % folds == k; training takes the
                     others. folds 0 or 1: all. With shards too: shards of the fold, by rank in it */
     int threads; /* of a data set used alone; 0: as many as allowed. With an estimator its pool is
                     used */

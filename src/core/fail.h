@@ -22,7 +22,8 @@ fw_status fwi_fail(fw_status st, const char *fmt, ...) FWI_PRINTF(2, 3);
  * that an inner function did not know. */
 fw_status fwi_fail_in(fw_status st, const char *fmt, ...) FWI_PRINTF(2, 3);
 
-#if defined(__clang_analyzer__) /* which cannot see from outside that these return their first     \
+#if defined(                                                                                       \
+    __clang_analyzer__) /* which cannot see from outside that these return their first     \
                                    argument */
 #define fwi_fail(st, ...)    (fwi_fail(st, __VA_ARGS__), (st))
 #define fwi_fail_in(st, ...) (fwi_fail_in(st, __VA_ARGS__), (st))

@@ -2,9 +2,10 @@
  *
  * Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC
  * 2011). One draw is named by (seed, purpose, pass, index, block); the same name gives the same
- * four words on every machine, thread and device: key     = { low 32 bits of seed, high 32 bits of
- * seed } counter = { low 32 of index, high 32 of index, pass, purpose << 24 | block }   (block <
- * 2^24) */
+ * four words on every machine, thread and device:
+ *     key     = { low 32 bits of seed, high 32 bits of seed }
+ *     counter = { low 32 of index, high 32 of index, pass, purpose << 24 | block }  (block < 2^24)
+ */
 #ifndef FWI_RNG_H
 #define FWI_RNG_H
 
