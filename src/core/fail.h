@@ -4,6 +4,24 @@
 
 #include <fenwicks/status.h>
 
+#if defined(__GNUC__)
+#define FWI_PRINTF(fmt_at, args_at) __attribute__((format(printf, fmt_at, args_at)))
+#else
+#define FWI_PRINTF(fmt_at, args_at)
+#endif
+
+enum {
+    FWI_ERROR_CAP = 1024
+}; /* bytes of a message, its final 0 included; longer ones are cut with "..." */
+
+/* Sets the message and returns st, so that a failure is one line: return fwi_fail(FW_EIO, "...").
+ */
+fw_status fwi_fail(fw_status st, const char *fmt, ...) FWI_PRINTF(2, 3);
+
+/* Puts "<formatted>: " in front of the present message; returns st. For adding the file or layer
+ * that an inner function did not know. */
+fw_status fwi_fail_in(fw_status st, const char *fmt, ...) FWI_PRINTF(2, 3);
+
 /* clang's analyser cannot see from outside that these return their first argument. */
 #if defined(__clang_analyzer__)
 #define fwi_fail(st, ...)    (fwi_fail(st, __VA_ARGS__), (st))
