@@ -5,6 +5,7 @@
 #include "rng.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 enum { VAR_ALIGN = 64 }; /* a cache line, and the widest vector */
@@ -125,35 +126,76 @@ void fwi_store_free(fwi_store *s)
     fwi_free(s);
 }
 
+static double value_at(const fwi_var *v, const void *host, int64_t i)
+{
+    return v->dtype == FW_F32 ? (double)((const float *)host)[i] : ((const double *)host)[i];
+}
+
+/* By way of float in both types: an f32 and an f64 net start from the same weights. */
+static void put_value(const fwi_var *v, void *host, int64_t i, double x)
+{
+    const float f = (float)x;
+    if (v->dtype == FW_F32)
+        ((float *)host)[i] = f;
+    else
+        ((double *)host)[i] = (double)f;
+}
+
+/* The first filters become copies of one input channel each. */
+static void put_dirac(const fwi_var *v, void *host)
+{
+    const int64_t oc = v->shape.d[0], kh = v->shape.d[1], kw = v->shape.d[2], c = v->shape.d[3];
+    const int64_t centre = ((kh - 1) / 2 * kw + (kw - 1) / 2) * c;
+    for (int64_t o = 0; o < oc && o < c; o++)
+        for (int64_t i = 0; i < kh * kw * c; i++)
+            put_value(v, host, o * kh * kw * c + i, i == centre + o ? 1 : 0);
+}
+
+static void divide_by_deviation(const fwi_var *v, void *host)
+{
+    const int64_t n = fwi_shape_elems(&v->shape);
+    double mean = 0, squares = 0;
+    for (int64_t i = 0; i < n; i++)
+        mean += value_at(v, host, i);
+    mean /= (double)n;
+    for (int64_t i = 0; i < n; i++) {
+        const double d = value_at(v, host, i) - mean;
+        squares += d * d;
+    }
+    const double deviation = sqrt(squares / (double)(n - 1));
+    for (int64_t i = 0; i < n && deviation > 0; i++)
+        put_value(v, host, i, value_at(v, host, i) / deviation);
+}
+
 /* Element i of a variable: word i % 4 of the block (seed, INIT, name, i / 4) names it, so that a
  * variable starts the same whatever else the model holds. */
 static void init_values(const fwi_var *v, uint64_t seed, void *host)
 {
     const int64_t n = fwi_shape_elems(&v->shape);
     const uint32_t pass = fwi_fnv1a(v->name);
-    const double a = v->init.a, b = v->init.b;
+    const fwi_init_kind kind = v->init.kind;
+    const bool drawn = kind != FWI_INIT_CONST && kind != FWI_INIT_DATA;
+    const double a = kind == FWI_INIT_DATA ? 0 : v->init.a, b = v->init.b;
     for (int64_t i = 0; i < n; i += 4) {
         uint32_t words[4] = {0};
         double x[4] = {a, a, a, a};
-        if (v->init.kind != FWI_INIT_CONST)
+        if (drawn)
             fwi_rng_block(seed, FWI_RNG_INIT, pass, (uint64_t)(i / 4), 0, words);
-        if (v->init.kind == FWI_INIT_NORMAL) {
+        if (kind == FWI_INIT_NORMAL) {
             fwi_normal4(words, x);
             for (int j = 0; j < 4; j++)
                 x[j] = a + b * x[j];
-        } else if (v->init.kind == FWI_INIT_UNIFORM) {
+        } else if (drawn) {
             for (int j = 0; j < 4; j++)
                 x[j] = a + (b - a) * fwi_unit(words[j]);
         }
-        /* by way of float in both types: an f32 and an f64 net start from the same weights */
-        for (int64_t j = 0; j < 4 && i + j < n; j++) {
-            const float f = (float)x[j];
-            if (v->dtype == FW_F32)
-                ((float *)host)[i + j] = f;
-            else
-                ((double *)host)[i + j] = (double)f;
-        }
+        for (int64_t j = 0; j < 4 && i + j < n; j++)
+            put_value(v, host, i + j, x[j]);
     }
+    if (kind == FWI_INIT_DIRAC)
+        put_dirac(v, host);
+    else if (kind == FWI_INIT_UNIT_STD)
+        divide_by_deviation(v, host);
 }
 
 fw_status fwi_store_init(fwi_store *s, uint64_t seed)

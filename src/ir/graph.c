@@ -314,6 +314,21 @@ fwi_val fwi_graph_input(fwi_graph *g, const char *name, fw_dtype dtype, fwi_shap
     return v != FWI_NO_VAL ? again(g, v, &t) : declare(g, name, t);
 }
 
+fw_status fwi_init_check(const fwi_init *init, const fwi_shape *shape)
+{
+    if ((unsigned)init->kind > FWI_INIT_DATA || !isfinite(init->a) || !isfinite(init->b))
+        return fwi_fail(FW_EARG, "initialiser %d (%g, %g) is none", (int)init->kind, init->a,
+                        init->b);
+    if ((init->kind == FWI_INIT_DIRAC || init->kind == FWI_INIT_DATA) && shape->rank != 4)
+        return fwi_fail(FW_EARG, "initialiser %s is for filters [oc,kh,kw,c]",
+                        fwi_init_names[init->kind]);
+    if (init->kind == FWI_INIT_UNIT_STD && fwi_shape_elems(shape) < 2)
+        return fwi_fail(FW_EARG, "initialiser unit_std: one element has no deviation");
+    if (init->kind == FWI_INIT_DATA && (!(init->a > 0) || !(init->b >= 1)))
+        return fwi_fail(FW_EARG, "initialiser data: epsilon %g, %g images", init->a, init->b);
+    return FW_OK;
+}
+
 fwi_val fwi_graph_var(fwi_graph *g, const char *name, fwi_var_class cls, bool trainable,
                       fwi_shape shape, fwi_init init)
 {
@@ -327,10 +342,8 @@ fwi_val fwi_graph_var(fwi_graph *g, const char *name, fwi_var_class cls, bool tr
     if (st == FW_OK && trainable && (cls == FWI_VAR_STAT || cls == FWI_VAR_SLOT))
         st = fwi_fail(FW_EARG, "\"%s\" is of class %s, which cannot be trained", name,
                       fwi_var_class_names[cls]);
-    if (st == FW_OK &&
-        ((unsigned)init.kind > FWI_INIT_NORMAL || !isfinite(init.a) || !isfinite(init.b)))
-        st = fwi_fail(FW_EARG, "\"%s\": initialiser %d (%g, %g) is none", name, (int)init.kind,
-                      init.a, init.b);
+    if (st == FW_OK && (st = fwi_init_check(&init, &shape)) != FW_OK)
+        st = fwi_fail_in(st, "\"%s\"", name);
     if (st != FW_OK)
         return refuse(g, st);
     const fwi_tensor t = {.kind = FWI_VAR,

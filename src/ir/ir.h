@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 enum { FWI_MAX_IN = 6, FWI_MAX_OUT = 3, FWI_NO_VAL = -1 };
+enum { FWI_MUON_STEPS = 100 }; /* at most, of one update */
 
 #define FWI_MAX_ELEMS ((int64_t)1 << 40) /* of one tensor: sizes in bytes then fit everywhere */
 
@@ -108,6 +109,10 @@ typedef struct fwi_optim_attr {
     double momentum, beta1, beta2, eps;
     int64_t form, lr_col, wd_col, bc_col;
 } fwi_optim_attr;
+typedef struct fwi_muon_attr {
+    double momentum, a, b, c;
+    int64_t steps, lr_col, wd_col, rn_col;
+} fwi_muon_attr; /* a x + b x^3 + c x^5, `steps` times */
 typedef union fwi_attr {
     fwi_conv_attr conv;
     fwi_matmul_attr matmul;
@@ -122,6 +127,7 @@ typedef union fwi_attr {
     fwi_dropout_attr dropout;
     fwi_xent_attr xent;
     fwi_optim_attr optim;
+    fwi_muon_attr muon;
 } fwi_attr;
 
 typedef int32_t fwi_val; /* a tensor's number in its graph */
@@ -154,18 +160,35 @@ typedef enum fwi_var_class {                /* for parameter groups, checkpoints
                              FWI_VAR_DENSE, /* matrix of a hidden dense layer */
                              FWI_VAR_HEAD,  /* matrix of a classifier */
                              FWI_VAR_BN_SCALE,
-                             FWI_VAR_BIAS, /* biases, batch-norm shifts */
-                             FWI_VAR_WHITEN,
+                             FWI_VAR_BIAS,   /* biases, batch-norm shifts */
+                             FWI_VAR_WHITEN, /* whitening filter: from the data, never trained */
+                             FWI_VAR_WHITEN_BIAS,
                              FWI_VAR_STAT, /* running statistics: no gradient, needed to evaluate */
                              FWI_VAR_SLOT  /* an optimiser's: no gradient, not needed to evaluate */
 } fwi_var_class;
 
-typedef enum fwi_init_kind { FWI_INIT_CONST, FWI_INIT_UNIFORM, FWI_INIT_NORMAL } fwi_init_kind;
+typedef enum fwi_init_kind {
+    FWI_INIT_CONST,
+    FWI_INIT_UNIFORM,
+    FWI_INIT_NORMAL,
+    FWI_INIT_DIRAC,    /* filters [oc,kh,kw,c] alone */
+    FWI_INIT_UNIT_STD, /* two elements or more */
+    FWI_INIT_DATA      /* whitening filters [oc,kh,kw,c] alone */
+} fwi_init_kind;
 typedef struct fwi_init { /* of a variable; random kinds draw Philox INIT by the variable's name,
                              see rng.h */
     fwi_init_kind kind;
-    double a, b; /* CONST: value a. UNIFORM: a + (b-a) * unit. NORMAL: mean a, deviation b. Computed
-                    in double, rounded to float */
+    /* Computed in double, rounded to float:
+     *   CONST     a
+     *   UNIFORM   a + (b-a) * unit
+     *   NORMAL    mean a, deviation b
+     *   DIRAC     UNIFORM, then each of the first min(oc, c) filters o is 0 but for a 1 at
+     *             [o][(kh-1)/2][(kw-1)/2][o]: with SAME padding and stride 1 it copies channel o
+     *   UNIT_STD  UNIFORM, rounded, each divided by the sample's deviation
+     *             sqrt(sum (x - mean)^2 / (n-1)); all equal: not divided
+     *   DATA      0, until the training data fills it (train/whiten.c): a is the epsilon of the
+     *             whitening, b the number of images it looks at */
+    double a, b;
 } fwi_init;
 
 typedef struct fwi_tensor {

@@ -23,6 +23,8 @@ const char *fwi_type_text(char text[FWI_SHAPE_TEXT], fw_dtype dtype, const fwi_s
 
 /* graph.c */
 bool fwi_graph_has(const fwi_graph *g, fwi_val v);
+/* Whether a variable of this shape can start so; the message does not name it. */
+fw_status fwi_init_check(const fwi_init *init, const fwi_shape *shape);
 
 /* attrs.c: the fields of an op kind's attributes, in the order of the struct. */
 typedef struct fwi_attr_field {

@@ -228,7 +228,7 @@ static fw_status parse_declaration(parser *p, bool is_var)
         TRY(need(p, ' ', "a blank"));
         TRY(read_choice(p, trainable_names, "trainable or fixed", &trainable));
         TRY(need(p, ' ', "a blank"));
-        TRY(read_choice(p, fwi_init_names, "const, uniform or normal", &kind));
+        TRY(read_choice(p, fwi_init_names, "const, uniform, normal, dirac, unit_std or data", &kind));
         TRY(need(p, ' ', "a blank"));
         TRY(read_double(p, &init.a));
         TRY(need(p, ' ', "a blank"));

@@ -20,14 +20,20 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const fwi_var_class_names[] = {
-    [FWI_VAR_CONV] = "conv",         [FWI_VAR_DENSE] = "dense", [FWI_VAR_HEAD] = "head",
-    [FWI_VAR_BN_SCALE] = "bn_scale", [FWI_VAR_BIAS] = "bias",   [FWI_VAR_WHITEN] = "whiten",
-    [FWI_VAR_STAT] = "stat",         [FWI_VAR_SLOT] = "slot",   [FWI_VAR_SLOT + 1] = NULL};
-const char *const fwi_init_names[] = {[FWI_INIT_CONST] = "const",
-                                      [FWI_INIT_UNIFORM] = "uniform",
-                                      [FWI_INIT_NORMAL] = "normal",
-                                      [FWI_INIT_NORMAL + 1] = NULL};
+const char *const fwi_var_class_names[] = {[FWI_VAR_CONV] = "conv",
+                                           [FWI_VAR_DENSE] = "dense",
+                                           [FWI_VAR_HEAD] = "head",
+                                           [FWI_VAR_BN_SCALE] = "bn_scale",
+                                           [FWI_VAR_BIAS] = "bias",
+                                           [FWI_VAR_WHITEN] = "whiten",
+                                           [FWI_VAR_WHITEN_BIAS] = "whiten_bias",
+                                           [FWI_VAR_STAT] = "stat",
+                                           [FWI_VAR_SLOT] = "slot",
+                                           [FWI_VAR_SLOT + 1] = NULL};
+const char *const fwi_init_names[] = {
+    [FWI_INIT_CONST] = "const", [FWI_INIT_UNIFORM] = "uniform",   [FWI_INIT_NORMAL] = "normal",
+    [FWI_INIT_DIRAC] = "dirac", [FWI_INIT_UNIT_STD] = "unit_std", [FWI_INIT_DATA] = "data",
+    [FWI_INIT_DATA + 1] = NULL};
 
 typedef struct printer {
     const fwi_graph *g;

@@ -46,10 +46,8 @@ static fw_status check_var(const fwi_graph *g, const fwi_tensor *t)
         (t->trainable && (t->var_class == FWI_VAR_STAT || t->var_class == FWI_VAR_SLOT)))
         return fwi_fail(FW_EARG, "variable \"%s\" is %s and of class %d", t->name,
                         t->trainable ? "trainable" : "fixed", (int)t->var_class);
-    if ((unsigned)t->init.kind > FWI_INIT_NORMAL || !isfinite(t->init.a) || !isfinite(t->init.b))
-        return fwi_fail(FW_EARG, "variable \"%s\" has initialiser %d (%g, %g)", t->name,
-                        (int)t->init.kind, t->init.a, t->init.b);
-    return FW_OK;
+    const fw_status st = fwi_init_check(&t->init, &t->shape);
+    return st == FW_OK ? st : fwi_fail_in(st, "variable \"%s\"", t->name);
 }
 
 static fw_status check_grad_of(checker *c, fwi_val v)

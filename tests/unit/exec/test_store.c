@@ -116,6 +116,93 @@ static void test_init(void **state)
     }
 }
 
+static void read_f32(fwi_init init, fwi_shape shape, float *out)
+{
+    fwi_graph *g = new_graph();
+    fwi_store *s = NULL;
+    var(g, "w", true, shape, init);
+    assert_int_equal(fwi_store_new(&s, fake_device(), (const fwi_graph *[]){g}, 1), FW_OK);
+    assert_int_equal(fwi_store_init(s, 7), FW_OK);
+    assert_int_equal(fwi_store_read(s, &s->vars[0], out), FW_OK);
+    fwi_store_free(s);
+    fwi_graph_free(g);
+}
+
+/* Filters [oc,kh,kw,c]: as many as there are input channels copy one each, the others are drawn. */
+static void test_dirac(void **state)
+{
+    (void)state;
+    static const int64_t shapes[][4] = {{5, 3, 3, 2}, {2, 3, 3, 5}, {4, 1, 1, 4}, {3, 2, 4, 2}};
+    for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
+        const int64_t *d = shapes[k], each = d[1] * d[2] * d[3];
+        float plain[256], dirac[256];
+        const fwi_shape shape = fwi_shape4(d[0], d[1], d[2], d[3]);
+        read_f32((fwi_init){FWI_INIT_UNIFORM, -0.5, 0.5}, shape, plain);
+        read_f32((fwi_init){FWI_INIT_DIRAC, -0.5, 0.5}, shape, dirac);
+        for (int64_t o = 0; o < d[0]; o++)
+            for (int64_t y = 0; y < d[1]; y++)
+                for (int64_t x = 0; x < d[2]; x++)
+                    for (int64_t c = 0; c < d[3]; c++) {
+                        const int64_t i = o * each + (y * d[2] + x) * d[3] + c;
+                        const bool one_here = y == (d[1] - 1) / 2 && x == (d[2] - 1) / 2 && c == o;
+                        assert_true(dirac[i] == (o >= d[3] ? plain[i] : one_here ? 1.0f : 0.0f));
+                    }
+    }
+}
+
+static void test_unit_std(void **state)
+{
+    (void)state;
+    enum { N = 2560 };
+    float plain[N], unit[N];
+    read_f32((fwi_init){FWI_INIT_UNIFORM, -0.0625, 0.0625}, fwi_shape2(10, 256), plain);
+    read_f32((fwi_init){FWI_INIT_UNIT_STD, -0.0625, 0.0625}, fwi_shape2(10, 256), unit);
+    double mean = 0, squares = 0;
+    for (int i = 0; i < N; i++)
+        mean += (double)unit[i] / N;
+    for (int i = 0; i < N; i++)
+        squares += ((double)unit[i] - mean) * ((double)unit[i] - mean);
+    assert_true(fabs(sqrt(squares / (N - 1)) - 1) < 1e-6); /* the sample's, not the population's */
+    for (int i = 1; i < N; i++)                            /* nothing but a factor */
+        assert_true(fabs((double)unit[i] * (double)plain[0] - (double)unit[0] * (double)plain[i]) <
+                    1e-6);
+    float same[4];
+    read_f32((fwi_init){FWI_INIT_UNIT_STD, 0.25, 0.25}, fwi_shape1(4), same);
+    for (int i = 0; i < 4; i++)
+        assert_true(same[i] == 0.25f);
+    float filter[24];
+    read_f32((fwi_init){FWI_INIT_DATA, 5e-4, 5000}, fwi_shape4(2, 2, 2, 3), filter);
+    for (int i = 0; i < 24; i++) /* the data comes later */
+        assert_true(filter[i] == 0);
+}
+
+static void test_init_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        fwi_init init;
+        int rank;
+        const char *says;
+    } bad[] = {{{FWI_INIT_DIRAC, -1, 1}, 2, "initialiser dirac is for filters"},
+               {{FWI_INIT_DATA, 5e-4, 5000}, 2, "initialiser data is for filters"},
+               {{FWI_INIT_DATA, 0, 5000}, 4, "epsilon 0"},
+               {{FWI_INIT_DATA, 1, 0}, 4, "0 images"},
+               {{FWI_INIT_UNIT_STD, -1, 1}, 1, "one element has no deviation"},
+               {{(fwi_init_kind)6, 0, 0}, 1, "initialiser 6"},
+               {{FWI_INIT_UNIFORM, 0, INFINITY}, 1, "is none"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        fwi_graph *g = new_graph();
+        const fwi_shape shape = bad[i].rank == 4   ? fwi_shape4(2, 3, 3, 2)
+                                : bad[i].rank == 2 ? fwi_shape2(2, 2)
+                                                   : fwi_shape1(1);
+        assert_int_equal(var(g, "w", true, shape, bad[i].init), FWI_NO_VAL);
+        assert_int_equal(fwi_graph_status(g), FW_EARG);
+        assert_message("\"w\": ");
+        assert_message(bad[i].says);
+        fwi_graph_free(g);
+    }
+}
+
 static void test_write_read(void **state)
 {
     (void)state;
@@ -178,9 +265,11 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layout),  cmocka_unit_test(test_disagreement),
-        cmocka_unit_test(test_init),    cmocka_unit_test(test_write_read),
-        cmocka_unit_test(test_nothing), cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_layout),        cmocka_unit_test(test_disagreement),
+        cmocka_unit_test(test_init),          cmocka_unit_test(test_dirac),
+        cmocka_unit_test(test_unit_std),      cmocka_unit_test(test_init_refused),
+        cmocka_unit_test(test_write_read),    cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -174,7 +174,7 @@ static void refusals(void **state)
         {"graph f32\nvar %0 \"x\" f64[1] conv fixed const 0 0", "a variable of the graph's type"},
         {"graph f32\nvar %0 \"x\" f32[1] cone fixed const 0 0", "expected a class of variables"},
         {"graph f32\nvar %0 \"x\" f32[1] conv loose const 0 0", "expected trainable or fixed"},
-        {"graph f32\nvar %0 \"x\" f32[1] conv fixed zero 0 0", "expected const, uniform or normal"},
+        {"graph f32\nvar %0 \"x\" f32[1] conv fixed zero 0 0", "expected const, uniform, normal, dirac"},
         {"graph f32\nvar %0 \"x\" f32[1] conv fixed const nan 0", "expected a finite number"},
         {"graph f32\nvar %0 \"x\" f32[1] conv fixed const 1e999 0", "expected a finite number"},
         {"graph f32\nvar %0 \"x\" f32[1] conv fixed const 0", "the text ends, expected a blank"},
