@@ -59,7 +59,7 @@ static int run_eval(const command *self, int argc, char **argv)
          ARG_TEXT, &data},
         {"--recipe", "NAME", "take the test data that this recipe brings or splits off", ARG_TEXT,
          &recipe_name},
-        {"--batch", "N", "images at a time (default 500)", ARG_COUNT, &batch},
+        {"--batch", "N", "images at a time (default 100)", ARG_COUNT, &batch},
         {"--threads", "N", "default: as many as this process may use", ARG_COUNT, &threads},
         {"--confusion", NULL, "print the confusion matrix", ARG_FLAG, &want_confusion},
         {"--json", NULL, "one JSON object on standard output", ARG_FLAG, &json}};
@@ -72,7 +72,7 @@ static int run_eval(const command *self, int argc, char **argv)
     if (data == NULL && recipe_name == NULL)
         return usage_error(self, "needs --data, or --recipe for bundled data");
     if (batch == 0)
-        batch = 500;
+        batch = 100;
     fw_model *model = NULL;
     fw_recipe *recipe = NULL;
     fw_recipe_data from_recipe = {0};
