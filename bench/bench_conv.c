@@ -214,28 +214,34 @@ static bool run(const options *o, const conv_case *s, fwi_pool *pool, fwi_opkind
     return right;
 }
 
+/* The text after "key=", or NULL. */
+static const char *value_of(const char *arg, const char *key)
+{
+    const size_t len = strlen(key);
+    return strncmp(arg, key, len) == 0 && arg[len] == '=' ? arg + len + 1 : NULL;
+}
+
 static bool parse(options *o, int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
-        const char *v = strchr(argv[i], '=');
-        if (v == NULL)
-            return false;
-        const size_t len = (size_t)(v++ - argv[i]);
-        if (strncmp(argv[i], "isa", len) == 0) {
-            o->isa = strcmp(v, "portable") == 0 ? FWI_ISA_PORTABLE
-                     : strcmp(v, "avx2") == 0   ? FWI_ISA_AVX2
-                                                : FWI_ISA_AVX512;
-        } else if (strncmp(argv[i], "type", len) == 0) {
+        const char *v;
+        if ((v = value_of(argv[i], "isa")) != NULL) {
+            for (o->isa = FWI_ISA_PORTABLE; o->isa <= FWI_ISA_AVX512; o->isa++)
+                if (strcmp(v, fwi_isa_name(o->isa)) == 0)
+                    break;
+            if (o->isa > FWI_ISA_AVX512)
+                return false;
+        } else if ((v = value_of(argv[i], "type")) != NULL) {
             o->dtype = strcmp(v, "f64") == 0 ? FW_F64 : FW_F32;
-        } else if (strncmp(argv[i], "threads", len) == 0) {
+        } else if ((v = value_of(argv[i], "threads")) != NULL) {
             o->threads = atoi(v);
-        } else if (strncmp(argv[i], "reps", len) == 0) {
+        } else if ((v = value_of(argv[i], "reps")) != NULL) {
             o->reps = atoi(v);
-        } else if (strncmp(argv[i], "pass", len) == 0) {
+        } else if ((v = value_of(argv[i], "pass")) != NULL) {
             o->pass = v;
-        } else if (strncmp(argv[i], "shape", len) == 0) {
+        } else if ((v = value_of(argv[i], "shape")) != NULL) {
             o->shape = v;
-        } else if (strncmp(argv[i], "file", len) == 0) {
+        } else if ((v = value_of(argv[i], "file")) != NULL) {
             o->file = v;
         } else {
             return false;
