@@ -79,8 +79,8 @@ typedef struct fw_estimator_opt {
     int64_t eval_every; /* epochs; 0: never during training */
     const char *warm_start; /* model file whose tensors replace the initial weights where names and
                                shapes agree; at least one must */
-    int64_t memory_limit;   /* bytes; 0: none. A larger budget is refused before anything of it is
-                               allocated */
+    int64_t memory_limit;   /* bytes; 0: none. A larger budget is refused before scratch and batches
+                               are allocated, a step is taken or a file is written */
     bool fresh; /* ignore (and replace) checkpoints in work_dir instead of resuming from the newest
                  */
     const char *config;             /* text kept as "recipe" in config.json; may be NULL */

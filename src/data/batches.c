@@ -475,16 +475,32 @@ fw_status fw_dataset_next(fw_dataset *ds, fw_batch *out)
 
 /* ---- the training loop's side: dataset_inner.h ---- */
 
-fw_status fwi_dataset_use_pool(fw_dataset *ds, fwi_pool *pool)
+static fw_status may_change_pool(const fw_dataset *ds)
 {
     if (ds->begun)
         return fwi_fail(FW_ESTATE, "a data set changes its pool before its first batch, or after "
                                    "fw_dataset_seek");
-    if (ds->pool_given && ds->pool == pool)
-        return FW_OK;
+    return FW_OK;
+}
+
+fw_status fwi_dataset_use_pool(fw_dataset *ds, fwi_pool *pool)
+{
+    const fw_status st = may_change_pool(ds);
+    if (st != FW_OK || (ds->pool_given && ds->pool == pool))
+        return st;
     fwi_batches_free(ds); /* the old pool may go away now */
     ds->pool = pool;
     ds->pool_given = true;
+    return FW_OK;
+}
+
+fw_status fwi_dataset_use_own_pool(fw_dataset *ds)
+{
+    const fw_status st = may_change_pool(ds);
+    if (st != FW_OK || !ds->pool_given)
+        return st;
+    fwi_batches_free(ds);
+    ds->pool_given = false;
     return FW_OK;
 }
 

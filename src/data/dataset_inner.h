@@ -9,6 +9,9 @@
  * Before the first batch, or after a seek; FW_ESTATE otherwise. */
 fw_status fwi_dataset_use_pool(fw_dataset *ds, fwi_pool *pool);
 
+/* Back to the threads that its options ask for; under the same conditions. */
+fw_status fwi_dataset_use_own_pool(fw_dataset *ds);
+
 /* Allocates what the first batch would otherwise. */
 fw_status fwi_dataset_ready(fw_dataset *ds);
 

@@ -273,7 +273,7 @@ void fwi_estimator_leave_data(fw_dataset *ds)
     /* Drops batches made ahead on the estimator's threads, which may end before the data set does.
      */
     (void)fw_dataset_seek(ds, fw_dataset_position(ds));
-    (void)fwi_dataset_use_pool(ds, NULL);
+    (void)fwi_dataset_use_own_pool(ds);
 }
 
 /* ---- memory ---- */
@@ -320,7 +320,15 @@ fw_status fw_estimator_prepare(fw_estimator *e, fw_dataset *train, fw_dataset *e
         if (st != FW_OK)
             return st;
     }
-    const fw_status st = fwi_estimator_budget(e, train, eval, out == NULL ? &budget : out);
+    fw_status st = FW_OK;
+    for (int i = 0; i < 2 && st == FW_OK; i++) /* batches made ahead depend on the threads */
+        if (sets[i] != NULL)
+            st = fwi_estimator_lend_threads(e, sets[i], fw_dataset_position(sets[i]));
+    if (st == FW_OK)
+        st = fwi_estimator_budget(e, train, eval, out == NULL ? &budget : out);
+    for (int i = 0; i < 2; i++)
+        if (sets[i] != NULL)
+            fwi_estimator_leave_data(sets[i]);
     return st == FW_OK ? fwi_network_bind(&e->network) : st;
 }
 

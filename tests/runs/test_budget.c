@@ -253,6 +253,8 @@ static void test_prepare(void **state)
     assert_ok(fw_estimator_train(e, ds, 2));
     assert_int_equal(r.budget.state, b.state);
     assert_int_equal(r.budget.scratch, b.scratch);
+    assert_int_equal(r.budget.prefetch, b.prefetch);
+    assert_int_equal(r.budget.total, b.total);
     fw_estimator_free(e);
     fw_batch batch;
     assert_ok(fw_dataset_next(ds, &batch));

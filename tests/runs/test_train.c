@@ -226,11 +226,12 @@ static void test_events_in_order(void **state)
     /* Without .steps_per_epoch it is what the data has: 45 records in batches of 9. */
     fw_estimator_free(e);
     s = (story){0};
-    assert_ok(fw_estimator_new(&e, t_net(4, 0, CLASSES), t_sgd(0.1),
+    assert_ok(fw_estimator_new(&e, t_net(4, 0, CLASSES), fw_adam(fw_constant_lr(0.015625), NULL),
                                &(fw_estimator_opt){.progress = tell, .progress_user = &s}));
     assert_ok(fw_estimator_train(e, train, 6));
     assert_string_equal(s.text, "BSSSSSESEX");
     assert_int_equal(s.last[FW_EVENT_END].steps_per_epoch, 5);
+    assert_true(fabs(s.last[FW_EVENT_STEP].lr - 0.015625) < 1e-12);
     fw_estimator_free(e);
     fw_dataset_free(train);
     fw_dataset_free(test);
