@@ -38,15 +38,18 @@ static int show_one(const command *self, const char *name, const arg_list *set, 
     if (st != FW_OK) {
         code = fail(self->name, st, json);
     } else if (json) {
-        code = print_json(json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "name", fw_recipe_name(r),
-                                    "text", text, "params", (json_int_t)cost.params, "statistics",
-                                    (json_int_t)cost.statistics, "macs", (json_int_t)cost.macs,
-                                    "train_flops", (json_int_t)cost.train_flops));
+        code = print_json(
+            json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "name", fw_recipe_name(r), "text",
+                      text, "params", (json_int_t)cost.params, "frozen", (json_int_t)cost.frozen,
+                      "statistics", (json_int_t)cost.statistics, "macs", (json_int_t)cost.macs,
+                      "train_flops", (json_int_t)cost.train_flops));
     } else {
         fputs(text, stdout);
-        printf("\n; %" PRId64 " parameters, %" PRId64 " running statistics\n; %" PRId64
+        printf("\n; %" PRId64 " parameters, %" PRId64 " frozen, %" PRId64
+               " running statistics\n; %" PRId64
                " multiply-accumulates forward, %.4g GFLOP of training per image\n",
-               cost.params, cost.statistics, cost.macs, (double)cost.train_flops * 1e-9);
+               cost.params, cost.frozen, cost.statistics, cost.macs,
+               (double)cost.train_flops * 1e-9);
         code = finish_output();
     }
     fw_text_free(text);

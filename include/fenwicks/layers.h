@@ -24,7 +24,12 @@ typedef enum fw_init {
     FW_INIT_GLOROT =
         0, /* U(+-sqrt(6 / (fan_in + fan_out))), Glorot and Bengio 2010; Keras' default */
     FW_INIT_PYTORCH =
-        1 /* U(+-1 / sqrt(fan_in)); PyTorch's default of convolutions and linear layers */
+        1, /* U(+-1 / sqrt(fan_in)); PyTorch's default of convolutions and linear layers */
+    FW_INIT_DIRAC = 2,   /* PyTorch's; then the first min(in, out) filters of a convolution copy one
+                          input channel each (all 0, at the centre 1), so that it begins as the
+                          identity. Matrices and biases: PyTorch's */
+    FW_INIT_UNIT_STD = 3 /* PyTorch's; then weights are divided by their standard deviation
+                            (of the sample: n - 1). Biases: PyTorch's */
 } fw_init;
 
 typedef enum fw_act {
@@ -38,23 +43,32 @@ typedef enum fw_act {
     FW_SOFTPLUS = 7
 } fw_act;
 
+typedef enum fw_padding {
+    FW_SAME = 0, /* as TensorFlow: ceil(size / stride) pixels; an odd row of padding at the end */
+    FW_VALID = 1 /* none: floor((size - kernel) / stride) + 1 pixels */
+} fw_padding;
+
 typedef enum fw_pooling { FW_POOL_MAX = 0, FW_POOL_AVERAGE = 1, FW_POOL_NONE = 2 } fw_pooling;
 
 /* How the layers with weights and their blocks are made. {0} is the Keras way of the walk-through's
- * library; FW_PYTORCH its PYTORCH_PARAMS. init, bn_update and bn_eps are a style that a whole net
- * may share: layers without them pass over them. Another field that the layer at hand does not have
+ * library; FW_PYTORCH its PYTORCH_PARAMS. init, bn_update, bn_eps and bn_fixed_scale are a style that
+ * a whole net may share: layers without them pass over them. Another field that the layer at hand does not have
  * must be 0. */
 typedef struct fw_layer_opt {
     fw_init init;
     float
-        bn_update;  /* share of the new batch in running statistics; 0: 0.01 (Keras momentum .99) */
-    float bn_eps;   /* 0: 1e-3 */
-    int64_t kernel; /* convolutions: 0: 3 */
-    int64_t stride; /* convolutions: 0: 1 */
-    fw_act act;     /* after the normalisation; 0: ReLU */
-    float act_alpha;    /* CELU; 0: 1 */
-    fw_pooling pooling; /* blocks: 2 x 2, stride 2; 0: max */
-    int64_t convs;      /* blocks: convolutions before the pool; 0: 1 */
+        bn_update; /* share of the new batch in running statistics; 0: 0.01 (Keras momentum .99) */
+    float bn_eps;  /* 0: 1e-3 */
+    bool bn_fixed_scale; /* gamma stays 1 and is not trained */
+    int64_t kernel;      /* convolutions: 0: 3 */
+    int64_t stride;      /* convolutions: 0: 1 */
+    fw_padding padding;  /* conv2d; 0: SAME */
+    fw_act act;          /* after the normalisation; 0: ReLU */
+    float act_alpha;     /* CELU; 0: 1 */
+    fw_pooling pooling;  /* blocks: 2 x 2, stride 2; 0: max */
+    int64_t convs;       /* blocks: convolutions before the pool; 0: 1 */
+    bool pool_first;     /* blocks: the pool comes right after the first convolution, before its
+                           normalisation, which then has a quarter of the pixels to do */
 } fw_layer_opt;
 extern FW_API const fw_layer_opt fw_pytorch_opt;
 #define FW_PYTORCH (&fw_pytorch_opt) /* init PyTorch, bn_update 0.1, bn_eps 1e-5 */
@@ -70,8 +84,9 @@ FW_API void fw_layer_free(fw_layer *l); /* of a layer that was added to another:
 FW_API fw_layer *fw_dense(int64_t units, bool bias,
                           const fw_layer_opt *opt); /* uses init; input [n,d] */
 FW_API fw_layer *fw_conv2d(int64_t channels, bool bias,
-                           const fw_layer_opt *opt); /* SAME padding; uses init, kernel, stride */
-FW_API fw_layer *fw_batch_norm(const fw_layer_opt *opt); /* last axis; uses bn_update, bn_eps */
+                           const fw_layer_opt *opt); /* uses init, kernel, stride, padding */
+FW_API fw_layer *
+fw_batch_norm(const fw_layer_opt *opt); /* last axis; uses bn_update, bn_eps, bn_fixed_scale */
 FW_API fw_layer *fw_activation(fw_act act, float alpha);
 FW_API fw_layer *fw_max_pool(int64_t size, int64_t stride); /* no padding, floor; stride 0: size */
 FW_API fw_layer *fw_average_pool(int64_t size, int64_t stride);
@@ -83,12 +98,34 @@ fw_dropout(float rate);            /* Srivastava et al. 2014; kept values divide
 FW_API fw_layer *fw_flatten(void); /* [n,h,w,c] -> [n,hwc] */
 FW_API fw_layer *fw_scaling(float factor); /* a constant, not trained */
 
+/* Whitening, the first layer of a net (Page 2019, "How to train your ResNet", 8): a convolution whose
+ * filter is not trained but made from the training images, before the first step. With X the
+ * matrix of all kernel x kernel patches of the first `images` training images, in the order of the
+ * records and as evaluation sees them (standardised), one patch of d = kernel^2 c values per row,
+ * and v_i, l_i the eigenvectors (the largest component positive) and eigenvalues, largest first, of
+ * X^T X / rows, filter i is v_i / sqrt(l_i + eps); filter d + i is its negative. d is at most 128.
+ * In a resumed run and in a model file the filter is what it was; so it is after a warm start from
+ * a model that has it. Until then it is 0. */
+typedef struct fw_whiten_opt {
+    int64_t kernel;    /* 0: 2 */
+    float eps;         /* 0: 5e-4 */
+    int64_t images;    /* 0: 5000; all there are where that is fewer */
+    bool no_negatives; /* d output channels instead of 2 d */
+    bool no_bias;      /* else a bias per channel, trained */
+    fw_init init;      /* of the bias: Glorot 0, others U(+-1 / sqrt(d)) */
+    bool same_padding; /* instead of none */
+} fw_whiten_opt;
+FW_API fw_layer *fw_whiten(const fw_whiten_opt *opt); /* [n,h,w,c] -> [n,h',w',2 kernel^2 c] */
+
 /* ---- blocks of the walk-through ---- */
 FW_API fw_layer *
 fw_conv_bn(int64_t channels,
            const fw_layer_opt *opt); /* conv SAME without bias, batch norm, activation */
-FW_API fw_layer *fw_conv_blk(int64_t channels,
-                             const fw_layer_opt *opt); /* opt.convs x ConvBN, then the pool */
+FW_API fw_layer *
+fw_conv_blk(int64_t channels,
+            const fw_layer_opt *opt); /* opt.convs x ConvBN, then the pool; or, with
+                                                        opt.pool_first, conv, pool, norm,
+                                                        activation, then opt.convs - 1 x ConvBN */
 /* h = ConvBlk(x); y = h + ConvBN(... ConvBN(h)), res_convs of them: the residual comes after the
  * pool, nothing after the sum. */
 FW_API fw_layer *fw_conv_res_blk(int64_t channels, int64_t res_convs, const fw_layer_opt *opt);
@@ -115,6 +152,7 @@ FW_API void fw_text_free(char *text);
 /* ---- what a model is, before it is trained ---- */
 typedef struct fw_model_cost {
     int64_t params;      /* trained */
+    int64_t frozen;      /* neither trained nor counted as statistics: whitening, fixed scales */
     int64_t statistics;  /* running mean and variance */
     int64_t macs;        /* multiply-accumulates of one forward pass of one image */
     int64_t train_flops; /* of one image: forward, input gradients, weight gradients; 2 per

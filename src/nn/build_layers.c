@@ -10,7 +10,8 @@ static fw_init get_init(const fw_layer *l)
 static fwi_norm_part get_norm(const fw_layer *l)
 {
     return (fwi_norm_part){.update = fwi_layer_value(l, "bn_update"),
-                           .eps = fwi_layer_value(l, "bn_eps")};
+                           .eps = fwi_layer_value(l, "bn_eps"),
+                           .fixed_scale = fwi_layer_value(l, "bn_fixed_scale") != 0};
 }
 
 static fwi_val activate(fwi_builder *b, const fw_layer *l, fwi_val x)
@@ -32,6 +33,7 @@ fwi_val fwi_build_conv2d(fwi_builder *b, const fw_layer *l, fwi_val x)
                              .kernel = fwi_layer_int(l, "kernel"),
                              .stride = fwi_layer_int(l, "stride"),
                              .init = get_init(l),
+                             .padding = (fw_padding)fwi_layer_int(l, "padding"),
                              .bias = fwi_layer_value(l, "bias") != 0};
     return fwi_part_conv(b, x, &p);
 }
@@ -99,6 +101,18 @@ fwi_val fwi_build_scaling(fwi_builder *b, const fw_layer *l, fwi_val x)
     return fwi_part_scale(b, x, fwi_layer_value(l, "factor"));
 }
 
+fwi_val fwi_build_whiten(fwi_builder *b, const fw_layer *l, fwi_val x)
+{
+    const fwi_whiten_part p = {.kernel = fwi_layer_int(l, "kernel"),
+                               .images = fwi_layer_int(l, "images"),
+                               .eps = fwi_layer_value(l, "eps"),
+                               .init = get_init(l),
+                               .padding = (fw_padding)fwi_layer_int(l, "padding"),
+                               .bias = fwi_layer_value(l, "bias") != 0,
+                               .negatives = fwi_layer_value(l, "negatives") != 0};
+    return fwi_part_whiten(b, x, &p);
+}
+
 /* ---- blocks ---- */
 
 static fwi_conv_bn_part get_conv_bn(const fw_layer *l, int64_t stride)
@@ -112,12 +126,14 @@ static fwi_conv_bn_part get_conv_bn(const fw_layer *l, int64_t stride)
                               .alpha = fwi_layer_value(l, "act_alpha")};
 }
 
-/* n ConvBN, numbered from 0 under the present prefix. */
+/* n ConvBN, numbered from 0 under the present prefix; p->pooled is about the first. */
 static fwi_val conv_bns(fwi_builder *b, fwi_val x, const fwi_conv_bn_part *p, int64_t n)
 {
+    fwi_conv_bn_part one = *p;
     for (int64_t i = 0; i < n; i++) {
         const size_t before = fwi_scope_enter(b, "%d", (int)i);
-        x = fwi_part_conv_bn(b, x, p);
+        x = fwi_part_conv_bn(b, x, &one);
+        one.pooled = false;
         fwi_scope_leave(b, before);
     }
     return x;
@@ -131,9 +147,11 @@ fwi_val fwi_build_conv_bn(fwi_builder *b, const fw_layer *l, fwi_val x)
 
 fwi_val fwi_build_conv_blk(fwi_builder *b, const fw_layer *l, fwi_val x)
 {
-    const fwi_conv_bn_part p = get_conv_bn(l, 1);
+    fwi_conv_bn_part p = get_conv_bn(l, 1);
+    p.pooled = fwi_layer_value(l, "pool_first") != 0;
+    p.pooling = (fw_pooling)fwi_layer_int(l, "pooling");
     x = conv_bns(b, x, &p, fwi_layer_int(l, "convs"));
-    return fwi_part_pool(b, x, (fw_pooling)fwi_layer_int(l, "pooling"), 2, 2);
+    return p.pooled ? x : fwi_part_pool(b, x, p.pooling, 2, 2);
 }
 
 fwi_val fwi_build_conv_res_blk(fwi_builder *b, const fw_layer *l, fwi_val x)
@@ -166,7 +184,10 @@ fwi_val fwi_build_classifier(fwi_builder *b, const fw_layer *l, fwi_val x)
 fwi_val fwi_build_fastai_head(fwi_builder *b, const fw_layer *l, fwi_val x)
 {
     enum { HIDDEN = 512 };
-    const fwi_norm_part first = {.update = 0.1, .eps = 1e-5}, norm = get_norm(l);
+    const fwi_norm_part first = {.update = 0.1,
+                                 .eps = 1e-5,
+                                 .fixed_scale = fwi_layer_value(l, "bn_fixed_scale") != 0},
+                        norm = get_norm(l);
     x = fwi_part_norm(b, fwi_build_global_pools(b, l, x), &first);
     x = fwi_part_dropout(b, x, 0.25);
     size_t before = fwi_scope_enter(b, "hidden");

@@ -9,12 +9,18 @@
 #include <math.h>
 #include <stdio.h>
 
-static fwi_val var(fwi_builder *b, const char *name, fwi_var_class cls, fwi_shape shape,
-                   fwi_init init)
+static fwi_val make_var(fwi_builder *b, const char *name, fwi_var_class cls, bool trained,
+                        fwi_shape shape, fwi_init init)
 {
     char full[FWI_LAYER_PLACE_CAP + 32];
     snprintf(full, sizeof full, "%s%s", b->name, name);
-    return fwi_graph_var(b->g, full, cls, cls != FWI_VAR_STAT, shape, init);
+    return fwi_graph_var(b->g, full, cls, trained, shape, init);
+}
+
+static fwi_val var(fwi_builder *b, const char *name, fwi_var_class cls, fwi_shape shape,
+                   fwi_init init)
+{
+    return make_var(b, name, cls, cls != FWI_VAR_STAT, shape, init);
 }
 
 static fwi_init constant(double a)
@@ -22,17 +28,33 @@ static fwi_init constant(double a)
     return (fwi_init){.kind = FWI_INIT_CONST, .a = a};
 }
 
-static fwi_init weight_init(fw_init init, int64_t fan_in, int64_t fan_out)
+static fwi_init uniform(fwi_init_kind kind, double bound)
 {
-    const double bound = init == FW_INIT_PYTORCH ? 1 / sqrt((double)fan_in)
-                                                 : sqrt(6 / ((double)fan_in + (double)fan_out));
-    return (fwi_init){.kind = FWI_INIT_UNIFORM, .a = -bound, .b = bound};
+    return (fwi_init){.kind = kind, .a = -bound, .b = bound};
+}
+
+/* Of a filter, or of a matrix, which has no centre for a Dirac. */
+static fwi_init weight_init(fw_init init, bool filter, int64_t fan_in, int64_t fan_out)
+{
+    const double pytorch = 1 / sqrt((double)fan_in);
+    switch (init) {
+    case FW_INIT_GLOROT:
+        return uniform(FWI_INIT_UNIFORM, sqrt(6 / ((double)fan_in + (double)fan_out)));
+    case FW_INIT_DIRAC:
+        return uniform(filter ? FWI_INIT_DIRAC : FWI_INIT_UNIFORM, pytorch);
+    case FW_INIT_UNIT_STD:
+        return uniform(FWI_INIT_UNIT_STD, pytorch);
+    case FW_INIT_PYTORCH:
+        break;
+    }
+    return uniform(FWI_INIT_UNIFORM, pytorch);
 }
 
 /* PyTorch draws biases as wide as the weights; Keras, whose way Glorot's is here, starts at 0. */
 static fwi_init bias_init(fw_init init, int64_t fan_in)
 {
-    return init == FW_INIT_PYTORCH ? weight_init(init, fan_in, 0) : constant(0);
+    return init == FW_INIT_GLOROT ? constant(0)
+                                  : uniform(FWI_INIT_UNIFORM, 1 / sqrt((double)fan_in));
 }
 
 /* x's shape if it has that rank. */
@@ -52,6 +74,12 @@ static const fwi_shape *want_rank(fwi_builder *b, fwi_val x, int rank)
     return NULL;
 }
 
+static fwi_val convolve(fwi_builder *b, fwi_val x, fwi_val w, int64_t stride, fw_padding padding)
+{
+    return padding == FW_VALID ? fwi_conv2d_pad(b->g, x, w, stride, 0)
+                               : fwi_conv2d_same(b->g, x, w, stride);
+}
+
 fwi_val fwi_part_conv(fwi_builder *b, fwi_val x, const fwi_conv_part *p)
 {
     const fwi_shape *const s = want_rank(b, x, 4);
@@ -60,13 +88,53 @@ fwi_val fwi_part_conv(fwi_builder *b, fwi_val x, const fwi_conv_part *p)
     const int64_t area = p->kernel * p->kernel, fan_in = area * s->d[3];
     const fwi_val w =
         var(b, "conv.weight", FWI_VAR_CONV, fwi_shape4(p->channels, p->kernel, p->kernel, s->d[3]),
-            weight_init(p->init, fan_in, area * p->channels));
-    const fwi_val y = fwi_conv2d_same(b->g, x, w, p->stride);
+            weight_init(p->init, true, fan_in, area * p->channels));
+    const fwi_val y = convolve(b, x, w, p->stride, p->padding);
     if (!p->bias)
         return y;
     return fwi_op2(
         b->g, FWI_OP_bias_add, NULL, y,
         var(b, "conv.bias", FWI_VAR_BIAS, fwi_shape1(p->channels), bias_init(p->init, fan_in)));
+}
+
+/* The images themselves, or these in the graph's own type. */
+static bool is_input(const fwi_graph *g, fwi_val x)
+{
+    const fwi_tensor *const t = &g->tensors[x];
+    if (t->kind == FWI_INPUT)
+        return true;
+    return t->producer >= 0 && g->ops[t->producer].kind == FWI_OP_cast &&
+           g->tensors[g->ops[t->producer].in[0]].kind == FWI_INPUT;
+}
+
+fwi_val fwi_part_whiten(fwi_builder *b, fwi_val x, const fwi_whiten_part *p)
+{
+    const fwi_shape *const s = want_rank(b, x, 4);
+    if (s == NULL)
+        return FWI_NO_VAL;
+    if (!is_input(b->g, x))
+        return fwi_build_fail(b, FW_EARG,
+                              "its filter is made from the images: it can only be the first layer");
+    const int64_t c = s->d[3], patch = p->kernel * p->kernel * c;
+    if (patch > FWI_WHITEN_PATCH)
+        return fwi_build_fail(b, FW_ESHAPE,
+                              "patches of %" PRId64 "x%" PRId64 "x%" PRId64 " have %" PRId64
+                              " values, at most %d are allowed",
+                              p->kernel, p->kernel, c, patch, FWI_WHITEN_PATCH);
+    if (p->kernel > s->d[1] || p->kernel > s->d[2])
+        return fwi_build_fail(
+            b, FW_ESHAPE, "images of %" PRId64 "x%" PRId64 " have no %" PRId64 "x%" PRId64 " patch",
+            s->d[1], s->d[2], p->kernel, p->kernel);
+    const int64_t channels = p->negatives ? 2 * patch : patch;
+    const fwi_init from_data = {.kind = FWI_INIT_DATA, .a = p->eps, .b = (double)p->images};
+    const fwi_val w = make_var(b, "whiten.weight", FWI_VAR_WHITEN, false,
+                               fwi_shape4(channels, p->kernel, p->kernel, c), from_data);
+    const fwi_val y = convolve(b, x, w, 1, p->padding);
+    if (!p->bias)
+        return y;
+    return fwi_op2(b->g, FWI_OP_bias_add, NULL, y,
+                   var(b, "whiten.bias", FWI_VAR_WHITEN_BIAS, fwi_shape1(channels),
+                       bias_init(p->init, patch)));
 }
 
 fwi_val fwi_part_dense(fwi_builder *b, fwi_val x, int64_t units, bool bias, fw_init init,
@@ -77,7 +145,7 @@ fwi_val fwi_part_dense(fwi_builder *b, fwi_val x, int64_t units, bool bias, fw_i
         return FWI_NO_VAL;
     const int64_t d = s->d[1];
     const fwi_val w =
-        var(b, "dense.weight", cls, fwi_shape2(units, d), weight_init(init, d, units));
+        var(b, "dense.weight", cls, fwi_shape2(units, d), weight_init(init, false, d, units));
     const fwi_val y = fwi_op2(b->g, FWI_OP_matmul, &(fwi_attr){.matmul = {.ta = 0, .tb = 1}}, x, w);
     if (!bias)
         return y;
@@ -94,7 +162,8 @@ fwi_val fwi_part_norm(fwi_builder *b, fwi_val x, const fwi_norm_part *p)
         return fwi_build_fail(b, FW_ESHAPE, "batch norm takes [n,h,w,c] or [n,d]");
     const int64_t c = s->d[s->rank - 1], count = fwi_shape_elems(s) / c;
     const fwi_shape per_c = fwi_shape1(c);
-    const fwi_val gamma = var(b, "bn.gamma", FWI_VAR_BN_SCALE, per_c, constant(1));
+    const fwi_val gamma =
+        make_var(b, "bn.gamma", FWI_VAR_BN_SCALE, !p->fixed_scale, per_c, constant(1));
     const fwi_val beta = var(b, "bn.beta", FWI_VAR_BIAS, per_c, constant(0));
     const fwi_val mean = var(b, "bn.mean", FWI_VAR_STAT, per_c, constant(0));
     const fwi_val variance = var(b, "bn.var", FWI_VAR_STAT, per_c, constant(1));
@@ -127,7 +196,10 @@ fwi_val fwi_part_act(fwi_builder *b, fwi_val x, fw_act act, double alpha)
 
 fwi_val fwi_part_conv_bn(fwi_builder *b, fwi_val x, const fwi_conv_bn_part *p)
 {
-    const fwi_val y = fwi_part_norm(b, fwi_part_conv(b, x, &p->conv), &p->norm);
+    fwi_val y = fwi_part_conv(b, x, &p->conv);
+    if (p->pooled)
+        y = fwi_part_pool(b, y, p->pooling, 2, 2);
+    y = fwi_part_norm(b, y, &p->norm);
     return fwi_part_act(b, y, p->act, p->alpha);
 }
 

@@ -73,7 +73,9 @@ fw_status fw_layer_cost(const fw_layer *l, int64_t h, int64_t w, int64_t c, fw_m
         const fwi_tensor *const t = &g->tensors[i];
         if (t->kind != FWI_VAR)
             continue;
-        int64_t *const sum = t->trainable ? &cost.params : &cost.statistics;
+        int64_t *const sum = t->trainable                   ? &cost.params
+                             : t->var_class == FWI_VAR_STAT ? &cost.statistics
+                                                            : &cost.frozen;
         *sum += fwi_shape_elems(&t->shape);
     }
     cost.macs = sum_macs(g) / IMAGES;

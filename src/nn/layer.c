@@ -108,6 +108,9 @@ fw_status fwi_layer_settle(fw_layer *l)
     if (has_param(l, "act_alpha") && fwi_layer_int(l, "act") != FW_CELU &&
         fwi_layer_value(l, "act_alpha") != 1)
         return fwi_fail(FW_EARG, "act_alpha is for act celu alone");
+    if (has_param(l, "pool_first") && fwi_layer_value(l, "pool_first") != 0 &&
+        fwi_layer_int(l, "pooling") == FW_POOL_NONE)
+        return fwi_fail(FW_EARG, "pool_first is for blocks with a pool, pooling is none");
     return FW_OK;
 }
 
@@ -264,10 +267,14 @@ static double opt_value(const fw_layer_opt *o, fwi_opt_field f)
         return fwi_widen(o->bn_update);
     case FWI_OPT_BN_EPS:
         return fwi_widen(o->bn_eps);
+    case FWI_OPT_BN_FIXED_SCALE:
+        return (double)o->bn_fixed_scale;
     case FWI_OPT_KERNEL:
         return (double)o->kernel;
     case FWI_OPT_STRIDE:
         return (double)o->stride;
+    case FWI_OPT_PADDING:
+        return (double)o->padding;
     case FWI_OPT_ACT:
         return (double)o->act;
     case FWI_OPT_ACT_ALPHA:
@@ -276,6 +283,8 @@ static double opt_value(const fw_layer_opt *o, fwi_opt_field f)
         return (double)o->pooling;
     case FWI_OPT_CONVS:
         return (double)o->convs;
+    case FWI_OPT_POOL_FIRST:
+        return (double)o->pool_first;
     case FWI_OPT_NONE:
     case FWI_OPT_COUNT:
         break;
@@ -283,14 +292,15 @@ static double opt_value(const fw_layer_opt *o, fwi_opt_field f)
     return 0;
 }
 
-/* init, bn_update and bn_eps are a style (FW_PYTORCH) that a whole net shares: layers without them
+/* init and what batch norms have are a style (FW_PYTORCH) that a whole net shares: layers without them
  * pass over them. The others mean this layer, and must be its own. */
 static fw_status check_foreign(const fwi_layer_info *info, const fw_layer_opt *opt)
 {
     static const char *const names[FWI_OPT_COUNT] = {
-        [FWI_OPT_KERNEL] = "kernel",   [FWI_OPT_STRIDE] = "stride",
-        [FWI_OPT_ACT] = "act",         [FWI_OPT_ACT_ALPHA] = "act_alpha",
-        [FWI_OPT_POOLING] = "pooling", [FWI_OPT_CONVS] = "convs"};
+        [FWI_OPT_KERNEL] = "kernel",       [FWI_OPT_STRIDE] = "stride",
+        [FWI_OPT_PADDING] = "padding",     [FWI_OPT_ACT] = "act",
+        [FWI_OPT_ACT_ALPHA] = "act_alpha", [FWI_OPT_POOLING] = "pooling",
+        [FWI_OPT_CONVS] = "convs",         [FWI_OPT_POOL_FIRST] = "pool_first"};
     for (int f = FWI_OPT_KERNEL; f < FWI_OPT_COUNT; f++) {
         bool own = false;
         for (int i = 0; info->params[i] != NULL; i++)
@@ -303,7 +313,7 @@ static fw_status check_foreign(const fwi_layer_info *info, const fw_layer_opt *o
 
 /* The values of the parameters that are no options, in the table's order. */
 typedef struct arguments {
-    double v[3];
+    double v[6];
 } arguments;
 
 static fw_layer *make(fwi_layer_kind kind, arguments args, const fw_layer_opt *opt)
@@ -388,6 +398,17 @@ fw_layer *fw_flatten(void)
 fw_layer *fw_scaling(float factor)
 {
     return make(FWI_L_SCALING, (arguments){{fwi_widen(factor)}}, NULL);
+}
+
+fw_layer *fw_whiten(const fw_whiten_opt *opt)
+{
+    static const fw_whiten_opt none = {0};
+    const fw_whiten_opt *const o = opt != NULL ? opt : &none;
+    const arguments args = {{o->kernel == 0 ? 2 : (double)o->kernel,
+                             o->eps == 0 ? 5e-4 : fwi_widen(o->eps),
+                             o->images == 0 ? 5000 : (double)o->images, !o->no_negatives,
+                             !o->no_bias, o->same_padding ? FW_SAME : FW_VALID}};
+    return make(FWI_L_WHITEN, args, &(fw_layer_opt){.init = o->init});
 }
 
 fw_layer *fw_conv_bn(int64_t channels, const fw_layer_opt *opt)

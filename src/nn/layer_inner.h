@@ -7,10 +7,11 @@
 #include <stddef.h>
 
 enum {
-    FWI_LAYER_PARAMS = 10,    /* most parameters of a kind */
+    FWI_LAYER_PARAMS = 12,    /* most parameters of a kind */
     FWI_LAYER_DEPTH = 64,     /* containers inside containers: bounds every recursion */
     FWI_LAYER_COUNT = 10000,  /* layers of a model, containers included */
     FWI_LAYER_OPS = 20000,    /* ops of a forward pass; a residual net of 1,000 layers has 5,000 */
+    FWI_WHITEN_PATCH = 128,   /* values of a patch: the eigenvectors are found in no time */
     FWI_LAYER_PLACE_CAP = 480 /* bytes of "layer 3.1 (conv_bn 64)" */
 };
 
@@ -30,6 +31,7 @@ typedef enum fwi_layer_kind {
     FWI_L_DROPOUT,
     FWI_L_FLATTEN,
     FWI_L_SCALING,
+    FWI_L_WHITEN,
     FWI_L_CONV_BN,
     FWI_L_CONV_BLK,
     FWI_L_CONV_RES_BLK,
@@ -47,12 +49,15 @@ typedef enum fwi_opt_field {
     FWI_OPT_INIT,
     FWI_OPT_BN_UPDATE,
     FWI_OPT_BN_EPS,
+    FWI_OPT_BN_FIXED_SCALE,
     FWI_OPT_KERNEL,
     FWI_OPT_STRIDE,
+    FWI_OPT_PADDING,
     FWI_OPT_ACT,
     FWI_OPT_ACT_ALPHA,
     FWI_OPT_POOLING,
     FWI_OPT_CONVS,
+    FWI_OPT_POOL_FIRST,
     FWI_OPT_COUNT
 } fwi_opt_field;
 
@@ -128,21 +133,34 @@ const fwi_shape *fwi_build_shape(const fwi_builder *b, fwi_val x);
 
 typedef struct fwi_norm_part {
     double update, eps;
+    bool fixed_scale;
 } fwi_norm_part;
 typedef struct fwi_conv_part {
     int64_t channels, kernel, stride;
     fw_init init;
+    fw_padding padding;
     bool bias;
 } fwi_conv_part;
+typedef struct fwi_whiten_part {
+    int64_t kernel, images;
+    double eps;
+    fw_init init; /* of the bias */
+    fw_padding padding;
+    bool bias, negatives;
+} fwi_whiten_part;
 typedef struct fwi_conv_bn_part {
     fwi_conv_part conv;
     fwi_norm_part norm;
     fw_act act;
     double alpha;
+    bool pooled; /* 2 x 2 between convolution and norm */
+    fw_pooling pooling;
 } fwi_conv_bn_part;
 
 /* x[n,h,w,c]; variables conv.weight [oc,k,k,c], conv.bias [oc] */
 fwi_val fwi_part_conv(fwi_builder *b, fwi_val x, const fwi_conv_part *p);
+/* x, the images; variables whiten.weight, whiten.bias */
+fwi_val fwi_part_whiten(fwi_builder *b, fwi_val x, const fwi_whiten_part *p);
 /* x[n,d]; variables dense.weight [units,d], dense.bias [units] */
 fwi_val fwi_part_dense(fwi_builder *b, fwi_val x, int64_t units, bool bias, fw_init init,
                        fwi_var_class cls);
@@ -171,6 +189,7 @@ fwi_val fwi_build_global_pools(fwi_builder *b, const fw_layer *l, fwi_val x);
 fwi_val fwi_build_dropout(fwi_builder *b, const fw_layer *l, fwi_val x);
 fwi_val fwi_build_flatten(fwi_builder *b, const fw_layer *l, fwi_val x);
 fwi_val fwi_build_scaling(fwi_builder *b, const fw_layer *l, fwi_val x);
+fwi_val fwi_build_whiten(fwi_builder *b, const fw_layer *l, fwi_val x);
 fwi_val fwi_build_conv_bn(fwi_builder *b, const fw_layer *l, fwi_val x);
 fwi_val fwi_build_conv_blk(fwi_builder *b, const fw_layer *l, fwi_val x);
 fwi_val fwi_build_conv_res_blk(fwi_builder *b, const fw_layer *l, fwi_val x);

@@ -10,7 +10,7 @@
  * Variables are named by their place: a child of a sequential or parallel is its number; conv_bn
  * has conv.weight bn.gamma bn.beta bn.mean bn.var; conv_blk numbers its convs (2.0.conv.weight),
  * conv_res_blk adds res.0, res.1; dense and classifier have dense.weight (dense.bias); conv2d
- * conv.weight (conv.bias); batch_norm bn.*. So the walk-through's first residual filter
+ * conv.weight (conv.bias); whiten whiten.weight, whiten.bias; batch_norm bn.*. So the walk-through's first residual filter
  * is 1.res.0.conv.weight, its head 5.dense.weight. FWI_NO_VAL on error, which g remembers with the
  * layer's place ("layer 3 (conv_res_blk): ..."). */
 fwi_val fwi_layer_build(const fw_layer *l, fwi_graph *g, fwi_val x, bool training);
