@@ -48,7 +48,7 @@ typedef enum fw_transform_kind {
 typedef struct fw_transform {
     fw_transform_kind kind;
     int64_t h, w;  /* cutout: size of the hole; pad-crop: h = padding */
-    bool dihedral; /* flip */
+    bool dihedral, alternating; /* flip */
     int64_t c;     /* standardize */
     float mean[FW_MAX_CHANNELS], std[FW_MAX_CHANNELS];
     fw_sample_fn fn;
@@ -67,6 +67,11 @@ FW_API fw_transform fw_random_pad_crop(int64_t pad);
 
 /* Mirrors left-right with probability 1/2. */
 FW_API fw_transform fw_random_flip(void);
+
+/* Mirrors left-right in every second pass: one bit per record decides whether in the even or in the
+ * odd ones, so that each two passes in a row show a record once each way (Jordan 2024, "94% on
+ * CIFAR-10 in 3.29 seconds on a single GPU"). */
+FW_API fw_transform fw_alternating_flip(void);
 
 /* Mirrors, then turns by 0, 90, 180 or 270 degrees: the 8 symmetries of the square, for square
  * images only. */

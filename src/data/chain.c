@@ -107,6 +107,8 @@ static fw_status check_transform(const fw_transform *t, int i, int64_t h, int64_
                             i, (long long)h, (long long)w, (long long)t->h);
         return FW_OK;
     case FW_TRANSFORM_FLIP:
+        if (t->dihedral && t->alternating)
+            return fwi_fail(FW_EARG, "transform %d: a flip is dihedral or alternating", i);
         if (t->dihedral && h != w)
             return fwi_fail(FW_ESHAPE,
                             "transform %d, random_dihedral: needs square images, not %lldx%lld", i,
@@ -356,6 +358,12 @@ static void draw_move(const fwi_chain *chain, const step *s, const fwi_draw *dra
         if (t->kind == FW_TRANSFORM_PAD_CROP) {
             draw_words(draw, FWI_RNG_CROP, i, words);
             add_pad_crop(chain, m, t->h, words);
+        } else if (t->kind == FW_TRANSFORM_FLIP &&
+                   t->alternating) { /* the bit is the record's own, drawn as in pass 0 */
+            const fwi_draw always = {.seed = draw->seed, .pass = 0, .record = draw->record};
+            draw_words(&always, FWI_RNG_FLIP, i, words);
+            if ((fwi_below(words[0], 2) == 1) != (draw->pass % 2 == 1))
+                add_mirror(chain, m);
         } else if (t->kind == FW_TRANSFORM_FLIP) {
             draw_words(draw, FWI_RNG_FLIP, i, words);
             if (fwi_below(words[0], 2) == 1)

@@ -22,6 +22,11 @@ fw_status fwi_dataset_expect_classes(fw_dataset *ds, int64_t n_classes);
  * config.json and for the check on resume that the data is the same. */
 fw_status fwi_dataset_describe(const fw_dataset *ds, char *buf, size_t cap);
 
+/* The records of ds in their order, as evaluation sees them (standardised, nothing random), over
+ * and over: for what looks at the data before training. Images in memory are shared: ds has to
+ * live longer. */
+fw_status fwi_dataset_in_order(fw_dataset **out, const fw_dataset *ds, int64_t batch);
+
 int64_t fwi_dataset_batch(const fw_dataset *ds); /* records per batch */
 bool fwi_dataset_labelled(const fw_dataset *ds);
 bool fwi_dataset_training(const fw_dataset *ds);

@@ -39,7 +39,7 @@ static void put_transform(line *l, const fw_transform *t)
         put(l, "pad_crop(%lld)", (long long)t->h);
         break;
     case FW_TRANSFORM_FLIP:
-        put(l, t->dihedral ? "dihedral" : "flip");
+        put(l, t->dihedral ? "dihedral" : t->alternating ? "alternating_flip" : "flip");
         break;
     case FW_TRANSFORM_CUTOUT:
         put(l, "cutout(%lldx%lld)", (long long)t->h, (long long)t->w);

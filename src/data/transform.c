@@ -35,6 +35,11 @@ fw_transform fw_random_flip(void)
     return (fw_transform){.kind = FW_TRANSFORM_FLIP};
 }
 
+fw_transform fw_alternating_flip(void)
+{
+    return (fw_transform){.kind = FW_TRANSFORM_FLIP, .alternating = true};
+}
+
 fw_transform fw_random_dihedral(void)
 {
     return (fw_transform){.kind = FW_TRANSFORM_FLIP, .dihedral = true};

@@ -33,9 +33,18 @@ fw_status fwi_recipe_net(const fw_recipe *r, fw_layer **out)
 
 /* ---- transforms ---- */
 
-static const char *const transform_names[] = {"standardize", "pad_crop", "flip", "dihedral",
-                                              "cutout"};
-enum { T_STANDARDIZE, T_PAD_CROP, T_FLIP, T_DIHEDRAL, T_CUTOUT, T_COUNT };
+static const char *const transform_names[] = {"standardize",      "pad_crop", "translate", "flip",
+                                              "alternating_flip", "dihedral", "cutout"};
+enum {
+    T_STANDARDIZE,
+    T_PAD_CROP,
+    T_TRANSLATE, /* the same as pad_crop */
+    T_FLIP,
+    T_ALTERNATING_FLIP,
+    T_DIHEDRAL,
+    T_CUTOUT,
+    T_COUNT
+};
 
 typedef struct numbers {
     double v[2 * FW_MAX_CHANNELS];
@@ -107,15 +116,16 @@ static fw_status make_transform(const fw_recipe *r, const char *line, const floa
     fw_status st = read_numbers(at, name, &x);
     if (st != FW_OK)
         return st;
-    static const int sizes[T_COUNT] = {[T_PAD_CROP] = 1, [T_CUTOUT] = 2};
+    static const int sizes[T_COUNT] = {[T_PAD_CROP] = 1, [T_TRANSLATE] = 1, [T_CUTOUT] = 2};
     if (kind == T_STANDARDIZE)
         return make_standardize(r, &x, mean, std, out);
     if ((st = want_sizes(&x, name, sizes[kind])) != FW_OK)
         return st;
-    *out = kind == T_PAD_CROP   ? fw_random_pad_crop((int64_t)x.v[0])
-           : kind == T_FLIP     ? fw_random_flip()
-           : kind == T_DIHEDRAL ? fw_random_dihedral()
-                                : fw_cutout((int64_t)x.v[0], (int64_t)x.v[1]);
+    *out = kind == T_PAD_CROP || kind == T_TRANSLATE ? fw_random_pad_crop((int64_t)x.v[0])
+           : kind == T_FLIP                          ? fw_random_flip()
+           : kind == T_ALTERNATING_FLIP              ? fw_alternating_flip()
+           : kind == T_DIHEDRAL                      ? fw_random_dihedral()
+                                                     : fw_cutout((int64_t)x.v[0], (int64_t)x.v[1]);
     return FW_OK;
 }
 

@@ -20,7 +20,9 @@ static void plain_one(const fw_transform *t, int place, uint64_t seed, int64_t p
     const fwi_purpose purpose = t->kind == FW_TRANSFORM_PAD_CROP ? FWI_RNG_CROP
                                 : t->kind == FW_TRANSFORM_FLIP   ? FWI_RNG_FLIP
                                                                  : FWI_RNG_CUTOUT;
-    fwi_rng_block(seed, purpose, (uint32_t)pass, (uint64_t)record, (uint32_t)place, r);
+    const bool odd = pass % 2 == 1;
+    fwi_rng_block(seed, purpose, t->alternating ? 0 : (uint32_t)pass, (uint64_t)record,
+                  (uint32_t)place, r);
     for (int64_t i = 0; i < h; i++)
         for (int64_t j = 0; j < w; j++)
             for (int64_t k = 0; k < c; k++) {
@@ -36,7 +38,8 @@ static void plain_one(const fw_transform *t, int place, uint64_t seed, int64_t p
                             si = sj;
                             sj = turned;
                         }
-                    if (fwi_below(r[0], 2) == 1) /* applied first, so undone last */
+                    if ((fwi_below(r[0], 2) == 1) !=
+                        (t->alternating && odd)) /* applied first, so undone last */
                         sj = w - 1 - sj;
                 }
                 float v = x[(si * w + sj) * c + k];
@@ -91,7 +94,7 @@ static void test_each_alone(void **state)
 {
     (void)state;
     const fw_transform one[] = {fw_standardize(3, MEAN, STD), fw_random_pad_crop(4),
-                                fw_random_flip(), fw_cutout(8, 5)};
+                                fw_random_flip(), fw_alternating_flip(), fw_cutout(8, 5)};
     for (size_t i = 0; i < sizeof one / sizeof one[0]; i++) {
         const fw_transform list[] = {one[i], FW_TRANSFORM_END};
         compare(list, 32, 32, 3, 40);
@@ -112,6 +115,9 @@ static void test_chains(void **state)
     const fw_transform usual[] = {fw_standardize(3, MEAN, STD), fw_random_pad_crop(4),
                                   fw_random_flip(), fw_cutout(8, 8), FW_TRANSFORM_END};
     compare(usual, 32, 32, 3, 100);
+    const fw_transform airbench[] = {fw_standardize(3, MEAN, STD), fw_alternating_flip(),
+                                     fw_random_pad_crop(2), FW_TRANSFORM_END};
+    compare(airbench, 32, 32, 3, 100);
     /* holes that are moved, reflected, turned and standardised afterwards; two crops in a row */
     const fw_transform odd[] = {fw_random_flip(),
                                 fw_cutout(3, 4),
@@ -187,6 +193,27 @@ static void test_flip_is_fair_and_crops_are_all_there(void **state)
         places += seen[dy * 9 + dx]++ == 0;
     }
     assert_int_equal(places, 81);
+}
+
+/* bit, pass -> mirrored: 0 0 no, 0 1 yes, 1 0 yes, 1 1 no; the bit is the record's for ever. */
+static void test_alternating_flip(void **state)
+{
+    (void)state;
+    const uint8_t row[2] = {0, 1};
+    const fw_transform list[] = {fw_alternating_flip(), FW_TRANSFORM_END};
+    int bits = 0;
+    for (int64_t record = 0; record < 1000; record++) {
+        uint32_t words[4];
+        fwi_rng_block(9, FWI_RNG_FLIP, 0, (uint64_t)record, 0, words);
+        const bool bit = words[0] >> 31 == 1;
+        bits += bit;
+        for (int64_t pass = 0; pass < 5; pass++) {
+            float out[2];
+            assert_ok(fw_transform_apply(list, 9, pass, record, FW_U8, 1, 2, 1, row, 0, out));
+            assert_int_equal(out[0] > out[1], bit ? pass % 2 == 0 : pass % 2 == 1);
+        }
+    }
+    assert_in_range(bits, 430, 570);
 }
 
 /* ---- the caller's own ---- */
@@ -278,6 +305,8 @@ static void test_refusals(void **state)
     refuse(fw_random_pad_crop(4), 9, 4, 1, FW_ESHAPE, "too small");
     refuse(fw_random_pad_crop(-1), 9, 9, 1, FW_EARG, "negative");
     refuse(fw_random_pad_crop(INT64_MAX), 9, 9, 1, FW_ESHAPE, "too small");
+    refuse((fw_transform){.kind = FW_TRANSFORM_FLIP, .dihedral = true, .alternating = true}, 4, 4,
+           1, FW_EARG, "dihedral or alternating");
     refuse(fw_random_dihedral(), 4, 5, 1, FW_ESHAPE, "square");
     refuse(fw_cutout(5, 1), 4, 4, 1, FW_ESHAPE, "5x1 is larger than the image of 4x4");
     refuse(fw_cutout(1, 5), 4, 4, 1, FW_ESHAPE, "larger");
@@ -333,6 +362,7 @@ int main(void)
         cmocka_unit_test(test_standardize_values),
         cmocka_unit_test(test_dihedral_covers_all),
         cmocka_unit_test(test_flip_is_fair_and_crops_are_all_there),
+        cmocka_unit_test(test_alternating_flip),
         cmocka_unit_test(test_user),
         cmocka_unit_test(test_user_first),
         cmocka_unit_test(test_refusals),
