@@ -36,6 +36,8 @@ TABLE(dropout, D(dropout, p), I(dropout, ordinal));
 TABLE(xent, D(xent, smoothing), I(xent, mean));
 TABLE(optim, D(optim, momentum), D(optim, beta1), D(optim, beta2), D(optim, eps), I(optim, form),
       I(optim, lr_col), I(optim, wd_col), I(optim, bc_col));
+TABLE(muon, D(muon, momentum), D(muon, a), D(muon, b), D(muon, c), I(muon, steps), I(muon, lr_col),
+      I(muon, wd_col), I(muon, rn_col));
 
 typedef struct attr_type {
     const fwi_attr_field *fields;
@@ -57,7 +59,8 @@ enum { /* how many fields; none has none */
        COUNT(cast),
        COUNT(dropout),
        COUNT(xent),
-       COUNT(optim)
+       COUNT(optim),
+       COUNT(muon)
 };
 #define none_fields NULL
 

@@ -30,6 +30,16 @@ int64_t fwi_op_macs(const fwi_graph *g, const fwi_op *op)
         const int64_t k = g->tensors[op->in[0]].shape.d[1 - op->attr.matmul.ta];
         return product((const int64_t[]){c[0], c[1], k}, 3);
     }
+    case FWI_OP_muon: { /* each step: X X^T, its square, and that times X; X has m <= n */
+        const fwi_shape *s = &g->tensors[op->in[0]].shape;
+        const int64_t rows = s->d[0], rest = product(s->d + 1, s->rank - 1);
+        const int64_t m = rows < rest ? rows : rest, n = rows < rest ? rest : rows;
+        const int64_t once = product((const int64_t[]){m, m, n}, 3);
+        const int64_t square = product((const int64_t[]){m, m, m}, 3);
+        if (once > (INT64_MAX - square) / 2)
+            return INT64_MAX;
+        return product((const int64_t[]){op->attr.muon.steps, 2 * once + square}, 2);
+    }
     default:
         return 0;
     }

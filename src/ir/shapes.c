@@ -662,36 +662,51 @@ static fw_status shape_clip_factor(rule *r)
 }
 
 /* w, slots, g alike; then hyper. */
-static fw_status update_inputs(const rule *r, int n_like_w)
+static fw_status update_inputs(const rule *r, int n_like_w, int64_t lr_col, int64_t wd_col)
 {
     static const char *const sgd_names[] = {"w", "v", "g"}, *const adam_names[] = {"w", "m", "v",
                                                                                    "g"};
     const char *const *names = n_like_w == 3 ? sgd_names : adam_names;
-    const fwi_optim_attr *a = &r->attr->optim;
     TRY(want_real(r, 0, "w", 0, FW_MAX_RANK));
     for (int i = 1; i < n_like_w; i++)
         TRY(want_shape(r, i, names[i], r->real, r->in[0].shape));
     TRY(want(r, n_like_w, "hyper", FW_F64, 1, 1));
     const int64_t n_cols = r->in[n_like_w].shape.d[0];
-    TRY(want_int("lr_col", a->lr_col, 0, n_cols - 1));
-    return want_int("wd_col", a->wd_col, 0, n_cols - 1);
+    TRY(want_int("lr_col", lr_col, 0, n_cols - 1));
+    return want_int("wd_col", wd_col, 0, n_cols - 1);
 }
 
 static fw_status shape_sgd(rule *r)
 {
-    TRY(update_inputs(r, 3));
-    TRY(want_share("momentum", r->attr->optim.momentum, 0.0, 1.0));
-    return want_int("form", r->attr->optim.form, 0, FWI_NESTEROV_PAGE);
+    const fwi_optim_attr *a = &r->attr->optim;
+    TRY(update_inputs(r, 3, a->lr_col, a->wd_col));
+    TRY(want_share("momentum", a->momentum, 0.0, 1.0));
+    return want_int("form", a->form, 0, FWI_NESTEROV_PAGE);
 }
 
 static fw_status shape_adam(rule *r)
 {
     const fwi_optim_attr *a = &r->attr->optim;
-    TRY(update_inputs(r, 4));
+    TRY(update_inputs(r, 4, a->lr_col, a->wd_col));
     TRY(want_share("beta1", a->beta1, 0.0, 1.0));
     TRY(want_share("beta2", a->beta2, 0.0, 1.0));
     TRY(want_share("eps", a->eps, 0.0, INFINITY));
     return want_int("bc_col", a->bc_col, 0, r->in[4].shape.d[0] - 2); /* two columns from here on */
+}
+
+static fw_status shape_muon(rule *r)
+{
+    const fwi_muon_attr *a = &r->attr->muon;
+    TRY(update_inputs(r, 3, a->lr_col, a->wd_col));
+    TRY(want_int("rn_col", a->rn_col, 0, r->in[3].shape.d[0] - 1));
+    if (r->in[0].shape.rank != 2 && r->in[0].shape.rank != 4)
+        return fwi_fail(FW_ESHAPE, "w has %d dimensions, expected 2 (a matrix) or 4 (filters)",
+                        r->in[0].shape.rank);
+    TRY(want_share("momentum", a->momentum, 0.0, 1.0));
+    TRY(want_finite("a", a->a));
+    TRY(want_finite("b", a->b));
+    TRY(want_finite("c", a->c));
+    return want_int("steps", a->steps, 1, FWI_MUON_STEPS);
 }
 
 /* ---- the table ---- */

@@ -18,6 +18,7 @@
     SCRATCH(bn_eval, isa)                                                                          \
     SCRATCH(sum_rows, isa)                                                                         \
     SCRATCH(sum_squares, isa)                                                                      \
+    SCRATCH(muon, isa)                                                                             \
     PLAIN(bias_add, isa)                                                                           \
     PLAIN(relu, isa)                                                                               \
     PLAIN(relu_grad, isa)                                                                          \

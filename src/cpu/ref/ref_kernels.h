@@ -3,7 +3,7 @@
  * One file per family of ops; its body (<family>_body.h) is included twice by <family>.c, with
  * FWI_REAL the element type and FWI_NAME(op) the function's name, so that both types run the same
  * lines and a debugger steps through them. Rules of this room:
- *   - plain loops over the definition, one thread, no scratch memory;
+ *   - plain loops over the definition, one thread, no scratch memory (muon.c has some);
  *   - arithmetic in double in both types, rounded once when a result is stored: a float reference
  *     is then as good as a float can be. Exceptions: single additions and products, which round the
  *     same either way, and the parameter updates (optim_body.h), whose steps round in the tensor's
@@ -20,6 +20,8 @@
     fw_status fwi_##name##_f64_ref(const fwi_call *call);
 #include "ops.def"
 #undef FW_OP
+
+size_t fwi_muon_scratch_ref(const fwi_call *call); /* muon.c */
 
 /* Movement and conversion for element types that are not real: elementwise.c. */
 fw_status fwi_reshape_any_ref(const fwi_call *call);

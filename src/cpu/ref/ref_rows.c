@@ -8,11 +8,17 @@ static bool gives_real(const fwi_call *c)
     return c->kind != FWI_OP_cast || c->out[0].dtype == FW_F32 || c->out[0].dtype == FW_F64;
 }
 
+/* Only an update that iterates on matrices needs some. */
+static size_t scratch(const fwi_call *c)
+{
+    return c->kind == FWI_OP_muon ? fwi_muon_scratch_ref(c) : 0;
+}
+
 extern const fwi_kernel fwi_rows_ref[];
 const fwi_kernel fwi_rows_ref[] = {
 #define FW_OP(op, attr, n_in, n_out, flags, shape, grad, test)                                     \
-    {FWI_OP_##op, FW_F32, fwi_##op##_f32_ref, NULL, gives_real, #op "_f32_ref"},                   \
-        {FWI_OP_##op, FW_F64, fwi_##op##_f64_ref, NULL, gives_real, #op "_f64_ref"},
+    {FWI_OP_##op, FW_F32, fwi_##op##_f32_ref, scratch, gives_real, #op "_f32_ref"},                \
+        {FWI_OP_##op, FW_F64, fwi_##op##_f64_ref, scratch, gives_real, #op "_f64_ref"},
 #include "ops.def"
 #undef FW_OP
     {FWI_OP_reshape, FW_U8, fwi_reshape_any_ref, NULL, NULL, "reshape_u8_ref"},

@@ -487,6 +487,29 @@ static void update_refusals(void **state)
                           t_in(g, FW_F64, T_SHAPE(4))};
     fwi_graph_op(g, FWI_OP_adam, &adam, in, 5, NULL);
     refused(g, FW_EARG, "bc_col is 3, expected 0 to 2", "adam(");
+    const struct {
+        int32_t rank;
+        fwi_muon_attr attr;
+        const char *why;
+    } muons[] = {
+        {3, {.steps = 3}, "w has 3 dimensions, expected 2 (a matrix) or 4 (filters)"},
+        {1, {.steps = 3}, "w has 1 dimensions"},
+        {2, {.steps = 0}, "steps is 0, expected 1 to 100"},
+        {2, {.steps = 101}, "steps is 101"},
+        {2, {.steps = 3, .rn_col = 4}, "rn_col is 4, expected 0 to 3"},
+        {4, {.steps = 3, .lr_col = -1}, "lr_col is -1"},
+        {4, {.steps = 3, .momentum = 1}, "momentum is 1"},
+        {4, {.steps = 3, .c = INFINITY}, "c is inf"},
+    };
+    for (int i = 0; i < T_COUNT(muons); i++) {
+        const fwi_attr m = {.muon = muons[i].attr};
+        const fwi_shape ms = {.rank = muons[i].rank, .d = {2, 3, 4, 5}};
+        g = t_graph();
+        const fwi_val mi[] = {t_var(g, ms), t_stat(g, ms), t_x(g, ms), t_in(g, FW_F64, T_SHAPE(4))};
+        fwi_graph_op(g, FWI_OP_muon, &m, mi, 4, NULL);
+        const fw_status st = fwi_graph_status(g);
+        refused(g, st == FW_EARG ? FW_EARG : FW_ESHAPE, muons[i].why, "muon(");
+    }
 }
 
 static void fill_refusals(void **state)

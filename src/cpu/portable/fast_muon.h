@@ -1,0 +1,220 @@
+/* fast_muon.h: the update of Muon, its products on the room's own matmul kernel (matmul.c). Included
+ * once per element type and instruction set. Definition: cpu/ref/muon_body.h.
+ *
+ * One step of the iteration is three products and one sweep: A = X X^T, A^2, B = a I + b A + c A^2,
+ * and X' = B X into the other half of the scratch. Everything is in the element type but the sums of
+ * squares, which are in double, by blocks of a size that shapes fix, joined in order. */
+
+/* matmul.c of this room */
+fw_status FN(matmul)(const fwi_call *c);
+size_t FN(matmul_scratch)(const fwi_call *c);
+
+typedef struct NAME(muon_job) {
+    const fwi_call *call;
+    REAL *w, *v;
+    const REAL *g;
+    int64_t rows, rest; /* w */
+    int64_t m, n;       /* X: the same, or turned so that m <= n */
+    int64_t blocks;     /* of LOOP_BLOCK elements of w */
+    int64_t bands;      /* of rows of w, for the sweeps that may turn it */
+    REAL *x, *y, *xx, *b;
+    double *sums; /* [blocks][2]: of u^2, of w^2 */
+    void *product;
+    REAL mom, scale, renorm, lr, keep;
+} NAME(muon_job);
+
+/* c = a op(b) of the iteration, as a call of the matmul kernel. */
+static fwi_call NAME(muon_product)(const NAME(muon_job) * j, const fwi_attr *attr, REAL *a,
+                                   int64_t a_cols, REAL *b, int64_t b_rows, int64_t b_cols,
+                                   REAL *out)
+{
+    const int64_t n = attr->matmul.tb != 0 ? b_rows : b_cols;
+    return (fwi_call){.kind = FWI_OP_matmul,
+                      .attr = attr,
+                      .in = {{a, REAL_DTYPE, {.rank = 2, .d = {j->m, a_cols}}},
+                             {b, REAL_DTYPE, {.rank = 2, .d = {b_rows, b_cols}}}},
+                      .out = {{out, REAL_DTYPE, {.rank = 2, .d = {j->m, n}}}},
+                      .scratch = j->product,
+                      .pool = j->call->pool};
+}
+
+static const fwi_attr NAME(muon_plain) = {.matmul = {0, 0}}, NAME(muon_turned) = {.matmul = {0, 1}};
+
+static fwi_call NAME(muon_gram)(const NAME(muon_job) * j) /* xx = x x^T */
+{
+    return NAME(muon_product)(j, &NAME(muon_turned), j->x, j->n, j->x, j->m, j->n, j->xx);
+}
+static fwi_call NAME(muon_square)(const NAME(muon_job) * j) /* b = xx xx */
+{
+    return NAME(muon_product)(j, &NAME(muon_plain), j->xx, j->m, j->xx, j->m, j->m, j->b);
+}
+static fwi_call NAME(muon_apply)(const NAME(muon_job) * j) /* y = b x */
+{
+    return NAME(muon_product)(j, &NAME(muon_plain), j->b, j->m, j->x, j->m, j->n, j->y);
+}
+
+static void NAME(muon_plan)(NAME(muon_job) * j, const fwi_call *c, scratch_cut *s)
+{
+    *j = (NAME(muon_job)){.call = c,
+                          .w = c->in[0].data,
+                          .v = c->in[1].data,
+                          .g = c->in[2].data,
+                          .rows = c->in[0].shape.d[0]};
+    j->rest = elems_of(&c->in[0].shape) / j->rows;
+    j->m = min_i64(j->rows, j->rest);
+    j->n = max_i64(j->rows, j->rest);
+    j->blocks = parts_of(j->rows * j->rest, LOOP_BLOCK);
+    j->bands = parts_of(j->rows, block_rows(j->rest));
+    j->x = scratch_take(s, j->m * j->n, sizeof(REAL));
+    j->y = scratch_take(s, j->m * j->n, sizeof(REAL));
+    j->xx = scratch_take(s, j->m * j->m, sizeof(REAL));
+    j->b = scratch_take(s, j->m * j->m, sizeof(REAL));
+    j->sums = scratch_take(s, 2 * j->blocks, sizeof(double));
+    const fwi_call products[] = {NAME(muon_gram)(j), NAME(muon_square)(j), NAME(muon_apply)(j)};
+    size_t bytes = 0;
+    for (int i = 0; i < 3; i++) {
+        const size_t more = FN(matmul_scratch)(&products[i]);
+        bytes = more > bytes ? more : bytes;
+    }
+    j->product = scratch_take(s, (int64_t)bytes, 1);
+}
+
+/* v and u, u into y, and the sums of squares of a block. */
+static void NAME(muon_momentum)(void *arg, int64_t part, int slot)
+{
+    (void)slot;
+    const NAME(muon_job) *const j = arg;
+    const REAL mom = j->mom;
+    const REAL *const restrict g = j->g, *const restrict w = j->w;
+    REAL *const restrict v = j->v, *const restrict u = j->y;
+    const int64_t end = min_i64((part + 1) * LOOP_BLOCK, j->rows * j->rest);
+    double uu[8] = {0}, ww[8] = {0};
+    int64_t i = part * LOOP_BLOCK;
+    for (; i + 8 <= end; i += 8)
+        for (int k = 0; k < 8; k++) {
+            v[i + k] = mom * v[i + k] + g[i + k];
+            u[i + k] = g[i + k] + mom * v[i + k];
+            uu[k] += (double)u[i + k] * (double)u[i + k];
+            ww[k] += (double)w[i + k] * (double)w[i + k];
+        }
+    for (; i < end; i++) {
+        v[i] = mom * v[i] + g[i];
+        u[i] = g[i] + mom * v[i];
+        uu[0] += (double)u[i] * (double)u[i];
+        ww[0] += (double)w[i] * (double)w[i];
+    }
+    j->sums[2 * part] = ((uu[0] + uu[1]) + (uu[2] + uu[3])) + ((uu[4] + uu[5]) + (uu[6] + uu[7]));
+    j->sums[2 * part + 1] =
+        ((ww[0] + ww[1]) + (ww[2] + ww[3])) + ((ww[4] + ww[5]) + (ww[6] + ww[7]));
+}
+
+/* u of a band of w's rows, in y, scaled into x. */
+static void NAME(muon_scale)(void *arg, int64_t part, int slot)
+{
+    (void)slot;
+    const NAME(muon_job) *const j = arg;
+    const REAL scale = j->scale;
+    const int64_t end = part_begin(j->rows, j->bands, part + 1);
+    for (int64_t r = part_begin(j->rows, j->bands, part); r < end; r++) {
+        const REAL *const restrict u = j->y + r * j->rest;
+        if (j->rows > j->rest) {
+            for (int64_t k = 0; k < j->rest; k++)
+                j->x[k * j->n + r] = u[k] * scale;
+        } else {
+            REAL *const restrict x = j->x + r * j->n;
+            for (int64_t k = 0; k < j->rest; k++)
+                x[k] = u[k] * scale;
+        }
+    }
+}
+
+/* A row of B = a I + b A + c A^2; A^2 is where B goes. */
+static void NAME(muon_polynomial)(void *arg, int64_t row, int slot)
+{
+    (void)slot;
+    const NAME(muon_job) *const j = arg;
+    const fwi_muon_attr *const a = &j->call->attr->muon;
+    const REAL cb = (REAL)a->b, cc = (REAL)a->c;
+    const REAL *const restrict xx = j->xx + row * j->m;
+    REAL *const restrict b = j->b + row * j->m;
+    for (int64_t k = 0; k < j->m; k++)
+        b[k] = cb * xx[k] + cc * b[k];
+    b[row] += (REAL)a->a;
+}
+
+/* A band of w's rows moves along X. */
+static void NAME(muon_move)(void *arg, int64_t part, int slot)
+{
+    (void)slot;
+    const NAME(muon_job) *const j = arg;
+    const REAL renorm = j->renorm, lr = j->lr, keep = j->keep;
+    const int64_t end = part_begin(j->rows, j->bands, part + 1);
+    for (int64_t r = part_begin(j->rows, j->bands, part); r < end; r++) {
+        REAL *const restrict w = j->w + r * j->rest;
+        if (j->rows > j->rest) {
+            for (int64_t k = 0; k < j->rest; k++)
+                w[k] = (renorm * w[k] - lr * j->x[k * j->n + r]) * keep;
+        } else {
+            const REAL *const restrict x = j->x + r * j->n;
+            for (int64_t k = 0; k < j->rest; k++)
+                w[k] = (renorm * w[k] - lr * x[k]) * keep;
+        }
+    }
+}
+
+static fw_status NAME(muon_iterate)(NAME(muon_job) * j)
+{
+    fwi_call product = NAME(muon_gram)(j);
+    fw_status st = FN(matmul)(&product);
+    if (st != FW_OK)
+        return st;
+    product = NAME(muon_square)(j);
+    if ((st = FN(matmul)(&product)) != FW_OK)
+        return st;
+    fwi_pool_for(j->call->pool, j->m, NAME(muon_polynomial), j);
+    product = NAME(muon_apply)(j);
+    st = FN(matmul)(&product);
+    REAL *const x = j->y;
+    j->y = j->x;
+    j->x = x;
+    return st;
+}
+
+size_t FN(muon_scratch)(const fwi_call *c)
+{
+    NAME(muon_job) j;
+    scratch_cut s = {0};
+    NAME(muon_plan)(&j, c, &s);
+    return s.used;
+}
+
+fw_status FN(muon)(const fwi_call *c)
+{
+    const fwi_muon_attr *const a = &c->attr->muon;
+    const double *const hyper = c->in[3].data;
+    const double lr = hyper[a->lr_col];
+    NAME(muon_job) j;
+    scratch_cut s = {.base = c->scratch};
+    NAME(muon_plan)(&j, c, &s);
+    j.mom = (REAL)a->momentum;
+    fwi_pool_for(c->pool, j.blocks, NAME(muon_momentum), &j);
+    if (lr == 0) /* w stays, its norm too */
+        return FW_OK;
+    double uu = 0, ww = 0;
+    for (int64_t i = 0; i < j.blocks; i++) {
+        uu += j.sums[2 * i];
+        ww += j.sums[2 * i + 1];
+    }
+    j.scale = (REAL)(1 / (sqrt(uu) + 1e-7));
+    fwi_pool_for(c->pool, j.bands, NAME(muon_scale), &j);
+    for (int64_t k = 0; k < a->steps; k++) {
+        const fw_status st = NAME(muon_iterate)(&j);
+        if (st != FW_OK)
+            return st;
+    }
+    j.renorm = hyper[a->rn_col] != 0 && ww > 0 ? (REAL)sqrt((double)j.rows / ww) : 1;
+    j.lr = (REAL)lr;
+    j.keep = (REAL)(1 - lr * hyper[a->wd_col]);
+    fwi_pool_for(c->pool, j.bands, NAME(muon_move), &j);
+    return FW_OK;
+}
