@@ -63,7 +63,7 @@ FW_API double fw_schedule_at(const fw_schedule *sched, double s);
 FW_API fw_status fw_schedule_check(const fw_schedule *sched);
 
 /* ---- optimisers ---- */
-typedef enum fw_optimizer_kind { FW_SGD = 0, FW_ADAM = 1 } fw_optimizer_kind;
+typedef enum fw_optimizer_kind { FW_SGD = 0, FW_ADAM = 1, FW_MUON = 2 } fw_optimizer_kind;
 typedef enum fw_nesterov {
     FW_NESTEROV_PYTORCH =
         0, /* g += wd w; v = mom v + g; w -= lr (g + mom v). TensorFlow 1's is the same */
@@ -75,7 +75,8 @@ typedef struct fw_sgd_opt {
     double weight_decay; /* 0: none. Of every trained value, batch norm's included; added to the
                             gradient: with a summed loss, times the batch size */
     fw_nesterov nesterov;
-    double clip_norm; /* 0: none. Gradients are scaled down to this global norm */
+    double clip_norm; /* 0: none. Gradients are scaled down to this norm, taken over all parameters
+                         that this optimiser updates */
 } fw_sgd_opt;
 
 typedef struct fw_adam_opt {
@@ -85,6 +86,19 @@ typedef struct fw_adam_opt {
     double clip_norm;         /* 0: none */
 } fw_adam_opt;
 
+typedef enum fw_renorm { /* when Muon brings a weight to the norm sqrt(rows) */
+                         FW_RENORM_EVERY_STEP = 0,
+                         FW_RENORM_NONE = 1
+} fw_renorm;
+
+typedef struct fw_muon_opt {
+    int32_t steps;       /* of the iteration, at most 100. 0: 3 */
+    double a, b, c;      /* its polynomial. All 0: 3.4445, -4.7750, 2.0315 */
+    double weight_decay; /* decoupled: w *= 1 - lr wd after each step */
+    fw_renorm renorm;
+    double clip_norm; /* 0: none */
+} fw_muon_opt;
+
 /* Made by the functions below. */
 typedef struct fw_optimizer {
     fw_optimizer_kind kind;
@@ -92,6 +106,7 @@ typedef struct fw_optimizer {
     double momentum;
     fw_sgd_opt sgd;
     fw_adam_opt adam;
+    fw_muon_opt muon;
     const char *error;
 } fw_optimizer;
 
@@ -99,7 +114,40 @@ typedef struct fw_optimizer {
 FW_API fw_optimizer fw_sgd(fw_schedule lr, double momentum, const fw_sgd_opt *opt);
 /* Kingma and Ba 2015. opt NULL: {0}. */
 FW_API fw_optimizer fw_adam(fw_schedule lr, const fw_adam_opt *opt);
+/* Muon (Jordan et al. 2024; the form of KellerJordan/cifar10-airbench, airbench94_muon.py), for
+ * matrices [rows,...] and convolution filters [rows,...] seen as matrices of rows; other parameters
+ * need a group of their own (below). With the gradient g and the norm of all elements:
+ *     v = mom v + g;  u = g + mom v
+ *     X = u / (norm(u) + 1e-7), turned where it has more rows than columns
+ *     steps times: A = X X^T;  X = a X + (b A + c A^2) X
+ *     w = sqrt(rows) w / norm(w)            by opt->renorm
+ *     w = (w - lr X) (1 - lr wd)
+ * so that each singular value of u goes through a x + b x^3 + c x^5 until most of them are near 1.
+ * A gradient of zeros moves nothing; a rate of 0 leaves w as it is, its norm too. opt NULL: {0}. */
+FW_API fw_optimizer fw_muon(fw_schedule lr, double momentum, const fw_muon_opt *opt);
 FW_API fw_status fw_optimizer_check(const fw_optimizer *o);
+
+/* ---- parameter groups: an optimiser of their own for some of the parameters ---- */
+enum { FW_MAX_GROUPS = 8 };
+
+typedef enum fw_param_class {                        /* bits of fw_param_group.classes */
+                              FW_PARAM_CONV = 1,     /* convolution filters */
+                              FW_PARAM_DENSE = 2,    /* matrices of hidden dense layers */
+                              FW_PARAM_HEAD = 4,     /* matrices of classifiers */
+                              FW_PARAM_BN_SCALE = 8, /* batch norm's scales */
+                              FW_PARAM_BIAS = 16, /* biases but the next, and batch norm's shifts */
+                              FW_PARAM_WHITEN_BIAS = 32 /* the bias of a whitening layer */
+} fw_param_class;
+
+/* fw_estimator_opt.groups: a parameter belongs to the first group that has its class, and to the
+ * estimator's own optimiser if none has. A group without any parameter is refused when the model is
+ * compiled, as a misspelt one would be. */
+typedef struct fw_param_group {
+    uint32_t classes;       /* FW_PARAM_CONV | FW_PARAM_DENSE, ... */
+    fw_optimizer optimizer; /* by fw_sgd, fw_adam or fw_muon */
+    int64_t train_steps; /* 0: always. Else its parameters change in the first so many steps of the
+                               run and not after; not with FW_NESTEROV_PAGE, whose momentum goes on */
+} fw_param_group;
 
 #ifdef __cplusplus
 }

@@ -43,7 +43,7 @@ typedef struct fw_event {
     int64_t step, total_steps; /* steps done; the step at which training ends */
     int64_t steps_per_epoch;
     double loss, accuracy;        /* training, mean per record: of the step, or of the epoch */
-    double lr;                    /* of the latest step */
+    double lr; /* of the latest step; of the estimator's own optimiser, where there are groups */
     double images_per_second;     /* since training began, evaluation not counted */
     double seconds, seconds_left; /* of this call; estimated */
     const fw_metrics *eval;
@@ -86,6 +86,9 @@ typedef struct fw_estimator_opt {
     const char *config;             /* text kept as "recipe" in config.json; may be NULL */
     const char *const *class_names; /* [n_class_names] for the model file; copied */
     int64_t n_class_names;
+    const fw_param_group *groups; /* [n_groups], copied: optimisers of their own for some classes of
+                                     parameters */
+    int32_t n_groups;             /* at most FW_MAX_GROUPS */
 } fw_estimator_opt;
 
 typedef struct fw_estimator fw_estimator;

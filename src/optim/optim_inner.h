@@ -1,21 +1,37 @@
-/* optim_inner.h: an optimiser as graph ops, and the row of numbers that changes per step. */
+/* optim_inner.h: a run's optimisers as graph ops, and the row of numbers that changes per step. */
 #ifndef FWI_OPTIM_INNER_H
 #define FWI_OPTIM_INNER_H
 
 #include "ir.h"
 #include <fenwicks/optim.h>
 
-/* Columns of the input "hyper" (f64): 0 learning rate, 1 weight decay; Adam's: 2 and 3 1 - beta^t,
- * 4 always 0 (the decay of what does not decay); more with parameter groups. */
-int fwi_optim_columns(const fw_optimizer *o);
-void fwi_optim_row(const fw_optimizer *o, int64_t step, double *row);
+/* The parameter groups, and the optimiser of all parameters that are in none. */
+typedef struct fwi_optim {
+    fw_optimizer rest;
+    int32_t n_groups;
+    fw_param_group group[FW_MAX_GROUPS];
+} fwi_optim;
+
+/* Every optimiser and every group; groups by number, from 1. */
+fw_status fwi_optim_check(const fwi_optim *o);
+
+/* Columns of the input "hyper" (f64): those of `rest`, then of each group in turn. Of an optimiser:
+ * 0 learning rate, 1 weight decay; Adam's: 2 and 3 1 - beta^t, 4 always 0 (the decay of what does
+ * not decay); Muon's: 2 whether weights are brought to their norm. */
+enum { FWI_OPTIM_MAX_COLUMNS = 5 * (FW_MAX_GROUPS + 1) };
+int fwi_optim_columns(const fwi_optim *o);
+void fwi_optim_row(const fwi_optim *o, int64_t step, double *row);
 
 /* Appends the updates of n parameters by their gradients, and declares the slots
  * ("<param>/momentum", "/m", "/v", class FWI_VAR_SLOT, zero). Makes the input "hyper". */
-fw_status fwi_optim_append(const fw_optimizer *o, fwi_graph *g, const fwi_val *params,
+fw_status fwi_optim_append(const fwi_optim *o, fwi_graph *g, const fwi_val *params,
                            const fwi_val *grads, int n);
 
-/* One line that names kind and numbers, for config.json and the check on resume. */
-fw_status fwi_optim_describe(const fw_optimizer *o, char *buf, size_t cap);
+/* One line that names kinds and numbers, for config.json and the check on resume. fwi_free(*text).
+ */
+fw_status fwi_optim_describe(const fwi_optim *o, char **text);
+
+/* "conv", ... by bit number of fw_param_class; NULL ends the list. */
+extern const char *const fwi_param_class_names[];
 
 #endif

@@ -1,11 +1,10 @@
-/* optimizer.c: optimisers as plain values: made, checked, described. What they do to a graph is in
- * update.c. */
+/* optimizer.c: optimisers and parameter groups as plain values: made, checked, described. What they
+ * do to a graph is in update.c. */
 #include "mem.h"
 #include "number.h"
 #include "optim_inner.h"
 
 #include <math.h>
-#include <string.h>
 
 static bool is_share(double v) /* in [0, 1) */
 {
@@ -39,6 +38,18 @@ static const char *find_mistake(const fw_optimizer *o)
         if (!is_size(o->adam.weight_decay))
             return "adam: weight_decay is negative or not finite";
         return is_size(o->adam.clip_norm) ? NULL : "adam: clip_norm is negative or not finite";
+    case FW_MUON:
+        if (!is_share(o->momentum))
+            return "muon: momentum is not in 0 to less than 1";
+        if (o->muon.steps < 1 || o->muon.steps > FWI_MUON_STEPS)
+            return "muon: steps is not in 1 to 100";
+        if (!(isfinite(o->muon.a) && isfinite(o->muon.b) && isfinite(o->muon.c)))
+            return "muon: a coefficient is not finite";
+        if (!is_size(o->muon.weight_decay))
+            return "muon: weight_decay is negative or not finite";
+        if (!is_size(o->muon.clip_norm))
+            return "muon: clip_norm is negative or not finite";
+        return (unsigned)o->muon.renorm <= FW_RENORM_NONE ? NULL : "muon: there is no such renorm";
     }
     return "optimiser: there is no such kind";
 }
@@ -67,12 +78,64 @@ fw_optimizer fw_adam(fw_schedule lr, const fw_adam_opt *opt)
     return o;
 }
 
+fw_optimizer fw_muon(fw_schedule lr, double momentum, const fw_muon_opt *opt)
+{
+    fw_optimizer o = {.kind = FW_MUON, .lr = lr, .momentum = momentum};
+    if (opt != NULL)
+        o.muon = *opt;
+    if (o.muon.steps == 0)
+        o.muon.steps = 3;
+    if (o.muon.a == 0 && o.muon.b == 0 && o.muon.c == 0) {
+        o.muon.a = 3.4445;
+        o.muon.b = -4.7750;
+        o.muon.c = 2.0315;
+    }
+    o.error = find_mistake(&o);
+    return o;
+}
+
 fw_status fw_optimizer_check(const fw_optimizer *o)
 {
     if (o == NULL)
         return fwi_fail(FW_EARG, "optimiser: NULL");
     const char *const mistake = find_mistake(o);
     return mistake != NULL ? fwi_fail(FW_EARG, "%s", mistake) : fw_schedule_check(&o->lr);
+}
+
+/* ---- groups ---- */
+
+const char *const fwi_param_class_names[] = {"conv", "dense",       "head", "bn_scale",
+                                             "bias", "whiten_bias", NULL};
+enum { ALL_CLASSES = 2 * FW_PARAM_WHITEN_BIAS - 1 };
+
+static const char *find_group_mistake(const fw_param_group *p)
+{
+    if (p->classes == 0)
+        return "it has no classes";
+    if ((p->classes & ~(uint32_t)ALL_CLASSES) != 0)
+        return "it has classes that do not exist";
+    if (p->train_steps < 0)
+        return "train_steps is negative";
+    if (p->train_steps > 0 && p->optimizer.kind == FW_SGD &&
+        p->optimizer.sgd.nesterov == FW_NESTEROV_PAGE)
+        return "train_steps with nesterov page, whose momentum goes on when the rate is 0";
+    return NULL;
+}
+
+fw_status fwi_optim_check(const fwi_optim *o)
+{
+    fw_status st = fw_optimizer_check(&o->rest);
+    if (st == FW_OK && (o->n_groups < 0 || o->n_groups > FW_MAX_GROUPS))
+        st = fwi_fail(FW_EARG, "%d parameter groups, at most %d are allowed", (int)o->n_groups,
+                      (int)FW_MAX_GROUPS);
+    for (int32_t i = 0; i < o->n_groups && st == FW_OK; i++) {
+        const char *const mistake = find_group_mistake(&o->group[i]);
+        st = mistake != NULL ? fwi_fail(FW_EARG, "%s", mistake)
+                             : fw_optimizer_check(&o->group[i].optimizer);
+        if (st != FW_OK)
+            st = fwi_fail_in(st, "parameter group %d", (int)i + 1);
+    }
+    return st;
 }
 
 /* ---- in one line ---- */
@@ -122,38 +185,76 @@ static fw_status describe_schedule(fwi_buf *b, const fw_schedule *s)
     return fwi_buf_printf(b, " schedule_start=%d", (int)s->start);
 }
 
-static fw_status describe(fwi_buf *b, const fw_optimizer *o)
+static fw_status describe_sgd(fwi_buf *b, const fw_optimizer *o)
 {
     static const char *const forms[] = {"pytorch", "page", "plain"};
-    TRY(fw_optimizer_check(o));
-    if (o->kind == FW_SGD) {
-        TRY(fwi_buf_printf(b, "sgd"));
-        TRY(put(b, "momentum", o->momentum));
-        TRY(fwi_buf_printf(b, " nesterov=%s", forms[o->sgd.nesterov]));
-        TRY(put(b, "weight_decay", o->sgd.weight_decay));
-        TRY(put(b, "clip_norm", o->sgd.clip_norm));
-    } else {
-        TRY(fwi_buf_printf(b, "adam"));
-        TRY(put(b, "beta1", o->adam.beta1));
-        TRY(put(b, "beta2", o->adam.beta2));
-        TRY(put(b, "eps", o->adam.eps));
-        TRY(put(b, "weight_decay", o->adam.weight_decay));
-        TRY(fwi_buf_printf(b, " decay_norm_and_bias=%s",
-                           o->adam.decay_norm_and_bias ? "true" : "false"));
-        TRY(put(b, "clip_norm", o->adam.clip_norm));
-    }
+    TRY(fwi_buf_printf(b, "sgd"));
+    TRY(put(b, "momentum", o->momentum));
+    TRY(fwi_buf_printf(b, " nesterov=%s", forms[o->sgd.nesterov]));
+    TRY(put(b, "weight_decay", o->sgd.weight_decay));
+    return put(b, "clip_norm", o->sgd.clip_norm);
+}
+
+static fw_status describe_adam(fwi_buf *b, const fw_optimizer *o)
+{
+    TRY(fwi_buf_printf(b, "adam"));
+    TRY(put(b, "beta1", o->adam.beta1));
+    TRY(put(b, "beta2", o->adam.beta2));
+    TRY(put(b, "eps", o->adam.eps));
+    TRY(put(b, "weight_decay", o->adam.weight_decay));
+    TRY(fwi_buf_printf(b, " decay_norm_and_bias=%s",
+                       o->adam.decay_norm_and_bias ? "true" : "false"));
+    return put(b, "clip_norm", o->adam.clip_norm);
+}
+
+static fw_status describe_muon(fwi_buf *b, const fw_optimizer *o)
+{
+    static const char *const renorms[] = {"every_step", "none"};
+    TRY(fwi_buf_printf(b, "muon"));
+    TRY(put(b, "momentum", o->momentum));
+    TRY(put(b, "steps", o->muon.steps));
+    TRY(put(b, "a", o->muon.a));
+    TRY(put(b, "b", o->muon.b));
+    TRY(put(b, "c", o->muon.c));
+    TRY(put(b, "weight_decay", o->muon.weight_decay));
+    TRY(fwi_buf_printf(b, " renorm=%s", renorms[o->muon.renorm]));
+    return put(b, "clip_norm", o->muon.clip_norm);
+}
+
+static fw_status describe_optimizer(fwi_buf *b, const fw_optimizer *o)
+{
+    TRY(o->kind == FW_SGD    ? describe_sgd(b, o)
+        : o->kind == FW_ADAM ? describe_adam(b, o)
+                             : describe_muon(b, o));
     return describe_schedule(b, &o->lr);
 }
 
-fw_status fwi_optim_describe(const fw_optimizer *o, char *buf, size_t cap)
+static fw_status describe_group(fwi_buf *b, const fw_param_group *p)
 {
-    fwi_buf text = {0};
-    fw_status st = describe(&text, o);
-    if (st == FW_OK && text.size + 1 > cap)
-        st = fwi_fail(FW_EARG, "the optimiser's description needs %zu bytes, there are %zu",
-                      text.size + 1, cap);
-    if (st == FW_OK)
-        memcpy(buf, text.data, text.size + 1);
-    fwi_buf_clear(&text);
+    TRY(fwi_buf_printf(b, "; group"));
+    for (int i = 0; fwi_param_class_names[i] != NULL; i++)
+        if ((p->classes & 1U << i) != 0)
+            TRY(fwi_buf_printf(b, " %s", fwi_param_class_names[i]));
+    TRY(put(b, "train_steps", (double)p->train_steps));
+    TRY(fwi_buf_printf(b, ": "));
+    return describe_optimizer(b, &p->optimizer);
+}
+
+static fw_status describe(fwi_buf *b, const fwi_optim *o)
+{
+    TRY(fwi_optim_check(o));
+    TRY(describe_optimizer(b, &o->rest));
+    for (int32_t i = 0; i < o->n_groups; i++)
+        TRY(describe_group(b, &o->group[i]));
+    return FW_OK;
+}
+
+fw_status fwi_optim_describe(const fwi_optim *o, char **text)
+{
+    fwi_buf b = {0};
+    fw_status st = describe(&b, o);
+    if (st == FW_OK && (*text = fwi_strdup((const char *)b.data)) == NULL)
+        st = FW_ENOMEM;
+    fwi_buf_clear(&b);
     return st;
 }

@@ -1,33 +1,120 @@
-/* update.c: an optimiser as graph ops, and the row of numbers that changes per step.
+/* update.c: a run's optimisers as graph ops, and the row of numbers that changes per step.
  *
  * Every rate reaches the ops as a column of the input "hyper", so that one compiled plan serves the
  * whole run. Weight decay is a column too: parameters that do not decay read a column that is
- * always 0. */
+ * always 0. Each optimiser, that of every parameter group too, has columns of its own, side by
+ * side; a parameter whose training is over reads a rate of 0. */
 #include "optim_inner.h"
 
 #include <math.h>
 #include <stdio.h>
 
-enum { COL_LR, COL_WD, SGD_COLUMNS, COL_BC = SGD_COLUMNS, COL_NO_WD = COL_BC + 2, ADAM_COLUMNS };
+/* Of one optimiser, from its first column on. */
+enum {
+    COL_LR,
+    COL_WD,
+    SGD_COLUMNS,
+    COL_BC = SGD_COLUMNS,
+    COL_NO_WD = COL_BC + 2,
+    ADAM_COLUMNS,
+    COL_RN = SGD_COLUMNS,
+    MUON_COLUMNS
+};
+_Static_assert((int)ADAM_COLUMNS *(FW_MAX_GROUPS + 1) <= (int)FWI_OPTIM_MAX_COLUMNS &&
+                   (int)MUON_COLUMNS <= (int)ADAM_COLUMNS,
+               "FWI_OPTIM_MAX_COLUMNS");
 
-int fwi_optim_columns(const fw_optimizer *o)
+static int columns_of(const fw_optimizer *o)
 {
-    return o->kind == FW_ADAM ? ADAM_COLUMNS : SGD_COLUMNS;
+    return o->kind == FW_ADAM ? ADAM_COLUMNS : o->kind == FW_MUON ? MUON_COLUMNS : SGD_COLUMNS;
 }
 
-void fwi_optim_row(const fw_optimizer *o, int64_t step, double *row)
+int fwi_optim_columns(const fwi_optim *o)
 {
-    row[COL_LR] = fw_schedule_at(&o->lr, (double)step);
-    if (o->kind == FW_SGD) {
+    int n = columns_of(&o->rest);
+    for (int32_t i = 0; i < o->n_groups; i++)
+        n += columns_of(&o->group[i].optimizer);
+    return n;
+}
+
+static void row_of(const fw_optimizer *o, int64_t step, bool over, double *row)
+{
+    const double lr = fw_schedule_at(&o->lr, (double)step);
+    row[COL_LR] = over || lr < 0 ? 0 : lr;
+    switch (o->kind) {
+    case FW_SGD:
         row[COL_WD] = o->sgd.weight_decay;
-        return;
+        break;
+    case FW_ADAM: {
+        const double t = (double)step + 1; /* 1 at the first update */
+        row[COL_WD] = o->adam.weight_decay;
+        row[COL_BC] = 1 - pow(o->adam.beta1, t);
+        row[COL_BC + 1] = 1 - pow(o->adam.beta2, t);
+        row[COL_NO_WD] = 0;
+        break;
     }
-    const double t = (double)step + 1; /* 1 at the first update */
-    row[COL_WD] = o->adam.weight_decay;
-    row[COL_BC] = 1 - pow(o->adam.beta1, t);
-    row[COL_BC + 1] = 1 - pow(o->adam.beta2, t);
-    row[COL_NO_WD] = 0;
+    case FW_MUON:
+        row[COL_WD] = o->muon.weight_decay;
+        row[COL_RN] = o->muon.renorm == FW_RENORM_EVERY_STEP;
+        break;
+    }
 }
+
+void fwi_optim_row(const fwi_optim *o, int64_t step, double *row)
+{
+    row_of(&o->rest, step, false, row);
+    row += columns_of(&o->rest);
+    for (int32_t i = 0; i < o->n_groups; i++) {
+        const fw_param_group *const p = &o->group[i];
+        row_of(&p->optimizer, step, p->train_steps > 0 && step >= p->train_steps, row);
+        row += columns_of(&p->optimizer);
+    }
+}
+
+/* ---- groups ---- */
+
+static uint32_t class_bit(fwi_var_class cls)
+{
+    switch (cls) {
+    case FWI_VAR_CONV:
+        return FW_PARAM_CONV;
+    case FWI_VAR_DENSE:
+        return FW_PARAM_DENSE;
+    case FWI_VAR_HEAD:
+        return FW_PARAM_HEAD;
+    case FWI_VAR_BN_SCALE:
+        return FW_PARAM_BN_SCALE;
+    case FWI_VAR_BIAS:
+        return FW_PARAM_BIAS;
+    case FWI_VAR_WHITEN_BIAS:
+        return FW_PARAM_WHITEN_BIAS;
+    case FWI_VAR_WHITEN: /* never trained */
+    case FWI_VAR_STAT:
+    case FWI_VAR_SLOT:
+        break;
+    }
+    return 0;
+}
+
+/* The group of that class: its number from 0, or n_groups for the optimiser of the rest. */
+static int32_t group_of(const fwi_optim *o, fwi_var_class cls)
+{
+    const uint32_t bit = class_bit(cls);
+    int32_t i = 0;
+    while (i < o->n_groups && (o->group[i].classes & bit) == 0)
+        i++;
+    return i;
+}
+
+/* ---- ops ---- */
+
+/* An optimiser at work: its first column, and the factor of its gradients (FWI_NO_VAL: none). */
+typedef struct part {
+    const fw_optimizer *o;
+    int64_t col;
+    fwi_val factor;
+    int64_t n; /* parameters */
+} part;
 
 static fwi_val slot(fwi_graph *g, fwi_val param, const char *name)
 {
@@ -40,64 +127,142 @@ static fwi_val slot(fwi_graph *g, fwi_val param, const char *name)
                          (fwi_init){.kind = FWI_INIT_CONST, .a = 0});
 }
 
-/* The factor that brings the gradients down to the norm: min(1, norm / sqrt(sum of all squares)),
- * Pascanu et al. 2013. */
-static fwi_val clip_factor(fwi_graph *g, const fwi_val *grads, int n, double norm)
+static double clip_norm(const fw_optimizer *o)
 {
-    fwi_val sum = fwi_op1(g, FWI_OP_sum_squares, NULL, grads[0]);
-    for (int i = 1; i < n; i++)
-        sum = fwi_op2(g, FWI_OP_add, NULL, sum, fwi_op1(g, FWI_OP_sum_squares, NULL, grads[i]));
-    return fwi_op1(g, FWI_OP_clip_factor, &(fwi_attr){.scalar = {.value = norm}}, sum);
+    return o->kind == FW_ADAM   ? o->adam.clip_norm
+           : o->kind == FW_MUON ? o->muon.clip_norm
+                                : o->sgd.clip_norm;
 }
 
-static void append_sgd(const fw_optimizer *o, fwi_graph *g, fwi_val w, fwi_val grad, fwi_val hyper)
+/* The factor that brings a part's gradients down to its norm: min(1, norm / sqrt(sum of all
+ * squares)), Pascanu et al. 2013. of: each gradient's part. */
+static fwi_val clip_factor(fwi_graph *g, const fwi_val *grads, const part *const *of, int n,
+                           const part *p)
+{
+    fwi_val sum = FWI_NO_VAL;
+    for (int i = 0; i < n; i++) {
+        if (of[i] != p)
+            continue;
+        const fwi_val own = fwi_op1(g, FWI_OP_sum_squares, NULL, grads[i]);
+        sum = sum == FWI_NO_VAL ? own : fwi_op2(g, FWI_OP_add, NULL, sum, own);
+    }
+    return fwi_op1(g, FWI_OP_clip_factor, &(fwi_attr){.scalar = {.value = clip_norm(p->o)}}, sum);
+}
+
+static void append_sgd(const part *p, fwi_graph *g, fwi_val w, fwi_val grad, fwi_val hyper)
 {
     static const fwi_sgd_form forms[] = {[FW_NESTEROV_PYTORCH] = FWI_NESTEROV_PYTORCH,
                                          [FW_NESTEROV_PAGE] = FWI_NESTEROV_PAGE,
                                          [FW_MOMENTUM_PLAIN] = FWI_SGD_PLAIN};
-    const fwi_attr attr = {.optim = {.momentum = o->momentum,
-                                     .form = forms[o->sgd.nesterov],
-                                     .lr_col = COL_LR,
-                                     .wd_col = COL_WD}};
+    const fwi_attr attr = {.optim = {.momentum = p->o->momentum,
+                                     .form = forms[p->o->sgd.nesterov],
+                                     .lr_col = p->col + COL_LR,
+                                     .wd_col = p->col + COL_WD}};
     const fwi_val v = slot(g, w, "momentum");
     fwi_graph_op(g, FWI_OP_sgd, &attr, (const fwi_val[]){w, v, grad, hyper}, 4, NULL);
 }
 
-static void append_adam(const fw_optimizer *o, fwi_graph *g, fwi_val w, fwi_val grad, fwi_val hyper)
+static void append_adam(const part *p, fwi_graph *g, fwi_val w, fwi_val grad, fwi_val hyper)
 {
     const fwi_val m = slot(g, w, "m"), v = slot(g, w, "v");
     if (g->status != FW_OK)
         return;
-    const fwi_var_class cls = g->tensors[w].var_class;
-    const bool decays =
-        o->adam.decay_norm_and_bias || (cls != FWI_VAR_BN_SCALE && cls != FWI_VAR_BIAS);
-    const fwi_attr attr = {.optim = {.beta1 = o->adam.beta1,
-                                     .beta2 = o->adam.beta2,
-                                     .eps = o->adam.eps,
-                                     .lr_col = COL_LR,
-                                     .wd_col = decays ? COL_WD : COL_NO_WD,
-                                     .bc_col = COL_BC}};
+    const fw_adam_opt *const o = &p->o->adam;
+    const bool norm_or_bias = (class_bit(g->tensors[w].var_class) &
+                               (FW_PARAM_BN_SCALE | FW_PARAM_BIAS | FW_PARAM_WHITEN_BIAS)) != 0;
+    const bool decays = o->decay_norm_and_bias || !norm_or_bias;
+    const fwi_attr attr = {.optim = {.beta1 = o->beta1,
+                                     .beta2 = o->beta2,
+                                     .eps = o->eps,
+                                     .lr_col = p->col + COL_LR,
+                                     .wd_col = p->col + (decays ? COL_WD : COL_NO_WD),
+                                     .bc_col = p->col + COL_BC}};
     fwi_graph_op(g, FWI_OP_adam, &attr, (const fwi_val[]){w, m, v, grad, hyper}, 5, NULL);
 }
 
-fw_status fwi_optim_append(const fw_optimizer *o, fwi_graph *g, const fwi_val *params,
+static void append_muon(const part *p, fwi_graph *g, fwi_val w, fwi_val grad, fwi_val hyper)
+{
+    if (g->status != FW_OK)
+        return;
+    const fwi_tensor *const t = &g->tensors[w];
+    if (t->shape.rank != 2 && t->shape.rank != 4) {
+        fwi_graph_stick(g, fwi_fail(FW_EARG,
+                                    "muon: %s has %d dimension%s: Muon is for matrices and "
+                                    "convolution filters; give the others a group of their own",
+                                    t->name, t->shape.rank, t->shape.rank == 1 ? "" : "s"));
+        return;
+    }
+    const fw_muon_opt *const o = &p->o->muon;
+    const fwi_attr attr = {.muon = {.momentum = p->o->momentum,
+                                    .a = o->a,
+                                    .b = o->b,
+                                    .c = o->c,
+                                    .steps = o->steps,
+                                    .lr_col = p->col + COL_LR,
+                                    .wd_col = p->col + COL_WD,
+                                    .rn_col = p->col + COL_RN}};
+    const fwi_val v = slot(g, w, "momentum");
+    fwi_graph_op(g, FWI_OP_muon, &attr, (const fwi_val[]){w, v, grad, hyper}, 4, NULL);
+}
+
+/* The optimisers with their columns, and which one each parameter belongs to. */
+static fw_status sort_params(const fwi_optim *o, const fwi_graph *g, const fwi_val *params, int n,
+                             part parts[FW_MAX_GROUPS + 1], const part **of)
+{
+    int64_t col = columns_of(&o->rest);
+    parts[o->n_groups] = (part){.o = &o->rest, .factor = FWI_NO_VAL};
+    for (int32_t i = 0; i < o->n_groups; i++) {
+        parts[i] = (part){.o = &o->group[i].optimizer, .col = col, .factor = FWI_NO_VAL};
+        col += columns_of(parts[i].o);
+    }
+    for (int i = 0; i < n; i++) {
+        part *const p = &parts[group_of(o, g->tensors[params[i]].var_class)];
+        p->n++;
+        of[i] = p;
+    }
+    for (int32_t i = 0; i < o->n_groups; i++)
+        if (parts[i].n == 0)
+            return fwi_fail(FW_EARG,
+                            "parameter group %d has no parameter: the model trains none of its "
+                            "classes, or an earlier group has them",
+                            (int)i + 1);
+    return FW_OK;
+}
+
+static void append_update(const part *p, fwi_graph *g, fwi_val w, fwi_val grad, fwi_val hyper)
+{
+    if (p->factor != FWI_NO_VAL)
+        grad = fwi_op2(g, FWI_OP_scale_by, NULL, grad, p->factor);
+    if (p->o->kind == FW_ADAM)
+        append_adam(p, g, w, grad, hyper);
+    else if (p->o->kind == FW_MUON)
+        append_muon(p, g, w, grad, hyper);
+    else
+        append_sgd(p, g, w, grad, hyper);
+}
+
+fw_status fwi_optim_append(const fwi_optim *o, fwi_graph *g, const fwi_val *params,
                            const fwi_val *grads, int n)
 {
-    fw_status st = fw_optimizer_check(o);
+    part parts[FW_MAX_GROUPS + 1];
+    fw_status st = fwi_optim_check(o);
     if (st != FW_OK)
         return st;
     if (n < 1)
         return fwi_fail(FW_EARG, "the model has nothing to train: no layer of it has weights");
+    const part **of = fwi_alloc_array((size_t)n, sizeof *of);
+    if (of == NULL)
+        return FW_ENOMEM;
+    if ((st = sort_params(o, g, params, n, parts, of)) != FW_OK)
+        goto done;
     const fwi_val hyper = fwi_graph_input(g, "hyper", FW_F64, fwi_shape1(fwi_optim_columns(o)));
-    const double norm = o->kind == FW_ADAM ? o->adam.clip_norm : o->sgd.clip_norm;
-    const fwi_val factor = norm > 0 ? clip_factor(g, grads, n, norm) : FWI_NO_VAL;
-    for (int i = 0; i < n; i++) {
-        const fwi_val grad =
-            norm > 0 ? fwi_op2(g, FWI_OP_scale_by, NULL, grads[i], factor) : grads[i];
-        if (o->kind == FW_ADAM)
-            append_adam(o, g, params[i], grad, hyper);
-        else
-            append_sgd(o, g, params[i], grad, hyper);
-    }
-    return fwi_graph_status(g);
+    for (int32_t i = 0; i <= o->n_groups; i++)
+        if (parts[i].n > 0 && clip_norm(parts[i].o) > 0)
+            parts[i].factor = clip_factor(g, grads, of, n, &parts[i]);
+    for (int i = 0; i < n; i++)
+        append_update(of[i], g, params[i], grads[i], hyper);
+    st = fwi_graph_status(g);
+done:
+    fwi_free(of);
+    return st;
 }

@@ -12,7 +12,6 @@
 #include "dataset_inner.h"
 #include "estimator.h"
 #include "fail.h"
-#include "optim_inner.h"
 #include "recipe_inner.h"
 #include "rng.h"
 
@@ -123,7 +122,7 @@ static fw_status prepare(bench *b, fw_budget *budget)
 static fw_status run_batch(bench *b, const fw_batch *batch, double *op_seconds)
 {
     fw_estimator *e = b->e;
-    fwi_optim_row(&e->optimizer, b->step, b->row);
+    fwi_optim_row(&e->optim, b->step, b->row);
     const int64_t rng[2] = {(int64_t)b->opt->seed, b->step};
     const fwi_binding bind =
         fwi_network_binding(b->plan, e->network.scratch, batch->images, batch->labels, b->row, rng);

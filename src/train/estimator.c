@@ -11,9 +11,6 @@
 #include "fail.h"
 #include "nn.h"
 #include "number.h"
-#include "optim_inner.h"
-
-enum { OPTIMIZER_TEXT = 2048 };
 
 /* ---- options ---- */
 
@@ -54,6 +51,20 @@ static fw_status check_options(const fw_estimator_opt *o)
     return FW_OK;
 }
 
+static fw_status copy_groups(fw_estimator *e, const fw_estimator_opt *opt)
+{
+    if (opt->n_groups < 0 || opt->n_groups > FW_MAX_GROUPS ||
+        (opt->n_groups > 0 && opt->groups == NULL))
+        return fwi_fail(FW_EARG, "%d parameter groups%s, at most %d are allowed",
+                        (int)opt->n_groups, opt->groups == NULL ? " at NULL" : "",
+                        (int)FW_MAX_GROUPS);
+    for (int32_t i = 0; i < opt->n_groups; i++)
+        e->optim.group[i] = opt->groups[i];
+    e->optim.n_groups = opt->n_groups;
+    e->opt.groups = NULL; /* the caller's */
+    return FW_OK;
+}
+
 static fw_status copy_options(fw_estimator *e, const fw_estimator_opt *opt)
 {
     e->opt = *opt;
@@ -78,12 +89,7 @@ static fw_status describe_parts(fw_estimator *e)
     if (st == FW_OK && (e->layers_text = fwi_strdup(text)) == NULL)
         st = FW_ENOMEM;
     fw_text_free(text);
-    char optimizer[OPTIMIZER_TEXT];
-    if (st == FW_OK)
-        st = fwi_optim_describe(&e->optimizer, optimizer, sizeof optimizer);
-    if (st == FW_OK && (e->optimizer_text = fwi_strdup(optimizer)) == NULL)
-        st = FW_ENOMEM;
-    return st;
+    return st == FW_OK ? fwi_optim_describe(&e->optim, &e->optimizer_text) : st;
 }
 
 static fw_status find_resume(fw_estimator *e)
@@ -123,17 +129,19 @@ fw_status fw_estimator_new(fw_estimator **out, fw_layer *net, fw_optimizer optim
         return FW_ENOMEM;
     }
     e->net = net;
-    e->optimizer = optimizer;
+    e->optim.rest = optimizer;
     e->transforms[0] = e->transforms[1] = fw_transform_end();
     fw_status st = check_options(opt);
     if (st == FW_OK)
         st = copy_options(e, opt);
+    if (st == FW_OK)
+        st = copy_groups(e, opt);
     if (st == FW_OK && (out == NULL || net == NULL))
         st = fwi_fail(FW_EARG, "fw_estimator_new: NULL argument");
     if (st == FW_OK)
         st = fwi_layer_check(net);
     if (st == FW_OK)
-        st = fw_optimizer_check(&e->optimizer);
+        st = fwi_optim_check(&e->optim);
     if (st == FW_OK)
         st = describe_parts(e);
     if (st == FW_OK)
@@ -232,7 +240,7 @@ fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds)
                         h, w, c, s->h, s->w, s->c);
     }
     const fwi_network_spec spec = {.net = e->net,
-                                   .optimizer = &e->optimizer,
+                                   .optim = &e->optim,
                                    .real = e->opt.precision,
                                    .h = h,
                                    .w = w,

@@ -13,7 +13,7 @@ enum { FWI_PATH_CAP = 4096 };
 
 struct fw_estimator {
     fw_layer *net;
-    fw_optimizer optimizer;
+    fwi_optim optim;
     fw_estimator_opt opt; /* texts in it are copies of our own */
     char **class_names;
     fwi_device *device;

@@ -14,7 +14,6 @@
 #include "dataset_inner.h"
 #include "fail.h"
 #include "number.h"
-#include "optim_inner.h"
 
 typedef struct fit {
     fw_estimator *e;
@@ -212,7 +211,7 @@ static fw_status one_step(fit *f)
                         e->step, f->until);
     if (st != FW_OK)
         return st;
-    fwi_optim_row(&e->optimizer, e->step, f->row);
+    fwi_optim_row(&e->optim, e->step, f->row);
     f->rng[0] = (int64_t)e->opt.seed;
     f->rng[1] = e->step;
     const fwi_binding b = fwi_network_binding(f->plan, e->network.scratch, batch.images,
@@ -369,8 +368,6 @@ static fw_status prepare(fit *f)
     if (f->steps_per_epoch < 1)
         return fwi_fail(FW_EARG, "a batch of %" PRId64 " is more than the %" PRId64 " records",
                         f->batch, fw_dataset_count(f->ds));
-    if (fwi_optim_columns(&e->optimizer) > FWI_MAX_COLUMNS)
-        return fwi_fail(FW_EINTERNAL, "more than %d columns per step", FWI_MAX_COLUMNS);
     fw_status st = fwi_estimator_compile(e, f->ds);
     if (st == FW_OK && eval != NULL)
         st = fwi_estimator_compile(e, eval);

@@ -7,7 +7,6 @@
 
 #include "fail.h"
 #include "nn.h"
-#include "optim_inner.h"
 
 /* The input as the graph computes: images arrive as f32. */
 static fwi_val input_images(fwi_graph *g, const fwi_network_spec *s, int64_t batch)
@@ -59,7 +58,7 @@ static fw_status append_updates(fwi_graph *g, const fwi_network_spec *s, fwi_val
     fwi_graph_params(g, params, n);
     fw_status st = fwi_graph_gradient(g, loss, params, n, grads);
     if (st == FW_OK)
-        st = fwi_optim_append(s->optimizer, g, params, grads, n);
+        st = fwi_optim_append(s->optim, g, params, grads, n);
     fwi_free(params);
     return st;
 }
@@ -103,7 +102,7 @@ fw_status fwi_network_init(fwi_network *n, fwi_device *d, const fwi_network_spec
     fw_status st = FW_OK;
     /* Variables do not depend on the batch size: 2 is the least that batch norm can train on at 1 x
      * 1 pixels. */
-    if (spec->optimizer != NULL) {
+    if (spec->optim != NULL) {
         st = graph_new(&train, spec, true, 2, &n->n_classes);
         graphs[n_graphs++] = train;
     }

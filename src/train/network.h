@@ -4,14 +4,14 @@
 #define FWI_NETWORK_H
 
 #include "exec.h"
+#include "optim_inner.h"
 #include <fenwicks/layers.h>
-#include <fenwicks/optim.h>
 
-enum { FWI_MAX_COLUMNS = 32, FWI_MAX_PLANS = 8 };
+enum { FWI_MAX_COLUMNS = FWI_OPTIM_MAX_COLUMNS, FWI_MAX_PLANS = 8 };
 
 typedef struct fwi_network_spec {
     const fw_layer *net;           /* borrowed */
-    const fw_optimizer *optimizer; /* borrowed; NULL: only to evaluate */
+    const fwi_optim *optim; /* borrowed; NULL: only to evaluate */
     fw_dtype real;
     int64_t h, w, c;
     double label_smoothing;

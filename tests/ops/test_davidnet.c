@@ -275,10 +275,10 @@ static void check_steps(bool smooth, fw_dtype real, double bound)
     fwi_network n;
     fwi_network_plan *p = NULL;
     fw_layer *net = make_net(smooth);
-    const fw_optimizer sgd =
-        fw_sgd(fw_triangular_lr(0.4 / N, 2328, 485), 0.9, &(fw_sgd_opt){.weight_decay = 5e-4 * N});
+    const fwi_optim sgd = {.rest = fw_sgd(fw_triangular_lr(0.4 / N, 2328, 485), 0.9,
+                                          &(fw_sgd_opt){.weight_decay = 5e-4 * N})};
     const fwi_network_spec spec = {.net = net,
-                                   .optimizer = &sgd,
+                                   .optim = &sgd,
                                    .real = real,
                                    .h = SIDE,
                                    .w = SIDE,

@@ -82,7 +82,7 @@ static void put(const bench *b, const double *v, void *raw)
             ((float *)raw)[i] = (float)v[i];
 }
 
-static void open_bench(bench *b, fw_dtype real, const fw_optimizer *o)
+static void open_bench(bench *b, fw_dtype real, const fwi_optim *o)
 {
     fwi_graph *g = NULL;
     *b = (bench){.real = real};
@@ -165,7 +165,7 @@ static fw_optimizer make(const json_t *c)
 
 static void check_case(const json_t *c, fw_dtype real)
 {
-    const fw_optimizer o = make(c);
+    const fwi_optim o = {.rest = make(c)};
     const char *const name = json_string_value(json_object_get(c, "name"));
     const double bound = real == FW_F64 ? 1e-12 : 1e-6;
     double worst = 0;
@@ -223,7 +223,8 @@ static void clipping_keeps_its_norm(void **state)
         double grad[N], before[N], after[N], row[8], moved[N];
         draw(200, grad);
         const double size = norm(grad), limit = i == 0 ? size / 4 : size * 4;
-        const fw_optimizer o = fw_sgd(fw_constant_lr(1), 0, &(fw_sgd_opt){.clip_norm = limit});
+        const fwi_optim o = {.rest =
+                                 fw_sgd(fw_constant_lr(1), 0, &(fw_sgd_opt){.clip_norm = limit})};
         bench b;
         open_bench(&b, FW_F64, &o);
         read_w(&b, before);

@@ -1,5 +1,6 @@
-/* Optimisers: what is refused, the row of numbers per step, the description, and what is appended
- * to a graph. Their arithmetic is held to PyTorch in tests/ops/test_optim_golden.c. */
+/* Optimisers and parameter groups: what is refused, the row of numbers per step, the description,
+ * and what is appended to a graph. Their arithmetic is held to PyTorch in tests/ops/test_optim_golden.c
+ * and test_muon.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,9 +19,14 @@ static void assert_refused(fw_optimizer o, const char *message)
     fwi_graph *g = NULL;
     assert_int_equal(fwi_graph_new(&g, FW_F32), FW_OK);
     const fwi_val none[1] = {0};
-    assert_int_equal(fwi_optim_append(&o, g, none, none, 1), FW_EARG);
+    assert_int_equal(fwi_optim_append(&(fwi_optim){.rest = o}, g, none, none, 1), FW_EARG);
     assert_int_equal(g->n_ops, 0);
     fwi_graph_free(g);
+}
+
+static fw_optimizer plain_sgd(double lr)
+{
+    return fw_sgd(fw_constant_lr(lr), 0, NULL);
 }
 
 static void mistakes_are_refused(void **state)
@@ -40,59 +46,161 @@ static void mistakes_are_refused(void **state)
     assert_refused(fw_adam(lr, &(fw_adam_opt){.eps = -1}), "adam: eps");
     assert_refused(fw_adam(lr, &(fw_adam_opt){.weight_decay = nan}), "adam: weight_decay");
     assert_refused(fw_adam(lr, &(fw_adam_opt){.clip_norm = -1}), "adam: clip_norm");
+    assert_refused(fw_muon(lr, 1, NULL), "muon: momentum is not in 0 to less than 1");
+    assert_refused(fw_muon(lr, 0.6, &(fw_muon_opt){.steps = -1}), "muon: steps is not in 1 to 100");
+    assert_refused(fw_muon(lr, 0.6, &(fw_muon_opt){.steps = 101}), "muon: steps");
+    assert_refused(fw_muon(lr, 0.6, &(fw_muon_opt){.b = nan}), "muon: a coefficient");
+    assert_refused(fw_muon(lr, 0.6, &(fw_muon_opt){.weight_decay = -1}), "muon: weight_decay");
+    assert_refused(fw_muon(lr, 0.6, &(fw_muon_opt){.clip_norm = nan}), "muon: clip_norm");
+    assert_refused(fw_muon(lr, 0.6, &(fw_muon_opt){.renorm = (fw_renorm)2}), "no such renorm");
     fw_optimizer o = fw_adam(lr, NULL);
     o.kind = (fw_optimizer_kind)5;
     assert_refused(o, "no such kind");
     assert_int_equal(fw_optimizer_check(NULL), FW_EARG);
 }
 
+static void groups_are_checked(void **state)
+{
+    (void)state;
+    const fw_sgd_opt page = {.nesterov = FW_NESTEROV_PAGE};
+    const struct {
+        fw_param_group group;
+        const char *message;
+    } cases[] = {
+        {{.optimizer = plain_sgd(1)}, "parameter group 2: it has no classes"},
+        {{.classes = 64, .optimizer = plain_sgd(1)},
+         "parameter group 2: it has classes that do not"},
+        {{.classes = FW_PARAM_BIAS, .optimizer = plain_sgd(-1)},
+         "parameter group 2: learning-rate"},
+        {{.classes = FW_PARAM_BIAS, .optimizer = fw_muon(fw_constant_lr(1), 2, NULL)},
+         "parameter group 2: muon: momentum"},
+        {{.classes = FW_PARAM_BIAS, .optimizer = plain_sgd(1), .train_steps = -1},
+         "parameter group 2: train_steps is negative"},
+        {{.classes = FW_PARAM_BIAS,
+          .optimizer = fw_sgd(fw_constant_lr(1), 0.9, &page),
+          .train_steps = 5},
+         "parameter group 2: train_steps with nesterov page"},
+    };
+    fwi_optim o = {.rest = plain_sgd(1), .n_groups = 2};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        o.group[0] = (fw_param_group){.classes = FW_PARAM_CONV, .optimizer = plain_sgd(1)};
+        o.group[1] = o.group[0];
+        assert_int_equal(fwi_optim_check(&o), FW_OK);
+        o.group[1] = cases[i].group;
+        assert_int_equal(fwi_optim_check(&o), FW_EARG);
+        if (strstr(fw_last_error(), cases[i].message) == NULL)
+            fail_msg("said: %s\nexpected: %s", fw_last_error(), cases[i].message);
+    }
+    o.n_groups = FW_MAX_GROUPS + 1;
+    assert_int_equal(fwi_optim_check(&o), FW_EARG);
+    assert_non_null(strstr(fw_last_error(), "9 parameter groups, at most 8"));
+}
+
 static void the_row_of_a_step(void **state)
 {
     (void)state;
     double row[8];
-    const fw_optimizer sgd =
-        fw_sgd(fw_triangular_lr(0.4, 100, 10), 0.9, &(fw_sgd_opt){.weight_decay = 0.25});
+    const fwi_optim sgd = {
+        .rest = fw_sgd(fw_triangular_lr(0.4, 100, 10), 0.9, &(fw_sgd_opt){.weight_decay = 0.25})};
     assert_int_equal(fwi_optim_columns(&sgd), 2);
     fwi_optim_row(&sgd, 5, row);
     assert_true(fabs(row[0] - 0.2) < 1e-15 && row[1] == 0.25);
-    const fw_optimizer adam = fw_adam(fw_constant_lr(0.1), &(fw_adam_opt){.weight_decay = 0.5});
+    const fwi_optim adam = {.rest =
+                                fw_adam(fw_constant_lr(0.1), &(fw_adam_opt){.weight_decay = 0.5})};
     assert_int_equal(fwi_optim_columns(&adam), 5);
     fwi_optim_row(&adam, 0, row);
     assert_true(row[0] == 0.1 && row[1] == 0.5 && row[4] == 0);
     assert_true(fabs(row[2] - 0.1) < 1e-15 && fabs(row[3] - 0.001) < 1e-15);
     fwi_optim_row(&adam, 2, row);
     assert_true(fabs(row[2] - (1 - 0.9 * 0.9 * 0.9)) < 1e-15);
+    fwi_optim muon = {.rest =
+                          fw_muon(fw_constant_lr(0.1), 0.6, &(fw_muon_opt){.weight_decay = 0.5})};
+    assert_int_equal(fwi_optim_columns(&muon), 3);
+    fwi_optim_row(&muon, 0, row);
+    assert_true(row[0] == 0.1 && row[1] == 0.5 && row[2] == 1);
+    muon.rest.muon.renorm = FW_RENORM_NONE;
+    fwi_optim_row(&muon, 0, row);
+    assert_true(row[2] == 0);
+}
+
+/* Each optimiser has columns of its own; a group that is done has a rate of 0. */
+static void groups_have_columns_of_their_own(void **state)
+{
+    (void)state;
+    const fw_sgd_opt decay = {.weight_decay = 0.25};
+    const fwi_optim o = {
+        .rest = fw_sgd(fw_linear_decay_lr(1, 10), 0.9, NULL),
+        .n_groups = 3,
+        .group = {{.classes = FW_PARAM_CONV, .optimizer = fw_muon(fw_constant_lr(0.5), 0.6, NULL)},
+                  {.classes = FW_PARAM_BIAS,
+                   .optimizer = fw_sgd(fw_linear_decay_lr(4, 4), 0.9, &decay),
+                   .train_steps = 3},
+                  {.classes = FW_PARAM_HEAD,
+                   .optimizer = fw_adam(fw_constant_lr(0.125), NULL),
+                   .train_steps = 1}}};
+    double row[FWI_OPTIM_MAX_COLUMNS + 1];
+    assert_int_equal(fwi_optim_columns(&o), 2 + 3 + 2 + 5);
+    for (int64_t s = 0; s < 6; s++) {
+        row[12] = 77; /* is not written */
+        fwi_optim_row(&o, s, row);
+        assert_true(fabs(row[0] - (1 - (double)s / 10)) < 1e-15 && row[1] == 0);
+        assert_true(row[2] == 0.5 && row[3] == 0 && row[4] == 1);
+        assert_true(row[5] == (s < 3 ? 4 - (double)s : 0) && row[6] == 0.25);
+        assert_true(row[7] == (s < 1 ? 0.125 : 0) && row[8] == 0);
+        assert_true(row[12] == 77);
+    }
+    fwi_optim full = {.rest = fw_adam(fw_constant_lr(1), NULL), .n_groups = FW_MAX_GROUPS};
+    for (int i = 0; i < FW_MAX_GROUPS; i++)
+        full.group[i].optimizer = full.rest;
+    assert_int_equal(fwi_optim_columns(&full), FWI_OPTIM_MAX_COLUMNS);
+}
+
+static void assert_described(const fwi_optim *o, const char *want)
+{
+    char *text = NULL;
+    assert_int_equal(fwi_optim_describe(o, &text), FW_OK);
+    assert_string_equal(text, want);
+    fwi_free(text);
 }
 
 static void the_description_tells_everything(void **state)
 {
     (void)state;
-    char text[512];
-    fw_optimizer o = fw_sgd(fw_triangular_lr(0.4 / 512, 2328, 485), 0.9,
-                            &(fw_sgd_opt){.weight_decay = 0.256, .nesterov = FW_NESTEROV_PAGE});
-    assert_int_equal(fwi_optim_describe(&o, text, sizeof text), FW_OK);
-    assert_string_equal(
-        text, "sgd momentum=0.9 nesterov=page weight_decay=0.256 clip_norm=0 lr=one_cycle "
-              "peak=0.00078125 steps=2328 warmup=485 decay=linear schedule_start=0");
+    fwi_optim o = {.rest =
+                       fw_sgd(fw_triangular_lr(0.4 / 512, 2328, 485), 0.9,
+                              &(fw_sgd_opt){.weight_decay = 0.256, .nesterov = FW_NESTEROV_PAGE})};
+    assert_described(&o,
+                     "sgd momentum=0.9 nesterov=page weight_decay=0.256 clip_norm=0 lr=one_cycle "
+                     "peak=0.00078125 steps=2328 warmup=485 decay=linear schedule_start=0");
     const double knots[] = {0, 2.5}, values[] = {0.1, 0};
-    o = fw_adam(fw_piecewise_lr(2, knots, values), NULL);
-    assert_int_equal(fwi_optim_describe(&o, text, sizeof text), FW_OK);
-    assert_string_equal(text, "adam beta1=0.9 beta2=0.999 eps=1e-08 weight_decay=0 "
-                              "decay_norm_and_bias=false clip_norm=0 lr=piecewise knot=0 value=0.1 "
-                              "knot=2.5 value=0 schedule_start=0");
-    assert_int_equal(fwi_optim_describe(&o, text, 10), FW_EARG);
-    const size_t need = strlen(text) + 1;
-    assert_int_equal(fwi_optim_describe(&o, text, need), FW_OK);
-    assert_int_equal(fwi_optim_describe(&o, text, need - 1), FW_EARG);
+    o.rest = fw_adam(fw_piecewise_lr(2, knots, values), NULL);
+    assert_described(&o, "adam beta1=0.9 beta2=0.999 eps=1e-08 weight_decay=0 "
+                         "decay_norm_and_bias=false clip_norm=0 lr=piecewise knot=0 value=0.1 "
+                         "knot=2.5 value=0 schedule_start=0");
+    o.rest = plain_sgd(0.5);
+    o.n_groups = 2;
+    o.group[0] = (fw_param_group){.classes = FW_PARAM_CONV | FW_PARAM_DENSE,
+                                  .optimizer = fw_muon(fw_constant_lr(0.25), 0.6, NULL)};
+    o.group[1] = (fw_param_group){
+        .classes = FW_PARAM_WHITEN_BIAS, .optimizer = plain_sgd(2), .train_steps = 75};
+    assert_described(&o, "sgd momentum=0 nesterov=pytorch weight_decay=0 clip_norm=0 lr=constant "
+                         "base=0.5 schedule_start=0; group conv dense train_steps=0: muon "
+                         "momentum=0.6 steps=3 a=3.4445 b=-4.775 c=2.0315 weight_decay=0 "
+                         "renorm=every_step clip_norm=0 lr=constant base=0.25 schedule_start=0; "
+                         "group whiten_bias train_steps=75: sgd momentum=0 nesterov=pytorch "
+                         "weight_decay=0 clip_norm=0 lr=constant base=2 schedule_start=0");
+    char *text = NULL;
+    o.group[1].classes = 0;
+    assert_int_equal(fwi_optim_describe(&o, &text), FW_EARG);
+    assert_null(text);
 }
 
 /* Three parameters of different classes, gradients given as inputs. */
-static fwi_graph *append(fw_optimizer o, fwi_val params[3])
+static fwi_graph *begin(fwi_val params[3], fwi_val grads[3])
 {
     static const char *const names[] = {"w", "gamma", "beta"};
     static const fwi_var_class classes[] = {FWI_VAR_CONV, FWI_VAR_BN_SCALE, FWI_VAR_BIAS};
     fwi_graph *g = NULL;
-    fwi_val grads[3];
     assert_int_equal(fwi_graph_new(&g, FW_F32), FW_OK);
     for (int i = 0; i < 3; i++) {
         const fwi_shape s = fwi_shape2(3, i + 1);
@@ -100,10 +208,22 @@ static fwi_graph *append(fw_optimizer o, fwi_val params[3])
         params[i] = fwi_graph_var(g, names[i], classes[i], true, s, (fwi_init){0});
         grads[i] = fwi_graph_input(g, strcat(grad, names[i]), FW_F32, s);
     }
-    if (fwi_optim_append(&o, g, params, grads, 3) != FW_OK)
+    return g;
+}
+
+static fwi_graph *append_all(const fwi_optim *o, fwi_val params[3])
+{
+    fwi_val grads[3];
+    fwi_graph *const g = begin(params, grads);
+    if (fwi_optim_append(o, g, params, grads, 3) != FW_OK)
         fail_msg("%s", fw_last_error());
     assert_int_equal(fwi_graph_verify(g), FW_OK);
     return g;
+}
+
+static fwi_graph *append(fw_optimizer o, fwi_val params[3])
+{
+    return append_all(&(fwi_optim){.rest = o}, params);
 }
 
 static int count_ops(const fwi_graph *g, fwi_opkind kind)
@@ -142,7 +262,8 @@ static void slots_and_ops_are_appended(void **state)
                            &(fw_adam_opt){.weight_decay = 0.1, .decay_norm_and_bias = all == 1}),
                    params);
         double row[8];
-        const fw_optimizer adam = fw_adam(fw_constant_lr(1), &(fw_adam_opt){.weight_decay = 0.1});
+        const fwi_optim adam = {
+            .rest = fw_adam(fw_constant_lr(1), &(fw_adam_opt){.weight_decay = 0.1})};
         fwi_optim_row(&adam, 3, row);
         for (int i = 0; i < 3; i++) {
             const bool decays = i == 0 || all == 1;
@@ -173,12 +294,74 @@ static void clipping_is_by_one_norm_for_all(void **state)
     fwi_graph_free(g);
 }
 
+/* Every parameter reads the columns of its group: the first that has its class. */
+static void groups_take_their_parameters(void **state)
+{
+    (void)state;
+    fwi_optim o = {.rest = fw_sgd(fw_constant_lr(1), 0.9, &(fw_sgd_opt){.clip_norm = 3}),
+                   .n_groups = 2,
+                   .group = {{.classes = FW_PARAM_CONV | FW_PARAM_DENSE,
+                              .optimizer = fw_muon(fw_constant_lr(2), 0.6, NULL)},
+                             {.classes = FW_PARAM_CONV | FW_PARAM_BIAS,
+                              .optimizer = fw_adam(fw_constant_lr(3), NULL)}}};
+    fwi_val params[3], grads[3];
+    double row[FWI_OPTIM_MAX_COLUMNS];
+    fwi_graph *g = append_all(&o, params);
+    fwi_optim_row(&o, 0, row);
+    /* only gamma is left to the clipped one: its own norm, not that of all */
+    assert_int_equal(count_ops(g, FWI_OP_sum_squares), 1);
+    assert_int_equal(count_ops(g, FWI_OP_scale_by), 1);
+    int seen = 0;
+    for (int32_t i = 0; i < g->n_ops; i++) {
+        const fwi_op *const op = &g->ops[i];
+        if (op->kind == FWI_OP_muon) {
+            assert_int_equal(op->in[0], params[0]);
+            assert_true(row[op->attr.muon.lr_col] == 2 && row[op->attr.muon.rn_col] == 1);
+            assert_true(op->attr.muon.momentum == 0.6 && op->attr.muon.steps == 3);
+            assert_string_equal(g->tensors[op->in[1]].name, "w/momentum");
+        } else if (op->kind == FWI_OP_sgd) {
+            assert_int_equal(op->in[0], params[1]);
+            assert_true(row[op->attr.optim.lr_col] == 1);
+        } else if (op->kind == FWI_OP_adam) {
+            assert_int_equal(op->in[0], params[2]);
+            assert_true(row[op->attr.optim.lr_col] == 3);
+            assert_true(fabs(row[op->attr.optim.bc_col] - 0.1) < 1e-15);
+        } else {
+            continue;
+        }
+        seen++;
+    }
+    assert_int_equal(seen, 3);
+    fwi_graph_free(g);
+
+    o.group[1].classes = FW_PARAM_CONV; /* all taken by the first */
+    g = begin(params, grads);
+    assert_int_equal(fwi_optim_append(&o, g, params, grads, 3), FW_EARG);
+    assert_non_null(strstr(fw_last_error(), "parameter group 2 has no parameter"));
+    assert_int_equal(g->n_ops, 0);
+    fwi_graph_free(g);
+}
+
+static void muon_is_for_matrices(void **state)
+{
+    (void)state;
+    fwi_graph *g = NULL;
+    assert_int_equal(fwi_graph_new(&g, FW_F32), FW_OK);
+    const fwi_shape s = fwi_shape1(5);
+    const fwi_val w = fwi_graph_var(g, "3.bn.beta", FWI_VAR_BIAS, true, s, (fwi_init){0});
+    const fwi_val grad = fwi_graph_input(g, "grad", FW_F32, s);
+    const fwi_optim o = {.rest = fw_muon(fw_constant_lr(1), 0.6, NULL)};
+    assert_int_equal(fwi_optim_append(&o, g, &w, &grad, 1), FW_EARG);
+    assert_non_null(strstr(fw_last_error(), "muon: 3.bn.beta has 1 dimension: Muon is for"));
+    fwi_graph_free(g);
+}
+
 static void nothing_to_train_is_refused(void **state)
 {
     (void)state;
     fwi_graph *g = NULL;
     assert_int_equal(fwi_graph_new(&g, FW_F32), FW_OK);
-    const fw_optimizer o = fw_sgd(fw_constant_lr(1), 0, NULL);
+    const fwi_optim o = {.rest = plain_sgd(1)};
     assert_int_equal(fwi_optim_append(&o, g, NULL, NULL, 0), FW_EARG);
     assert_non_null(strstr(fw_last_error(), "nothing to train"));
     fwi_graph_free(g);
@@ -188,10 +371,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mistakes_are_refused),
+        cmocka_unit_test(groups_are_checked),
         cmocka_unit_test(the_row_of_a_step),
+        cmocka_unit_test(groups_have_columns_of_their_own),
         cmocka_unit_test(the_description_tells_everything),
         cmocka_unit_test(slots_and_ops_are_appended),
         cmocka_unit_test(clipping_is_by_one_norm_for_all),
+        cmocka_unit_test(groups_take_their_parameters),
+        cmocka_unit_test(muon_is_for_matrices),
         cmocka_unit_test(nothing_to_train_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,328 @@
+/* test_muon.c: Muon's update against the double reference, and the reference against what is known
+ * of it: the map of singular values on diagonal matrices, gradients of zeros, and ten steps of
+ * PyTorch (tests/golden/muon.json, by scripts/golden/muon_golden.py) through fwi_optim_append.
+ * ctest: tsan */
+#include "t_ops.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "optim_inner.h"
+
+enum { LR, WD, RN, COLUMNS };
+static const fwi_attr airbench = {.muon = {.momentum = 0.6,
+                                           .a = 3.4445,
+                                           .b = -4.7750,
+                                           .c = 2.0315,
+                                           .steps = 3,
+                                           .lr_col = LR,
+                                           .wd_col = WD,
+                                           .rn_col = RN}};
+
+/* Tolerances of a case with expected results. v: three roundings. w: a few of the weight, and the
+ * rate times the error of X, which has m singular values near 1: its m n elements are about
+ * 1/sqrt(n) each, n >= m, and sums of n products make their roundings sqrt(n) times as large. A step
+ * adds the three terms of its polynomial, and the steps after it pass the sum's roundings on as they
+ * do singular values: at most 4-fold each (f' is 3.4 at 0 and under 4.6 up to 1.25). 2: style A14. */
+static void tolerate(t_case *c, const double *row)
+{
+    const fwi_muon_attr *const a = &c->attr.muon;
+    const int64_t n = c->in[0].n, rows = c->in[0].shape.d[0];
+    double ww = 0;
+    for (int64_t i = 0; i < n; i++)
+        ww += c->in[0].v[i] * c->in[0].v[i];
+    const double renorm = row[RN] != 0 && ww > 0 ? sqrt((double)rows / ww) : 1;
+    const double terms = fabs(a->a) + fabs(a->b) + fabs(a->c);
+    const double x = 2 * T_U * terms * pow(4, (double)a->steps - 1);
+    for (int64_t i = 0; i < n; i++) {
+        c->result[0].tol[i] = 4 * T_U * fabs(renorm * c->in[0].v[i]) + row[LR] * x;
+        c->result[1].tol[i] = 4 * T_U * (fabs(a->momentum * c->in[1].v[i]) + fabs(c->in[2].v[i]));
+    }
+}
+
+static void test_shapes(void **state)
+{
+    (void)state;
+    const struct {
+        int32_t rank;
+        int64_t d[4];
+    } shapes[] = {{2, {1, 1}},        {2, {1, 7}},        {2, {7, 1}},    {2, {2, 2}},
+                  {2, {5, 33}},       {2, {33, 5}},       {2, {37, 37}},  {4, {6, 3, 3, 5}},
+                  {4, {64, 3, 3, 3}}, {4, {24, 2, 2, 3}}, {2, {70, 700}}, {2, {700, 70}},
+                  {4, {1, 5, 5, 2}},  {4, {9, 1, 1, 40}}};
+    for (int i = 0; i < T_COUNT(shapes); i++)
+        for (int k = 0; k < 3; k++) {
+            const double row[COLUMNS] = {0.24, k == 1 ? 0.05 : 0, k != 1};
+            fwi_attr a = airbench;
+            if (k == 2)
+                a.muon = (fwi_muon_attr){0, 3.4576, -4.7391, 2.0843, 1 + i % 3, LR, WD, RN};
+            fwi_shape s = {.rank = shapes[i].rank};
+            memcpy(s.d, shapes[i].d, sizeof shapes[i].d);
+            t_case c;
+            t_begin(&c, FWI_OP_muon, &a);
+            t_real(&c, s, T_NORMAL);
+            t_real(&c, s, T_NORMAL);
+            t_real(&c, s, T_NORMAL);
+            t_values(&c, FW_F64, fwi_shape1(COLUMNS), row);
+            t_expect(&c);
+            tolerate(&c, row);
+            t_check(&c);
+        }
+}
+
+/* A case of given numbers. w NULL: zeros. v is zeros, so that with momentum 0 u is g. */
+static void begin_given(t_case *c, const fwi_attr *a, fwi_shape s, const double *w, const double *g,
+                        const double *row)
+{
+    const int64_t n = fwi_shape_elems(&s);
+    double *zeros = calloc((size_t)n, sizeof *zeros);
+    assert_non_null(zeros);
+    t_begin(c, FWI_OP_muon, a);
+    t_values(c, FW_F32, s, w != NULL ? w : zeros);
+    t_values(c, FW_F32, s, zeros);
+    t_values(c, FW_F32, s, g);
+    t_values(c, FW_F64, fwi_shape1(COLUMNS), row);
+    t_expect(c);
+    tolerate(c, row);
+    free(zeros);
+}
+
+/* Each number of a diagonal goes through f(x) = a x + b x^3 + c x^5 three times; the other elements
+ * stay 0. */
+static void test_scalar_map(void **state)
+{
+    (void)state;
+    static const double x[] = {0.001, 0.01, 0.05, 0.1, 0.5, 1};
+    static const double f[] = {0.04086, 0.40006, 1.20164, 0.70708, 0.82437, 0.72071};
+    enum { N = 6, MORE = 9 };
+    const double row[COLUMNS] = {1, 0, 1};
+    fwi_attr a = airbench;
+    a.muon.momentum = 0;
+    for (int shape = 0; shape < 3; shape++)
+        for (int alone = 0; alone < 2; alone++) { /* the last one is 1 only by itself */
+            const int64_t rows = shape == 1 ? MORE : N, cols = shape == 2 ? MORE : N;
+            double g[MORE * MORE] = {0}, rest = 1;
+            for (int i = 0; i < N - 1 && !alone; i++) {
+                g[i * cols + i] = x[i];
+                rest -= x[i] * x[i];
+            }
+            g[(N - 1) * cols + N - 1] = sqrt(rest); /* so that the norm is 1 */
+            t_case c;
+            begin_given(&c, &a, fwi_shape2(rows, cols), NULL, g, row);
+            const double *const w = c.result[0].want;
+            for (int64_t i = 0; i < rows; i++)
+                for (int64_t j = 0; j < cols; j++) {
+                    const double is = -w[i * cols + j];
+                    if (i != j)
+                        assert_true(fabs(is) < 1e-12);
+                    else if (alone ? i == N - 1 : i < N - 1)
+                        assert_true(fabs(is - f[i]) < 2e-5);
+                }
+            t_check(&c);
+        }
+}
+
+/* No gradient: no step, only norm and decay. */
+static void test_no_gradient(void **state)
+{
+    (void)state;
+    const fwi_shape s = fwi_shape4(4, 3, 3, 2);
+    for (int k = 0; k < 4; k++) {
+        const double row[COLUMNS] = {0.5, k == 1 ? 0.5 : 0, k != 2};
+        double g[72] = {0}, w[72] = {0}, ww = 0;
+        for (int i = 0; i < 72 && k < 3; i++) {
+            w[i] = t_normal();
+            ww += w[i] * w[i];
+        }
+        t_case c;
+        begin_given(&c, &airbench, s, w, g, row);
+        const double renorm = k == 2 ? 1 : sqrt(4 / ww);
+        for (int i = 0; i < 72; i++) {
+            const double want = k == 3 ? 0 : w[i] * renorm * (k == 1 ? 0.75 : 1);
+            assert_true(fabs(c.result[0].want[i] - want) < 1e-6);
+            assert_true(c.result[1].want[i] == 0);
+        }
+        t_check(&c);
+    }
+}
+
+/* A rate of 0: momentum goes on, the weight stays as it is, bit for bit. */
+static void test_no_rate(void **state)
+{
+    (void)state;
+    const double row[COLUMNS] = {0, 0.5, 1};
+    t_case c;
+    t_begin(&c, FWI_OP_muon, &airbench);
+    const double *const w = t_real(&c, fwi_shape2(5, 7), T_NORMAL);
+    const double *const v = t_real(&c, fwi_shape2(5, 7), T_NORMAL);
+    const double *const g = t_real(&c, fwi_shape2(5, 7), T_NORMAL);
+    t_values(&c, FW_F64, fwi_shape1(COLUMNS), row);
+    t_expect(&c);
+    for (int i = 0; i < 35; i++) {
+        assert_true(c.result[0].want[i] == w[i]);
+        assert_true(fabs(c.result[1].want[i] - (0.6 * v[i] + g[i])) < 1e-15);
+        c.result[1].tol[i] = 4 * T_U * (fabs(0.6 * v[i]) + fabs(g[i]));
+    }
+    t_check(&c);
+}
+
+/* A gradient that is not a number is not hidden. */
+static void test_nan(void **state)
+{
+    (void)state;
+    const double row[COLUMNS] = {0.1, 0, 1};
+    double g[12] = {1, 2, NAN}, w[12] = {1};
+    t_case c;
+    begin_given(&c, &airbench, fwi_shape2(3, 4), w, g, row);
+    for (int i = 0; i < 12; i++)
+        assert_true(isnan(c.result[0].want[i]));
+    t_check(&c);
+}
+
+/* ---- ten steps of PyTorch ---- */
+
+enum { STEPS = 10, MAX_N = 128 };
+
+static void require(fw_status st)
+{
+    if (st != FW_OK)
+        fail_msg("%s: %s", fw_status_name(st), fw_last_error());
+}
+
+static double number(const json_t *object, const char *key)
+{
+    const json_t *const v = json_object_get(object, key);
+    assert_true(json_is_number(v));
+    return json_number_value(v);
+}
+
+static double number_at(const json_t *list, size_t i)
+{
+    const json_t *const v = json_array_get(list, i);
+    assert_true(json_is_number(v));
+    return json_number_value(v);
+}
+
+/* The golden file's formula: f32(2 sqrt(3) (unit - 0.5)) of seed 5. */
+static void draw(uint32_t pass, int64_t n, fw_dtype real, void *out)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t w[4];
+        fwi_rng_block(5, FWI_RNG_TEST, pass, (uint64_t)i / 4, 0, w);
+        const float v = (float)(2 * sqrt(3) * (fwi_unit(w[i % 4]) - 0.5));
+        if (real == FW_F64)
+            ((double *)out)[i] = (double)v;
+        else
+            ((float *)out)[i] = v;
+    }
+}
+
+static fw_optimizer make(const json_t *c)
+{
+    double knots[STEPS], rates[STEPS];
+    for (size_t s = 0; s < STEPS; s++) {
+        knots[s] = (double)s;
+        rates[s] = number_at(json_object_get(c, "rate"), s);
+    }
+    const json_t *const abc = json_object_get(c, "abc");
+    const bool renorm = json_is_true(json_object_get(c, "renorm"));
+    return fw_muon(fw_piecewise_lr(STEPS, knots, rates), number(c, "momentum"),
+                   &(fw_muon_opt){.steps = (int32_t)number(c, "steps"),
+                                  .a = number_at(abc, 0),
+                                  .b = number_at(abc, 1),
+                                  .c = number_at(abc, 2),
+                                  .weight_decay = number(c, "weight_decay"),
+                                  .renorm = renorm ? FW_RENORM_EVERY_STEP : FW_RENORM_NONE});
+}
+
+static void check_golden(const json_t *c, fw_dtype real, double bound)
+{
+    fwi_device *d = NULL;
+    fwi_graph *g = NULL;
+    fwi_store *store = NULL;
+    fwi_plan *plan = NULL;
+    void *scratch = NULL;
+    double raw[MAX_N], row[COLUMNS], worst = 0;
+    int compared = 0;
+    fwi_shape s = {0};
+    const json_t *const shape = json_object_get(c, "shape");
+    s.rank = (int32_t)json_array_size(shape);
+    for (int32_t i = 0; i < s.rank; i++)
+        s.d[i] = json_integer_value(json_array_get(shape, (size_t)i));
+    const int64_t n = fwi_shape_elems(&s);
+    assert_true(n > 0 && n <= MAX_N);
+    const fwi_optim o = {.rest = make(c)};
+    assert_int_equal(fwi_optim_columns(&o), COLUMNS);
+    require(fwi_device_open(&d, "cpu", &(fwi_device_opt){.threads = 1}));
+    require(fwi_graph_new(&g, real));
+    const fwi_val w = fwi_graph_var(g, "w", FWI_VAR_CONV, true, s, (fwi_init){0});
+    const fwi_val grad = fwi_graph_input(g, "grad", real, s);
+    require(fwi_optim_append(&o, g, &w, &grad, 1));
+    require(fwi_store_new(&store, d, (const fwi_graph *const *)&g, 1));
+    require(fwi_store_init(store, 1));
+    require(fwi_plan_new(&plan, d, store, g));
+    require(d->backend->alloc(d, fwi_plan_scratch_bytes(plan), &scratch));
+    const fwi_var *const var = fwi_store_find(store, "w");
+    draw(299, n, real, raw);
+    require(fwi_store_write(store, var, raw));
+    for (int step = 0; step < STEPS; step++) {
+        char key[8];
+        double ww = 0, off = 0;
+        draw((uint32_t)(300 + step), n, real, raw);
+        fwi_optim_row(&o, step, row);
+        fwi_binding bind = {.scratch = scratch};
+        bind.inputs[fwi_plan_input(plan, "grad")] = raw;
+        bind.inputs[fwi_plan_input(plan, "hyper")] = row;
+        require(fwi_plan_run(plan, &bind));
+        require(fwi_store_read(store, var, raw));
+        snprintf(key, sizeof key, "%d", step + 1);
+        const json_t *const after = json_object_get(json_object_get(c, "after"), key);
+        for (int64_t i = 0; i < n; i++) {
+            const double is = real == FW_F64 ? raw[i] : (double)((float *)raw)[i];
+            ww += is * is;
+            if (after != NULL)
+                off += pow(is - number_at(after, (size_t)i), 2);
+        }
+        const double norm = number_at(json_object_get(c, "norm"), (size_t)step);
+        worst = fmax(worst, fmax(fabs(sqrt(ww) - norm), sqrt(off)) / norm);
+        compared += after != NULL;
+    }
+    assert_int_equal(compared, 3);
+    printf("%-20s %s error %.2e, bound %.0e\n", json_string_value(json_object_get(c, "name")),
+           fw_dtype_name(real), worst, bound);
+    assert_true(worst <= bound);
+    d->backend->release(d, scratch, fwi_plan_scratch_bytes(plan));
+    fwi_plan_free(plan);
+    fwi_store_free(store);
+    fwi_graph_free(g);
+    fwi_device_close(d);
+}
+
+static void test_golden(void **state)
+{
+    (void)state;
+    json_error_t e;
+    json_t *const golden = json_load_file(FW_SOURCE_DIR "/tests/golden/muon.json", 0, &e);
+    if (golden == NULL)
+        fail_msg("muon.json: %s", e.text);
+    const json_t *const cases = json_object_get(golden, "cases");
+    assert_int_equal(json_array_size(cases), 4);
+    for (size_t i = 0; i < json_array_size(cases); i++) {
+        check_golden(json_array_get(cases, i), FW_F64, 1e-12);
+        check_golden(json_array_get(cases, i), FW_F32, 1e-5);
+    }
+    json_decref(golden);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_scalar_map), cmocka_unit_test(test_no_gradient),
+        cmocka_unit_test(test_no_rate),    cmocka_unit_test(test_nan),
+        cmocka_unit_test(test_shapes),     cmocka_unit_test(test_golden),
+    };
+    return t_main(argc, argv, "test_muon", tests, sizeof tests / sizeof *tests);
+}
