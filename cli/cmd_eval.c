@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static json_t *confusion_json(const int64_t *m, int64_t k)
 {
@@ -33,24 +34,39 @@ static void print_confusion(const fw_model_info *info, const int64_t *m)
 }
 
 static int show(const fw_model_info *info, const fw_metrics *m, const int64_t *confusion,
-                const char *model, bool want_confusion, bool json)
+                const char *model, const char *tta, bool want_confusion, bool json)
 {
     if (json)
         return print_json(json_pack(
             "{s:f, s:f, s:f, s:I, s:f, s:s, s:s, s:o}", "accuracy", m->accuracy, "accuracy_plain",
-            m->accuracy, "loss", m->loss, "records", (json_int_t)m->records, "images_per_second",
-            m->seconds > 0 ? (double)m->records / m->seconds : 0, "tta", "none", "model", model,
-            "confusion", confusion_json(confusion, info->n_classes)));
+            m->accuracy_plain, "loss", m->loss, "records", (json_int_t)m->records,
+            "images_per_second", m->seconds > 0 ? (double)m->records / m->seconds : 0, "tta", tta,
+            "model", model, "confusion", confusion_json(confusion, info->n_classes)));
     printf("accuracy %.2f %%, loss %.4f, %" PRId64 " records, %.0f images/s\n", 100 * m->accuracy,
            m->loss, m->records, m->seconds > 0 ? (double)m->records / m->seconds : 0);
+    if (strcmp(tta, "none") != 0)
+        printf("accuracy %.2f %% without the other views\n", 100 * m->accuracy_plain);
     if (want_confusion)
         print_confusion(info, confusion);
     return finish_output();
 }
 
+static bool read_tta(const char *text, fw_tta *out)
+{
+    static const char *const names[] = {
+        [FW_TTA_NONE] = "none", [FW_TTA_MIRROR] = "mirror", [FW_TTA_AIRBENCH6] = "airbench6"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *out = (fw_tta)i;
+            return true;
+        }
+    return false;
+}
+
 static int run_eval(const command *self, int argc, char **argv)
 {
-    const char *pos[1], *data = NULL, *recipe_name = NULL;
+    const char *pos[1], *data = NULL, *recipe_name = NULL, *tta_name = "none";
+    fw_tta tta = FW_TTA_NONE;
     int64_t batch = 0, threads = 0;
     bool json = false, want_confusion = false;
     int n;
@@ -61,6 +77,8 @@ static int run_eval(const command *self, int argc, char **argv)
          &recipe_name},
         {"--batch", "N", "images at a time (default 100)", ARG_COUNT, &batch},
         {"--threads", "N", "default: as many as this process may use", ARG_COUNT, &threads},
+        {"--tta", "VIEWS", "average over views: none, mirror or airbench6 (default none)", ARG_TEXT,
+         &tta_name},
         {"--confusion", NULL, "print the confusion matrix", ARG_FLAG, &want_confusion},
         {"--json", NULL, "one JSON object on standard output", ARG_FLAG, &json}};
     const int code =
@@ -71,6 +89,8 @@ static int run_eval(const command *self, int argc, char **argv)
         return usage_error(self, "needs a model file");
     if (data == NULL && recipe_name == NULL)
         return usage_error(self, "needs --data, or --recipe for bundled data");
+    if (!read_tta(tta_name, &tta))
+        return usage_error(self, "--tta: \"%s\" is none of none, mirror, airbench6", tta_name);
     if (batch == 0)
         batch = 100;
     fw_model *model = NULL;
@@ -80,9 +100,10 @@ static int run_eval(const command *self, int argc, char **argv)
     fw_model_info info = {0};
     fw_metrics m;
     int64_t *confusion = NULL;
-    fw_status st = fw_model_open(
-        &model, pos[0],
-        &(fw_model_opt){.batch = batch, .threads = threads == 0 ? FW_NONE : (int)threads});
+    fw_status st = fw_model_open(&model, pos[0],
+                                 &(fw_model_opt){.batch = batch,
+                                                 .threads = threads == 0 ? FW_NONE : (int)threads,
+                                                 .tta = tta});
     if (st == FW_OK && recipe_name != NULL) {
         st = fw_recipe_open(&recipe, recipe_name);
         if (st == FW_OK)
@@ -98,8 +119,9 @@ static int run_eval(const command *self, int argc, char **argv)
                  : fw_model_evaluate(model, recipe != NULL ? from_recipe.test : from_file.ds, &m,
                                      confusion);
     }
-    const int result = st == FW_OK ? show(&info, &m, confusion, pos[0], want_confusion, json)
-                                   : fail(self->name, st, json);
+    const int result = st == FW_OK
+                           ? show(&info, &m, confusion, pos[0], tta_name, want_confusion, json)
+                           : fail(self->name, st, json);
     free(confusion);
     fw_recipe_data_clear(&from_recipe);
     model_data_clear(&from_file);

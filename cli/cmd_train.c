@@ -53,16 +53,18 @@ fw_status recipe_set_all(fw_recipe *r, const arg_list *set)
 
 static json_t *run_json(uint64_t seed, const fw_run_result *r)
 {
-    return json_pack("{s:I, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:b, s:s}", "seed",
-                     (json_int_t)seed, "accuracy", r->test.accuracy, "loss", r->test.loss, "steps",
-                     (json_int_t)r->steps, "epochs", r->epochs, "t_train", r->t_train, "t_total",
-                     r->t_total, "t_dawn", r->t_dawn, "images_per_second", r->images_per_second,
-                     "stopped_early", r->stopped_early, "model", r->model);
+    return json_pack("{s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:b, s:s}", "seed",
+                     (json_int_t)seed, "accuracy", r->test.accuracy, "accuracy_plain",
+                     r->test.accuracy_plain, "loss", r->test.loss, "steps", (json_int_t)r->steps,
+                     "epochs", r->epochs, "t_train", r->t_train, "t_total", r->t_total, "t_dawn",
+                     r->t_dawn, "images_per_second", r->images_per_second, "stopped_early",
+                     r->stopped_early, "model", r->model);
 }
 
 typedef struct summary {
     int64_t n;
     double mean, m2; /* of accuracies: Welford */
+    double plain;    /* accuracy without other views */
     double loss, t_train, t_total, t_dawn, images_per_second;
     int64_t peak;
 } summary;
@@ -73,6 +75,7 @@ static void add_run(summary *s, const fw_run_result *r)
     const double d = r->test.accuracy - s->mean, k = 1.0 / (double)s->n;
     s->mean += d * k;
     s->m2 += d * (r->test.accuracy - s->mean);
+    s->plain += (r->test.accuracy_plain - s->plain) * k;
     s->loss += (r->test.loss - s->loss) * k;
     s->t_train += (r->t_train - s->t_train) * k;
     s->t_total += (r->t_total - s->t_total) * k;
@@ -82,9 +85,10 @@ static void add_run(summary *s, const fw_run_result *r)
         s->peak = r->peak_memory_bytes;
 }
 
-static int print_summary(const train_args *a, const fw_recipe *recipe, const summary *s,
+static int print_summary(const train_args *a, fw_recipe *recipe, const summary *s,
                          const fw_run_result *last, json_t *runs)
 {
+    const char *const tta = fw_recipe_get(recipe, "evaluate.tta");
     const double std = s->n > 1 ? sqrt(s->m2 / (double)(s->n - 1)) : 0,
                  se = std / sqrt((double)s->n);
     if (a->json)
@@ -93,15 +97,17 @@ static int print_summary(const train_args *a, const fw_recipe *recipe, const sum
             "s:s}",
             "recipe", fw_recipe_name(recipe), "accuracy", s->mean, "loss", s->loss, "epochs",
             last->epochs, "steps", (json_int_t)last->steps, "runs", runs, "accuracy_mean", s->mean,
-            "accuracy_std", std, "accuracy_se", se, "accuracy_plain", s->mean, "t_train",
+            "accuracy_std", std, "accuracy_se", se, "accuracy_plain", s->plain, "t_train",
             s->t_train, "t_total", s->t_total, "t_dawn", s->t_dawn, "images_per_second",
-            s->images_per_second, "tta", "none", "stopped_early", last->stopped_early,
+            s->images_per_second, "tta", tta, "stopped_early", last->stopped_early,
             "peak_memory_bytes", (json_int_t)s->peak, "model", last->model));
     if (s->n > 1)
         printf("accuracy %.2f %% (mean of %" PRId64 " runs, standard deviation %.2f), loss %.4f\n",
                100 * s->mean, s->n, 100 * std, s->loss);
     else
         printf("accuracy %.2f %%, loss %.4f\n", 100 * s->mean, s->loss);
+    if (strcmp(tta, "none") != 0)
+        printf("         %.2f %% without the other views of %s\n", 100 * s->plain, tta);
     printf("time     %.1f s to train, %.1f s with the final evaluation, %.0f images/s\n",
            s->t_train, s->t_total, s->images_per_second);
     printf("memory   %.0f MiB at most\n", (double)s->peak / 1048576);
@@ -130,8 +136,7 @@ static bool begun(const char *run_out)
     return access(path, F_OK) == 0;
 }
 
-static int train_runs(const command *self, const train_args *a, const fw_recipe *recipe,
-                      fw_run_opt *opt)
+static int train_runs(const command *self, const train_args *a, fw_recipe *recipe, fw_run_opt *opt)
 {
     char out[4096], run_out[4200];
     if (a->out != NULL)

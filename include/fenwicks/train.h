@@ -11,10 +11,21 @@
 extern "C" {
 #endif
 
+/* Evaluation over several views of each image: their logits are averaged before the class is chosen
+ * and the loss taken ("test-time augmentation"). */
+typedef enum fw_tta {
+    FW_TTA_NONE = 0,
+    FW_TTA_MIRROR = 1,   /* the image and its mirror image, 1/2 each */
+    FW_TTA_AIRBENCH6 = 2 /* 1/4 each of these, and 1/8 each of the same two of the image shifted by
+                            one pixel along the diagonal, one way and the other, its border
+                            reflected (Jordan 2024) */
+} fw_tta;
+
 typedef struct fw_metrics {
-    double loss;     /* mean per record, label smoothing included */
-    double accuracy; /* fraction in [0,1] */
-    int64_t records; /* how many were counted */
+    double loss;           /* mean per record, label smoothing included */
+    double accuracy;       /* fraction in [0,1] */
+    double accuracy_plain; /* without other views; the same where there are none */
+    int64_t records;       /* how many were counted */
     double seconds;
 } fw_metrics;
 
@@ -77,6 +88,7 @@ typedef struct fw_estimator_opt {
     fw_dataset
         *eval_data;     /* borrowed: evaluated every eval_every epochs, and named by the budget */
     int64_t eval_every; /* epochs; 0: never during training */
+    fw_tta tta;         /* of every evaluation */
     const char *warm_start; /* model file whose tensors replace the initial weights where names and
                                shapes agree; at least one must */
     int64_t memory_limit;   /* bytes; 0: none. A larger budget is refused before scratch and batches
@@ -106,7 +118,8 @@ FW_API void fw_estimator_free(fw_estimator *e);
  * named; the last good checkpoint stays), FW_ESTOPPED, and what the data set reports. */
 FW_API fw_status fw_estimator_train(fw_estimator *e, fw_dataset *ds, int64_t until);
 
-/* Every record of a non-training data set counts once. */
+/* Every record of a non-training data set counts once, by the views that .tta asks for; it has to
+ * have labels. */
 FW_API fw_status fw_estimator_evaluate(fw_estimator *e, fw_dataset *ds, fw_metrics *out);
 
 /* Class probabilities of every record, in order: probabilities [cap, n_classes]. FW_EARG if cap <

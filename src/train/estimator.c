@@ -11,6 +11,7 @@
 #include "fail.h"
 #include "nn.h"
 #include "number.h"
+#include "whiten.h"
 
 /* ---- options ---- */
 
@@ -42,6 +43,10 @@ static fw_status check_options(const fw_estimator_opt *o)
                         fw_dtype_name(o->precision));
     if (!(o->label_smoothing >= 0 && o->label_smoothing < 1))
         return fwi_fail(FW_EARG, "label smoothing %g is not in [0, 1)", o->label_smoothing);
+    int views;
+    if (fwi_tta_views(o->tta, &views) == NULL)
+        return fwi_fail(FW_EARG, "tta is the number %d, which none of its values has",
+                        (int)o->tta);
     if (o->threads < 0 || o->steps_per_epoch < 0 || o->checkpoint_every < 0 || o->keep < 0 ||
         o->eval_every < 0 || o->memory_limit < 0 || o->n_class_names < 0)
         return fwi_fail(FW_EARG, "an option of the estimator is negative");
@@ -162,6 +167,7 @@ void fw_estimator_free(fw_estimator *e)
     if (e == NULL)
         return;
     fwi_ckpt_free(e->ckpt);
+    fwi_tta_clear(&e->tta);
     (void)fwi_runlog_close(e->log); /* what mattered was flushed when training ended */
     if (e->compiled)
         fwi_network_clear(&e->network);
@@ -264,6 +270,20 @@ fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds)
     return FW_OK;
 }
 
+fw_status fwi_estimator_whiten(fw_estimator *e, const fw_dataset *ds)
+{
+    return fwi_whiten(e->network.store, e->device->pool, ds);
+}
+
+fw_status fwi_estimator_make_views(fw_estimator *e, const fw_dataset *ds)
+{
+    const fwi_network_spec *s = &e->network.spec;
+    if (e->opt.tta == FW_TTA_NONE)
+        return FW_OK;
+    return fwi_tta_prepare(&e->tta, e->opt.tta, fwi_dataset_batch(ds), s->h, s->w, s->c,
+                           e->network.n_classes);
+}
+
 fw_status fwi_estimator_lend_threads(fw_estimator *e, fw_dataset *ds, int64_t position)
 {
     const fw_status st = fw_dataset_seek(ds, position);
@@ -291,6 +311,10 @@ fw_status fwi_estimator_budget(fw_estimator *e, fw_dataset *train, fw_dataset *e
     fw_dataset *const sets[2] = {train, eval};
     fw_budget b = {.state = fwi_network_state_bytes(&e->network),
                    .scratch = (int64_t)e->network.scratch_wanted};
+    const fwi_network_spec *s = &e->network.spec;
+    if (eval != NULL)
+        b.scratch += fwi_tta_bytes(e->opt.tta, fwi_dataset_batch(eval), s->h, s->w, s->c,
+                                   e->network.n_classes);
     for (int i = 0; i < 2; i++) {
         if (sets[i] == NULL)
             continue;
@@ -337,7 +361,9 @@ fw_status fw_estimator_prepare(fw_estimator *e, fw_dataset *train, fw_dataset *e
     for (int i = 0; i < 2; i++)
         if (sets[i] != NULL)
             fwi_estimator_leave_data(sets[i]);
-    return st == FW_OK ? fwi_network_bind(&e->network) : st;
+    if (st == FW_OK)
+        st = fwi_network_bind(&e->network);
+    return st == FW_OK && train != NULL ? fwi_estimator_whiten(e, train) : st;
 }
 
 fw_status fw_estimator_save(fw_estimator *e, const char *path)

@@ -7,6 +7,7 @@
 #include "modelfile.h"
 #include "network.h"
 #include "runlog.h"
+#include "tta.h"
 #include <fenwicks/train.h>
 
 enum { FWI_PATH_CAP = 4096 };
@@ -26,10 +27,15 @@ struct fw_estimator {
     fw_transform transforms[2];     /* standardisation of the training data, for the model file */
     fwi_runlog *log;
     fwi_ckpt *ckpt;
+    fwi_tta tta; /* room for the views of evaluation */
 };
 
 /* Compiles for images of this data set, or checks that they are those compiled for. */
 fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds);
+/* What the training data decides about the initial state; nothing where that was done or loaded. */
+fw_status fwi_estimator_whiten(fw_estimator *e, const fw_dataset *ds);
+/* Room for evaluations of batches of ds. */
+fw_status fwi_estimator_make_views(fw_estimator *e, const fw_dataset *ds);
 /* The data set's batches will be made on the estimator's threads, from stream position p on. */
 fw_status fwi_estimator_lend_threads(fw_estimator *e, fw_dataset *ds, int64_t position);
 /* The same, and every label has to be one of the network's classes. */

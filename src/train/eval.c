@@ -28,6 +28,34 @@ static fwi_binding bind(const fw_estimator *e, const fwi_network_plan *p, const 
     return fwi_network_binding(p, e->network.scratch, b->images, b->labels, NULL, NULL);
 }
 
+/* The same over several views of each image. */
+static fw_status evaluate_views(fw_estimator *e, fw_dataset *ds, const fwi_network_plan *p,
+                                fw_metrics *m)
+{
+    fwi_tally tally = {0};
+    fw_batch batch;
+    fw_status st;
+    while ((st = fw_dataset_next(ds, &batch)) == FW_OK) {
+        st = fwi_tta_run(&e->tta, p, e->device->pool, e->network.scratch, batch.images,
+                         batch.labels);
+        if (st == FW_OK)
+            st = fwi_tta_count(&e->tta, batch.labels, batch.records, batch.valid,
+                               e->opt.label_smoothing, NULL, &tally);
+        if (st != FW_OK)
+            return st;
+    }
+    if (st != FW_END)
+        return st;
+    if (tally.records == 0)
+        return fwi_fail(FW_EARG, "the data set has no records to evaluate");
+    const double n = (double)tally.records;
+    *m = (fw_metrics){.loss = tally.loss / n,
+                      .accuracy = (double)tally.correct / n,
+                      .accuracy_plain = (double)tally.correct_plain / n,
+                      .records = tally.records};
+    return FW_OK;
+}
+
 static fw_status evaluate_batches(fw_estimator *e, fw_dataset *ds, const fwi_network_plan *p,
                                   fw_metrics *m)
 {
@@ -53,7 +81,7 @@ static fw_status evaluate_batches(fw_estimator *e, fw_dataset *ds, const fwi_net
     if (m->records == 0)
         return fwi_fail(FW_EARG, "the data set has no records to evaluate");
     m->loss = loss / (double)m->records;
-    m->accuracy = correct / (double)m->records;
+    m->accuracy = m->accuracy_plain = correct / (double)m->records;
     return FW_OK;
 }
 
@@ -67,9 +95,12 @@ fw_status fwi_estimator_evaluate(fw_estimator *e, fw_dataset *ds, fw_metrics *ou
     if (!fwi_dataset_labelled(ds))
         return fwi_fail(FW_EARG, "the data set has no labels to evaluate against");
     const double start = fwi_now();
-    st = fwi_estimator_take_data(e, ds, 0);
+    st = fwi_estimator_make_views(e, ds);
     if (st == FW_OK)
-        st = evaluate_batches(e, ds, p, &m);
+        st = fwi_estimator_take_data(e, ds, 0);
+    if (st == FW_OK)
+        st = e->opt.tta == FW_TTA_NONE ? evaluate_batches(e, ds, p, &m)
+                                       : evaluate_views(e, ds, p, &m);
     m.seconds = fwi_now() - start;
     if (st == FW_OK)
         *out = m;

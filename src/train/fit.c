@@ -87,16 +87,16 @@ static fw_status log_epoch(const fit *f, const fw_event *ev)
 
 static fw_status log_eval(const fit *f, const fw_event *ev)
 {
-    char a[3][FWI_NUMBER_CAP];
+    char a[4][FWI_NUMBER_CAP];
     fwi_runlog *l = f->e->log;
     if (l == NULL)
         return FW_OK;
-    fw_status st =
-        fwi_runlog_line(l,
-                        "\"event\":\"eval\",\"step\":%" PRId64
-                        ",\"loss\":%s,\"accuracy\":%s,\"records\":%" PRId64 ",\"seconds\":%s",
-                        ev->step, num(a[0], ev->eval->loss), num(a[1], ev->eval->accuracy),
-                        ev->eval->records, num(a[2], ev->eval->seconds));
+    fw_status st = fwi_runlog_line(
+        l,
+        "\"event\":\"eval\",\"step\":%" PRId64 ",\"loss\":%s,\"accuracy\":%s,"
+        "\"accuracy_plain\":%s,\"records\":%" PRId64 ",\"seconds\":%s",
+        ev->step, num(a[0], ev->eval->loss), num(a[1], ev->eval->accuracy),
+        num(a[3], ev->eval->accuracy_plain), ev->eval->records, num(a[2], ev->eval->seconds));
     if (st == FW_OK)
         st = fwi_runlog_scalar(l, "test/loss", ev->step, ev->eval->loss);
     if (st == FW_OK)
@@ -347,6 +347,8 @@ static fw_status take_data(fit *f)
     if (st == FW_OK)
         st = fwi_network_bind(&e->network);
     if (st == FW_OK && eval != NULL && e->opt.eval_every > 0)
+        st = fwi_estimator_make_views(e, eval);
+    if (st == FW_OK && eval != NULL && e->opt.eval_every > 0)
         st = fwi_dataset_ready(eval); /* an evaluation may come late, when nobody allocates */
     return st;
 }
@@ -378,6 +380,8 @@ static fw_status prepare(fit *f)
     if (st != FW_OK)
         return st;
     st = take_data(f);
+    if (st == FW_OK)
+        st = fwi_estimator_whiten(e, f->ds);
     if (st == FW_OK)
         st = open_folder(f);
     if (st != FW_OK)

@@ -16,6 +16,7 @@
 #include "modelfile.h"
 #include "network.h"
 #include "st_types.h"
+#include "tta.h"
 
 struct fw_model {
     fwi_model_meta meta;
@@ -24,6 +25,7 @@ struct fw_model {
     fwi_network network;
     fwi_network_plan *plan;
     fwi_chain *chain; /* standardisation */
+    fw_tta tta;
     int64_t batch, params;
     /* Parts of a workspace: where they begin, and its size. */
     size_t at_images, at_labels, at_probs, at_chain, workspace;
@@ -78,11 +80,15 @@ fw_status fw_model_open(fw_model **out, const char *path, const fw_model_opt *op
     if (opt->batch < 0 || opt->threads < FW_NONE)
         return fwi_fail(FW_EARG, "fw_model_open: batch %" PRId64 ", threads %d", opt->batch,
                         opt->threads);
+    int views;
+    if (fwi_tta_views(opt->tta, &views) == NULL)
+        return fwi_fail(FW_EARG, "fw_model_open: tta %d", (int)opt->tta);
     fwi_safetensors *file = NULL;
     fw_model *m = fwi_alloc_zero(sizeof *m);
     if (m == NULL)
         return FW_ENOMEM;
     m->batch = opt->batch == 0 ? 32 : opt->batch;
+    m->tta = opt->tta;
     fw_status st = fwi_st_open(&file, path);
     if (st == FW_OK)
         st = fwi_st_verify(file);
@@ -192,13 +198,8 @@ fw_status fw_model_predict(const fw_model *m, const void *images, fw_dtype dtype
 
 /* ---- evaluation ---- */
 
-typedef struct tally {
-    double loss;
-    int64_t correct, records;
-} tally;
-
 static fw_status count_rows(const fw_model *m, const fw_batch *b, const float *probs, int64_t first,
-                            int64_t rows, int64_t *confusion, tally *t)
+                            int64_t rows, int64_t *confusion, fwi_tally *t)
 {
     const int64_t k = m->network.n_classes;
     for (int64_t i = 0; i < rows; i++) {
@@ -215,11 +216,40 @@ static fw_status count_rows(const fw_model *m, const fw_batch *b, const float *p
         /* The smallest float above 0 keeps a probability that rounded to 0 from being infinite. */
         t->loss -= log(fmax((double)p[label], 1e-45));
         t->correct += best == label;
+        t->correct_plain += best == label;
         t->records++;
         if (confusion != NULL)
             confusion[label * k + best]++;
     }
     return FW_OK;
+}
+
+/* What an evaluation allocates. */
+typedef struct evaluation {
+    char *ws;     /* a workspace */
+    float *probs; /* [batch,classes] */
+    fwi_tta tta;
+    int64_t *confusion; /* the caller's */
+    fwi_tally tally;
+} evaluation;
+
+/* Rows [first, first + rows) of a batch, at most as many as the model takes at a time. */
+static fw_status evaluate_rows(const fw_model *m, evaluation *e, const fw_batch *b, int64_t first,
+                               int64_t rows)
+{
+    const int64_t values = b->h * b->w * b->c;
+    /* Rows behind the last one read stale images: their results are not looked at. */
+    float *x = (float *)(void *)(e->ws + m->at_images);
+    memcpy(x, b->images + first * values, (size_t)(rows * values) * sizeof *x);
+    if (m->tta == FW_TTA_NONE) {
+        const fw_status st = run(m, e->ws, x, rows, e->probs);
+        return st == FW_OK ? count_rows(m, b, e->probs, first, rows, e->confusion, &e->tally) : st;
+    }
+    const int32_t *labels = (const int32_t *)(const void *)(e->ws + m->at_labels);
+    const fw_status st = fwi_tta_run(&e->tta, m->plan, m->device->pool, e->ws, x, labels);
+    return st == FW_OK ? fwi_tta_count(&e->tta, b->labels + first, b->records + first, rows, 0,
+                                       e->confusion, &e->tally)
+                       : st;
 }
 
 fw_status fw_model_evaluate(const fw_model *m, fw_dataset *ds, fw_metrics *out, int64_t *confusion)
@@ -237,33 +267,31 @@ fw_status fw_model_evaluate(const fw_model *m, fw_dataset *ds, fw_metrics *out, 
         return fwi_fail(FW_EARG, "evaluation needs a labelled data set without .training");
     const int64_t k = m->network.n_classes;
     const double start = fwi_now();
-    char *ws = fwi_big_alloc(m->workspace);
-    float *probs = fwi_alloc_array((size_t)m->batch, (size_t)k * sizeof *probs);
-    fw_status st = ws == NULL || probs == NULL ? FW_ENOMEM : fw_dataset_seek(ds, 0);
-    tally t = {0};
+    evaluation e = {.ws = fwi_big_alloc(m->workspace), .confusion = confusion};
+    e.probs = fwi_alloc_array((size_t)m->batch, (size_t)k * sizeof *e.probs);
+    fw_status st = e.ws == NULL || e.probs == NULL ? FW_ENOMEM : fw_dataset_seek(ds, 0);
+    if (st == FW_OK && m->tta != FW_TTA_NONE)
+        st = fwi_tta_prepare(&e.tta, m->tta, m->batch, h, w, c, k);
     fw_batch batch;
     if (confusion != NULL)
         memset(confusion, 0, (size_t)(k * k) * sizeof *confusion);
     while (st == FW_OK && (st = fw_dataset_next(ds, &batch)) == FW_OK)
-        for (int64_t i = 0; i < batch.valid && st == FW_OK; i += m->batch) {
-            const int64_t rows = batch.valid - i < m->batch ? batch.valid - i : m->batch;
-            /* Rows behind the last one read stale images: their results are not looked at. */
-            float *x = (float *)(void *)(ws + m->at_images);
-            memcpy(x, batch.images + i * h * w * c, (size_t)(rows * h * w * c) * sizeof *x);
-            st = run(m, ws, x, rows, probs);
-            if (st == FW_OK)
-                st = count_rows(m, &batch, probs, i, rows, confusion, &t);
-        }
+        for (int64_t i = 0; i < batch.valid && st == FW_OK; i += m->batch)
+            st = evaluate_rows(m, &e, &batch, i,
+                               batch.valid - i < m->batch ? batch.valid - i : m->batch);
+    const double n = (double)e.tally.records;
     if (st == FW_END)
-        st = t.records > 0 ? FW_OK : fwi_fail(FW_EARG, "the data set has no records to evaluate");
+        st = n > 0 ? FW_OK : fwi_fail(FW_EARG, "the data set has no records to evaluate");
     if (st == FW_OK)
-        *out = (fw_metrics){.loss = t.loss / (double)t.records,
-                            .accuracy = (double)t.correct / (double)t.records,
-                            .records = t.records,
+        *out = (fw_metrics){.loss = e.tally.loss / n,
+                            .accuracy = (double)e.tally.correct / n,
+                            .accuracy_plain = (double)e.tally.correct_plain / n,
+                            .records = e.tally.records,
                             .seconds = fwi_now() - start};
-    fwi_free(probs);
-    if (ws != NULL)
-        fwi_big_free(ws, m->workspace);
+    fwi_tta_clear(&e.tta);
+    fwi_free(e.probs);
+    if (e.ws != NULL)
+        fwi_big_free(e.ws, m->workspace);
     return st;
 }
 

@@ -78,8 +78,10 @@ static fw_status graph_new(fwi_graph **out, const fwi_network_spec *s, bool trai
     const fwi_val labels = fwi_graph_input(g, "labels", FW_I32, fwi_shape1(batch));
     const fwi_val loss =
         append_loss(g, logits, labels, s->label_smoothing, training && !s->loss_sum);
-    if (!training)
+    if (!training) {
+        fwi_graph_output(g, "logits", logits);
         fwi_graph_output(g, "probabilities", fwi_op1(g, FWI_OP_softmax, NULL, logits));
+    }
     st = fwi_graph_status(g);
     if (st == FW_OK && training)
         st = append_updates(g, s, loss);
@@ -156,6 +158,7 @@ fw_status fwi_network_plan_get(fwi_network *n, bool training, int64_t batch, fwi
     p->in_rng = fwi_plan_input(p->plan, "rng");
     p->out_loss = fwi_plan_output(p->plan, "loss");
     p->out_correct = fwi_plan_output(p->plan, "correct");
+    p->out_logits = fwi_plan_output(p->plan, "logits");
     p->out_probs = fwi_plan_output(p->plan, "probabilities");
     n->n_plans++;
     const size_t bytes = fwi_plan_scratch_bytes(p->plan);

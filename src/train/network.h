@@ -24,8 +24,8 @@ typedef struct fwi_network_plan {
     bool training;
     int64_t batch;
     int in_x, in_labels, in_hyper, in_rng; /* -1: not used */
-    int out_loss, out_correct,
-        out_probs; /* -1: none. loss: training by spec.loss_sum, else a sum */
+    int out_loss, out_correct, out_logits,
+        out_probs; /* -1: none; the last two are of evaluation. loss: training by spec.loss_sum, else a sum */
 } fwi_network_plan;
 
 typedef struct fwi_network {

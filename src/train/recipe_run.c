@@ -112,6 +112,7 @@ static fw_status new_estimator(const fw_recipe *r, const fw_run_opt *o, const fw
                                   .keep = o->keep,
                                   .eval_data = data->test,
                                   .eval_every = eval_every,
+                                  .tta = (fw_tta)fwi_recipe_word(r, FWI_KEY_EVALUATE_TTA),
                                   .warm_start = o->warm_start,
                                   .memory_limit = o->memory_limit,
                                   .config = config,

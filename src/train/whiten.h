@@ -1,0 +1,21 @@
+/* whiten.h: filters that are made from the training images (fw_whiten, FWI_INIT_DATA). */
+#ifndef FWI_WHITEN_H
+#define FWI_WHITEN_H
+
+#include "exec.h"
+#include <fenwicks/data.h>
+
+/* Fills every whitening filter of the store that is still 0, as layers.h describes it; one that came
+ * with a checkpoint or a warm start is left alone. ds: the training data; its position stays. The
+ * same bits for any pool. */
+fw_status fwi_whiten(fwi_store *store, fwi_pool *pool, const fw_dataset *ds);
+
+/* The parts of it, for tests. images [n,h,w,c]: adds X^T X of their k x k patches to sum [d,d], its
+ * upper triangle, d = k k c, image by image in order. partial: [n,d,d], any content. */
+void fwi_whiten_moments(fwi_pool *pool, const float *images, int64_t n, int64_t h, int64_t w,
+                        int64_t c, int64_t k, double *partial, double *sum);
+/* cov [d,d], X^T X / rows, is destroyed -> filter [channels,d], channels d or 2 d. */
+fw_status fwi_whiten_filter(int64_t d, int64_t channels, double eps, double *cov,
+                            float *filter);
+
+#endif
