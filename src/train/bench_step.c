@@ -80,6 +80,8 @@ static fw_status prepare(bench *b, fw_budget *budget)
 {
     fw_layer *net = NULL;
     fw_optimizer optimizer;
+    fw_param_group groups[FW_MAX_GROUPS];
+    int32_t n_groups = 0;
     int64_t steps = 0;
     b->batch = fwi_recipe_int(b->r, FWI_KEY_TRAIN_BATCH);
     fw_status st = b->opt->data == NULL
@@ -95,6 +97,8 @@ static fw_status prepare(bench *b, fw_budget *budget)
     if (st == FW_OK)
         st = fwi_recipe_optimizer(b->r, steps, &optimizer);
     if (st == FW_OK)
+        st = fwi_recipe_groups(b->r, steps, b->steps_per_epoch, groups, &n_groups);
+    if (st == FW_OK)
         st = fwi_recipe_net(b->r, &net);
     if (st != FW_OK)
         return st;
@@ -103,6 +107,8 @@ static fw_status prepare(bench *b, fw_budget *budget)
                                   .threads = b->opt->threads,
                                   .seed = b->opt->seed,
                                   .memory_limit = b->opt->memory_limit,
+                                  .groups = groups,
+                                  .n_groups = n_groups,
                                   .loss_sum = fwi_recipe_word(b->r, FWI_KEY_TRAIN_LOSS) == 1,
                                   .label_smoothing =
                                       fwi_recipe_number(b->r, FWI_KEY_TRAIN_SMOOTHING)};

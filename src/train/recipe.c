@@ -36,6 +36,7 @@ void fw_recipe_free(fw_recipe *r)
         fwi_free(r->value[k]);
     fwi_recipe_lines_clear(r, FWI_KEY_AUGMENT_TRANSFORM);
     fwi_recipe_lines_clear(r, FWI_KEY_NETWORK_LAYER);
+    fwi_recipe_lines_clear(r, FWI_KEY_TRAIN_GROUP);
     fwi_free(r->source);
     fwi_free(r->name);
     fwi_buf_clear(&r->scratch);
@@ -46,7 +47,10 @@ void fw_recipe_free(fw_recipe *r)
 
 static int lines_at(fwi_key key)
 {
-    return key == FWI_KEY_AUGMENT_TRANSFORM ? 0 : key == FWI_KEY_NETWORK_LAYER ? 1 : -1;
+    return key == FWI_KEY_AUGMENT_TRANSFORM ? 0
+           : key == FWI_KEY_NETWORK_LAYER   ? 1
+           : key == FWI_KEY_TRAIN_GROUP     ? 2
+                                            : -1;
 }
 
 fwi_lines *fwi_recipe_lines(const fw_recipe *r, fwi_key key)

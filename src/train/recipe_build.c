@@ -231,7 +231,18 @@ fw_status fwi_recipe_optimizer(const fw_recipe *r, int64_t steps, fw_optimizer *
         return st;
     const double decay = fwi_recipe_number(r, FWI_KEY_TRAIN_WEIGHT_DECAY);
     const double clip = fwi_recipe_number(r, FWI_KEY_TRAIN_CLIP_NORM);
-    if (fwi_recipe_word(r, FWI_KEY_TRAIN_OPTIMIZER) == FW_ADAM) {
+    const fw_optimizer_kind kind = /* in the order of the key's words */
+        (fw_optimizer_kind)fwi_recipe_word(r, FWI_KEY_TRAIN_OPTIMIZER);
+    if (kind == FW_MUON) {
+        const fw_muon_opt opt = {.steps = (int32_t)fwi_recipe_int(r, FWI_KEY_TRAIN_NS_STEPS),
+                                 .a = fwi_recipe_number(r, FWI_KEY_TRAIN_NS_A),
+                                 .b = fwi_recipe_number(r, FWI_KEY_TRAIN_NS_B),
+                                 .c = fwi_recipe_number(r, FWI_KEY_TRAIN_NS_C),
+                                 .weight_decay = decay,
+                                 .renorm = (fw_renorm)fwi_recipe_word(r, FWI_KEY_TRAIN_RENORM),
+                                 .clip_norm = clip};
+        *out = fw_muon(lr, fwi_recipe_number(r, FWI_KEY_TRAIN_MOMENTUM), &opt);
+    } else if (kind == FW_ADAM) {
         const fw_adam_opt opt = {.beta1 = fwi_recipe_number(r, FWI_KEY_TRAIN_BETA1),
                                  .beta2 = fwi_recipe_number(r, FWI_KEY_TRAIN_BETA2),
                                  .eps = fwi_recipe_number(r, FWI_KEY_TRAIN_EPS),
@@ -282,6 +293,9 @@ fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost)
     fw_layer *net = NULL;
     fw_model_cost c = {0};
     fw_optimizer optimizer;
+    fw_param_group groups[FW_MAX_GROUPS];
+    int32_t n_groups;
+    enum { ANY_STEPS = 1000000 };
     if (!fwi_recipe_size(r, hwc))
         return fwi_fail(FW_EARG, "%s: network.input is missing, as in \"32 32 3\"", r->source);
     fw_status st = fwi_recipe_net(r, &net);
@@ -299,7 +313,9 @@ fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost)
     if (st == FW_OK && c.params == 0)
         st = fwi_fail(FW_EARG, "%s: the network has nothing to train", r->source);
     if (st == FW_OK) /* any number of steps will do: knots are shares */
-        st = fwi_recipe_optimizer(r, 1000000, &optimizer);
+        st = fwi_recipe_optimizer(r, ANY_STEPS, &optimizer);
+    if (st == FW_OK)
+        st = fwi_recipe_groups(r, ANY_STEPS, ANY_STEPS, groups, &n_groups);
     fw_layer_free(net);
     if (st == FW_OK && cost != NULL)
         *cost = c;

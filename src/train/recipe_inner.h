@@ -1,6 +1,6 @@
 /* recipe_inner.h: a recipe's insides, shared by recipe.c (life, set, get), recipe_text.c (files),
  * recipe_values.c (what a value means), recipe_build.c (from text to layers, transforms and
- * optimiser), recipe_data.c, recipe_run.c and bench_*.c. */
+ * optimiser), recipe_groups.c (to parameter groups), recipe_data.c, recipe_run.c and bench_*.c. */
 #ifndef FWI_RECIPE_INNER_H
 #define FWI_RECIPE_INNER_H
 
@@ -54,8 +54,8 @@ typedef struct fwi_lines {
 struct fw_recipe {
     char *source, *name;        /* for messages: the file; what to call it without recipe.name */
     char *value[FWI_KEY_COUNT]; /* as written, blanks around it removed; NULL: the default */
-    fwi_lines lines[2];         /* of augment.transform and network.layer */
-    char *lines_source[2];      /* NULL: source */
+    fwi_lines lines[3];         /* of augment.transform, network.layer and train.group */
+    char *lines_source[3];      /* NULL: source */
     fwi_buf scratch;            /* what fw_recipe_get returned */
 };
 fwi_lines *fwi_recipe_lines(const fw_recipe *r, fwi_key key); /* NULL: key is not repeated */
@@ -84,6 +84,9 @@ int fwi_recipe_word(const fw_recipe *r, fwi_key key);      /* index in the key's
 double fwi_recipe_number(const fw_recipe *r, fwi_key key); /* /batch and *batch applied */
 /* share * whole, exact where it is a whole number: 5/24 of 2328 is 485 */
 double fwi_recipe_share(const fw_recipe *r, fwi_key key, double whole);
+/* A number that is no key's, as in low to high; times whole, as above. Message without a name. */
+fw_status fwi_recipe_read_number(const char *word, double low, double high, double whole,
+                                 double *out);
 int fwi_recipe_numbers(const fw_recipe *r, fwi_key key, double whole, double *out, int cap);
 bool fwi_recipe_size(const fw_recipe *r, int64_t hwc[3]); /* network.input; false: not given */
 /* The next word of *at, blanks skipped, into word (cut to cap); false at the end. */
@@ -104,6 +107,13 @@ fw_status fwi_recipe_net(const fw_recipe *r, fw_layer **out);
 fw_status fwi_recipe_transforms(const fw_recipe *r, const float *mean, const float *std,
                                 bool training, fw_transform out[FWI_RECIPE_TRANSFORMS + 1]);
 fw_status fwi_recipe_optimizer(const fw_recipe *r, int64_t steps, fw_optimizer *out);
+/* ---- recipe_groups.c ---- */
+/* Whether every line of train.group reads; the optimisers are not made. */
+fw_status fwi_recipe_groups_check(const fw_recipe *r);
+/* Their groups, in order, for a run of so many steps. */
+fw_status fwi_recipe_groups(const fw_recipe *r, int64_t steps, int64_t steps_per_epoch,
+                            fw_param_group out[FW_MAX_GROUPS], int32_t *n);
+/* ---- recipe_build.c ---- */
 /* round(epochs * steps_per_epoch), at least 1. FW_EARG where an epoch has no step. */
 fw_status fwi_recipe_steps(const fw_recipe *r, int64_t steps_per_epoch, int64_t *out);
 

@@ -227,6 +227,17 @@ double fwi_recipe_share(const fw_recipe *r, fwi_key key, double whole)
     return value_of(r, &v, whole);
 }
 
+fw_status fwi_recipe_read_number(const char *word, double low, double high, double whole,
+                                 double *out)
+{
+    const fwi_key_info k = {.low = low, .high = high};
+    fwi_number v = {0, 1, 0};
+    const fw_status st = check_number(&k, word, false);
+    if (st == FW_OK && parse_number(word, &v))
+        *out = v.num * whole / v.den;
+    return st;
+}
+
 double fwi_recipe_number(const fw_recipe *r, fwi_key key)
 {
     return fwi_recipe_share(r, key, 1);

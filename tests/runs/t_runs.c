@@ -236,6 +236,18 @@ fw_optimizer t_sgd(double lr)
     return fw_sgd(fw_constant_lr(lr), 0.9, &(fw_sgd_opt){.weight_decay = 5e-4});
 }
 
+const fw_param_group *t_groups(double lr)
+{
+    static fw_param_group g[T_GROUPS];
+    g[0] = (fw_param_group){.classes = FW_PARAM_CONV,
+                            .optimizer = fw_muon(fw_linear_decay_lr(lr, 100), 0.6, NULL)};
+    g[1] = (fw_param_group){.classes = FW_PARAM_HEAD,
+                            .optimizer =
+                                fw_adam(fw_constant_lr(lr), &(fw_adam_opt){.weight_decay = 0.01})};
+    g[2] = (fw_param_group){.classes = FW_PARAM_BIAS, .optimizer = t_sgd(lr), .train_steps = 4};
+    return g;
+}
+
 /* ---- what was told ---- */
 
 bool t_record(void *user, const fw_event *ev)

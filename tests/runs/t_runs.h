@@ -62,6 +62,10 @@ fw_images t_digits(void); /* the bundled digits; fw_images_clear */
 /* Convolutions with batch norm, a pool, dropout (rate 0: none), a classifier. */
 fw_layer *t_net(int64_t width, float dropout, int64_t n_classes);
 fw_optimizer t_sgd(double lr);
+/* Of every kind: filters by Muon, the head by Adam, biases by SGD in the first 4 steps only; batch
+ * norm's scales are left to the estimator's own. Valid until the next call. */
+enum { T_GROUPS = 3 };
+const fw_param_group *t_groups(double lr);
 
 /* ---- what was told ---- */
 enum { T_STEPS = 512 };

@@ -40,7 +40,7 @@ typedef struct way {
     int threads;
     uint64_t seed, data_seed;
     fw_dtype precision;
-    bool folder, adam;
+    bool folder, adam, groups;
 } way;
 
 static fw_dataset *open_data(const way *v, bool training)
@@ -81,6 +81,8 @@ static void run(const way *v, result *r)
                                   .work_dir = v->folder ? t_path("run") : NULL,
                                   .checkpoint_every = 2,
                                   .fresh = true,
+                                  .groups = v->groups ? t_groups(0.05) : NULL,
+                                  .n_groups = v->groups ? T_GROUPS : 0,
                                   .progress = t_record,
                                   .progress_user = &r->trace};
     const fw_optimizer optimizer =
@@ -190,6 +192,12 @@ static void test_double_and_adam(void **state)
         {"adam, 2 threads", "one.tfrec", .threads = 2, .adam = true, .seed = 5},
         {"adam, 5 threads", "three.tfrec@3", .threads = 5, .adam = true, .seed = 5},
     };
+    static const way groups[] = {
+        {"groups, 1 thread", .threads = 1, .groups = true},
+        {"groups, 2 threads", "one.tfrec", .threads = 2, .groups = true},
+        {"groups, 5 threads", "three.tfrec@3", .threads = 5, .groups = true},
+    };
+    all_the_same(groups, T_COUNT(groups));
     all_the_same(f64, T_COUNT(f64));
     all_the_same(adam, T_COUNT(adam));
 }

@@ -35,7 +35,7 @@ static int drop_data(void **state)
 /* A run and how it is made; zeros are the usual. */
 typedef struct plan {
     const char *name, *pattern; /* pattern NULL: from memory */
-    bool adam, page, drop_pass_end, loss_sum, fresh;
+    bool adam, page, groups, drop_pass_end, loss_sum, fresh;
     float dropout;
     int64_t every, keep, cache;
     int threads;
@@ -82,6 +82,8 @@ static fw_status new_estimator(fw_estimator **e, const plan *p, const char *dir,
                                   .checkpoint_every = p->every,
                                   .keep = p->keep,
                                   .fresh = p->fresh,
+                                  .groups = p->groups ? t_groups(0.05) : NULL,
+                                  .n_groups = p->groups ? T_GROUPS : 0,
                                   .stop = trace->flag,
                                   .progress = t_record,
                                   .progress_user = trace};
@@ -182,6 +184,7 @@ static void test_every_step(void **state)
         {"sgd as Page, memory", NULL, .page = true, .dropout = 0.3F, .every = 1, .keep = 1},
         {"adam, shards of gzip", "z.tfrec@2", .adam = true, .dropout = 0.5F, .every = 1, .keep = 3},
         {"adam, whole passes", "a.tfrec", .adam = true, .drop_pass_end = true, .every = 4},
+        {"groups", "a.tfrec", .groups = true, .dropout = 0.3F, .every = 2, .keep = 2},
         {"double, summed", "a.tfrec", .precision = FW_F64, .loss_sum = true, .dropout = 0.1F,
          .lr = 0.005, .cache = 1, .every = 3, .keep = 1},
     };
@@ -296,6 +299,7 @@ static void test_other_run_is_refused(void **state)
         {{"seed", "a.tfrec", .dropout = 0.3F, .seed = 4}, "another seed"},
         {{"optimizer", "a.tfrec", .dropout = 0.3F, .seed = 3, .adam = true}, "another optimizer"},
         {{"rate", "a.tfrec", .dropout = 0.3F, .seed = 3, .lr = 0.04}, "another optimizer"},
+        {{"groups", "a.tfrec", .dropout = 0.3F, .seed = 3, .groups = true}, "another optimizer"},
         {{"dropout", "a.tfrec", .dropout = 0.4F, .seed = 3}, "another layers"},
         {{"width", "a.tfrec", .dropout = 0.3F, .seed = 3, .width = 5}, "another layers"},
         {{"precision", "a.tfrec", .dropout = 0.3F, .seed = 3, .precision = FW_F64},

@@ -214,6 +214,8 @@ static void print_then_parse_is_the_identity(void **state)
     assert_int_equal(fw_recipe_set(r, "about", value), FW_OK);
     assert_int_equal(fw_recipe_set(r, "lr_knots", "0 1/3 1"), FW_OK);
     assert_int_equal(fw_recipe_set(r, "lr_values", "0 0.25/batch 1e-3*batch"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "group", "conv optimizer=muon lr_scale=2, bias lr_scale=64"),
+                     FW_OK);
     prints_itself(r);
     value[FWI_RECIPE_VALUE] = 'a';
     value[FWI_RECIPE_VALUE + 1] = 0;
@@ -391,6 +393,98 @@ static void optimisers(void **state)
     assert_int_equal(fw_recipe_set(r, "nesterov", "page"), FW_OK);
     assert_int_equal(fwi_recipe_optimizer(r, 100, &o), FW_OK);
     assert_int_equal(o.sgd.nesterov, FW_NESTEROV_PAGE);
+    fw_recipe_free(r);
+}
+
+static void groups(void **state)
+{
+    (void)state;
+    fw_param_group g[FW_MAX_GROUPS];
+    int32_t n = 9;
+    fw_recipe *r = parsed(SMALL);
+    assert_int_equal(fwi_recipe_groups(r, 200, 25, g, &n), FW_OK);
+    assert_int_equal(n, 0);
+    fw_recipe_free(r);
+    r = parsed(SMALL "schedule = linear\nmomentum = 0.85\nweight_decay = 0.125\nbatch = 10\n"
+                     "clip_norm = 7\n"
+                     "group = conv   dense optimizer=muon lr=0.24 momentum=0.6\n"
+                     "group = whiten_bias lr=0.5/batch lr_epochs=3 train_epochs=5/2, bias "
+                     "lr_scale=64 schedule=constant\n");
+    assert_int_equal(fwi_recipe_groups(r, 200, 25, g, &n), FW_OK);
+    assert_int_equal(n, 3);
+    assert_int_equal(g[0].classes, FW_PARAM_CONV | FW_PARAM_DENSE);
+    assert_int_equal(g[0].optimizer.kind, FW_MUON);
+    assert_true(g[0].optimizer.momentum == 0.6 && g[0].train_steps == 0);
+    /* another optimizer: no decay and no clipping of [train]'s */
+    const fw_muon_opt *const m = &g[0].optimizer.muon;
+    assert_true(m->weight_decay == 0 && m->clip_norm == 0 && m->steps == 3);
+    assert_true(m->a == 3.4445 && m->b == -4.775 && m->c == 2.0315);
+    assert_int_equal(m->renorm, FW_RENORM_EVERY_STEP);
+    assert_true(fabs(fw_schedule_at(&g[0].optimizer.lr, 50) - 0.18) < 1e-15);
+    assert_int_equal(g[1].classes, FW_PARAM_WHITEN_BIAS);
+    assert_int_equal(g[1].optimizer.kind, FW_SGD);
+    assert_true(g[1].optimizer.momentum == 0.85 && g[1].optimizer.sgd.weight_decay == 0.125);
+    assert_true(g[1].optimizer.sgd.clip_norm == 7);
+    assert_int_equal(g[1].train_steps, 63); /* 62.5 */
+    assert_true(fabs(fw_schedule_at(&g[1].optimizer.lr, 15) - 0.04) < 1e-15);
+    assert_true(fw_schedule_at(&g[1].optimizer.lr, 75) == 0);
+    assert_int_equal(g[2].classes, FW_PARAM_BIAS);
+    assert_true(fabs(fw_schedule_at(&g[2].optimizer.lr, 150) - 6.4) < 1e-12);
+    if (fw_recipe_check(r, NULL) != FW_OK)
+        fail_msg("%s", fw_last_error());
+    /* shares scale with the batch when it is set later; values of [train] hold where they are new */
+    assert_int_equal(fw_recipe_set(r, "train.batch", "5"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "momentum", "0.5"), FW_OK);
+    assert_int_equal(fwi_recipe_groups(r, 200, 25, g, &n), FW_OK);
+    assert_true(fabs(fw_schedule_at(&g[1].optimizer.lr, 0) - 0.1) < 1e-15);
+    assert_true(g[1].optimizer.momentum == 0.5 && g[0].optimizer.momentum == 0.6);
+    /* piecewise rates are scaled */
+    assert_int_equal(fw_recipe_set(r, "schedule", "piecewise"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "lr_knots", "0 0.5 1"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "lr_values", "0 2 0"), FW_OK);
+    refused_by(fw_recipe_check(r, NULL), FW_EARG, "x.recipe: line 13: lr is given, but");
+    assert_int_equal(fw_recipe_set(r, "group", "bias lr_scale=64, conv lr_scale=1/4"), FW_OK);
+    assert_string_equal(fw_recipe_get(r, "group"), "bias lr_scale=64\nconv lr_scale=1/4");
+    assert_int_equal(fwi_recipe_groups(r, 200, 25, g, &n), FW_OK);
+    assert_int_equal(n, 2);
+    assert_true(fabs(fw_schedule_at(&g[0].optimizer.lr, 50) - 64) < 1e-12);
+    assert_true(fabs(fw_schedule_at(&g[1].optimizer.lr, 100) - 0.5) < 1e-12);
+    fw_recipe_free(r);
+}
+
+static void groups_are_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *message;
+    } cases[] = {
+        {"lr=0.1", "no class of parameters: conv, dense, head"},
+        {"cnv lr=0.1", "unknown class \"cnv\", the nearest valid one is conv"},
+        {"conv rl=0.1", "unknown option \"rl\", the nearest valid one is lr"},
+        {"conv lr=0.1 lr=0.2", "lr is given twice"},
+        {"conv lr=", "lr has no value"},
+        {"conv =3", "unknown option \"\""},
+        {"conv optimizer=muno", "optimizer: \"muno\", expected one of: sgd adam muon"},
+        {"conv momentum=2", "momentum: 2 is not in 0 to"},
+        {"conv train_epochs=0", "train_epochs: 0 is not in"},
+        {"conv lr_epochs=x", "lr_epochs: \"x\", expected a number"},
+        {"conv lr_scale=1/batch", "lr_scale: \"1/batch\", but this number does not scale"},
+        {"conv epochs=3", "unknown option \"epochs\""},
+    };
+    char text[512];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(text, sizeof text, SMALL "group = head lr=1\ngroup = %s\n", cases[i].line);
+        refused(text, cases[i].message);
+        refused(text, "x.recipe: line 9: ");
+    }
+    fw_recipe *r = parsed(SMALL "group = bias, bias, bias, bias, bias, bias, bias, bias\n");
+    assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
+    assert_int_equal(
+        fw_recipe_set(r, "group", "bias, bias, bias, bias, bias, bias, bias, bias, bias"), FW_OK);
+    refused_by(fw_recipe_check(r, NULL), FW_EFORMAT, "train.group: line 9: more than 8 groups");
+    assert_int_equal(fw_recipe_set(r, "group", "conv optimizer=muon"), FW_OK);
+    refused_by(fw_recipe_check(r, NULL), FW_EARG,
+               "train.group: line 1: group: train.lr is missing: schedule one_cycle needs it");
     fw_recipe_free(r);
 }
 
@@ -630,6 +724,8 @@ int main(void)
         cmocka_unit_test(walk_through_schedule),
         cmocka_unit_test(schedules),
         cmocka_unit_test(optimisers),
+        cmocka_unit_test(groups),
+        cmocka_unit_test(groups_are_checked),
         cmocka_unit_test(impossible_combinations),
         cmocka_unit_test(finds_records),
         cmocka_unit_test(bundled_digits),
