@@ -146,7 +146,7 @@ static fw_status load_stream(fw_dataset *ds)
 static fw_status open_stream(fw_dataset *ds)
 {
     fw_record_info info = {0};
-    fw_status st = fw_record_info_read(ds->name, &info);
+    fw_status st = fwi_record_info_read_as(ds->name, ds->h, ds->w, ds->c, &info);
     if (st != FW_OK)
         return st;
     const int64_t n = info.n;

@@ -138,6 +138,12 @@ fw_status fw_record_info_read(const char *pattern, fw_record_info *out)
 {
     if (pattern == NULL || out == NULL)
         return fwi_fail(FW_EARG, "fw_record_info_read: NULL argument");
+    return fwi_record_info_read_as(pattern, 0, 0, 0, out);
+}
+
+fw_status fwi_record_info_read_as(const char *pattern, int64_t h, int64_t w, int64_t c,
+                                  fw_record_info *out)
+{
     fwi_paths files = {0};
     fwi_sidecar s = {0};
     char *path = NULL;
@@ -150,8 +156,14 @@ fw_status fw_record_info_read(const char *pattern, fw_record_info *out)
     if (st == FW_OK && path != NULL)
         st = fwi_sidecar_covers(&s, path, &files, &covers);
     /* a sidecar of more or other files still knows the shape and the classes */
-    if (st == FW_OK && !covers)
+    if (st == FW_OK && !covers) {
+        if (s.info.h == 0) {
+            s.info.h = h;
+            s.info.w = w;
+            s.info.c = c;
+        }
         st = scan_all(pattern, &s.info);
+    }
     fwi_paths_clear(&files);
     fwi_free(path);
     if (st == FW_OK) {

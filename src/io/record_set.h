@@ -65,4 +65,10 @@ fwi_record_stream_memory(const fwi_record_stream *s); /* bytes held now, decompr
 /* The place of the record that _next gave last. */
 const char *fwi_record_stream_place(const fwi_record_stream *s, char *buf, size_t cap);
 
+/* ---- what they hold ---- */
+/* fw_record_info_read for a caller who knows the shape: without a sidecar h, w, c stand in for what
+ * records do not say (0, 0, 0: nothing is known). */
+fw_status fwi_record_info_read_as(const char *pattern, int64_t h, int64_t w, int64_t c,
+                                  fw_record_info *out);
+
 #endif

@@ -166,6 +166,29 @@ static void test_compressed_passes(void **state)
 }
 
 /* The rule of docs/augmentation.md, written down plainly. */
+/* What the records do not say, the parser says: floats have no shape, and here is no sidecar. */
+static void test_compressed_without_shape(void **state)
+{
+    (void)state;
+    char path[128];
+    fw_images floats = random_images(9, 6, 5, 3, FW_F32);
+    write_records(temp_path(path, "bare.zz"), &floats, 0, 9, FW_ZLIB);
+    fw_record_info info;
+    assert_fails(fw_record_info_read(path, &info), FW_ESHAPE, "say height, width and channels");
+    fw_dataset *ds = NULL;
+    assert_ok(open_path(&ds, "bare.zz", &(fw_dataset_opt){.batch = 4}));
+    assert_int_equal(fw_dataset_count(ds), 9);
+    gathered g = gather(ds, 3);
+    for (int64_t i = 0; i < 9 * 90; i++)
+        assert_true(g.images[i] == ((const float *)floats.pixels)[i]);
+    free_gathered(&g);
+    fw_dataset_free(ds);
+    assert_fails(fw_tfrecord_dataset(&ds, path, fw_parse_image_array(5, 5, 3), NULL,
+                                     &(fw_dataset_opt){.batch = 4}),
+                 FW_ESHAPE, "bare.zz: record 0 at byte 0");
+    free_images(&floats);
+}
+
 static void test_shuffle_rule(void **state)
 {
     (void)state;
@@ -466,10 +489,15 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_float_and_bytes),   cmocka_unit_test(test_cache_is_used),
-        cmocka_unit_test(test_compressed_passes), cmocka_unit_test(test_shuffle_rule),
-        cmocka_unit_test(test_compressed_ends),   cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_wrong_content),     cmocka_unit_test(test_damaged_compressed),
+        cmocka_unit_test(test_float_and_bytes),
+        cmocka_unit_test(test_cache_is_used),
+        cmocka_unit_test(test_compressed_passes),
+        cmocka_unit_test(test_shuffle_rule),
+        cmocka_unit_test(test_compressed_without_shape),
+        cmocka_unit_test(test_compressed_ends),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_wrong_content),
+        cmocka_unit_test(test_damaged_compressed),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("dataset records", tests, make_images, drop_images);
