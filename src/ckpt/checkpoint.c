@@ -250,8 +250,11 @@ fw_status fwi_ckpt_newest(const char *dir, int64_t *step, char *path, size_t cap
         st = name_make(path, cap, dir, steps[i]);
         if (st != FW_OK)
             break;
-        if (is_whole(path) == FW_OK)
+        const fw_status whole = is_whole(path);
+        if (whole == FW_OK)
             *step = steps[i];
+        else if (whole == FW_ENOMEM) /* says nothing about the file */
+            st = whole;
         else
             fwi_log(1, "checkpoint passed over: %s", fw_last_error());
     }

@@ -320,6 +320,20 @@ static void checkpoints(void **state)
         assert_int_equal(fwi_ckpt_newest(home, &step, path, sizeof path), FW_OK);
         assert_int_equal(step, 40);
 
+        /* Want of memory is no damage: it would cost a good checkpoint. */
+        int refused = 0;
+        for (int64_t n = 1;; n++) {
+            fwi_mem_fail_at(n);
+            const fw_status st = fwi_ckpt_newest(home, &step, path, sizeof path);
+            if (st == FW_OK)
+                break;
+            assert_int_equal(st, FW_ENOMEM);
+            refused++;
+        }
+        fwi_mem_fail_at(0);
+        assert_int_equal(step, 40);
+        assert_true(refused > 3);
+
         /* What is not finite is not kept. */
         before[3] = NAN;
         assert_int_equal(fwi_store_write(s, &s->vars[0], before), FW_OK);
