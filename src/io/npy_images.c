@@ -196,8 +196,8 @@ static fw_status take_labels(const array *a, int64_t n_classes, fw_images *im)
             return fwi_fail(FW_EFORMAT, "%s: record %lld: label %g is no whole number", a->name,
                             (long long)i, v);
         if (v < 0 || v >= (double)limit)
-            return fwi_fail(FW_EFORMAT, "%s: record %lld: label %.0f, there are %lld classes",
-                            a->name, (long long)i, v, (long long)limit);
+            return fwi_fail(FW_EFORMAT, "%s: record %lld: label %.0f, expected 0 to %lld", a->name,
+                            (long long)i, v, (long long)limit - 1);
         im->labels[i] = (int32_t)v;
         largest = im->labels[i] > largest ? im->labels[i] : largest;
     }

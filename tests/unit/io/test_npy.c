@@ -141,7 +141,7 @@ static void labels(void **state)
             fw_images_clear(&im);
             assert_fails(
                 fw_npy_load(in_dir("x.npy"), in_dir("y.npy"), &(fw_npy_opt){.n_classes = 79}, &im),
-                FW_EFORMAT, "y.npy: record 2: label 79", "there are 79 classes");
+                FW_EFORMAT, "y.npy: record 2: label 79", "expected 0 to 78");
         }
     const double bad[3] = {-1.0, 0.5, (double)NAN};
     const char *const words[3] = {"label -1", "label 0.5 is no whole number", "is no whole number"};
