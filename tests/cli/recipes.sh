@@ -2,7 +2,7 @@
 . "$2/tests/cli/common"
 
 run 0 recipes
-for name in digits fenwicks mnist; do
+for name in airbench94-muon digits fenwicks mnist; do
     grep -qE "^$name  *[^ ]" out || die "no line for $name"
 done
 
@@ -10,6 +10,16 @@ run 0 recipes fenwicks
 out "layer = conv_res_blk 128"
 out "weight_decay = 5e-4*batch"
 out "6573120 parameters"
+
+run 0 recipes airbench94-muon
+out "layer = whiten"
+out "group = conv optimizer=muon"
+out "1971352 parameters, 1440 frozen, 2304 running statistics"
+out "118147360 multiply-accumulates"
+cp out printed.recipe
+run 0 recipes ./printed.recipe
+cmp -s out printed.recipe || die "a printed recipe reads back differently"
+run 0 recipes fenwicks
 
 # What is printed is a recipe file, and printing it again gives the same text.
 cp out printed.recipe

@@ -48,6 +48,15 @@ out "accuracy $accuracy %"
 run 0 eval run/model.safetensors --recipe digits --json
 json accuracy accuracy_plain loss records images_per_second tta model confusion
 is "$(head -n 1 values) * 100 - $accuracy < 0.01 && $accuracy - $(head -n 1 values) * 100 < 0.01"
+# Views: an accuracy with them and one without, which is the one from before.
+run 0 eval run/model.safetensors --recipe digits --tta airbench6
+out "accuracy $accuracy % without the other views"
+out "359 records"
+run 0 eval run/model.safetensors --recipe digits --tta mirror --json
+json accuracy accuracy_plain loss records images_per_second tta model confusion
+is "$(sed -n 2p values) * 100 - $accuracy < 0.01 && $accuracy - $(sed -n 2p values) * 100 < 0.01"
+run 2 eval run/model.safetensors --recipe digits --tta six
+err 'none of none, mirror, airbench6'
 "$FENWICKS" convert "$SOURCE/recipes/digits.csv" d.tfrec --split-every 5 > out || die "convert"
 run 0 eval run/model.safetensors --data d.tfrec
 out "accuracy $accuracy %"

@@ -192,12 +192,15 @@ static void check_gradient(const char *what, fw_layer *l, bool training)
 
 /* A convolution before the layer and a classifier behind it, so that the gradient has to pass
  * through. */
+/* Behind a convolution, so that there is something to train and the layer has an input gradient; but
+ * whitening is a first layer. */
 static void check_layer_gradient(const char *what, const char *lines)
 {
+    const char *const before = strncmp(lines, "whiten", 6) == 0 ? "" : "conv2d 5 kernel=1\n";
     for (int training = 0; training < 2; training++) {
         char text[1024];
         fw_layer *l = NULL;
-        snprintf(text, sizeof text, "conv2d 5 kernel=1\n%s\nflatten\ndense %d\n", lines, CLASSES);
+        snprintf(text, sizeof text, "%s%s\nflatten\ndense %d\n", before, lines, CLASSES);
         require(fw_layer_parse(&l, text, what));
         check_gradient(what, l, training == 1);
     }
@@ -222,6 +225,7 @@ static void gradients_of_every_kind_are_the_differences(void **state)
         [FWI_L_DROPOUT] = "dropout 0.4",
         [FWI_L_FLATTEN] = "flatten",
         [FWI_L_SCALING] = "scaling -0.375",
+        [FWI_L_WHITEN] = "whiten\nactivation gelu",
         [FWI_L_CONV_BN] = "conv_bn 4 kernel=2 stride=2 act=softplus",
         [FWI_L_CONV_BLK] = "conv_blk 4 convs=2 pooling=average",
         [FWI_L_CONV_RES_BLK] = "conv_res_blk 4 res_convs=2",
@@ -234,6 +238,15 @@ static void gradients_of_every_kind_are_the_differences(void **state)
         assert_non_null(lines[k]);
         check_layer_gradient(fwi_layer_info_get((fwi_layer_kind)k)->word, lines[k]);
     }
+    static const char *const options[] = {
+        "conv2d 4 kernel=2 padding=valid",
+        "conv2d 4 kernel=3 stride=2 padding=valid bias=false",
+        "whiten kernel=3 padding=same negatives=false bias=false",
+        "batch_norm bn_fixed_scale=true",
+        "conv_blk 4 convs=2 pool_first=true act=gelu bn_fixed_scale=true bn_eps=1e-12",
+        "conv_res_blk 4 pool_first=true pooling=average"};
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        check_layer_gradient(options[i], options[i]);
     static const char *const acts[] = {"relu", "identity", "celu",    "gelu",
                                        "silu", "tanh",     "sigmoid", "softplus"};
     for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
@@ -285,6 +298,14 @@ static void blocks_are_their_parts(void **state)
                "conv2d 4 bias=false kernel=5 stride=2\nbatch_norm bn_eps=1e-05\nactivation gelu");
     check_same("conv_blk 4 convs=2", "conv_bn 4\nconv_bn 4\nmax_pool 2");
     check_same("conv_blk 4 pooling=average act=tanh", "conv_bn 4 act=tanh\naverage_pool 2");
+    check_same("conv_blk 4 convs=3 pool_first=true act=gelu",
+               "conv2d 4 bias=false\nmax_pool 2\nbatch_norm\nactivation gelu\n"
+               "conv_bn 4 act=gelu\nconv_bn 4 act=gelu");
+    check_same("conv_blk 4 pool_first=true pooling=average",
+               "conv2d 4 bias=false\naverage_pool 2\nbatch_norm\nactivation relu");
+    check_same("whiten", "conv2d 16 kernel=2 padding=valid");
+    check_same("whiten kernel=3 negatives=false padding=same bias=false",
+               "conv2d 18 kernel=3 bias=false");
     check_same("conv_blk 4 pooling=none kernel=1", "conv_bn 4 kernel=1");
     check_same("flatten\ndense_bn 5 act=celu act_alpha=0.5",
                "flatten\ndense 5 bias=false\nbatch_norm\nactivation celu act_alpha=0.5");

@@ -87,6 +87,7 @@ static void check(const char *name, const char *pattern, int threads, int64_t pr
                                   .checkpoint_every = 7,
                                   .eval_data = test,
                                   .eval_every = 2,
+                                  .tta = adam ? FW_TTA_AIRBENCH6 : FW_TTA_NONE,
                                   .progress = on_event,
                                   .progress_user = &w};
     const fw_schedule lr = fw_one_cycle_lr(adam ? 0.01 : 0.1, STEPS, 12, FW_DECAY_LINEAR);
