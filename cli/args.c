@@ -75,6 +75,26 @@ static bool read_size(const char *text, int64_t *out)
     return true;
 }
 
+/* What store takes, for messages. */
+static const char *expected(arg_kind kind)
+{
+    switch (kind) {
+    case ARG_COUNT:
+    case ARG_SEED:
+        return "a whole number, 0 or more";
+    case ARG_THREADS:
+        return "a whole number from 0 to 4096";
+    case ARG_REAL:
+        return "a number";
+    case ARG_SIZE:
+        return "a number of bytes, as in 512M or 2G";
+    case ARG_LIST:
+        return "KEY=VALUE, at most 64 times";
+    default:
+        return "some text";
+    }
+}
+
 static bool store(const arg_option *o, const char *text)
 {
     int64_t i;
@@ -88,6 +108,8 @@ static bool store(const arg_option *o, const char *text)
         return text[0] != 0;
     case ARG_COUNT:
         return read_int(text, &i) && i >= 0 && (*(int64_t *)o->to = i, true);
+    case ARG_THREADS:
+        return read_int(text, &i) && i >= 0 && i <= MOST_THREADS && (*(int64_t *)o->to = i, true);
     case ARG_SEED:
         return read_int(text, &i) && i >= 0 && (*(uint64_t *)o->to = (uint64_t)i, true);
     case ARG_SIZE:
@@ -98,7 +120,8 @@ static bool store(const arg_option *o, const char *text)
     }
     case ARG_LIST: {
         arg_list *list = o->to;
-        return list->n < (int)(sizeof list->items / sizeof *list->items) &&
+        return strchr(text, '=') != NULL &&
+               list->n < (int)(sizeof list->items / sizeof *list->items) &&
                (list->items[list->n++] = text, true);
     }
     }
@@ -140,7 +163,8 @@ int args_read(const command *self, int argc, char **argv, const arg_option *opti
             return usage_error(self, "%s needs a value (%s)", word, o->value);
         const char *text = o->kind == ARG_FLAG ? "" : equals != NULL ? equals + 1 : argv[++i];
         if (!store(o, text))
-            return usage_error(self, "%.*s: \"%s\" is no %s", (int)len, word, text, o->value);
+            return usage_error(self, "%.*s: \"%s\", expected %s", (int)len, word, text,
+                               expected(o->kind));
     }
     return -1;
 }

@@ -10,14 +10,16 @@
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
 /* ---- arguments ---- */
+enum { MOST_THREADS = 4096 };
 typedef enum arg_kind {
-    ARG_FLAG,  /* bool */
-    ARG_TEXT,  /* const char * */
-    ARG_COUNT, /* int64_t, 0 or more */
-    ARG_SEED,  /* uint64_t */
-    ARG_REAL,  /* double */
-    ARG_SIZE,  /* int64_t bytes: 512M, 2G */
-    ARG_LIST   /* arg_list: may be given several times */
+    ARG_FLAG,    /* bool */
+    ARG_TEXT,    /* const char * */
+    ARG_COUNT,   /* int64_t, 0 or more */
+    ARG_THREADS, /* int64_t, 0 to MOST_THREADS */
+    ARG_SEED,    /* uint64_t */
+    ARG_REAL,    /* double */
+    ARG_SIZE,    /* int64_t bytes: 512M, 2G */
+    ARG_LIST     /* arg_list of KEY=VALUE: may be given several times */
 } arg_kind;
 
 typedef struct arg_list {
@@ -53,6 +55,8 @@ int usage_error(const command *self, const char *fmt, ...) __attribute__((format
 /* The failure as a sentence on standard error, and with --json as {"error", "status"} on standard
  * output. Returns EXIT_FAILED; EXIT_INTERRUPTED after FW_ESTOPPED. */
 int fail(const char *what, fw_status st, bool json);
+/* The same for what the command itself found wrong. */
+int fail_with(const char *what, fw_status st, const char *message, bool json);
 /* Prints and releases an object. Returns EXIT_DONE, or EXIT_FAILED if standard output cannot be
  * written. */
 int print_json(json_t *object);
@@ -75,7 +79,8 @@ void model_data_clear(model_data *d);
  * the training part). */
 fw_status images_open(fw_images *out, const char *file);
 
-/* The X-test.tfrec (or X-train.tfrec) that X or X.tfrec stands for, else X itself; caller frees. */
+/* The X-test.tfrec (or X-train.tfrec) that X, X.tfrec or a folder with only one such stands for, whole or in
+ * shards; else X itself. Caller frees. */
 char *records_part(const char *data, const char *part);
 bool is_records(const char *path); /* names a TFRecord file, a pattern or shards */
 

@@ -109,7 +109,7 @@ static int run_bench(const command *self, int argc, char **argv)
     int n;
     const arg_option options[] = {
         {"--data", "PATH", "records to read (default: synthetic images)", ARG_TEXT, &a.data},
-        {"--threads", "N", "default: step and peak as many as allowed, data 1", ARG_COUNT,
+        {"--threads", "N", "default: step and peak as many as allowed, data 1", ARG_THREADS,
          &a.threads},
         {"--runs", "N", "measurements, of which the median counts (default 7)", ARG_COUNT, &a.runs},
         {"--batch", "N", "images per step (default: the recipe's)", ARG_TEXT, &a.batch},

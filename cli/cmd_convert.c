@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static bool read_compression(const char *text, fw_compression *out)
 {
@@ -28,6 +29,12 @@ static char *part_path(const char *dst, const char *part)
     if (path != NULL)
         snprintf(path, n, "%.*s%s%s", (int)stem, dst, part, dst + stem);
     return path;
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 static fw_status write_part(const char *dst, const char *part, const fw_images *im,
@@ -88,6 +95,8 @@ static int run_convert(const command *self, int argc, char **argv)
         return usage_error(self, "needs a source and a destination");
     if (!read_compression(compression, &out.compression))
         return usage_error(self, "--compression: \"%s\" is none of none, gzip, zlib", compression);
+    if (same_file(pos[0], pos[1]))
+        return usage_error(self, "%s: is the source and the destination", pos[0]);
     if (level > 9)
         return usage_error(self, "--level: %" PRId64 " is not in 1..9", level);
     out.level = (int)level;

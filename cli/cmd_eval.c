@@ -76,7 +76,7 @@ static int run_eval(const command *self, int argc, char **argv)
         {"--recipe", "NAME", "take the test data that this recipe brings or splits off", ARG_TEXT,
          &recipe_name},
         {"--batch", "N", "images at a time (default 100)", ARG_COUNT, &batch},
-        {"--threads", "N", "default: as many as this process may use", ARG_COUNT, &threads},
+        {"--threads", "N", "default: as many as this process may use", ARG_THREADS, &threads},
         {"--tta", "VIEWS", "average over views: none, mirror or airbench6 (default none)", ARG_TEXT,
          &tta_name},
         {"--confusion", NULL, "print the confusion matrix", ARG_FLAG, &want_confusion},

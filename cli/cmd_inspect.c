@@ -89,14 +89,23 @@ static int inspect_tensors(const command *self, const char *path, bool verify, b
     return finish_output();
 }
 
-static int inspect_folder(const command *self, const char *dir, bool json)
+static int inspect_folder(const command *self, const char *dir, bool verify, bool json)
 {
     char *text = NULL;
-    const fw_status st = fw_run_inspect(dir, &text);
+    fw_status st = fw_run_inspect(dir, &text); /* reads the newest checkpoint, verified or not */
     if (st != FW_OK)
         return fail(self->name, st, json);
     json_t *root = json_loads(text, 0, NULL);
     fw_text_free(text);
+    const char *model = json_string_value(json_object_get(root, "model"));
+    if (verify && model != NULL) {
+        st = fw_safetensors_inspect(model, true, &text);
+        if (st != FW_OK) {
+            json_decref(root);
+            return fail(self->name, st, json);
+        }
+        fw_text_free(text);
+    }
     if (json)
         return print_json(root);
     const char *key;
@@ -132,8 +141,11 @@ static int run_inspect(const command *self, int argc, char **argv)
     if (strstr(pos[0], ".safetensors") != NULL)
         return inspect_tensors(self, pos[0], verify, json);
     if (is_folder(pos[0]))
-        return inspect_folder(self, pos[0], json);
-    return inspect_records(self, pos[0], verify, json);
+        return inspect_folder(self, pos[0], verify, json);
+    char *path = records_part(pos[0], "");
+    const int result = inspect_records(self, path == NULL ? pos[0] : path, verify, json);
+    free(path);
+    return result;
 }
 
 const command command_inspect = {

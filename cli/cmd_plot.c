@@ -23,8 +23,12 @@ static int run_plot(const command *self, int argc, char **argv)
         args_read(self, argc, argv, options, sizeof options / sizeof *options, pos, 2, &n);
     if (code >= 0)
         return code;
-    if (n != 2 || strcmp(pos[0], "lr") != 0)
+    if (n > 0 && strcmp(pos[0], "lr") != 0)
+        return usage_error(self, "\"%s\" is none of the kinds: lr", pos[0]);
+    if (n != 2)
         return usage_error(self, "needs a kind (lr) and a recipe");
+    if (records < 1)
+        return usage_error(self, "--records: at least 1");
     fw_recipe *r = NULL;
     fw_schedule lr;
     int64_t steps = 0;

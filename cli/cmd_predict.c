@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { WHY_CAP = 800 };
+
 typedef struct predict_args {
     bool json, csv;
     int64_t top;
@@ -78,8 +80,9 @@ static void show_image(const predict_args *a, const fw_model_info *info, const c
     putchar('\n');
 }
 
+/* why gets the reason where the library has none. */
 static fw_status predict_file(const fw_model *m, const predict_args *a, const char *file,
-                              json_t *list)
+                              json_t *list, char why[WHY_CAP])
 {
     fw_model_info info;
     fw_images im = {0};
@@ -92,12 +95,13 @@ static fw_status predict_file(const fw_model *m, const predict_args *a, const ch
     float *probs = malloc((size_t)(im.n * info.n_classes) * sizeof *probs);
     bool *taken = malloc((size_t)info.n_classes * sizeof *taken);
     if (probs == NULL || taken == NULL || (ws = aligned_alloc(64, ws_bytes)) == NULL) {
+        snprintf(why, WHY_CAP, "%.500s: out of memory for %" PRId64 " images", file, im.n);
         st = FW_ENOMEM;
     } else if (im.h != info.h || im.w != info.w || im.c != info.c) {
-        fprintf(stderr,
-                "fenwicks predict: %s: images of %" PRId64 " x %" PRId64 " x %" PRId64
-                ", the model takes %" PRId64 " x %" PRId64 " x %" PRId64 "\n",
-                file, im.h, im.w, im.c, info.h, info.w, info.c);
+        snprintf(why, WHY_CAP,
+                 "%.500s: images of %" PRId64 " x %" PRId64 " x %" PRId64
+                 ", the model takes %" PRId64 " x %" PRId64 " x %" PRId64,
+                 file, im.h, im.w, im.c, info.h, info.w, info.c);
         st = FW_ESHAPE;
     } else {
         st = fw_model_predict(m, im.pixels, im.dtype, im.n, ws, probs);
@@ -115,12 +119,13 @@ static int run_predict(const command *self, int argc, char **argv)
 {
     const char *pos[1024];
     predict_args a = {.top = 1};
+    char why[WHY_CAP] = "";
     int64_t threads = 0;
     int n;
     const arg_option options[] = {
         {"--top", "N", "classes per image (default 1)", ARG_COUNT, &a.top},
         {"--csv", NULL, "file,index,class and every probability, with a header", ARG_FLAG, &a.csv},
-        {"--threads", "N", "default: as many as this process may use", ARG_COUNT, &threads},
+        {"--threads", "N", "default: as many as this process may use", ARG_THREADS, &threads},
         {"--json", NULL, "one JSON object on standard output", ARG_FLAG, &a.json}};
     const int code =
         args_read(self, argc, argv, options, sizeof options / sizeof *options, pos, 1024, &n);
@@ -148,12 +153,14 @@ static int run_predict(const command *self, int argc, char **argv)
         }
     }
     for (int i = 1; i < n && st == FW_OK; i++)
-        st = predict_file(m, &a, pos[i], list);
+        st = predict_file(m, &a, pos[i], list, why);
     fw_model_close(m);
     if (st == FW_OK && a.json)
         return print_json(json_pack("{s:o}", "predictions", list));
     json_decref(list);
-    return st == FW_OK ? finish_output() : fail(self->name, st, a.json);
+    if (st != FW_OK)
+        return fail_with(self->name, st, why[0] != 0 ? why : fw_last_error(), a.json);
+    return finish_output();
 }
 
 const command command_predict = {

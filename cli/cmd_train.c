@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { OUT_CAP = 4096 }; /* bytes of a results folder's path */
+
 typedef struct train_args {
     const char *data, *out, *device, *precision, *warm_start, *epochs, *batch;
     uint64_t seed;
@@ -43,10 +45,9 @@ fw_status recipe_set_all(fw_recipe *r, const arg_list *set)
     fw_status st = FW_OK;
     for (int i = 0; i < set->n && st == FW_OK; i++) {
         char key[128];
-        const char *equals = strchr(set->items[i], '=');
-        const size_t n = equals == NULL ? strlen(set->items[i]) : (size_t)(equals - set->items[i]);
-        snprintf(key, sizeof key, "%.*s", (int)n, set->items[i]);
-        st = fw_recipe_set(r, key, equals == NULL ? "" : equals + 1);
+        const char *equals = strchr(set->items[i], '='); /* args_read saw to it */
+        snprintf(key, sizeof key, "%.*s", (int)(equals - set->items[i]), set->items[i]);
+        st = fw_recipe_set(r, key, equals + 1);
     }
     return st;
 }
@@ -131,14 +132,14 @@ static void default_out(char *buf, size_t cap, const char *recipe)
  * others begin. */
 static bool begun(const char *run_out)
 {
-    char path[4300];
+    char path[OUT_CAP + 128];
     snprintf(path, sizeof path, "%s/config.json", run_out);
     return access(path, F_OK) == 0;
 }
 
 static int train_runs(const command *self, const train_args *a, fw_recipe *recipe, fw_run_opt *opt)
 {
-    char out[4096], run_out[4200];
+    char out[OUT_CAP], run_out[OUT_CAP + 64];
     if (a->out != NULL)
         snprintf(out, sizeof out, "%s", a->out);
     else
@@ -146,7 +147,7 @@ static int train_runs(const command *self, const train_args *a, fw_recipe *recip
     summary s = {0};
     fw_run_result result = {0};
     json_t *runs = json_array();
-    const int64_t n = a->runs == 0 ? 1 : a->runs;
+    const int64_t n = a->runs;
     for (int64_t i = 0; i < n; i++) {
         snprintf(run_out, sizeof run_out, n == 1 ? "%s" : "%s/seed-%" PRIu64, out,
                  a->seed + (uint64_t)i);
@@ -177,7 +178,7 @@ static int train_runs(const command *self, const train_args *a, fw_recipe *recip
 static int run_train(const command *self, int argc, char **argv)
 {
     const char *pos[1];
-    train_args a = {0};
+    train_args a = {.runs = 1};
     int n;
     const arg_option options[] = {
         {"--data", "PATH",
@@ -194,7 +195,7 @@ static int run_train(const command *self, int argc, char **argv)
         {"--runs", "N", "train N seeds, from --seed on (default 1)", ARG_COUNT, &a.runs},
         {"--device", "NAME", "cpu (default cpu)", ARG_TEXT, &a.device},
         {"--precision", "TYPE", "f32 or f64 (default f32)", ARG_TEXT, &a.precision},
-        {"--threads", "N", "default: as many as this process may use", ARG_COUNT, &a.threads},
+        {"--threads", "N", "default: as many as this process may use", ARG_THREADS, &a.threads},
         {"--set", "KEY=VALUE", "change a key of the recipe (may be repeated)", ARG_LIST, &a.set},
         {"--eval-every", "N", "epochs between evaluations (default: only at the end)", ARG_COUNT,
          &a.eval_every},
@@ -216,6 +217,11 @@ static int run_train(const command *self, int argc, char **argv)
         return code;
     if (n != 1)
         return usage_error(self, "needs a recipe's name or file");
+    if (a.runs < 1)
+        return usage_error(self, "--runs: at least 1");
+    if (a.out != NULL && strlen(a.out) >= OUT_CAP)
+        return usage_error(self, "--out: a path of %zu bytes, at most %d are possible",
+                           strlen(a.out), OUT_CAP - 1);
     if (a.until != 0 && a.runs > 1)
         return usage_error(self, "--until-accuracy does not go with --runs: runs that stop when "
                                  "they are good do not make a mean");
@@ -244,7 +250,7 @@ static int run_train(const command *self, int argc, char **argv)
     fw_run_opt opt = {.data = a.data,
                       .device = a.device,
                       .precision = precision,
-                      .threads = (int)(a.threads > 4096 ? 4096 : a.threads),
+                      .threads = (int)a.threads,
                       .resume = a.resume,
                       .eval_every = a.eval_every,
                       .checkpoint_every = a.checkpoint_every,

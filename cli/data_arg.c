@@ -2,9 +2,11 @@
  */
 #include "cli.h"
 
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char *text3(const char *a, size_t n_a, const char *b, const char *c)
@@ -16,20 +18,71 @@ static char *text3(const char *a, size_t n_a, const char *b, const char *c)
     return s;
 }
 
+/* ".tfrec" in the file's own name; a folder may be called anything. NULL: not in it. */
+static const char *records_end(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return strstr(slash == NULL ? path : slash, ".tfrec");
+}
+
 bool is_records(const char *path)
 {
-    return strstr(path, ".tfrec") != NULL;
+    return records_end(path) != NULL;
+}
+
+/* The one file that matches, NULL if none does or several do; caller frees. */
+static char *only_match(const char *pattern)
+{
+    glob_t found = {0};
+    char *path = NULL;
+    if (glob(pattern, GLOB_NOSORT, NULL, &found) == 0 && found.gl_pathc == 1)
+        path = text3(found.gl_pathv[0], strlen(found.gl_pathv[0]), "", "");
+    globfree(&found);
+    return path;
+}
+
+/* PREFIX.tfrec, or the first of its shards as the pattern of all: PREFIX.tfrec-*-of-00003. prefix
+ * may itself have a '*' in it. NULL: there is none. */
+static char *whole_or_shards(const char *prefix)
+{
+    const size_t n = strlen(prefix);
+    char *pattern = text3(prefix, n, ".tfrec", "");
+    if (pattern == NULL || access(pattern, F_OK) == 0)
+        return pattern;
+    char *path = only_match(pattern);
+    free(pattern);
+    if (path != NULL)
+        return path;
+    pattern = text3(prefix, n, ".tfrec", "-00000-of-[0-9][0-9][0-9][0-9][0-9]");
+    char *first = pattern == NULL ? NULL : only_match(pattern);
+    free(pattern);
+    if (first == NULL)
+        return NULL;
+    const size_t stem = strlen(first) - strlen("-00000-of-00003");
+    path = text3(first, stem, "-*", first + stem + strlen("-00000"));
+    free(first);
+    return path;
 }
 
 char *records_part(const char *data, const char *part)
 {
-    const char *dot = strstr(data, ".tfrec");
-    const size_t stem = dot == NULL ? strlen(data) : (size_t)(dot - data);
-    char *path = text3(data, stem, part, dot == NULL ? ".tfrec" : dot);
-    if (path != NULL && access(path, R_OK) == 0)
-        return path;
-    free(path);
-    return text3(data, strlen(data), "", "");
+    struct stat info;
+    const bool folder = stat(data, &info) == 0 && S_ISDIR(info.st_mode);
+    const char *end = folder ? NULL : records_end(data);
+    const size_t stem = end == NULL ? strlen(data) : (size_t)(end - data);
+    char *path = NULL;
+    const bool plain = end == NULL || strcmp(end, ".tfrec") == 0; /* no pattern, no single shard */
+    if (plain) {
+        char *prefix = text3(data, stem, folder ? "/*" : "", part);
+        path = prefix == NULL ? NULL : whole_or_shards(prefix);
+        free(prefix);
+    }
+    if (path == NULL && plain && !folder) { /* X-test.tfrec itself, in shards */
+        char *prefix = text3(data, stem, "", "");
+        path = prefix == NULL ? NULL : whole_or_shards(prefix);
+        free(prefix);
+    }
+    return path != NULL ? path : text3(data, strlen(data), "", "");
 }
 
 void model_data_clear(model_data *d)
@@ -78,5 +131,10 @@ fw_status model_data_open(model_data *d, const fw_model *m, const char *data, in
 
 fw_status images_open(fw_images *out, const char *file)
 {
-    return is_records(file) ? fw_read_tfrecord(file, out) : import_test(out, file);
+    if (!is_records(file))
+        return import_test(out, file);
+    char *path = records_part(file, "");
+    const fw_status st = path == NULL ? FW_ENOMEM : fw_read_tfrecord(path, out);
+    free(path);
+    return st;
 }

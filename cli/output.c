@@ -28,7 +28,11 @@ int print_json(json_t *object)
 
 int fail(const char *what, fw_status st, bool json)
 {
-    const char *message = fw_last_error();
+    return fail_with(what, st, fw_last_error(), json);
+}
+
+int fail_with(const char *what, fw_status st, const char *message, bool json)
+{
     fprintf(stderr, "fenwicks %s: %s\n", what, message);
     if (json)
         (void)print_json(json_pack("{s:s, s:s}", "error", message, "status", fw_status_name(st)));

@@ -60,6 +60,22 @@ err 'none of none, mirror, airbench6'
 "$FENWICKS" convert "$SOURCE/recipes/digits.csv" d.tfrec --split-every 5 > out || die "convert"
 run 0 eval run/model.safetensors --data d.tfrec
 out "accuracy $accuracy %"
+mkdir parts && "$FENWICKS" convert "$SOURCE/recipes/digits.csv" parts/d.tfrec --split-every 5 --shards 3 > out || die "convert"
+for data in parts parts/d parts/d.tfrec parts/d-test.tfrec 'parts/d-test.tfrec-*-of-00003'; do
+    run 0 eval run/model.safetensors --data "$data"
+    out "accuracy $accuracy %"
+done
+run 0 inspect parts/d-test.tfrec --verify
+out "records      359"
+run 0 predict run/model.safetensors parts/d-test.tfrec
+[ "$(wc -l < out)" = 359 ] || die "359 lines from shards"
+"$TOOL" npy-float wide.npy 2 && run 1 predict run/model.safetensors wide.npy --json
+err "wide.npy: images of 4 x 4 x 3, the model takes 8 x 8 x 1"
+out '"error": "wide.npy: images of'
+cp -r run hurt && printf '\001' | dd of=hurt/model.safetensors bs=1 seek=90000 conv=notrunc 2> /dev/null
+run 0 inspect run --verify
+run 1 inspect hurt --verify
+err "hurt/model.safetensors: crc of the data"
 
 # predict: text, CSV, JSON agree.
 run 0 predict run/model.safetensors d-test.tfrec

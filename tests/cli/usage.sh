@@ -15,10 +15,13 @@ wrong "needs a recipe's name or file" train
 wrong 'unexpected argument "more"' train digits more
 wrong "unknown option --epoch" train digits --epoch 3
 wrong "--epochs needs a value" train digits --epochs
-wrong '--seed: "x" is no N' train digits --seed x
-wrong '--seed: "-1" is no N' train digits --seed -1
-wrong '--threads: "2.5" is no N' train digits --threads=2.5
-wrong '--memory-limit: "5Q" is no BYTES' train digits --memory-limit 5Q
+wrong '--seed: "x", expected a whole number, 0 or more' train digits --seed x
+wrong '--seed: "-1", expected a whole number, 0 or more' train digits --seed -1
+wrong '--threads: "2.5", expected a whole number from 0 to 4096' train digits --threads=2.5
+wrong '--threads: "4294967297", expected' predict model.safetensors x.npy --threads 4294967297
+wrong '--set: "lr", expected KEY=VALUE' train digits --set lr
+wrong '--runs: at least 1' train digits --runs 0
+wrong '--memory-limit: "5Q", expected a number of bytes' train digits --memory-limit 5Q
 wrong "--quiet takes no value" train digits --quiet=yes
 wrong "--resume needs --out" train digits --resume
 wrong "does not go with --runs" train digits --runs 2 --until-accuracy 0.9
@@ -32,7 +35,8 @@ wrong "needs a model file" eval
 wrong "needs --data" eval model.safetensors
 wrong "needs a model and at least one file" predict model.safetensors
 wrong "needs a kind (lr) and a recipe" plot
-wrong "needs a kind (lr) and a recipe" plot loss fenwicks
+wrong '"loss" is none of the kinds: lr' plot loss fenwicks
+wrong "--records: at least 1" plot lr fenwicks --records 0
 wrong "needs what to measure" bench
 wrong "is none of step, data, peak" bench all
 wrong 'unexpected argument "now"' doctor now
