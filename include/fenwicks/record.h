@@ -31,7 +31,8 @@ typedef struct fw_write_opt {
  * mean, std, source, files); opt NULL: defaults. Everything is written beside and synced before the
  * first file gets its name. Where files exist and overwrite is not set: if the sidecar says that
  * they hold the same images from the same source in the same form, nothing is done (FW_OK), else
- * FW_EEXISTS. Float images need as_float. Errors: FW_EARG, FW_ESHAPE, FW_EEXISTS, FW_EFORMAT (a
+ * FW_EEXISTS, also where its sidecar names a former set in another number of files; with overwrite
+ * such files are removed in the end. Float images need as_float. Errors: FW_EARG, FW_ESHAPE, FW_EEXISTS, FW_EFORMAT (a
  * value is not finite), FW_EIO, FW_ENOMEM; nothing half-written remains. */
 FW_API fw_status fw_write_tfrecord(const char *path, const fw_images *im, const fw_write_opt *opt);
 

@@ -27,6 +27,8 @@ typedef struct job {
     int64_t shards;
     fw_dtype dtype; /* of the image feature */
     fwi_sidecar side;
+    fwi_paths
+        former; /* files that the sidecar of former records names and that are not written now */
 } job;
 
 static void job_clear(job *j)
@@ -41,6 +43,7 @@ static void job_clear(job *j)
     fwi_free(j->writers);
     fwi_free(j->side_path);
     fwi_sidecar_clear(&j->side);
+    fwi_paths_clear(&j->former);
 }
 
 /* First record of shard i: floor(i * n / shards), without the product's overflow. */
@@ -125,6 +128,47 @@ static const char *difference(const fwi_sidecar *is, const fwi_sidecar *want)
         is->compression != want->compression)
         return "another form";
     return NULL;
+}
+
+static bool is_written(const job *j, const char *path)
+{
+    for (int64_t i = 0; i < j->shards; i++)
+        if (strcmp(j->names[i], path) == 0)
+            return true;
+    return false;
+}
+
+/* A former set in another number of files: beside it a pattern such as X-* would mix the two. Only
+ * files that the sidecar names as ours, in its own folder, are looked for. */
+static fw_status find_former(job *j)
+{
+    fwi_sidecar is = {0};
+    fw_status st = fwi_sidecar_read(j->side_path, &is);
+    if (st != FW_OK) { /* none, or one that says nothing: check_existing has the word */
+        fwi_sidecar_clear(&is);
+        return st == FW_ENOMEM ? st : FW_OK;
+    }
+    const int n_dir = (int)(fwi_path_base(j->path) - j->path);
+    j->former.items = fwi_alloc_array((size_t)is.n_files, sizeof *j->former.items);
+    st = j->former.items == NULL ? FW_ENOMEM : FW_OK;
+    for (int64_t i = 0; st == FW_OK && i < is.n_files; i++) {
+        const char *base = fwi_path_base(is.files[i].name);
+        char *path = fwi_sprintf("%.*s%s", n_dir, j->path, base);
+        if (path == NULL)
+            st = FW_ENOMEM;
+        else if (strncmp(path, j->path, strlen(j->path)) != 0 || is_written(j, path) ||
+                 !fwi_file_exists(path))
+            fwi_free(path);
+        else
+            j->former.items[j->former.n++] = path;
+    }
+    if (st == FW_OK && j->former.n > 0 && !j->opt->overwrite)
+        st =
+            fwi_fail(FW_EEXISTS,
+                     "%s: speaks of %lld files that exist, %lld are to be written; not overwritten",
+                     j->side_path, (long long)is.n_files, (long long)j->shards);
+    fwi_sidecar_clear(&is);
+    return st;
 }
 
 /* FW_OK with *keep if the same records are there already; FW_EEXISTS if others are. */
@@ -234,6 +278,11 @@ static fw_status publish(job *j)
     if (st != FW_OK)
         for (int64_t i = 0; i < done; i++)
             unlink(j->names[i]);
+    /* last: the new ones are whole even where an old one cannot be removed */
+    for (int64_t i = 0; st == FW_OK && i < j->former.n; i++)
+        if (unlink(j->former.items[i]) != 0)
+            st = fwi_fail(FW_EIO, "%s: cannot remove, it is of former records: %s",
+                          j->former.items[i], strerror(errno));
     return st;
 }
 
@@ -256,6 +305,8 @@ fw_status fw_write_tfrecord(const char *path, const fw_images *im, const fw_writ
     st = job_init(&j);
     if (st == FW_OK)
         st = check_existing(&j, &keep);
+    if (st == FW_OK && !keep)
+        st = find_former(&j);
     if (st == FW_OK && !keep)
         st = set_stats(&j);
     if (st != FW_OK || keep)

@@ -55,6 +55,16 @@ cmp -s before c-train.tfrec || die "an existing file was changed"
 run 0 convert x.npy c-train.tfrec --labels x.npy-labels.npy --overwrite
 out "20 records of 8 x 8 x 1"
 
+# The source is not overwritten, and a set in other shards is not mixed with what is there.
+cp x.npy keep.npy
+run 2 convert x.npy ./x.npy --overwrite
+err "is the source and the destination"
+cmp -s x.npy keep.npy || die "the source was changed"
+run 1 convert x.npy s-train.tfrec --shards 3
+err "s-train.tfrec.json: speaks of 2 files that exist, 3 are to be written; not overwritten"
+run 0 convert x.npy s-train.tfrec --shards 3 --overwrite
+[ "$(ls | grep -c '^s-train.tfrec-')" = 3 ] || die "shards of the former set stayed"
+
 # Bad input: the file and the reason, and nothing half-written.
 run 1 convert missing.npy y.tfrec
 err "missing.npy"
