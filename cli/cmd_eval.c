@@ -71,7 +71,8 @@ static int run_eval(const command *self, int argc, char **argv)
     bool json = false, want_confusion = false;
     int n;
     const arg_option options[] = {
-        {"--data", "PATH", "records, or an importable data set; its test part where it has one",
+        {"--data", "PATH",
+         "records (X for X-test.tfrec, or their folder), or an importable data set; its test part",
          ARG_TEXT, &data},
         {"--recipe", "NAME", "take the test data that this recipe brings or splits off", ARG_TEXT,
          &recipe_name},
