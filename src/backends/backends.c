@@ -10,6 +10,7 @@ static const fwi_op_table ref = {"ref", NULL, fwi_rows_ref};
 static const fwi_op_table portable = {"portable", &ref, fwi_rows_portable};
 static const fwi_op_table avx2 = {"avx2", &portable, fwi_rows_avx2};
 static const fwi_op_table avx512 = {"avx512", &avx2, fwi_rows_avx512};
+static const fwi_op_table avx512_bf16 = {"avx512_bf16", &avx512, fwi_rows_avx512_bf16};
 
 const fwi_op_table *fwi_cpu_table(fwi_isa isa)
 {
@@ -22,7 +23,8 @@ const fwi_op_table *fwi_cpu_table(fwi_isa isa)
         return &avx2;
     case FWI_ISA_AVX512:
         return &avx512;
-    case FWI_ISA_AVX512_BF16: /* no rows yet */
+    case FWI_ISA_AVX512_BF16:
+        return &avx512_bf16;
     case FWI_ISA_COUNT:
         break;
     }

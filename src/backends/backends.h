@@ -21,6 +21,7 @@ typedef double (*fwi_peak_fn)(int64_t n_rounds, float *sink);
 fwi_peak_fn fwi_cpu_peak(fwi_isa isa);
 
 /* The rows of the rooms cpu/<isa>, each ending with a row whose run is NULL. */
-extern const fwi_kernel fwi_rows_ref[], fwi_rows_portable[], fwi_rows_avx2[], fwi_rows_avx512[];
+extern const fwi_kernel fwi_rows_ref[], fwi_rows_portable[], fwi_rows_avx2[], fwi_rows_avx512[],
+    fwi_rows_avx512_bf16[];
 
 #endif

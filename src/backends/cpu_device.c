@@ -3,13 +3,16 @@
  * (FENWICKS_ISA chooses another). Read before: exec.h. */
 #include "backends.h"
 #include "backends_inner.h"
+#include "cpu_lower.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct cpu_device {
     fwi_device base;
     fwi_pool *own_pool; /* NULL: the caller's is used */
     char *label;
+    bool blocked; /* f32 graphs are lowered to the batch-blocked layout; bf16 graphs always are */
 } cpu_device;
 
 static void cpu_close(fwi_device *d)
@@ -18,6 +21,16 @@ static void cpu_close(fwi_device *d)
     fwi_pool_free(c->own_pool);
     fwi_free(c->label);
     fwi_free(c);
+}
+
+/* FENWICKS_LAYOUT: "nhwc" (the default) or "blocked". */
+static fw_status choose_layout(bool *blocked)
+{
+    const char *asked = getenv("FENWICKS_LAYOUT");
+    *blocked = asked != NULL && strcmp(asked, "blocked") == 0;
+    if (asked == NULL || *asked == 0 || *blocked || strcmp(asked, "nhwc") == 0)
+        return FW_OK;
+    return fwi_fail(FW_EARG, "FENWICKS_LAYOUT=%s: unknown; valid names are nhwc, blocked", asked);
 }
 
 static fw_status cpu_open(fwi_device **out, const fwi_device_opt *opt)
@@ -42,6 +55,9 @@ static fw_status cpu_open(fwi_device **out, const fwi_device_opt *opt)
     c->base.backend = &fwi_backend_cpu;
     c->base.table = table;
     c->base.host_memory = true;
+    c->base.has_bf16 = isa >= FWI_ISA_AVX512_BF16;
+    if ((st = choose_layout(&c->blocked)) != FW_OK)
+        goto done;
     if (opt->pool == NULL && (st = fwi_pool_new(&c->own_pool, opt->threads)) != FW_OK)
         goto done;
     c->base.pool = opt->pool != NULL ? opt->pool : c->own_pool;
@@ -81,6 +97,18 @@ static fw_status cpu_copy(fwi_device *d, void *dst, const void *src, size_t n_by
     return FW_OK;
 }
 
+static fw_status cpu_lower(fwi_device *d, fwi_graph *g)
+{
+    const bool bf16 = g->storage == FW_BF16;
+    if (bf16 && !d->has_bf16)
+        return fwi_fail(FW_EUNAVAILABLE,
+                        "precision bf16 needs a processor with AVX-512 BF16; %s has none",
+                        d->label);
+    if (g->real != FW_F32 || !(bf16 || ((const cpu_device *)d)->blocked))
+        return FW_OK;
+    return fwi_lower_blocked(g, d->table);
+}
+
 static fw_status cpu_sync(fwi_device *d)
 {
     (void)d;
@@ -95,6 +123,6 @@ const fwi_backend fwi_backend_cpu = {
     .release = cpu_release,
     .upload = cpu_copy,
     .download = cpu_copy,
-    .lower = NULL, /* the canonical graph runs as it is */
+    .lower = cpu_lower,
     .sync = cpu_sync,
 };

@@ -12,6 +12,7 @@ typedef struct fwi_arg {
     void *data;
     fw_dtype dtype;
     fwi_shape shape;
+    int32_t nb; /* over 0: batch-blocked, see fwi_layout in ir.h */
 } fwi_arg;
 
 /* One call of a kernel. Types and shapes obey the op's shape rule in ops.def: kernels assert, they
@@ -40,6 +41,7 @@ typedef struct fwi_kernel {
             *c); /* bytes for these shapes and this pool; data pointers are NULL. NULL: none */
     bool (*accepts)(const fwi_call *c); /* NULL: any shape */
     const char *name;                   /* "conv2d_f32_avx512_14x32" */
+    bool blocked; /* for calls with a batch-blocked operand, and for these alone */
 } fwi_kernel;
 
 /* A backend's rows, and the table to fall back to: the first row that fits, along the chain, is
@@ -50,6 +52,7 @@ typedef struct fwi_op_table {
     const struct fwi_op_table *base;
     const fwi_kernel *rows; /* ends with a row whose run is NULL */
 } fwi_op_table;
+bool fwi_call_blocked(const fwi_call *c); /* has a batch-blocked operand */
 /* NULL if no row of the chain fits. from, if not NULL, gets the table it came from. */
 const fwi_kernel *fwi_table_find(const fwi_op_table *t, const fwi_call *c,
                                  const fwi_op_table **from);
@@ -87,6 +90,7 @@ struct fwi_device { /* first member of a backend's own device struct */
     fwi_pool *pool; /* CPU and host work; may be NULL */
     void *stream;
     bool host_memory;  /* device memory can be read and written by the host */
+    bool has_bf16;     /* runs graphs whose storage is FW_BF16 */
     const char *label; /* "cpu (avx512, 2 threads)" */
 };
 

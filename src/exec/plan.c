@@ -64,11 +64,6 @@ typedef struct builder {
     fwi_memplan mem;
 } builder;
 
-static size_t tensor_bytes(const fwi_tensor *t)
-{
-    return (size_t)fwi_shape_elems(&t->shape) * fw_dtype_size(t->dtype);
-}
-
 /* "f32[128,32,32,3] f32[64,3,3,3]" */
 static void describe_inputs(const fwi_call *c, char *text, size_t cap)
 {
@@ -86,14 +81,19 @@ static void describe_inputs(const fwi_call *c, char *text, size_t cap)
     }
 }
 
+static fwi_arg arg_of(const fwi_tensor *t)
+{
+    return (fwi_arg){.dtype = t->dtype, .nb = t->nb, .shape = t->shape};
+}
+
 /* Types, shapes and attributes of an op; no addresses. */
 static fwi_call call_of(const fwi_graph *g, const fwi_op *op)
 {
     fwi_call c = {.kind = op->kind, .attr = &op->attr};
     for (int i = 0; i < op->n_in; i++)
-        c.in[i] = (fwi_arg){NULL, g->tensors[op->in[i]].dtype, g->tensors[op->in[i]].shape};
+        c.in[i] = arg_of(&g->tensors[op->in[i]]);
     for (int i = 0; i < op->n_out; i++)
-        c.out[i] = (fwi_arg){NULL, g->tensors[op->out[i]].dtype, g->tensors[op->out[i]].shape};
+        c.out[i] = arg_of(&g->tensors[op->out[i]]);
     return c;
 }
 
@@ -250,13 +250,13 @@ static fw_status make_steps(builder *b)
         s->n_out = op->n_out;
         for (int j = 0; j < op->n_in; j++) {
             s->in[j] = b->places[op->in[j]];
-            s->bytes += (int64_t)tensor_bytes(&g->tensors[op->in[j]]);
+            s->bytes += (int64_t)fwi_tensor_bytes(&g->tensors[op->in[j]]);
             if (s->in[j].space >= SPACE_INPUT)
                 p->input_used[s->in[j].space - SPACE_INPUT] = true;
         }
         for (int j = 0; j < op->n_out; j++) {
             s->out[j] = b->places[op->out[j]];
-            s->bytes += (int64_t)tensor_bytes(&g->tensors[op->out[j]]);
+            s->bytes += (int64_t)fwi_tensor_bytes(&g->tensors[op->out[j]]);
             if (s->out[j].space == SPACE_NONE)
                 return fwi_fail(FW_EINTERNAL, "%s: output %d has no place in the memory plan",
                                 fwi_op_info_get(op->kind)->name, j);
@@ -288,7 +288,7 @@ static fw_status make_outputs(builder *b)
         o->at = b->places[g->outputs[i].val];
         o->dtype = t->dtype;
         o->shape = t->shape;
-        o->bytes = tensor_bytes(t);
+        o->bytes = fwi_tensor_bytes(t);
         if (o->at.space == SPACE_NONE)
             return fwi_fail(FW_EINTERNAL, "output %s has no place in the memory plan", o->name);
         if (o->at.space >= SPACE_INPUT)

@@ -10,13 +10,25 @@ static fw_dtype key_dtype(const fwi_call *c)
     return fwi_op_info_get(c->kind)->n_in > 0 ? c->in[0].dtype : c->out[0].dtype;
 }
 
+bool fwi_call_blocked(const fwi_call *c)
+{
+    const fwi_op_info *info = fwi_op_info_get(c->kind);
+    bool blocked = false;
+    for (int i = 0; i < info->n_in; i++)
+        blocked = blocked || c->in[i].nb > 0;
+    for (int i = 0; i < info->n_out; i++)
+        blocked = blocked || c->out[i].nb > 0;
+    return blocked;
+}
+
 const fwi_kernel *fwi_table_find(const fwi_op_table *t, const fwi_call *c,
                                  const fwi_op_table **from)
 {
     const fw_dtype dtype = key_dtype(c);
+    const bool blocked = fwi_call_blocked(c);
     for (; t != NULL; t = t->base) {
         for (const fwi_kernel *k = t->rows; k->run != NULL; k++) {
-            if (k->op != c->kind || k->dtype != dtype)
+            if (k->op != c->kind || k->dtype != dtype || k->blocked != blocked)
                 continue;
             if (k->accepts != NULL && !k->accepts(c))
                 continue;

@@ -38,6 +38,7 @@ TABLE(optim, D(optim, momentum), D(optim, beta1), D(optim, beta2), D(optim, eps)
       I(optim, lr_col), I(optim, wd_col), I(optim, bc_col));
 TABLE(muon, D(muon, momentum), D(muon, a), D(muon, b), D(muon, c), I(muon, steps), I(muon, lr_col),
       I(muon, wd_col), I(muon, rn_col));
+TABLE(layout, I(layout, nb), I(layout, dtype));
 
 typedef struct attr_type {
     const fwi_attr_field *fields;
@@ -60,7 +61,8 @@ enum { /* how many fields; none has none */
        COUNT(dropout),
        COUNT(xent),
        COUNT(optim),
-       COUNT(muon)
+       COUNT(muon),
+       COUNT(layout)
 };
 #define none_fields NULL
 

@@ -54,7 +54,7 @@ fw_status fwi_graph_new(fwi_graph **out, fw_dtype real)
     fwi_graph *g = fwi_alloc_zero(sizeof *g);
     if (g == NULL)
         return st;
-    g->real = real;
+    g->real = g->storage = real;
     g->error = fwi_alloc_zero(sizeof *g->error);
     if (g->error == NULL)
         goto done;
@@ -144,6 +144,7 @@ fw_status fwi_graph_copy(fwi_graph **out, const fwi_graph *g)
     st = fwi_graph_new(&c, g->real);
     if (st != FW_OK)
         return st;
+    c->storage = g->storage;
     st = FW_ENOMEM;
     if (reserve_tensors(c, g->n_tensors) != FW_OK || reserve_ops(c, g->n_ops) != FW_OK ||
         reserve_outputs(c, g->n_outputs) != FW_OK)
@@ -420,6 +421,7 @@ static fw_status append(fwi_graph *g, fwi_opkind kind, const fwi_attr *attr, con
         g->tensors[g->n_tensors] = (fwi_tensor){.kind = FWI_TEMP,
                                                 .dtype = types[i].dtype,
                                                 .shape = types[i].shape,
+                                                .nb = types[i].nb,
                                                 .producer = g->n_ops,
                                                 .grad_of = FWI_NO_VAL};
         op.out[i] = g->n_tensors++;

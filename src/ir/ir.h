@@ -33,7 +33,8 @@ enum { /* flags in ops.def */
        FWI_ALIAS = 2,
        FWI_VIEW = 4,
        FWI_MUT2 = 8, /* inputs 0, 1 are variables that the op changes */
-       FWI_MUT3 = 16 /* inputs 0, 1, 2 */
+       FWI_MUT3 = 16, /* inputs 0, 1, 2 */
+       FWI_BACKEND = 32 /* made by a backend's lowering alone, never in the canonical graph */
 };
 
 typedef enum fwi_opkind {
@@ -113,6 +114,9 @@ typedef struct fwi_muon_attr {
     double momentum, a, b, c;
     int64_t steps, lr_col, wd_col, rn_col;
 } fwi_muon_attr; /* a x + b x^3 + c x^5, `steps` times */
+typedef struct fwi_layout_attr {
+    int64_t nb, dtype;
+} fwi_layout_attr;
 typedef union fwi_attr {
     fwi_conv_attr conv;
     fwi_matmul_attr matmul;
@@ -128,6 +132,7 @@ typedef union fwi_attr {
     fwi_xent_attr xent;
     fwi_optim_attr optim;
     fwi_muon_attr muon;
+    fwi_layout_attr layout;
 } fwi_attr;
 
 typedef int32_t fwi_val; /* a tensor's number in its graph */
@@ -202,7 +207,23 @@ typedef struct fwi_tensor {
     int32_t producer;        /* op that makes it; -1 */
     fwi_val grad_of; /* temps: the variable whose gradient this is, or FWI_NO_VAL; lives in the
                         store's gradient range, whatever else reads it */
+    int32_t nb; /* temps of a lowered graph: 0 n h w c; over 0 batch-blocked, see fwi_layout */
 } fwi_tensor;
+
+/* Batch-blocked activations: [ceil(n/nb)][h][w][nb][c] in memory; the shape stays n h w c. Images
+ * beyond n in the last block are padding: they hold anything at all, NaN included, any kernel may
+ * write them, and none lets them reach an image, a statistic or a gradient. Only activations of
+ * rank 4 can be blocked, each operand of an op by the same nb and in one type: `real`, or bf16
+ * where real is f32. Bit i of in (out): input (output) i of the kind is such an activation; {0, 0}:
+ * the op exists in n h w c alone. */
+enum { FWI_MAX_NB = 64 };
+typedef struct fwi_layout {
+    uint8_t in, out;
+} fwi_layout;
+fwi_layout fwi_op_layout(fwi_opkind kind);
+/* Elements in memory, padding included. The shape must be a legal one. */
+int64_t fwi_stored_elems(const fwi_shape *s, int32_t nb);
+size_t fwi_tensor_bytes(const fwi_tensor *t);
 
 typedef struct fwi_output {
     const char *name;
@@ -212,6 +233,8 @@ typedef struct fwi_output {
 /* ---- graph ---- a list of tensors and a list of ops in an order that can be run */
 typedef struct fwi_graph {
     fw_dtype real; /* FW_F32 or FW_F64 */
+    fw_dtype storage; /* of activations once a backend has lowered the graph: real, or FW_BF16
+                         where that is f32. The canonical graph computes in `real` all the same */
     fwi_tensor *tensors;
     int32_t n_tensors, cap_tensors;
     fwi_op *ops;

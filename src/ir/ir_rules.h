@@ -9,6 +9,7 @@
 typedef struct fwi_type {
     fw_dtype dtype;
     fwi_shape shape;
+    int32_t nb;
 } fwi_type;
 
 /* shapes.c: checks inputs and attributes of an op that is or would be in g, gives the types of its
@@ -20,6 +21,17 @@ fw_status fwi_infer(const fwi_graph *g, fwi_opkind kind, const fwi_attr *attr, c
 enum { FWI_SHAPE_TEXT = 96 };
 /* types.c: "f32[128,32,32,3]"; returns text. */
 const char *fwi_type_text(char text[FWI_SHAPE_TEXT], fw_dtype dtype, const fwi_shape *shape);
+
+/* layout.c: what an op's rule sees of blocked operands, and what it gives for them. enter turns
+ * blocked inputs into the `real` n h w c that rules know and returns in *common what they were
+ * (nb 0: none was blocked); leave makes the outputs alike. */
+fw_status fwi_layout_enter(fwi_opkind kind, fw_dtype real, fwi_type *in, fwi_type *common);
+void fwi_layout_leave(fwi_opkind kind, fw_dtype real, const fwi_type *common, fwi_type *out);
+/* May a tensor of a graph of `real` be of this type, as far as layout goes? */
+fw_status fwi_layout_check(fw_dtype real, const fwi_type *t);
+/* The op has activations among its outputs but none among its inputs: each may be blocked, as its
+ * tensor says. */
+bool fwi_layout_is_free(fwi_opkind kind);
 
 /* graph.c */
 bool fwi_graph_has(const fwi_graph *g, fwi_val v);

@@ -42,11 +42,6 @@ static fw_status new_piece(planner *p, int64_t bytes, int32_t from, int32_t to, 
     return FW_OK;
 }
 
-static int64_t tensor_bytes(const fwi_tensor *t)
-{
-    return fwi_shape_elems(&t->shape) * (int64_t)fw_dtype_size(t->dtype);
-}
-
 /* ---- lives ---- */
 
 static void find_last_uses(planner *p)
@@ -77,7 +72,7 @@ static int32_t piece_to_take_over(const planner *p, int32_t i, int64_t bytes)
         return -1;
     const fwi_val root = p->root[op->in[0]];
     const int32_t at = p->of_tensor[root];
-    if (at < 0 || p->pieces[at].to != i || tensor_bytes(&p->g->tensors[root]) != bytes)
+    if (at < 0 || p->pieces[at].to != i || (int64_t)fwi_tensor_bytes(&p->g->tensors[root]) != bytes)
         return -1;
     for (int k = 1; k < op->n_in; k++)
         if (p->of_tensor[p->root[op->in[k]]] == at)
@@ -97,7 +92,7 @@ static fw_status make_pieces(planner *p)
             if (p->root[v] != v || t->grad_of != FWI_NO_VAL)
                 continue;
             const int32_t to = p->last[v] > i ? p->last[v] : i; /* written even if nobody reads */
-            const int64_t bytes = tensor_bytes(t);
+            const int64_t bytes = (int64_t)fwi_tensor_bytes(t);
             const int32_t taken = k == 0 ? piece_to_take_over(p, i, bytes) : -1;
             fw_status st = FW_OK;
             if (taken >= 0) {

@@ -172,6 +172,13 @@ static fw_status read_type(parser *p, fwi_type *out)
         TRY(read_int(p, &out->shape.d[out->shape.rank]));
         out->shape.rank++;
     }
+    if (take(p, '/')) {
+        int64_t nb = 0;
+        TRY(read_int(p, &nb));
+        if (nb < 1 || nb > FWI_MAX_NB)
+            return expected(p, "a block of 1 to 64 images in front");
+        out->nb = (int32_t)nb;
+    }
     return FW_OK;
 }
 
@@ -220,6 +227,8 @@ static fw_status parse_declaration(parser *p, bool is_var)
     TRY(need(p, ' ', "a blank"));
     TRY(read_name(p, name));
     TRY(read_type(p, &t));
+    if (t.nb != 0)
+        return expected(p, "an input or a variable that is not blocked");
     if (is_var) {
         int cls = 0, trainable = 0, kind = 0;
         fwi_init init = {0};
@@ -228,7 +237,8 @@ static fw_status parse_declaration(parser *p, bool is_var)
         TRY(need(p, ' ', "a blank"));
         TRY(read_choice(p, trainable_names, "trainable or fixed", &trainable));
         TRY(need(p, ' ', "a blank"));
-        TRY(read_choice(p, fwi_init_names, "const, uniform, normal, dirac, unit_std or data", &kind));
+        TRY(read_choice(p, fwi_init_names, "const, uniform, normal, dirac, unit_std or data",
+                        &kind));
         TRY(need(p, ' ', "a blank"));
         TRY(read_double(p, &init.a));
         TRY(need(p, ' ', "a blank"));
@@ -352,8 +362,14 @@ static fw_status parse_op(parser *p, const char *word, const result *results, in
     fwi_graph_op(g, kind, &attr, in, n_in, out);
     TRY(built(p));
     for (int i = 0; i < n_results; i++) {
-        const fwi_tensor *t = &g->tensors[out[i]];
+        fwi_tensor *t = &g->tensors[out[i]];
         char is[FWI_SHAPE_TEXT], says[FWI_SHAPE_TEXT];
+        if (fwi_layout_is_free(kind) && results[i].type.nb > 0)
+            t->nb = results[i].type.nb, t->dtype = results[i].type.dtype;
+        if (t->nb != results[i].type.nb)
+            return fwi_fail(FW_ESHAPE,
+                            "line %" PRId64 ": output %d of %s is blocked by %d, the text says %d",
+                            p->line, i, info->name, t->nb, results[i].type.nb);
         if (t->dtype != results[i].type.dtype ||
             !fwi_shape_equal(&t->shape, &results[i].type.shape))
             return fwi_fail(FW_ESHAPE, "line %" PRId64 ": output %d of %s is %s, the text says %s",
@@ -388,7 +404,14 @@ static fw_status parse_header(parser *p)
         return expected(p, "\"graph f32\" or \"graph f64\"");
     p->at += 6;
     TRY(read_dtype(p, &real));
-    return fwi_graph_new(&p->g, real);
+    fw_dtype storage = real;
+    if (strncmp(p->at, " bf16", 5) == 0) {
+        p->at += 5;
+        storage = FW_BF16;
+    }
+    TRY(fwi_graph_new(&p->g, real));
+    p->g->storage = storage; /* checked by the verifier */
+    return FW_OK;
 }
 
 static fw_status parse_lines(parser *p)

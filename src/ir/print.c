@@ -9,7 +9,8 @@
  *   bn_update %3 %4 %5 %6 eps=1e-05 ...
  *   output "loss" %7
  *
- * Numbers count tensors in the order of the text (inputs and variables first), so they differ from
+ * A second type in the first line is that of activations in a lowered graph; there a type may end in
+ * "/10": blocked by 10 images. Numbers count tensors in the order of the text (inputs and variables first), so they differ from
  * those in memory where a pass left unused temps behind. Names are quoted: \" \\ and \xHH for bytes
  * outside printable ASCII. Doubles have as many digits as it takes to read the same value
  * back. */
@@ -89,6 +90,10 @@ static void put_type(printer *p, const fwi_tensor *t)
     char text[FWI_SHAPE_TEXT];
     put(p, " ");
     put(p, fwi_type_text(text, t->dtype, &t->shape));
+    if (t->nb > 0) {
+        put(p, "/");
+        put_int(p, t->nb);
+    }
 }
 
 static void put_declaration(printer *p, fwi_val v)
@@ -169,6 +174,10 @@ fw_status fwi_graph_print(const fwi_graph *g, fwi_buf *out)
     number_tensors(&p);
     put(&p, "graph ");
     put(&p, fw_dtype_name(g->real));
+    if (g->storage != g->real) {
+        put(&p, " ");
+        put(&p, fw_dtype_name(g->storage));
+    }
     put(&p, "\n");
     for (fwi_val v = 0; v < g->n_tensors; v++)
         if (g->tensors[v].kind != FWI_TEMP)

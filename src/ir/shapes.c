@@ -21,6 +21,7 @@ enum { MAX_ATTR = 1 << 30 }; /* of sizes in attributes: sums of a few stay far f
 
 typedef struct rule {
     fw_dtype real;
+    int32_t nb; /* of the blocked inputs, which the rule sees as real n h w c; 0: none is */
     const fwi_attr *attr;
     fwi_type in[FWI_MAX_IN], out[FWI_MAX_OUT];
 } rule;
@@ -94,7 +95,7 @@ static fw_status want_positive(const char *name, double v)
 
 static void give(rule *r, int i, fw_dtype dtype, fwi_shape shape)
 {
-    r->out[i] = (fwi_type){dtype, shape};
+    r->out[i] = (fwi_type){.dtype = dtype, .shape = shape};
 }
 
 /* ---- linear ---- */
@@ -709,6 +710,30 @@ static fw_status shape_muon(rule *r)
     return want_int("steps", a->steps, 1, FWI_MUON_STEPS);
 }
 
+/* ---- layouts ---- */
+
+static fw_status shape_to_blocked(rule *r)
+{
+    const fwi_layout_attr *a = &r->attr->layout;
+    TRY(want_real(r, 0, "x", 4, 4));
+    TRY(want_int("nb", a->nb, 1, FWI_MAX_NB));
+    if (a->dtype != (int64_t)r->real && !(a->dtype == FW_BF16 && r->real == FW_F32))
+        return fwi_fail(FW_EARG, "activations of a graph in %s cannot be blocked as type %" PRId64,
+                        fw_dtype_name(r->real), a->dtype);
+    give(r, 0, (fw_dtype)a->dtype, r->in[0].shape);
+    r->out[0].nb = (int32_t)a->nb;
+    return FW_OK;
+}
+
+static fw_status shape_from_blocked(rule *r)
+{
+    TRY(want_real(r, 0, "x", 4, 4));
+    if (r->nb == 0)
+        return fwi_fail(FW_ESHAPE, "x is not blocked");
+    give(r, 0, r->real, r->in[0].shape);
+    return FW_OK;
+}
+
 /* ---- the table ---- */
 
 static fw_status (*const rules[FWI_OP_COUNT])(rule *r) = {
@@ -730,7 +755,11 @@ static fw_status infer(const fwi_graph *g, fwi_opkind kind, const fwi_val *in, r
                 return fwi_fail(FW_EARG, "inputs %d and %d are the same variable \"%s\"", i, j,
                                 g->tensors[in[i]].name);
     }
+    fwi_type blocked = {0};
+    TRY(fwi_layout_enter(kind, r->real, r->in, &blocked));
+    r->nb = blocked.nb;
     TRY(rules[kind](r));
+    fwi_layout_leave(kind, r->real, &blocked, r->out);
     for (int i = 0; i < info->n_out; i++)
         if (fwi_shape_elems(&r->out[i].shape) < 0) {
             char text[FWI_SHAPE_TEXT];
@@ -753,7 +782,8 @@ fw_status fwi_infer(const fwi_graph *g, fwi_opkind kind, const fwi_attr *attr, c
         if (!fwi_graph_has(g, in[i]))
             return fwi_fail(FW_EARG, "%s: input %d is %d, which is no tensor of this graph",
                             info->name, i, in[i]);
-        r.in[i] = (fwi_type){g->tensors[in[i]].dtype, g->tensors[in[i]].shape};
+        const fwi_tensor *t = &g->tensors[in[i]];
+        r.in[i] = (fwi_type){.dtype = t->dtype, .shape = t->shape, .nb = t->nb};
     }
     const fw_status st = infer(g, kind, in, &r);
     if (st != FW_OK) {

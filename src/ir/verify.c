@@ -79,6 +79,12 @@ static fw_status check_tensor(checker *c, fwi_val v)
     if (fw_dtype_size(t->dtype) == 0 || fwi_shape_elems(&t->shape) < 0)
         return fwi_fail(FW_ESHAPE, "tensor %d is %s of rank %d", v,
                         fwi_type_text(text, t->dtype, &t->shape), t->shape.rank);
+    if (t->kind != FWI_TEMP && t->nb != 0)
+        return fwi_fail(FW_ESHAPE, "tensor %d, no temp, is blocked", v);
+    const fw_status st =
+        fwi_layout_check(g->real, &(fwi_type){.dtype = t->dtype, .shape = t->shape, .nb = t->nb});
+    if (st != FW_OK)
+        return fwi_fail_in(st, "tensor %d", v);
     switch (t->kind) {
     case FWI_INPUT:
         return check_names(g, v);
@@ -165,6 +171,11 @@ static fw_status check_op(checker *c, int32_t i)
     for (int k = 0; k < op->n_out; k++) {
         const fwi_tensor *t = &g->tensors[op->out[k]];
         char is[FWI_SHAPE_TEXT], must[FWI_SHAPE_TEXT];
+        if (t->nb > 0 && fwi_layout_is_free(op->kind) && (fwi_op_layout(op->kind).out >> k & 1))
+            types[k].dtype = t->dtype, types[k].nb = t->nb;
+        if (t->nb != types[k].nb)
+            return fwi_fail(FW_ESHAPE, "output %d is blocked by %d, the op gives %d", k, t->nb,
+                            types[k].nb);
         if (t->dtype != types[k].dtype || !fwi_shape_equal(&t->shape, &types[k].shape))
             return fwi_fail(FW_ESHAPE, "output %d is %s, the op gives %s", k,
                             fwi_type_text(is, t->dtype, &t->shape),
@@ -198,6 +209,9 @@ static fw_status check(checker *c)
     const fwi_graph *g = c->g;
     if (g->real != FW_F32 && g->real != FW_F64)
         return fwi_fail(FW_EARG, "the graph computes in %s", fw_dtype_name(g->real));
+    if (g->storage != g->real && !(g->storage == FW_BF16 && g->real == FW_F32))
+        return fwi_fail(FW_EARG, "a graph that computes in %s cannot store activations as %s",
+                        fw_dtype_name(g->real), fw_dtype_name(g->storage));
     for (fwi_val v = 0; v < g->n_tensors; v++)
         TRY(check_tensor(c, v));
     for (int32_t i = 0; i < g->n_ops; i++) {

@@ -173,6 +173,23 @@ static bool guarded_intact(const guarded *g)
     return true;
 }
 
+/* Round to nearest, ties to even, as cpu/ref/layout.c defines it. */
+static uint16_t bf16_bits(double v)
+{
+    const float f = (float)v;
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    return (uint16_t)(isnan(v) ? u >> 16 | 0x40 : (u + 0x7FFF + (u >> 16 & 1)) >> 16);
+}
+
+static double bf16_value(uint16_t bits)
+{
+    const uint32_t u = (uint32_t)bits << 16;
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return (double)f;
+}
+
 static void store(void *data, fw_dtype dtype, int64_t i, double v)
 {
     switch (dtype) {
@@ -192,6 +209,8 @@ static void store(void *data, fw_dtype dtype, int64_t i, double v)
         ((int64_t *)data)[i] = (int64_t)v;
         break;
     case FW_BF16:
+        ((uint16_t *)data)[i] = bf16_bits(v);
+        break;
     case FW_F16:
         fail_msg("no %s in these tests", fw_dtype_name(dtype));
     }
@@ -211,6 +230,7 @@ static double load(const void *data, fw_dtype dtype, int64_t i)
     case FW_I64:
         return (double)((const int64_t *)data)[i];
     case FW_BF16:
+        return bf16_value(((const uint16_t *)data)[i]);
     case FW_F16:
         fail_msg("no %s in these tests", fw_dtype_name(dtype));
     }
@@ -253,9 +273,10 @@ static fwi_call infer(const t_case *c, fw_dtype real, fwi_attr *attr)
         fail_msg("case %d: %s", case_number, fw_last_error());
     fwi_call call = {.kind = c->kind, .attr = attr};
     for (int i = 0; i < info->n_in; i++)
-        call.in[i] = (fwi_arg){NULL, g->tensors[in[i]].dtype, g->tensors[in[i]].shape};
+        call.in[i] = (fwi_arg){.dtype = g->tensors[in[i]].dtype, .shape = g->tensors[in[i]].shape};
     for (int i = 0; i < info->n_out; i++)
-        call.out[i] = (fwi_arg){NULL, g->tensors[out[i]].dtype, g->tensors[out[i]].shape};
+        call.out[i] =
+            (fwi_arg){.dtype = g->tensors[out[i]].dtype, .shape = g->tensors[out[i]].shape};
     fwi_graph_free(g);
     return call;
 }
@@ -266,7 +287,17 @@ typedef struct buffers {
 
 static size_t arg_bytes(const fwi_arg *a)
 {
-    return (size_t)fwi_shape_elems(&a->shape) * fw_dtype_size(a->dtype);
+    return (size_t)fwi_stored_elems(&a->shape, a->nb) * fw_dtype_size(a->dtype);
+}
+
+/* Where element j of the shape lies in memory. */
+static int64_t place_of(const fwi_arg *a, int64_t j)
+{
+    if (a->nb == 0)
+        return j;
+    const int64_t c = a->shape.d[3], places = a->shape.d[1] * a->shape.d[2];
+    const int64_t channel = j % c, place = j / c % places, image = j / c / places;
+    return ((image / a->nb * places + place) * a->nb + image % a->nb) * c + channel;
 }
 
 static void buffers_new(buffers *b, const t_case *c, fwi_call *call, size_t scratch, bool odd)
@@ -277,7 +308,7 @@ static void buffers_new(buffers *b, const t_case *c, fwi_call *call, size_t scra
         b->in[i] = guarded_new(arg_bytes(a), fw_dtype_size(a->dtype), odd);
         a->data = b->in[i].data;
         for (int64_t j = 0; j < c->in[i].n; j++)
-            store(a->data, a->dtype, j, c->in[i].v[j]);
+            store(a->data, a->dtype, place_of(a, j), c->in[i].v[j]);
     }
     for (int i = 0; i < info->n_out; i++) {
         fwi_arg *a = &call->out[i];
@@ -418,12 +449,10 @@ static void note_kernel(const char *name, double ratio)
         kernels[i].worst = ratio;
 }
 
-static const void *result_data(const t_case *c, const fwi_call *call, int r, fw_dtype *dtype)
+static const fwi_arg *result_arg(const t_case *c, const fwi_call *call, int r)
 {
     const int n_out = fwi_op_info_get(c->kind)->n_out;
-    const fwi_arg *a = r < n_out ? &call->out[r] : &call->in[r - n_out];
-    *dtype = a->dtype;
-    return a->data;
+    return r < n_out ? &call->out[r] : &call->in[r - n_out];
 }
 
 /* The first run of a kernel: values against the tolerance. */
@@ -434,13 +463,16 @@ static void compare(const t_case *c, const fwi_kernel *k, const fwi_call *call)
     double worst = 0;
     for (int r = 0; r < c->n_results; r++) {
         const t_result *res = &c->result[r];
-        fw_dtype dtype;
-        const void *data = result_data(c, call, r, &dtype);
+        const fwi_arg *a = result_arg(c, call, r);
+        const fw_dtype dtype = a->dtype;
         const double unit = units[dtype == FW_F64 ? FW_F64 : FW_F32];
         for (int64_t j = 0; j < res->n; j++) {
-            const double tol = unit * res->tol[j];
-            const double got = load(data, dtype, j), want = res->want[j];
-            const double near = dtype == FW_F32 ? (double)(float)want : want;
+            const double got = load(a->data, dtype, place_of(a, j)), want = res->want[j];
+            const double near = dtype == FW_F32    ? (double)(float)want
+                                : dtype == FW_BF16 ? bf16_value(bf16_bits(want))
+                                                   : want;
+            /* what is stored as bf16 was rounded to it: u_out of rule A14 */
+            const double tol = unit * res->tol[j] + (dtype == FW_BF16 ? fabs(want) / 256.0 : 0.0);
             if (got == near || (isnan(got) && isnan(want)))
                 continue;
             const double err = fabs(got - want);
@@ -468,7 +500,8 @@ static void check_untouched(const t_case *c, const fwi_kernel *k, const buffers 
         if (i < fwi_op_mutates(c->kind) || (in_place && i == 0))
             continue;
         for (int64_t j = 0; j < c->in[i].n; j++) {
-            const double now = load(call->in[i].data, call->in[i].dtype, j), was = c->in[i].v[j];
+            const fwi_arg *a = &call->in[i];
+            const double now = load(a->data, a->dtype, place_of(a, j)), was = c->in[i].v[j];
             same = same && (now == was || (isnan(now) && isnan(was)));
         }
     }
@@ -480,6 +513,21 @@ static void check_untouched(const t_case *c, const fwi_kernel *k, const buffers 
     describe(c, text, sizeof text);
     fail_msg("%s: %s %s", text, k->name,
              intact ? "changed an input" : "wrote behind or before a buffer");
+}
+
+/* Of all elements that are no padding. */
+static bool same_bits(const fwi_arg *a, const fwi_arg *b)
+{
+    const size_t size = fw_dtype_size(a->dtype);
+    if (a->nb == 0)
+        return memcmp(a->data, b->data, arg_bytes(a)) == 0;
+    const int64_t n = fwi_shape_elems(&a->shape);
+    for (int64_t j = 0; j < n; j++) {
+        const size_t at = (size_t)place_of(a, j) * size;
+        if (memcmp((const char *)a->data + at, (const char *)b->data + at, size) != 0)
+            return false;
+    }
+    return true;
 }
 
 static void check_kernel(const t_case *c, const fwi_kernel *k, const fwi_call *types)
@@ -505,10 +553,7 @@ static void check_kernel(const t_case *c, const fwi_kernel *k, const fwi_call *t
             continue;
         }
         for (int r = 0; r < c->n_results; r++) {
-            fw_dtype dtype;
-            const void *first = result_data(c, &call[0], r, &dtype);
-            const void *now = result_data(c, &call[w], r, &dtype);
-            if (memcmp(first, now, (size_t)c->result[r].n * fw_dtype_size(dtype)) != 0) {
+            if (!same_bits(result_arg(c, &call[0], r), result_arg(c, &call[w], r))) {
                 static const char *const ways[WAYS] = {
                     "", "with 2 threads", "with 5 threads on odd addresses", "in place"};
                 char text[512];
@@ -544,11 +589,88 @@ static void check_tables(const t_case *c, fw_dtype real)
     }
 }
 
+/* ---- batch-blocked kernels ---- */
+
+/* The same call with its images blocked; false where the op or the case has none. */
+static bool block_call(fwi_call *call, int32_t nb, fw_dtype storage)
+{
+    const fwi_op_info *info = fwi_op_info_get(call->kind);
+    const fwi_layout layout = fwi_op_layout(call->kind);
+    if ((layout.in | layout.out) == 0)
+        return false;
+    for (int i = 0; i < info->n_in + info->n_out; i++) {
+        const bool is_in = i < info->n_in;
+        const int k = is_in ? i : i - info->n_in;
+        fwi_arg *a = is_in ? &call->in[k] : &call->out[k];
+        if (!((is_in ? layout.in : layout.out) >> k & 1))
+            continue;
+        if (a->shape.rank != 4)
+            return false;
+        a->nb = nb;
+        if (a->dtype == FW_F32)
+            a->dtype = storage;
+    }
+    return true;
+}
+
+/* The case with its inputs rounded to bf16, and what the reference says of those. Tolerances stay:
+ * rounding an input moves sums of |terms| by less than a hundredth. */
+static void round_case(const t_case *c, t_case *out)
+{
+    double *want[T_RESULTS] = {0};
+    *out = *c;
+    for (int i = 0; i < c->n_in; i++) {
+        out->in[i].v = zeros(c->in[i].n, sizeof(double));
+        for (int64_t j = 0; j < c->in[i].n; j++)
+            out->in[i].v[j] =
+                c->in[i].dtype == FW_F32 ? bf16_value(bf16_bits(c->in[i].v[j])) : c->in[i].v[j];
+    }
+    for (int r = 0; r < c->n_results; r++) {
+        t_result *res = &out->result[r];
+        res->want = zeros(res->n, sizeof(double));
+        res->tol = zeros(res->n, sizeof(double));
+        want[r] = res->want;
+    }
+    reference(out, want);
+    for (int r = 0; r < c->n_results; r++)
+        for (int64_t j = 0; j < out->result[r].n; j++) /* the part of it that grows with |want| */
+            out->result[r].tol[j] = 1.02 * c->result[r].tol[j] +
+                                    T_U * fabs(out->result[r].want[j] - c->result[r].want[j]);
+}
+
+/* Every blocked row that takes the case: whole blocks, a block with padding, one block alone. The
+ * padding is full of NaN before each call. */
+static void check_blocked(const t_case *c, fw_dtype storage)
+{
+    static const int32_t sizes[] = {1, 2, 5, 10, 14};
+    t_case rounded = *c;
+    if (storage == FW_BF16)
+        round_case(c, &rounded);
+    for (int isa = FWI_ISA_PORTABLE; isa < FWI_ISA_COUNT; isa++) {
+        const fwi_op_table *table = fwi_cpu_table((fwi_isa)isa), *from = NULL;
+        if (table == NULL || !fwi_isa_supported((fwi_isa)isa))
+            continue;
+        for (int s = 0; s < T_COUNT(sizes); s++) {
+            fwi_attr attr;
+            fwi_call types = infer(&rounded, FW_F32, &attr);
+            if (!block_call(&types, sizes[s], storage))
+                break;
+            const fwi_kernel *k = fwi_table_find(table, &types, &from);
+            if (k != NULL && from == table)
+                check_kernel(&rounded, k, &types);
+        }
+    }
+    if (storage == FW_BF16)
+        t_drop(&rounded);
+}
+
 void t_check(t_case *c)
 {
     assert_true(c->n_results > 0);
     check_tables(c, FW_F32);
     check_tables(c, FW_F64);
+    check_blocked(c, FW_F32);
+    check_blocked(c, FW_BF16);
     op_stats *s = &stats[c->kind];
     s->cases++;
     for (int r = 0; r < c->n_results; r++) {

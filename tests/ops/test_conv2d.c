@@ -79,6 +79,20 @@ static void test_net_shapes(void **state)
         check_shape(&shapes[i], false);
 }
 
+/* More images than a block has: whole blocks, and a last one with padding. */
+static void test_many_images(void **state)
+{
+    (void)state;
+    static const conv_shape shapes[] = {
+        {15, 3, 4, 24, 33, 3, 3, 1, 1, 1, 1, 1}, {23, 4, 3, 3, 24, 2, 2, 1, 0, 0, 0, 0},
+        {29, 2, 2, 64, 40, 3, 3, 1, 1, 1, 1, 1}, {31, 5, 4, 27, 7, 3, 3, 2, 1, 1, 1, 1},
+        {28, 1, 1, 16, 64, 1, 1, 1, 0, 0, 0, 0},
+    };
+    for (int i = 0; i < T_COUNT(shapes); i++)
+        check_shape(&shapes[i], false);
+    check_shape(&shapes[2], true);
+}
+
 static conv_shape random_shape(void)
 {
     static const int64_t channels[] = {1, 3, 7, 16, 24, 33, 64};
@@ -174,9 +188,10 @@ static void test_gradient(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_by_hand),        cmocka_unit_test(test_odd_shapes),
-        cmocka_unit_test(test_net_shapes),     cmocka_unit_test(test_random_shapes),
-        cmocka_unit_test(test_exact_integers), cmocka_unit_test(test_gradient),
+        cmocka_unit_test(test_by_hand),       cmocka_unit_test(test_odd_shapes),
+        cmocka_unit_test(test_net_shapes),    cmocka_unit_test(test_many_images),
+        cmocka_unit_test(test_random_shapes), cmocka_unit_test(test_exact_integers),
+        cmocka_unit_test(test_gradient),
     };
     return t_main(argc, argv, "test_conv2d", tests, sizeof tests / sizeof *tests);
 }

@@ -5,7 +5,12 @@
  * mean of a few of its rows, so that a mean that is large against the deviation costs no digits.
  * Sums run in REAL over 64 rows at most, then in double; blocks are joined in order by Chan's
  * formula (Chan, Golub, LeVeque 1983). So memory is read once for the statistics and once to
- * normalise, and the result depends on shapes alone. */
+ * normalise, and the result depends on shapes alone.
+ *
+ * Batch-blocked images (one group only): rows are [block][place][image], and in the last block the
+ * rows of padding are left out of every sum, whatever they hold; blocks of rows begin at a place's
+ * first image. */
+#include "fast_store.h"
 #ifndef BN_BLOCK
 enum {
     BN_BLOCK = 65536, /* elements of a block */
@@ -16,67 +21,92 @@ enum {
 #endif
 
 typedef struct NAME(bn_job) {
-    const REAL *x, *dy; /* [groups * rows][c] */
-    REAL *y;            /* y or dx */
+    const STORE *x, *dy; /* [groups * rows][c] */
+    STORE *y;            /* y or dx */
     const REAL *gamma, *beta;
     REAL *mean, *var; /* [groups][c] */
     double eps;
-    int64_t c, groups, rows; /* rows: of one group */
-    int64_t blocks, block;   /* of one group; rows of a block */
-    double *sums;            /* [groups][blocks][2][c] */
-    REAL *run;               /* per slot: [3][c] */
-    REAL *coef;              /* [groups][4][c], what the second reading needs */
+    int64_t c, groups, rows; /* rows: of one group, in memory */
+    int64_t count;           /* of them, those that are images */
+    int64_t nb, full, tail; /* rows before `full` are all images, then the first `tail` of nb are */
+    int64_t blocks, block;  /* of one group; rows of a block */
+    double *sums;           /* [groups][blocks][2][c] */
+    REAL *run;              /* per slot: [3][c] */
+    REAL *coef;             /* [groups][4][c], what the second reading needs */
 } NAME(bn_job);
 
 static void NAME(bn_plan)(NAME(bn_job) * g, const fwi_call *c, const fwi_arg *x, int64_t groups,
                           scratch_cut *s)
 {
     *g = (NAME(bn_job)){.x = x->data, .c = cols_of(&x->shape), .groups = groups};
-    g->rows = rows_of(&x->shape) / groups;
-    g->block = min_i64(g->rows, max_i64(BN_RUN, BN_BLOCK / g->c));
+    g->count = rows_of(&x->shape) / groups;
+    g->rows = stored_of(x) / g->c / groups;
+    g->nb = block_of(x);
+    g->tail = x->shape.d[0] % g->nb;
+    g->full = g->tail == 0 ? g->rows : g->rows - g->rows / wide_images(x);
+    g->block = min_i64(g->rows, parts_of(max_i64(BN_RUN, BN_BLOCK / g->c), g->nb) * g->nb);
     g->blocks = parts_of(g->rows, g->block);
     g->sums = scratch_take(s, groups * g->blocks * 2 * g->c, sizeof(double));
     g->run = scratch_take(s, call_slots(c) * 3 * g->c, sizeof(REAL));
     g->coef = scratch_take(s, groups * 4 * g->c, sizeof(REAL));
 }
 
+/* How many rows from r on, at most up to `end`, are images in a run; r is one. */
+static inline int64_t NAME(bn_span)(const NAME(bn_job) * g, int64_t r, int64_t end)
+{
+    return min_i64(BN_RUN, r < g->full ? min_i64(end, g->full) - r : g->tail);
+}
+/* The row to go on with after a run of n rows. */
+static inline int64_t NAME(bn_next)(const NAME(bn_job) * g, int64_t r, int64_t n)
+{
+    return r < g->full ? r + n : r + g->nb;
+}
+/* Images among rows r0 .. r1, both at a place's first image. */
+static inline int64_t NAME(bn_images)(const NAME(bn_job) * g, int64_t r0, int64_t r1)
+{
+    const int64_t whole = max_i64(0, min_i64(r1, g->full) - r0);
+    return whole + (r1 - r0 - whole) / g->nb * g->tail;
+}
+
 /* s0 += x - shift, s1 += (x - shift)^2 over rows of c elements. */
-static void NAME(bn_add_rows)(int64_t rows, int64_t c, const REAL *restrict x,
+static void NAME(bn_add_rows)(int64_t rows, int64_t c, const STORE *restrict x,
                               const REAL *restrict shift, REAL *restrict s0, REAL *restrict s1)
 {
     int64_t r = 0;
     for (; r + 4 <= rows; r += 4, x += 4 * c)
         for (int64_t i = 0; i < c; i++) {
-            const REAL a = x[i] - shift[i], b = x[c + i] - shift[i];
-            const REAL d = x[2 * c + i] - shift[i], e = x[3 * c + i] - shift[i];
+            const REAL a = LOAD(x[i]) - shift[i], b = LOAD(x[c + i]) - shift[i];
+            const REAL d = LOAD(x[2 * c + i]) - shift[i], e = LOAD(x[3 * c + i]) - shift[i];
             s0[i] += (a + b) + (d + e);
             s1[i] += (a * a + b * b) + (d * d + e * e);
         }
     for (; r < rows; r++, x += c)
         for (int64_t i = 0; i < c; i++) {
-            const REAL a = x[i] - shift[i];
+            const REAL a = LOAD(x[i]) - shift[i];
             s0[i] += a;
             s1[i] += a * a;
         }
 }
 
 /* s0 += dy, s1 += dy (x - mean). */
-static void NAME(bn_add_grad_rows)(int64_t rows, int64_t c, const REAL *restrict dy,
-                                   const REAL *restrict x, const REAL *restrict mean,
+static void NAME(bn_add_grad_rows)(int64_t rows, int64_t c, const STORE *restrict dy,
+                                   const STORE *restrict x, const REAL *restrict mean,
                                    REAL *restrict s0, REAL *restrict s1)
 {
     int64_t r = 0;
     for (; r + 4 <= rows; r += 4, x += 4 * c, dy += 4 * c)
         for (int64_t i = 0; i < c; i++) {
-            const REAL a = x[i] - mean[i], b = x[c + i] - mean[i];
-            const REAL d = x[2 * c + i] - mean[i], e = x[3 * c + i] - mean[i];
-            s0[i] += (dy[i] + dy[c + i]) + (dy[2 * c + i] + dy[3 * c + i]);
-            s1[i] += (dy[i] * a + dy[c + i] * b) + (dy[2 * c + i] * d + dy[3 * c + i] * e);
+            const REAL a = LOAD(x[i]) - mean[i], b = LOAD(x[c + i]) - mean[i];
+            const REAL d = LOAD(x[2 * c + i]) - mean[i], e = LOAD(x[3 * c + i]) - mean[i];
+            const REAL p = LOAD(dy[i]), q = LOAD(dy[c + i]);
+            const REAL r2 = LOAD(dy[2 * c + i]), r3 = LOAD(dy[3 * c + i]);
+            s0[i] += (p + q) + (r2 + r3);
+            s1[i] += (p * a + q * b) + (r2 * d + r3 * e);
         }
     for (; r < rows; r++, x += c, dy += c)
         for (int64_t i = 0; i < c; i++) {
-            s0[i] += dy[i];
-            s1[i] += dy[i] * (x[i] - mean[i]);
+            s0[i] += LOAD(dy[i]);
+            s1[i] += LOAD(dy[i]) * (LOAD(x[i]) - mean[i]);
         }
 }
 
@@ -94,8 +124,9 @@ static void NAME(bn_stats_task)(void *arg, int64_t task, int slot)
 {
     const NAME(bn_job) *const g = arg;
     const int64_t c = g->c, group = task / g->blocks, block = task % g->blocks;
-    const int64_t r0 = block * g->block, n = min_i64(g->block, g->rows - r0);
-    const REAL *const x = g->x + (group * g->rows + r0) * c;
+    const int64_t r0 = block * g->block, r1 = min_i64(r0 + g->block, g->rows);
+    const int64_t n = r1 - r0, images = NAME(bn_images)(g, r0, r1);
+    const STORE *const x = g->x + group * g->rows * c;
     REAL *const restrict shift = g->run + slot * 3 * c;
     REAL *const s = shift + c;
     double *const restrict sum = g->sums + task * 2 * c;
@@ -103,17 +134,19 @@ static void NAME(bn_stats_task)(void *arg, int64_t task, int slot)
     memset(shift, 0, (size_t)(3 * c) * sizeof(REAL));
     memset(sum, 0, (size_t)(2 * c) * sizeof(double));
     for (int64_t k = 0; k < sample; k++) {
-        const REAL *const row = x + part_begin(n, sample, k) * c;
+        const int64_t at = r0 + part_begin(n, sample, k);
+        const STORE *const row = x + (at < g->full ? at : at - at % g->nb) * c;
         for (int64_t i = 0; i < c; i++)
-            shift[i] += row[i];
+            shift[i] += LOAD(row[i]);
     }
     for (int64_t i = 0; i < c; i++)
         shift[i] /= (REAL)sample;
-    for (int64_t r = 0; r < n; r += BN_RUN) {
-        NAME(bn_add_rows)(min_i64(BN_RUN, n - r), c, x + r * c, shift, s, s + c);
+    for (int64_t r = r0, run; r < r1; r = NAME(bn_next)(g, r, run)) {
+        run = NAME(bn_span)(g, r, r1);
+        NAME(bn_add_rows)(run, c, x + r * c, shift, s, s + c);
         NAME(bn_flush)(c, s, sum);
     }
-    const double inv_n = 1.0 / (double)n;
+    const double inv_n = 1.0 / (double)images;
     for (int64_t i = 0; i < c; i++) {
         const double d = sum[i] * inv_n;
         sum[c + i] -= sum[i] * d;
@@ -130,10 +163,11 @@ static void NAME(bn_join_task)(void *arg, int64_t group, int slot)
     const int64_t c = g->c;
     double *const restrict mean = g->sums + group * g->blocks * 2 * c; /* block 0's, in place */
     double *const restrict m2 = mean + c;
-    double n = (double)min_i64(g->block, g->rows);
+    double n = (double)NAME(bn_images)(g, 0, min_i64(g->block, g->rows));
     for (int64_t b = 1; b < g->blocks; b++) {
         const double *const restrict bm = mean + b * 2 * c, *const restrict b2 = bm + c;
-        const double bn = (double)min_i64(g->block, g->rows - b * g->block);
+        const double bn =
+            (double)NAME(bn_images)(g, b * g->block, min_i64((b + 1) * g->block, g->rows));
         const double share = bn / (n + bn), cross = n * share;
         n += bn;
         for (int64_t i = 0; i < c; i++) {
@@ -159,13 +193,13 @@ static void NAME(bn_apply_task)(void *arg, int64_t task, int slot)
     const NAME(bn_job) *const g = arg;
     const int64_t c = g->c, group = task / g->blocks, block = task % g->blocks;
     const int64_t r0 = block * g->block, n = min_i64(g->block, g->rows - r0);
-    const REAL *restrict x = g->x + (group * g->rows + r0) * c;
-    REAL *restrict y = g->y + (group * g->rows + r0) * c;
+    const STORE *restrict x = g->x + (group * g->rows + r0) * c;
+    STORE *restrict y = g->y + (group * g->rows + r0) * c;
     const REAL *const restrict mean = g->coef + group * 4 * c;
     const REAL *const restrict scale = mean + c, *const restrict beta = mean + 2 * c;
     for (int64_t r = 0; r < n; r++, x += c, y += c)
         for (int64_t i = 0; i < c; i++)
-            y[i] = (x[i] - mean[i]) * scale[i] + beta[i];
+            y[i] = KEEP((LOAD(x[i]) - mean[i]) * scale[i] + beta[i]);
 }
 
 size_t FN(bn_train_scratch)(const fwi_call *c)
@@ -225,16 +259,16 @@ static void NAME(bn_grad_sums_task)(void *arg, int64_t task, int slot)
 {
     const NAME(bn_job) *const g = arg;
     const int64_t c = g->c, group = task / g->blocks, block = task % g->blocks;
-    const int64_t r0 = block * g->block, n = min_i64(g->block, g->rows - r0);
-    const int64_t at = (group * g->rows + r0) * c;
+    const int64_t r0 = block * g->block, r1 = min_i64(r0 + g->block, g->rows);
+    const int64_t at = group * g->rows * c;
     REAL *const s = g->run + slot * 3 * c;
     double *const sum = g->sums + task * 2 * c;
     memset(s, 0, (size_t)(2 * c) * sizeof(REAL));
     memset(sum, 0, (size_t)(2 * c) * sizeof(double));
-    for (int64_t r = 0; r < n; r += BN_RUN) {
+    for (int64_t r = r0, run; r < r1; r = NAME(bn_next)(g, r, run)) {
+        run = NAME(bn_span)(g, r, r1);
         NAME(bn_add_grad_rows)
-        (min_i64(BN_RUN, n - r), c, g->dy + at + r * c, g->x + at + r * c, g->mean + group * c, s,
-         s + c);
+        (run, c, g->dy + at + r * c, g->x + at + r * c, g->mean + group * c, s, s + c);
         NAME(bn_flush)(c, s, sum);
     }
 }
@@ -257,8 +291,8 @@ static void NAME(bn_grad_join_task)(void *arg, int64_t group, int slot)
         const double inv_var = 1.0 / ((double)g->var[group * c + i] + g->eps);
         coef[i] = g->mean[group * c + i];
         coef[c + i] = (REAL)((double)g->gamma[i] * sqrt(inv_var));
-        coef[2 * c + i] = (REAL)(sum[i] / (double)g->rows);
-        coef[3 * c + i] = (REAL)(sum[c + i] * inv_var / (double)g->rows);
+        coef[2 * c + i] = (REAL)(sum[i] / (double)g->count);
+        coef[3 * c + i] = (REAL)(sum[c + i] * inv_var / (double)g->count);
         sum[c + i] *= sqrt(inv_var); /* now this group's dgamma */
     }
 }
@@ -270,13 +304,13 @@ static void NAME(bn_grad_apply_task)(void *arg, int64_t task, int slot)
     const int64_t c = g->c, group = task / g->blocks, block = task % g->blocks;
     const int64_t r0 = block * g->block, n = min_i64(g->block, g->rows - r0);
     const int64_t at = (group * g->rows + r0) * c;
-    const REAL *restrict x = g->x + at, *restrict dy = g->dy + at;
-    REAL *restrict dx = g->y + at;
+    const STORE *restrict x = g->x + at, *restrict dy = g->dy + at;
+    STORE *restrict dx = g->y + at;
     const REAL *const restrict mean = g->coef + group * 4 * c, *const restrict k = mean + c;
     const REAL *const restrict p = mean + 2 * c, *const restrict q = mean + 3 * c;
     for (int64_t r = 0; r < n; r++, x += c, dy += c, dx += c)
         for (int64_t i = 0; i < c; i++)
-            dx[i] = k[i] * (dy[i] - p[i] - (x[i] - mean[i]) * q[i]);
+            dx[i] = KEEP(k[i] * (LOAD(dy[i]) - p[i] - (LOAD(x[i]) - mean[i]) * q[i]));
 }
 
 size_t FN(bn_train_grad_scratch)(const fwi_call *c)
@@ -318,16 +352,17 @@ fw_status FN(bn_train_grad)(const fwi_call *c)
 static void NAME(sum_rows_task)(void *arg, int64_t task, int slot)
 {
     const NAME(bn_job) *const g = arg;
-    const int64_t c = g->c, r0 = task * g->block, n = min_i64(g->block, g->rows - r0);
+    const int64_t c = g->c, r0 = task * g->block, r1 = min_i64(r0 + g->block, g->rows);
     REAL *const restrict s = g->run + slot * 3 * c;
     double *const restrict sum = g->sums + task * 2 * c;
-    const REAL *restrict x = g->x + r0 * c;
     memset(s, 0, (size_t)c * sizeof(REAL));
     memset(sum, 0, (size_t)c * sizeof(double));
-    for (int64_t r = 0; r < n; r += BN_RUN) {
-        for (int64_t k = min_i64(BN_RUN, n - r); k > 0; k--, x += c)
+    for (int64_t r = r0, run; r < r1; r = NAME(bn_next)(g, r, run)) {
+        run = NAME(bn_span)(g, r, r1);
+        const STORE *restrict x = g->x + r * c;
+        for (int64_t k = run; k > 0; k--, x += c)
             for (int64_t i = 0; i < c; i++)
-                s[i] += x[i];
+                s[i] += LOAD(x[i]);
         for (int64_t i = 0; i < c; i++) {
             sum[i] += (double)s[i];
             s[i] = 0;

@@ -6,14 +6,23 @@
  * lines, packs both operands so that the sum runs along memory, [channels/tile][line][w][images]
  * [tile], and adds each strip's product to its own partial result. The images are cut into a number
  * of chunks that depends on shapes alone; the chunks' partial results are added in order at the
- * end, and that is also what keeps the rounding error of half a million terms small. */
-
+ * end, and that is also what keeps the rounding error of half a million terms small.
+ *
+ * Batch-blocked images differ in where a pixel lies alone (dw_pixel). Images stored as bf16: a step
+ * of the sum is a pair of images at one pixel, an odd one's partner is zero (PER 2, OPERAND a pair);
+ * a room with such a tile defines these and NAME(tile) before it includes this file. */
+#ifndef PER
+#define PER     1
+#define OPERAND REAL
 #include "fast_gemm.h"
+#include "fast_store.h"
+#endif
 
 typedef struct NAME(dw_job) {
     conv_axis y, x; /* of the forward pass: source x, destination dy */
     int64_t n, c, oc, taps;
-    const REAL *xp, *dyp;
+    int64_t block; /* images that lie together; 1: n h w c */
+    const STORE *xp, *dyp;
     REAL *dw;
     int64_t chunks, groups;    /* tasks = chunks * groups of panels */
     int64_t panels, per_group; /* panels of NR output channels */
@@ -23,9 +32,10 @@ typedef struct NAME(dw_job) {
     int64_t part_elems;
     int64_t *ys;      /* [oh * kh]: source lines */
     int64_t *x_range; /* [kw][2]: the pixels of a line whose tap lies inside the image */
-    REAL *x_rings;    /* per slot: [c tiles][ring][w][nb][tile] */
+    int64_t steps;    /* of a group at one pixel: nb / PER, rounded up */
+    OPERAND *x_rings; /* per slot: [c tiles][ring][w][steps][tile] */
     int64_t x_elems;
-    REAL *dy_strips; /* per slot: [per_group][strip][ow][nb][NR] */
+    OPERAND *dy_strips; /* per slot: [per_group][strip][ow][steps][NR] */
     int64_t dy_elems, dy_panel;
     NAME(seg) * segs; /* per slot: [strip * ow] */
 } NAME(dw_job);
@@ -42,6 +52,7 @@ static void NAME(dw_plan)(NAME(dw_job) * g, const fwi_call *c, scratch_cut *s)
                         .c = x->d[3],
                         .oc = dy->d[3],
                         .taps = w->d[1] * w->d[2],
+                        .block = block_of(&c->in[0]),
                         .xp = c->in[0].data,
                         .dyp = c->in[1].data,
                         .dw = c->out[0].data};
@@ -50,55 +61,88 @@ static void NAME(dw_plan)(NAME(dw_job) * g, const fwi_call *c, scratch_cut *s)
     g->part_elems = g->panels * g->taps * g->c * NR;
     const int64_t part_bytes = g->part_elems * (int64_t)sizeof(REAL);
     g->chunks = part_bytes <= 2 << 20 ? 16 : part_bytes <= 16 << 20 ? 4 : 2;
-    g->chunks = min_i64(g->chunks, g->n);
+    g->chunks = min_i64(g->chunks, parts_of(g->n, g->block));
     g->groups = min_i64(parts_of(16, g->chunks), g->panels);
     g->per_group = parts_of(g->panels, g->groups);
     g->groups = parts_of(g->panels, g->per_group);
     g->c_tiles = parts_of(g->c, MR);
-    g->nb = max_i64(1, min_i64(16, k_want / g->x.n_dst));
-    g->nb = min_i64(g->nb, parts_of(g->n, g->chunks));
-    g->strip = max_i64(1, min_i64(g->y.n_dst, k_want / (g->nb * g->x.n_dst)));
+    if (g->block == 1) {
+        g->nb = max_i64(1, min_i64(16, k_want / g->x.n_dst));
+        g->nb = min_i64(g->nb, parts_of(g->n, g->chunks));
+    } else /* whole blocks, so many that an image's few pixels make a sum worth packing for */
+        g->nb = g->block * min_i64(4, parts_of(k_want * PER, dy->d[1] * dy->d[2] * g->block));
+    g->steps = parts_of(g->nb, PER);
+    g->strip = max_i64(1, min_i64(g->y.n_dst, k_want / (g->steps * g->x.n_dst)));
     g->ring = conv_axis_span(&g->y, g->strip);
     g->part = scratch_take(s, g->chunks * g->part_elems, sizeof(REAL));
     g->ys = scratch_take(s, g->y.n_dst * g->y.taps, sizeof(int64_t));
     g->x_range = scratch_take(s, 2 * g->x.taps, sizeof(int64_t));
-    g->x_elems = g->ring * g->x.n_src * g->nb * g->c;
-    g->x_rings = scratch_take(s, slots * g->x_elems, sizeof(REAL));
-    g->dy_panel = g->strip * g->x.n_dst * g->nb * NR;
+    g->x_elems = g->ring * g->x.n_src * g->steps * g->c;
+    g->x_rings = scratch_take(s, slots * g->x_elems, sizeof(OPERAND));
+    g->dy_panel = g->strip * g->x.n_dst * g->steps * NR;
     g->dy_elems = g->per_group * g->dy_panel;
-    g->dy_strips = scratch_take(s, slots * g->dy_elems, sizeof(REAL));
+    g->dy_strips = scratch_take(s, slots * g->dy_elems, sizeof(OPERAND));
     g->segs = scratch_take(s, slots * g->strip * g->x.n_dst, sizeof(NAME(seg)));
 }
 
-/* Line sy of images i0 .. i0+nb, cut into tiles of channels. */
-static void NAME(dw_pack_x)(const NAME(dw_job) * g, REAL *ring, int64_t i0, int64_t nb, int64_t sy)
+/* The number of a pixel in memory; `place` of `places` in its image. */
+static inline int64_t NAME(dw_pixel)(const NAME(dw_job) * g, int64_t image, int64_t place,
+                                     int64_t places)
 {
-    const int64_t w = g->x.n_src, c = g->c, slot = sy % g->ring;
-    for (int64_t i = 0; i < nb; i++) {
-        const REAL *const src = g->xp + ((i0 + i) * g->y.n_src + sy) * w * c;
+    return (image / g->block * places + place) * g->block + image % g->block;
+}
+
+/* n channels of step `at` of a group: of one image, or of two side by side. last: of the group. */
+static inline void NAME(dw_step)(OPERAND *dst, const STORE *src, const STORE *second, int64_t n)
+{
+#if PER == 1
+    (void)second;
+    NAME(copy)(dst, src, n);
+#else
+    NAME(copy_pairs)(dst, src, second, n);
+#endif
+}
+
+/* Line sy of images i0 .. i0+nb, cut into tiles of channels. */
+static void NAME(dw_pack_x)(const NAME(dw_job) * g, OPERAND *ring, int64_t i0, int64_t nb,
+                            int64_t sy)
+{
+    const int64_t w = g->x.n_src, c = g->c, slot = sy % g->ring, steps = parts_of(nb, PER);
+    const int64_t places = g->y.n_src * w, next = g->block * c;
+    for (int64_t i = 0; i < nb; i += PER) {
+        const STORE *const src = g->xp + NAME(dw_pixel)(g, i0 + i, sy * w, places) * c;
+        const STORE *const second =
+            i + 1 < nb ? g->xp + NAME(dw_pixel)(g, i0 + i + 1, sy * w, places) * c : NULL;
         for (int64_t t = 0; t < g->c_tiles; t++) {
             const int64_t c0 = part_begin(c, g->c_tiles, t);
             const int64_t m = part_begin(c, g->c_tiles, t + 1) - c0;
-            REAL *const dst = ring + c0 * g->ring * w * g->nb + (slot * w * nb + i) * m;
+            OPERAND *const dst =
+                ring + c0 * g->ring * w * g->steps + (slot * w * steps + i / PER) * m;
             for (int64_t x = 0; x < w; x++)
-                NAME(copy)(dst + x * nb * m, src + x * c + c0, m);
+                NAME(dw_step)
+            (dst + x * steps * m, src + x * next + c0,
+             second == NULL ? NULL : second + x * next + c0, m);
         }
     }
 }
 
 /* Line y of dy, for the panels j0 .. j1, as line r of the strip. */
-static void NAME(dw_pack_dy)(const NAME(dw_job) * g, REAL *strip, int64_t i0, int64_t nb, int64_t y,
-                             int64_t r, int64_t j0, int64_t j1)
+static void NAME(dw_pack_dy)(const NAME(dw_job) * g, OPERAND *strip, int64_t i0, int64_t nb,
+                             int64_t y, int64_t r, int64_t j0, int64_t j1)
 {
-    const int64_t ow = g->x.n_dst, oc = g->oc;
-    for (int64_t i = 0; i < nb; i++) {
-        const REAL *const src = g->dyp + ((i0 + i) * g->y.n_dst + y) * ow * oc;
+    const int64_t ow = g->x.n_dst, oc = g->oc, steps = parts_of(nb, PER);
+    const int64_t places = g->y.n_dst * ow, next = g->block * oc;
+    for (int64_t i = 0; i < nb; i += PER) {
+        const STORE *const src = g->dyp + NAME(dw_pixel)(g, i0 + i, y * ow, places) * oc;
+        const STORE *const second =
+            i + 1 < nb ? g->dyp + NAME(dw_pixel)(g, i0 + i + 1, y * ow, places) * oc : NULL;
         for (int64_t j = j0; j < j1; j++) {
             const int64_t n = min_i64(NR, oc - j * NR);
-            REAL *const dst = strip + (j - j0) * g->dy_panel + (r * ow * nb + i) * NR;
+            OPERAND *const dst = strip + (j - j0) * g->dy_panel + (r * ow * steps + i / PER) * NR;
             for (int64_t x = 0; x < ow; x++) {
-                REAL *const d = dst + x * nb * NR;
-                NAME(copy)(d, src + x * oc + j * NR, n);
+                OPERAND *const d = dst + x * steps * NR;
+                NAME(dw_step)
+                (d, src + x * next + j * NR, second == NULL ? NULL : second + x * next + j * NR, n);
                 for (int64_t k = n; k < NR; k++)
                     d[k] = 0;
             }
@@ -108,8 +152,8 @@ static void NAME(dw_pack_dy)(const NAME(dw_job) * g, REAL *strip, int64_t i0, in
 
 /* Runs of pixels of the strip's lines y0 .. y1 for which tap (ky, kx) lies inside the image. a and
  * b point at the operands' first line. */
-static int64_t NAME(dw_segs)(const NAME(dw_job) * g, const REAL *a, const REAL *b, int64_t m,
-                             int64_t nb, int64_t y0, int64_t y1, int64_t ky, int64_t kx,
+static int64_t NAME(dw_segs)(const NAME(dw_job) * g, const OPERAND *a, const OPERAND *b, int64_t m,
+                             int64_t steps, int64_t y0, int64_t y1, int64_t ky, int64_t kx,
                              NAME(seg) * seg)
 {
     const int64_t ow = g->x.n_dst, w = g->x.n_src;
@@ -120,11 +164,11 @@ static int64_t NAME(dw_segs)(const NAME(dw_job) * g, const REAL *a, const REAL *
         const int64_t sy = g->ys[y * g->y.taps + ky];
         if (sy < 0)
             continue;
-        const REAL *const al = a + sy % g->ring * w * nb * m;
-        const REAL *const bl = b + (y - y0) * ow * nb * NR;
+        const OPERAND *const al = a + sy % g->ring * w * steps * m;
+        const OPERAND *const bl = b + (y - y0) * ow * steps * NR;
         for (int64_t x = x0; x < x1; x += run) {
             const int64_t sx = x * g->x.mul + g->x.off + kx;
-            seg[count++] = (NAME(seg)){al + sx * nb * m, bl + x * nb * NR, run * nb};
+            seg[count++] = (NAME(seg)){al + sx * steps * m, bl + x * steps * NR, run * steps};
         }
     }
     return count;
@@ -149,8 +193,9 @@ static NAME(dw_strip)
             t.s0 = min_i64(t.s0, g->ys[k]);
             t.s1 = max_i64(t.s1, g->ys[k] + 1);
         }
+    if (t.s1 <= done) /* a strip may lie in the padding as a whole */
+        t.s0 = t.s1 = done;
     t.s0 = max_i64(t.s0, done);
-    t.s1 = max_i64(t.s1, t.s0);
     return t;
 }
 
@@ -167,16 +212,19 @@ static void NAME(dw_ahead_next)(const NAME(dw_job) * g, NAME(dw_ahead) * a, int6
 {
     const NAME(dw_strip) *const t = &a->t;
     const int64_t x_lines = t->s1 - t->s0, i = a->piece++;
-    if (i < t->nb * x_lines) { /* a line of x */
-        const int64_t line = (t->i0 + i / x_lines) * g->y.n_src + t->s0 + i % x_lines;
-        a->at = (const char *)(g->xp + line * g->x.n_src * g->c);
-        a->end = a->at + (size_t)(g->x.n_src * g->c) * sizeof(REAL);
+    if (i < t->nb * x_lines) {                     /* a line of x */
+        const int64_t image = t->i0 + i / x_lines; /* in a block: as much of its images' line */
+        const int64_t line = image / g->block * g->y.n_src + t->s0 + i % x_lines;
+        a->at = (const char *)(g->xp + (line * g->block + image % g->block) * g->x.n_src * g->c);
+        a->end = a->at + (size_t)(g->x.n_src * g->c) * sizeof(STORE);
     } else { /* this task's channels of a pixel of dy */
         const int64_t per_image = (t->y1 - t->y0) * g->x.n_dst, k = i - t->nb * x_lines;
-        const int64_t line = (t->i0 + k / per_image) * g->y.n_dst + t->y0;
+        const int64_t place = t->y0 * g->x.n_dst + k % per_image;
+        const int64_t pixel =
+            NAME(dw_pixel)(g, t->i0 + k / per_image, place, g->y.n_dst * g->x.n_dst);
         const int64_t n = min_i64(j1 * NR, g->oc) - j0 * NR;
-        a->at = (const char *)(g->dyp + (line * g->x.n_dst + k % per_image) * g->oc + j0 * NR);
-        a->end = a->at + (size_t)n * sizeof(REAL);
+        a->at = (const char *)(g->dyp + pixel * g->oc + j0 * NR);
+        a->end = a->at + (size_t)n * sizeof(STORE);
     }
 }
 
@@ -188,7 +236,7 @@ static NAME(dw_ahead)
     const int64_t pixels = t->nb * (t->y1 - t->y0) * g->x.n_dst;
     const int64_t elems = x_pieces * g->x.n_src * g->c + pixels * panels * NR;
     a.pieces = x_pieces + pixels;
-    a.per_tile = parts_of(elems * (int64_t)sizeof(REAL), 64 * panels * g->taps * g->c_tiles);
+    a.per_tile = parts_of(elems * (int64_t)sizeof(STORE), 64 * panels * g->taps * g->c_tiles);
     return a;
 }
 
@@ -209,11 +257,12 @@ static void NAME(dw_task)(void *arg, int64_t task, int slot)
 {
     const NAME(dw_job) *const g = arg;
     const int64_t chunk = task / g->groups, group = task % g->groups;
-    const int64_t n0 = part_begin(g->n, g->chunks, chunk);
-    const int64_t n1 = part_begin(g->n, g->chunks, chunk + 1);
+    const int64_t blocks = parts_of(g->n, g->block);
+    const int64_t n0 = part_begin(blocks, g->chunks, chunk) * g->block;
+    const int64_t n1 = min_i64(part_begin(blocks, g->chunks, chunk + 1) * g->block, g->n);
     const int64_t j0 = group * g->per_group, j1 = min_i64(j0 + g->per_group, g->panels);
-    REAL *const ring = g->x_rings + slot * g->x_elems;
-    REAL *const strip = g->dy_strips + slot * g->dy_elems;
+    OPERAND *const ring = g->x_rings + slot * g->x_elems;
+    OPERAND *const strip = g->dy_strips + slot * g->dy_elems;
     NAME(seg) *const seg = g->segs + slot * g->strip * g->x.n_dst;
     REAL *const part = g->part + chunk * g->part_elems;
     NAME(dw_strip) t = NAME(dw_strip_at)(g, n0, n1, 0, 0);
@@ -233,9 +282,10 @@ static void NAME(dw_task)(void *arg, int64_t task, int slot)
                 for (int64_t k = 0; k < g->c_tiles; k++) {
                     const int64_t c0 = part_begin(g->c, g->c_tiles, k);
                     const int64_t m = part_begin(g->c, g->c_tiles, k + 1) - c0;
-                    const int64_t n_seg = NAME(dw_segs)(
-                        g, ring + c0 * g->ring * g->x.n_src * g->nb, strip + (j - j0) * g->dy_panel,
-                        m, t.nb, t.y0, t.y1, tap / g->x.taps, tap % g->x.taps, seg);
+                    const int64_t n_seg =
+                        NAME(dw_segs)(g, ring + c0 * g->ring * g->x.n_src * g->steps,
+                                      strip + (j - j0) * g->dy_panel, m, parts_of(t.nb, PER), t.y0,
+                                      t.y1, tap / g->x.taps, tap % g->x.taps, seg);
                     const NAME(tile_out) out = {.c = part + ((j * g->taps + tap) * g->c + c0) * NR,
                                                 .ldc = NR,
                                                 .n = NR,

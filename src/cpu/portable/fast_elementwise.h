@@ -1,32 +1,33 @@
 /* fast_elementwise.h: sums and scales of elements, the bias, and joining and cutting of channels.
  * Included once per element type and instruction set. Definitions: cpu/ref/elementwise_body.h,
  * bias_body.h. Output 0 may be input 0's memory where ops.def says so. */
+#include "fast_store.h"
 
 static void NAME(add_part)(void *arg, int64_t part, int slot)
 {
     (void)slot;
     const fwi_call *const c = arg;
-    const REAL *const a = c->in[0].data, *const b = c->in[1].data;
-    REAL *const y = c->out[0].data;
-    const int64_t end = min_i64((part + 1) * LOOP_BLOCK, elems_of(&c->in[0].shape));
+    const STORE *const a = c->in[0].data, *const b = c->in[1].data;
+    STORE *const y = c->out[0].data;
+    const int64_t end = min_i64((part + 1) * LOOP_BLOCK, stored_of(&c->in[0]));
     INDEPENDENT
     for (int64_t i = part * LOOP_BLOCK; i < end; i++)
-        y[i] = a[i] + b[i];
+        y[i] = KEEP(LOAD(a[i]) + LOAD(b[i]));
 }
 
 fw_status FN(add)(const fwi_call *c)
 {
-    return loop_elems(c, elems_of(&c->in[0].shape), NAME(add_part));
+    return loop_elems(c, stored_of(&c->in[0]), NAME(add_part));
 }
 
 static void NAME(times)(const fwi_call *c, int64_t part, REAL s)
 {
-    const REAL *const x = c->in[0].data;
-    REAL *const y = c->out[0].data;
-    const int64_t end = min_i64((part + 1) * LOOP_BLOCK, elems_of(&c->in[0].shape));
+    const STORE *const x = c->in[0].data;
+    STORE *const y = c->out[0].data;
+    const int64_t end = min_i64((part + 1) * LOOP_BLOCK, stored_of(&c->in[0]));
     INDEPENDENT
     for (int64_t i = part * LOOP_BLOCK; i < end; i++)
-        y[i] = s * x[i];
+        y[i] = KEEP(s * LOAD(x[i]));
 }
 
 static void NAME(scale_part)(void *arg, int64_t part, int slot)
@@ -38,9 +39,34 @@ static void NAME(scale_part)(void *arg, int64_t part, int slot)
 
 fw_status FN(scale)(const fwi_call *c)
 {
-    return loop_elems(c, elems_of(&c->in[0].shape), NAME(scale_part));
+    return loop_elems(c, stored_of(&c->in[0]), NAME(scale_part));
 }
 
+static void NAME(bias_add_part)(void *arg, int64_t part, int slot)
+{
+    (void)slot;
+    const fwi_call *const c = arg;
+    const int64_t cols = cols_of(&c->in[0].shape), rows = block_rows(cols);
+    const int64_t end = min_i64((part + 1) * rows, stored_of(&c->in[0]) / cols);
+    const REAL *const restrict b = c->in[1].data;
+    for (int64_t r = part * rows; r < end; r++) {
+        const STORE *const x = (const STORE *)c->in[0].data + r * cols;
+        STORE *const y = (STORE *)c->out[0].data + r * cols;
+        INDEPENDENT
+        for (int64_t i = 0; i < cols; i++)
+            y[i] = KEEP(LOAD(x[i]) + b[i]);
+    }
+}
+
+fw_status FN(bias_add)(const fwi_call *c)
+{
+    const int64_t cols = cols_of(&c->in[0].shape);
+    fwi_pool_for(c->pool, parts_of(stored_of(&c->in[0]) / cols, block_rows(cols)),
+                 NAME(bias_add_part), (void *)c);
+    return FW_OK;
+}
+
+#ifndef LANES_BF16 /* what exists in n h w c alone */
 static void NAME(scale_by_part)(void *arg, int64_t part, int slot)
 {
     (void)slot;
@@ -51,30 +77,6 @@ static void NAME(scale_by_part)(void *arg, int64_t part, int slot)
 fw_status FN(scale_by)(const fwi_call *c)
 {
     return loop_elems(c, elems_of(&c->in[0].shape), NAME(scale_by_part));
-}
-
-static void NAME(bias_add_part)(void *arg, int64_t part, int slot)
-{
-    (void)slot;
-    const fwi_call *const c = arg;
-    const int64_t cols = cols_of(&c->in[0].shape), rows = block_rows(cols);
-    const int64_t end = min_i64((part + 1) * rows, rows_of(&c->in[0].shape));
-    const REAL *const restrict b = c->in[1].data;
-    for (int64_t r = part * rows; r < end; r++) {
-        const REAL *const x = (const REAL *)c->in[0].data + r * cols;
-        REAL *const y = (REAL *)c->out[0].data + r * cols;
-        INDEPENDENT
-        for (int64_t i = 0; i < cols; i++)
-            y[i] = x[i] + b[i];
-    }
-}
-
-fw_status FN(bias_add)(const fwi_call *c)
-{
-    const fwi_shape *const x = &c->in[0].shape;
-    fwi_pool_for(c->pool, parts_of(rows_of(x), block_rows(cols_of(x))), NAME(bias_add_part),
-                 (void *)c);
-    return FW_OK;
 }
 
 static void NAME(concat_part)(void *arg, int64_t part, int slot)
@@ -135,3 +137,4 @@ fw_status FN(fill)(const fwi_call *c)
 {
     return loop_elems(c, elems_of(&c->out[0].shape), NAME(fill_part));
 }
+#endif

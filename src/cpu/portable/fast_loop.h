@@ -19,6 +19,37 @@ enum { LOOP_BLOCK = 32768 };
 #define INDEPENDENT _Pragma("GCC ivdep")
 #endif
 
+/* bf16, the upper half of a float; fast_store.h says who uses these. */
+static inline float bf16_load(uint16_t v)
+{
+    const uint32_t u = (uint32_t)v << 16;
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+static inline uint16_t bf16_keep(float v)
+{
+    uint32_t u;
+    memcpy(&u, &v, sizeof u);
+    const uint32_t rounded = (u + 0x7FFFU + (u >> 16 & 1U)) >> 16, quiet = u >> 16 | 0x40U;
+    return (uint16_t)(v == v ? rounded : quiet);
+}
+
+/* A blocked tensor of images is one of n h w c with fewer images and nb times the channels: what
+ * looks at each channel by itself need not know more. n h w c: nb counts as 1. */
+static inline int64_t block_of(const fwi_arg *a)
+{
+    return a->nb > 0 ? a->nb : 1;
+}
+static inline int64_t wide_images(const fwi_arg *a)
+{
+    return parts_of(a->shape.d[0], block_of(a));
+}
+static inline int64_t wide_channels(const fwi_arg *a)
+{
+    return a->shape.d[3] * block_of(a);
+}
+
 /* The last axis of a tensor, and all others. */
 static inline int64_t cols_of(const fwi_shape *s)
 {
@@ -34,6 +65,13 @@ static inline int64_t elems_of(const fwi_shape *s)
 static inline int64_t rows_of(const fwi_shape *s)
 {
     return elems_of(s) / cols_of(s);
+}
+
+/* In memory, padding images included. */
+static inline int64_t stored_of(const fwi_arg *a)
+{
+    return a->nb > 0 ? elems_of(&a->shape) / a->shape.d[0] * wide_images(a) * a->nb
+                     : elems_of(&a->shape);
 }
 
 /* Runs fn(c, part, slot) for each block of LOOP_BLOCK elements of n. */

@@ -34,8 +34,9 @@ static fwi_call NAME(muon_product)(const NAME(muon_job) * j, bool tb, REAL *a, i
     return (fwi_call){
         .kind = FWI_OP_matmul,
         .attr = &attr[tb],
-        .in = {{a, REAL_DTYPE, {.rank = 2, .d = {j->m, a_cols}}}, {b, REAL_DTYPE, sb}},
-        .out = {{out, REAL_DTYPE, {.rank = 2, .d = {j->m, b_cols}}}},
+        .in = {{.data = a, .dtype = REAL_DTYPE, .shape = {.rank = 2, .d = {j->m, a_cols}}},
+               {.data = b, .dtype = REAL_DTYPE, .shape = sb}},
+        .out = {{.data = out, .dtype = REAL_DTYPE, .shape = {.rank = 2, .d = {j->m, b_cols}}}},
         .scratch = j->product,
         .pool = j->call->pool};
 }

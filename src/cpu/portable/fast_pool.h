@@ -1,5 +1,7 @@
 /* fast_pool.h: pools, a line of the output per task, vectors along the channels. Included once per
- * element type and instruction set. Definitions: cpu/ref/pool_body.h. */
+ * element type and instruction set. Definitions: cpu/ref/pool_body.h. Channels are pooled each by
+ * itself, so batch-blocked images are served as wide ones (fast_loop.h, wide_channels). */
+#include "fast_store.h"
 
 #ifndef POOL_CHANNELS
 enum { POOL_CHANNELS = 64 }; /* handled at once: their places fit in a few registers' worth of L1 */
@@ -14,13 +16,14 @@ static inline bool NAME(larger)(REAL v, REAL best)
 
 /* Takes v where it is larger, and its place with it. Places are kept as wide as floats while they
  * are compared: with bytes gcc 12 makes no vectors of this loop. */
-static __attribute__((noinline)) void NAME(take_larger)(int64_t n, const REAL *restrict v,
+static __attribute__((noinline)) void NAME(take_larger)(int64_t n, const STORE *restrict v,
                                                         int32_t p, REAL *restrict best,
                                                         int32_t *restrict place)
 {
     for (int64_t i = 0; i < n; i++) {
-        const bool take = NAME(larger)(v[i], best[i]);
-        best[i] = take ? v[i] : best[i];
+        const REAL x = LOAD(v[i]);
+        const bool take = NAME(larger)(x, best[i]);
+        best[i] = take ? x : best[i];
         place[i] = take ? p : place[i];
     }
 }
@@ -32,46 +35,50 @@ static void NAME(max_pool_line)(void *arg, int64_t line, int slot)
     const int64_t k = call->attr->pool.k, stride = call->attr->pool.stride;
     const int64_t h = call->in[0].shape.d[1], w = call->in[0].shape.d[2];
     const int64_t oh = call->out[0].shape.d[1], ow = call->out[0].shape.d[2];
-    const int64_t c = call->in[0].shape.d[3], image = line / oh, y = line % oh;
-    const REAL *const x = (const REAL *)call->in[0].data + (image * h + y * stride) * w * c;
-    REAL *const out = (REAL *)call->out[0].data + line * ow * c;
+    const int64_t c = wide_channels(&call->in[0]), image = line / oh, y = line % oh;
+    const STORE *const x = (const STORE *)call->in[0].data + (image * h + y * stride) * w * c;
+    STORE *const out = (STORE *)call->out[0].data + line * ow * c;
     uint8_t *const idx = (uint8_t *)call->out[1].data + line * ow * c;
     for (int64_t o = 0; o < ow; o++)
         for (int64_t c0 = 0; c0 < c; c0 += POOL_CHANNELS) {
             const int64_t n = min_i64(POOL_CHANNELS, c - c0);
-            const REAL *const window = x + o * stride * c + c0;
-            REAL *const best = out + o * c + c0;
+            const STORE *const window = x + o * stride * c + c0;
+            STORE *const restrict to = out + o * c + c0;
             uint8_t *const restrict at = idx + o * c + c0;
             int32_t place[POOL_CHANNELS] = {0};
-            memcpy(best, window, (size_t)n * sizeof(REAL));
+            REAL best[POOL_CHANNELS];
+            for (int64_t i = 0; i < n; i++)
+                best[i] = LOAD(window[i]);
             for (int32_t p = 1; p < k * k; p++)
                 NAME(take_larger)(n, window + (p / k * w + p % k) * c, p, best, place);
-            for (int64_t i = 0; i < n; i++)
+            for (int64_t i = 0; i < n; i++) {
+                to[i] = KEEP(best[i]);
                 at[i] = (uint8_t)place[i];
+            }
         }
 }
 
 fw_status FN(max_pool)(const fwi_call *c)
 {
-    const fwi_shape *const y = &c->out[0].shape;
-    fwi_pool_for(c->pool, y->d[0] * y->d[1], NAME(max_pool_line), (void *)c);
+    const fwi_arg *const y = &c->out[0];
+    fwi_pool_for(c->pool, wide_images(y) * y->shape.d[1], NAME(max_pool_line), (void *)c);
     return FW_OK;
 }
 
 /* dy to the elements whose place p is. */
-static __attribute__((noinline)) void NAME(give_back)(int64_t n, const REAL *restrict dy,
+static __attribute__((noinline)) void NAME(give_back)(int64_t n, const STORE *restrict dy,
                                                       const int32_t *restrict place, int32_t p,
-                                                      bool once, REAL *restrict dx)
+                                                      bool once, STORE *restrict dx)
 {
     if (once) {
         for (int64_t i = 0; i < n; i++) {
-            const REAL d = dy[i];
+            const STORE d = dy[i];
             dx[i] = place[i] == p ? d : 0;
         }
     } else {
         for (int64_t i = 0; i < n; i++) {
-            const REAL d = dy[i];
-            dx[i] += place[i] == p ? d : 0;
+            const REAL d = LOAD(dy[i]);
+            dx[i] = KEEP(LOAD(dx[i]) + (place[i] == p ? d : 0));
         }
     }
 }
@@ -84,17 +91,17 @@ static void NAME(max_pool_grad_line)(void *arg, int64_t line, int slot)
     const int64_t k = call->attr->pool.k, stride = call->attr->pool.stride;
     const int64_t oh = call->in[0].shape.d[1], ow = call->in[0].shape.d[2];
     const int64_t h = call->out[0].shape.d[1], w = call->out[0].shape.d[2];
-    const int64_t c = call->out[0].shape.d[3], image = line / h, y = line % h;
-    REAL *const restrict dx = (REAL *)call->out[0].data + line * w * c;
+    const int64_t c = wide_channels(&call->out[0]), image = line / h, y = line % h;
+    STORE *const restrict dx = (STORE *)call->out[0].data + line * w * c;
     int64_t begin, end;
     pool_windows(y, k, stride, oh, &begin, &end);
     const bool once = stride >= k && begin < end; /* windows do not overlap: written, not added */
     const int64_t covered = once ? (stride == k ? ow * k : 0) : 0;
-    memset(dx + covered * c, 0, (size_t)((w - covered) * c) * sizeof(REAL));
+    memset(dx + covered * c, 0, (size_t)((w - covered) * c) * sizeof(STORE));
     for (int64_t o = begin; o < end; o++)
         for (int64_t ox = 0; ox < ow; ox++) {
             const int64_t at = ((image * oh + o) * ow + ox) * c;
-            const REAL *const restrict dy = (const REAL *)call->in[0].data + at;
+            const STORE *const restrict dy = (const STORE *)call->in[0].data + at;
             const uint8_t *const restrict idx = (const uint8_t *)call->in[1].data + at;
             for (int64_t c0 = 0; c0 < c; c0 += POOL_CHANNELS) {
                 const int64_t n = min_i64(POOL_CHANNELS, c - c0);
@@ -111,8 +118,8 @@ static void NAME(max_pool_grad_line)(void *arg, int64_t line, int slot)
 
 fw_status FN(max_pool_grad)(const fwi_call *c)
 {
-    const fwi_shape *const dx = &c->out[0].shape;
-    fwi_pool_for(c->pool, dx->d[0] * dx->d[1], NAME(max_pool_grad_line), (void *)c);
+    const fwi_arg *const dx = &c->out[0];
+    fwi_pool_for(c->pool, wide_images(dx) * dx->shape.d[1], NAME(max_pool_grad_line), (void *)c);
     return FW_OK;
 }
 
@@ -123,26 +130,32 @@ static void NAME(avg_pool_line)(void *arg, int64_t line, int slot)
     const int64_t k = call->attr->pool.k, stride = call->attr->pool.stride;
     const int64_t h = call->in[0].shape.d[1], w = call->in[0].shape.d[2];
     const int64_t oh = call->out[0].shape.d[1], ow = call->out[0].shape.d[2];
-    const int64_t c = call->in[0].shape.d[3], image = line / oh, y = line % oh;
+    const int64_t c = wide_channels(&call->in[0]), image = line / oh, y = line % oh;
     const REAL share = (REAL)(1.0 / (double)(k * k));
-    const REAL *restrict x = (const REAL *)call->in[0].data + (image * h + y * stride) * w * c;
-    REAL *restrict out = (REAL *)call->out[0].data + line * ow * c;
-    for (int64_t o = 0; o < ow; o++, x += stride * c, out += c) {
-        memcpy(out, x, (size_t)c * sizeof(REAL));
-        for (int64_t p = 1; p < k * k; p++) {
-            const REAL *const restrict v = x + (p / k * w + p % k) * c;
-            for (int64_t i = 0; i < c; i++)
-                out[i] += v[i];
+    const STORE *const x = (const STORE *)call->in[0].data + (image * h + y * stride) * w * c;
+    STORE *const out = (STORE *)call->out[0].data + line * ow * c;
+    for (int64_t o = 0; o < ow; o++)
+        for (int64_t c0 = 0; c0 < c; c0 += POOL_CHANNELS) {
+            const int64_t n = min_i64(POOL_CHANNELS, c - c0);
+            const STORE *const window = x + o * stride * c + c0;
+            STORE *const restrict to = out + o * c + c0;
+            REAL sum[POOL_CHANNELS];
+            for (int64_t i = 0; i < n; i++)
+                sum[i] = LOAD(window[i]);
+            for (int64_t p = 1; p < k * k; p++) {
+                const STORE *const restrict v = window + (p / k * w + p % k) * c;
+                for (int64_t i = 0; i < n; i++)
+                    sum[i] += LOAD(v[i]);
+            }
+            for (int64_t i = 0; i < n; i++)
+                to[i] = KEEP(sum[i] * share);
         }
-        for (int64_t i = 0; i < c; i++)
-            out[i] *= share;
-    }
 }
 
 fw_status FN(avg_pool)(const fwi_call *c)
 {
-    const fwi_shape *const y = &c->out[0].shape;
-    fwi_pool_for(c->pool, y->d[0] * y->d[1], NAME(avg_pool_line), (void *)c);
+    const fwi_arg *const y = &c->out[0];
+    fwi_pool_for(c->pool, wide_images(y) * y->shape.d[1], NAME(avg_pool_line), (void *)c);
     return FW_OK;
 }
 
@@ -153,52 +166,60 @@ static void NAME(avg_pool_grad_line)(void *arg, int64_t line, int slot)
     const int64_t k = call->attr->pool.k, stride = call->attr->pool.stride;
     const int64_t oh = call->in[0].shape.d[1], ow = call->in[0].shape.d[2];
     const int64_t h = call->out[0].shape.d[1], w = call->out[0].shape.d[2];
-    const int64_t c = call->out[0].shape.d[3], image = line / h, y = line % h;
+    const int64_t c = wide_channels(&call->out[0]), image = line / h, y = line % h;
     const REAL share = (REAL)(1.0 / (double)(k * k));
-    REAL *const restrict dx = (REAL *)call->out[0].data + line * w * c;
+    STORE *const restrict dx = (STORE *)call->out[0].data + line * w * c;
     int64_t begin, end;
     pool_windows(y, k, stride, oh, &begin, &end);
-    memset(dx, 0, (size_t)(w * c) * sizeof(REAL));
+    memset(dx, 0, (size_t)(w * c) * sizeof(STORE));
     for (int64_t o = begin; o < end; o++)
         for (int64_t ox = 0; ox < ow; ox++) {
-            const REAL *const restrict dy =
-                (const REAL *)call->in[0].data + ((image * oh + o) * ow + ox) * c;
+            const STORE *const restrict dy =
+                (const STORE *)call->in[0].data + ((image * oh + o) * ow + ox) * c;
             for (int64_t kx = 0; kx < k; kx++) {
-                REAL *const restrict d = dx + (ox * stride + kx) * c;
+                STORE *const restrict d = dx + (ox * stride + kx) * c;
                 for (int64_t i = 0; i < c; i++)
-                    d[i] += share * dy[i];
+                    d[i] = KEEP(LOAD(d[i]) + share * LOAD(dy[i]));
             }
         }
 }
 
 fw_status FN(avg_pool_grad)(const fwi_call *c)
 {
-    const fwi_shape *const dx = &c->out[0].shape;
-    fwi_pool_for(c->pool, dx->d[0] * dx->d[1], NAME(avg_pool_grad_line), (void *)c);
+    const fwi_arg *const dx = &c->out[0];
+    fwi_pool_for(c->pool, wide_images(dx) * dx->shape.d[1], NAME(avg_pool_grad_line), (void *)c);
     return FW_OK;
 }
 
-/* ---- global pools: an image per task ---- */
+/* ---- global pools: an image, or a block of images, per task; [n,c] is never blocked ---- */
+/* Columns of block `wide` that are images. */
+static inline int64_t NAME(image_columns)(const fwi_arg *a, int64_t wide)
+{
+    const int64_t nb = block_of(a);
+    return min_i64(nb, a->shape.d[0] - wide * nb) * a->shape.d[3];
+}
+
 static void NAME(global_max_image)(void *arg, int64_t image, int slot)
 {
     (void)slot;
     const fwi_call *const call = arg;
     const int64_t places = call->in[0].shape.d[1] * call->in[0].shape.d[2];
-    const int64_t c = call->in[0].shape.d[3];
-    const REAL *restrict x = (const REAL *)call->in[0].data + image * places * c;
+    const int64_t c = wide_channels(&call->in[0]), n = NAME(image_columns)(&call->in[0], image);
+    const STORE *restrict x = (const STORE *)call->in[0].data + image * places * c;
     REAL *const restrict y = (REAL *)call->out[0].data + image * c;
     int32_t *const restrict idx = (int32_t *)call->out[1].data + image * c;
-    memcpy(y, x, (size_t)c * sizeof(REAL));
-    memset(idx, 0, (size_t)c * sizeof(int32_t));
+    for (int64_t i = 0; i < n; i++)
+        y[i] = LOAD(x[i]);
+    memset(idx, 0, (size_t)n * sizeof(int32_t));
     for (int32_t p = 1; p < places; p++) {
         x += c;
-        NAME(take_larger)(c, x, p, y, idx);
+        NAME(take_larger)(n, x, p, y, idx);
     }
 }
 
 fw_status FN(global_max_pool)(const fwi_call *c)
 {
-    fwi_pool_for(c->pool, c->in[0].shape.d[0], NAME(global_max_image), (void *)c);
+    fwi_pool_for(c->pool, wide_images(&c->in[0]), NAME(global_max_image), (void *)c);
     return FW_OK;
 }
 
@@ -207,18 +228,18 @@ static void NAME(global_max_grad_image)(void *arg, int64_t image, int slot)
     (void)slot;
     const fwi_call *const call = arg;
     const int64_t places = call->out[0].shape.d[1] * call->out[0].shape.d[2];
-    const int64_t c = call->out[0].shape.d[3];
+    const int64_t c = wide_channels(&call->out[0]), n = NAME(image_columns)(&call->out[0], image);
     const REAL *const restrict dy = (const REAL *)call->in[0].data + image * c;
     const int32_t *const restrict idx = (const int32_t *)call->in[1].data + image * c;
-    REAL *restrict dx = (REAL *)call->out[0].data + image * places * c;
+    STORE *restrict dx = (STORE *)call->out[0].data + image * places * c;
     for (int32_t p = 0; p < places; p++, dx += c)
-        for (int64_t i = 0; i < c; i++)
-            dx[i] = idx[i] == p ? dy[i] : 0;
+        for (int64_t i = 0; i < n; i++)
+            dx[i] = KEEP(idx[i] == p ? dy[i] : 0);
 }
 
 fw_status FN(global_max_pool_grad)(const fwi_call *c)
 {
-    fwi_pool_for(c->pool, c->out[0].shape.d[0], NAME(global_max_grad_image), (void *)c);
+    fwi_pool_for(c->pool, wide_images(&c->out[0]), NAME(global_max_grad_image), (void *)c);
     return FW_OK;
 }
 
@@ -227,23 +248,24 @@ static void NAME(global_avg_image)(void *arg, int64_t image, int slot)
     (void)slot;
     const fwi_call *const call = arg;
     const int64_t places = call->in[0].shape.d[1] * call->in[0].shape.d[2];
-    const int64_t c = call->in[0].shape.d[3];
-    const REAL *restrict x = (const REAL *)call->in[0].data + image * places * c;
+    const int64_t c = wide_channels(&call->in[0]), n = NAME(image_columns)(&call->in[0], image);
+    const STORE *restrict x = (const STORE *)call->in[0].data + image * places * c;
     REAL *const restrict y = (REAL *)call->out[0].data + image * c;
     const REAL share = (REAL)(1.0 / (double)places);
-    memcpy(y, x, (size_t)c * sizeof(REAL));
+    for (int64_t i = 0; i < n; i++)
+        y[i] = LOAD(x[i]);
     for (int64_t p = 1; p < places; p++) {
         x += c;
-        for (int64_t i = 0; i < c; i++)
-            y[i] += x[i];
+        for (int64_t i = 0; i < n; i++)
+            y[i] += LOAD(x[i]);
     }
-    for (int64_t i = 0; i < c; i++)
+    for (int64_t i = 0; i < n; i++)
         y[i] *= share;
 }
 
 fw_status FN(global_avg_pool)(const fwi_call *c)
 {
-    fwi_pool_for(c->pool, c->in[0].shape.d[0], NAME(global_avg_image), (void *)c);
+    fwi_pool_for(c->pool, wide_images(&c->in[0]), NAME(global_avg_image), (void *)c);
     return FW_OK;
 }
 
@@ -252,17 +274,17 @@ static void NAME(global_avg_grad_image)(void *arg, int64_t image, int slot)
     (void)slot;
     const fwi_call *const call = arg;
     const int64_t places = call->out[0].shape.d[1] * call->out[0].shape.d[2];
-    const int64_t c = call->out[0].shape.d[3];
+    const int64_t c = wide_channels(&call->out[0]), n = NAME(image_columns)(&call->out[0], image);
     const REAL *const restrict dy = (const REAL *)call->in[0].data + image * c;
-    REAL *restrict dx = (REAL *)call->out[0].data + image * places * c;
+    STORE *restrict dx = (STORE *)call->out[0].data + image * places * c;
     const REAL share = (REAL)(1.0 / (double)places);
     for (int64_t p = 0; p < places; p++, dx += c)
-        for (int64_t i = 0; i < c; i++)
-            dx[i] = share * dy[i];
+        for (int64_t i = 0; i < n; i++)
+            dx[i] = KEEP(share * dy[i]);
 }
 
 fw_status FN(global_avg_pool_grad)(const fwi_call *c)
 {
-    fwi_pool_for(c->pool, c->out[0].shape.d[0], NAME(global_avg_grad_image), (void *)c);
+    fwi_pool_for(c->pool, wide_images(&c->out[0]), NAME(global_avg_grad_image), (void *)c);
     return FW_OK;
 }

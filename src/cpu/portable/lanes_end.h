@@ -7,3 +7,10 @@
 #undef VL
 #undef MR
 #undef LANES_F64
+#undef LANES_BF16
+#undef STORE
+#undef LOAD
+#undef KEEP
+#undef MATH
+#undef PER
+#undef OPERAND

@@ -30,6 +30,9 @@ fw_status fwi_cast_u8_ref(const fwi_call *call);
 fw_status fwi_cast_i32_ref(const fwi_call *call);
 fw_status fwi_cast_i64_ref(const fwi_call *call);
 
+/* Layouts: layout.c. */
+fw_status fwi_from_blocked_bf16_ref(const fwi_call *call);
+
 /* The last axis, and the product of all others. */
 static inline int64_t fwi_ref_cols(const fwi_shape *s)
 {

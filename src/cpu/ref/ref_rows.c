@@ -16,19 +16,48 @@ static size_t scratch(const fwi_call *c)
 
 extern const fwi_kernel fwi_rows_ref[];
 const fwi_kernel fwi_rows_ref[] = {
-#define FW_OP(op, attr, n_in, n_out, flags, shape, grad, test)                                     \
-    {FWI_OP_##op, FW_F32, fwi_##op##_f32_ref, scratch, gives_real, #op "_f32_ref"},                \
-        {FWI_OP_##op, FW_F64, fwi_##op##_f64_ref, scratch, gives_real, #op "_f64_ref"},
+#define FW_OP(kind, attr, n_in, n_out, flags, shape, grad, test)                                   \
+    {.op = FWI_OP_##kind,                                                                          \
+     .dtype = FW_F32,                                                                              \
+     .run = fwi_##kind##_f32_ref,                                                                  \
+     .scratch = scratch,                                                                           \
+     .accepts = gives_real,                                                                        \
+     .name = #kind "_f32_ref",                                                                     \
+     .blocked = ((flags)&FWI_BACKEND) != 0},                                                       \
+        {.op = FWI_OP_##kind,                                                                      \
+         .dtype = FW_F64,                                                                          \
+         .run = fwi_##kind##_f64_ref,                                                              \
+         .scratch = scratch,                                                                       \
+         .accepts = gives_real,                                                                    \
+         .name = #kind "_f64_ref",                                                                 \
+         .blocked = ((flags)&FWI_BACKEND) != 0},
 #include "ops.def"
 #undef FW_OP
-    {FWI_OP_reshape, FW_U8, fwi_reshape_any_ref, NULL, NULL, "reshape_u8_ref"},
-    {FWI_OP_reshape, FW_I32, fwi_reshape_any_ref, NULL, NULL, "reshape_i32_ref"},
-    {FWI_OP_reshape, FW_I64, fwi_reshape_any_ref, NULL, NULL, "reshape_i64_ref"},
-    {FWI_OP_fill, FW_U8, fwi_fill_int_ref, NULL, NULL, "fill_u8_ref"},
-    {FWI_OP_fill, FW_I32, fwi_fill_int_ref, NULL, NULL, "fill_i32_ref"},
-    {FWI_OP_fill, FW_I64, fwi_fill_int_ref, NULL, NULL, "fill_i64_ref"},
-    {FWI_OP_cast, FW_U8, fwi_cast_u8_ref, NULL, gives_real, "cast_u8_ref"},
-    {FWI_OP_cast, FW_I32, fwi_cast_i32_ref, NULL, gives_real, "cast_i32_ref"},
-    {FWI_OP_cast, FW_I64, fwi_cast_i64_ref, NULL, gives_real, "cast_i64_ref"},
+    {.op = FWI_OP_reshape, .dtype = FW_U8, .run = fwi_reshape_any_ref, .name = "reshape_u8_ref"},
+    {.op = FWI_OP_reshape, .dtype = FW_I32, .run = fwi_reshape_any_ref, .name = "reshape_i32_ref"},
+    {.op = FWI_OP_reshape, .dtype = FW_I64, .run = fwi_reshape_any_ref, .name = "reshape_i64_ref"},
+    {.op = FWI_OP_fill, .dtype = FW_U8, .run = fwi_fill_int_ref, .name = "fill_u8_ref"},
+    {.op = FWI_OP_fill, .dtype = FW_I32, .run = fwi_fill_int_ref, .name = "fill_i32_ref"},
+    {.op = FWI_OP_fill, .dtype = FW_I64, .run = fwi_fill_int_ref, .name = "fill_i64_ref"},
+    {.op = FWI_OP_cast,
+     .dtype = FW_U8,
+     .run = fwi_cast_u8_ref,
+     .accepts = gives_real,
+     .name = "cast_u8_ref"},
+    {.op = FWI_OP_cast,
+     .dtype = FW_I32,
+     .run = fwi_cast_i32_ref,
+     .accepts = gives_real,
+     .name = "cast_i32_ref"},
+    {.op = FWI_OP_cast,
+     .dtype = FW_I64,
+     .run = fwi_cast_i64_ref,
+     .accepts = gives_real,
+     .name = "cast_i64_ref"},
+    {.op = FWI_OP_from_blocked,
+     .dtype = FW_BF16,
+     .run = fwi_from_blocked_bf16_ref,
+     .name = "from_blocked_bf16_ref",
+     .blocked = true},
     {.run = NULL},
 };

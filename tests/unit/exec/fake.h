@@ -112,11 +112,11 @@ static fw_status fake_sgd(const fwi_call *c)
 }
 
 static const fwi_kernel fake_rows[] = {
-    {FWI_OP_add, FW_F32, fake_add, fake_add_scratch, NULL, "add_fake"},
-    {FWI_OP_scale, FW_F32, fake_scale, NULL, NULL, "scale_fake"},
-    {FWI_OP_reshape, FW_F32, fake_reshape, NULL, NULL, "reshape_fake"},
-    {FWI_OP_fill, FW_F32, fake_fill, NULL, NULL, "fill_fake"},
-    {FWI_OP_sgd, FW_F32, fake_sgd, NULL, NULL, "sgd_fake"},
+    {FWI_OP_add, FW_F32, fake_add, fake_add_scratch, NULL, "add_fake", false},
+    {FWI_OP_scale, FW_F32, fake_scale, NULL, NULL, "scale_fake", false},
+    {FWI_OP_reshape, FW_F32, fake_reshape, NULL, NULL, "reshape_fake", false},
+    {FWI_OP_fill, FW_F32, fake_fill, NULL, NULL, "fill_fake", false},
+    {FWI_OP_sgd, FW_F32, fake_sgd, NULL, NULL, "sgd_fake", false},
     {.run = NULL},
 };
 static const fwi_op_table fake_table = {"fake", NULL, fake_rows};

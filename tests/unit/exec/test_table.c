@@ -7,9 +7,9 @@ static bool up_to_8(const fwi_call *c)
 }
 
 static const fwi_kernel fast_rows[] = {
-    {FWI_OP_add, FW_F32, fake_add, NULL, up_to_8, "add_small"},
-    {FWI_OP_scale, FW_F64, fake_scale, NULL, NULL, "scale_f64"},
-    {FWI_OP_scale, FW_F64, fake_scale, NULL, NULL, "scale_f64_second"},
+    {FWI_OP_add, FW_F32, fake_add, NULL, up_to_8, "add_small", false},
+    {FWI_OP_scale, FW_F64, fake_scale, NULL, NULL, "scale_f64", false},
+    {FWI_OP_scale, FW_F64, fake_scale, NULL, NULL, "scale_f64_second", false},
     {.run = NULL},
 };
 static const fwi_op_table fast = {"fast", &fake_table, fast_rows};
@@ -17,7 +17,7 @@ static const fwi_op_table fast = {"fast", &fake_table, fast_rows};
 static fwi_call call(fwi_opkind kind, fw_dtype dtype, int64_t n)
 {
     fwi_call c = {.kind = kind};
-    c.in[0] = c.out[0] = (fwi_arg){NULL, dtype, fwi_shape1(n)};
+    c.in[0] = c.out[0] = (fwi_arg){.dtype = dtype, .shape = fwi_shape1(n)};
     return c;
 }
 

@@ -1,0 +1,41 @@
+/* avx512_bf16_rows.c: the kernels that this room adds to the table chain (backends/backends.c):
+ * convolutions of batch-blocked images stored as bf16. What else such images need is in the rows of
+ * cpu/avx512. */
+#include "exec.h"
+
+fw_status fwi_blocked_conv2d_bf16_avx512_bf16(const fwi_call *c);
+fw_status fwi_blocked_conv2d_dx_bf16_avx512_bf16(const fwi_call *c);
+fw_status fwi_conv2d_dw_bf16_avx512_bf16(const fwi_call *c);
+size_t fwi_blocked_conv2d_scratch_bf16_avx512_bf16(const fwi_call *c);
+size_t fwi_blocked_conv2d_dx_scratch_bf16_avx512_bf16(const fwi_call *c);
+size_t fwi_conv2d_dw_scratch_bf16_avx512_bf16(const fwi_call *c);
+
+/* The tallest register tile. */
+static bool fits_tile(const fwi_call *c)
+{
+    return c->in[0].nb <= 14;
+}
+
+extern const fwi_kernel fwi_rows_avx512_bf16[];
+const fwi_kernel fwi_rows_avx512_bf16[] = {
+    {.op = FWI_OP_conv2d,
+     .dtype = FW_BF16,
+     .run = fwi_blocked_conv2d_bf16_avx512_bf16,
+     .scratch = fwi_blocked_conv2d_scratch_bf16_avx512_bf16,
+     .accepts = fits_tile,
+     .name = "conv2d_bf16_blocked_avx512_bf16_14x32",
+     .blocked = true},
+    {.op = FWI_OP_conv2d_dx,
+     .dtype = FW_BF16,
+     .run = fwi_blocked_conv2d_dx_bf16_avx512_bf16,
+     .scratch = fwi_blocked_conv2d_dx_scratch_bf16_avx512_bf16,
+     .accepts = fits_tile,
+     .name = "conv2d_dx_bf16_blocked_avx512_bf16_14x32",
+     .blocked = true},
+    {.op = FWI_OP_conv2d_dw,
+     .dtype = FW_BF16,
+     .run = fwi_conv2d_dw_bf16_avx512_bf16,
+     .scratch = fwi_conv2d_dw_scratch_bf16_avx512_bf16,
+     .name = "conv2d_dw_bf16_blocked_avx512_bf16_14x32",
+     .blocked = true},
+    {.run = NULL}};

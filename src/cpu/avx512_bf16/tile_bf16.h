@@ -1,0 +1,122 @@
+/* tile_bf16.h: the register tile of fast_gemm.h for products of bf16 pairs (AVX-512 BF16), summed in
+ * float. An operand is a pair of bf16, the first one in its lower half; a step multiplies both and
+ * adds them to the sum. Rounding: the instruction adds the two products one after the other, each
+ * sum rounded to nearest, and takes denormal numbers for zeros.
+ *
+ * Included after the names PER, OPERAND, STORE, NAME, FN, NR and VL are set (lanes_avx512_bf16.h),
+ * once for outputs in bf16 (TILE_C uint16_t) and once in float (TILE_C float). */
+typedef struct NAME(seg) {
+    const OPERAND *a; /* row i, step k: a[i*rs + k*cs] */
+    const OPERAND *b; /* step k, column j: b[k*NR + j] */
+    int64_t len;
+} NAME(seg);
+
+/* What a tile does with its sums. */
+typedef struct NAME(tile_out) {
+    TILE_C *c; /* row i, column j: c[i*ldc + j] */
+    int64_t ldc;
+    int64_t n; /* columns to store, 1..NR */
+    bool add;  /* c += sums; float only */
+} NAME(tile_out);
+
+#define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13)
+
+static inline void NAME(keep_row)(TILE_C *c, __m512 s0, __m512 s1, int64_t n, bool add)
+{
+    const int64_t n0 = n < VL ? n : VL, n1 = n - n0;
+    const __mmask16 k0 = (__mmask16)((1U << n0) - 1U), k1 = (__mmask16)((1U << n1) - 1U);
+#if TILE_BF16
+    (void)add;
+    if (n == NR) {
+        const __m512bh both = _mm512_cvtne2ps_pbh(s1, s0);
+        _mm512_storeu_si512(c, (__m512i)both);
+    } else {
+        _mm256_mask_storeu_epi16(c, k0, (__m256i)_mm512_cvtneps_pbh(s0));
+        _mm256_mask_storeu_epi16(c + n0, k1, (__m256i)_mm512_cvtneps_pbh(s1));
+    }
+#else
+    if (add) {
+        s0 = _mm512_add_ps(_mm512_maskz_loadu_ps(k0, c), s0);
+        s1 = _mm512_add_ps(_mm512_maskz_loadu_ps(k1, c + n0), s1);
+    }
+    _mm512_mask_storeu_ps(c, k0, s0);
+    _mm512_mask_storeu_ps(c + n0, k1, s1);
+#endif
+}
+
+static inline __attribute__((always_inline)) void
+NAME(tile_m)(const int m, const NAME(seg) *restrict seg, const int64_t n_seg, const int64_t rs,
+             const int64_t cs, const NAME(tile_out) out)
+{
+    __m512 s0[14], s1[14]; /* the sums: left and right half of each row */
+#define ROW(i) s0[i] = s1[i] = _mm512_setzero_ps();
+    EACH_ROW(ROW)
+#undef ROW
+    if (out.add) { /* by the end of the sums they are in L1 */
+#define ROW(i)                                                                                     \
+    if ((i) < m) {                                                                                 \
+        __builtin_prefetch(out.c + (i)*out.ldc, 1);                                                \
+        __builtin_prefetch(out.c + (i)*out.ldc + VL, 1);                                           \
+    }
+        EACH_ROW(ROW)
+#undef ROW
+    }
+    for (int64_t s = 0; s < n_seg; s++) {
+        const OPERAND *restrict a = seg[s].a;
+        const OPERAND *restrict b = seg[s].b;
+        for (const OPERAND *const end = b + seg[s].len * NR; b != end; b += NR, a += cs) {
+            const __m512bh b0 = (__m512bh)_mm512_loadu_si512(b);
+            const __m512bh b1 = (__m512bh)_mm512_loadu_si512(b + VL);
+#define ROW(i)                                                                                     \
+    if ((i) < m) {                                                                                 \
+        int32_t pair;                                                                              \
+        memcpy(&pair, a + (i)*rs, sizeof pair);                                                    \
+        const __m512bh x = (__m512bh)_mm512_set1_epi32(pair);                                      \
+        s0[i] = _mm512_dpbf16_ps(s0[i], x, b0);                                                    \
+        s1[i] = _mm512_dpbf16_ps(s1[i], x, b1);                                                    \
+    }
+            EACH_ROW(ROW)
+#undef ROW
+        }
+    }
+#define ROW(i)                                                                                     \
+    if ((i) < m)                                                                                   \
+        NAME(keep_row)(out.c + (i)*out.ldc, s0[i], s1[i], out.n, out.add);
+    EACH_ROW(ROW)
+#undef ROW
+}
+
+/* One function per height, so that every sum has its register. */
+#define TILE_M(m)                                                                                  \
+    static __attribute__((noinline)) void NAME(tile##m)(                                           \
+        const NAME(seg) * seg, int64_t n_seg, int64_t rs, int64_t cs, const NAME(tile_out) * out)  \
+    {                                                                                              \
+        NAME(tile_m)(m, seg, n_seg, rs, cs, *out);                                                 \
+    }
+TILE_M(1)
+TILE_M(2)
+TILE_M(3)
+TILE_M(4)
+TILE_M(5)
+TILE_M(6)
+TILE_M(7)
+TILE_M(8)
+TILE_M(9)
+TILE_M(10)
+TILE_M(11)
+TILE_M(12)
+TILE_M(13)
+TILE_M(14)
+#undef TILE_M
+
+/* m rows, 1 <= m <= MR. */
+static inline void NAME(tile)(int64_t m, const NAME(seg) * seg, int64_t n_seg, int64_t rs,
+                              int64_t cs, const NAME(tile_out) * out)
+{
+    static void (*const by_height[])(const NAME(seg) *, int64_t, int64_t, int64_t,
+                                     const NAME(tile_out) *) = {
+        NAME(tile1),  NAME(tile2),  NAME(tile3),  NAME(tile4), NAME(tile5),
+        NAME(tile6),  NAME(tile7),  NAME(tile8),  NAME(tile9), NAME(tile10),
+        NAME(tile11), NAME(tile12), NAME(tile13), NAME(tile14)};
+    by_height[m - 1](seg, n_seg, rs, cs, out);
+}
