@@ -194,7 +194,7 @@ static int run_train(const command *self, int argc, char **argv)
         {"--seed", "N", "of weights, order and augmentation (default 0)", ARG_SEED, &a.seed},
         {"--runs", "N", "train N seeds, from --seed on (default 1)", ARG_COUNT, &a.runs},
         {"--device", "NAME", "cpu (default cpu)", ARG_TEXT, &a.device},
-        {"--precision", "TYPE", "f32 or f64 (default f32)", ARG_TEXT, &a.precision},
+        {"--precision", "TYPE", "f32, f64 or bf16 (default f32)", ARG_TEXT, &a.precision},
         {"--threads", "N", "default: as many as this process may use", ARG_THREADS, &a.threads},
         {"--set", "KEY=VALUE", "change a key of the recipe (may be repeated)", ARG_LIST, &a.set},
         {"--eval-every", "N", "epochs between evaluations (default: only at the end)", ARG_COUNT,

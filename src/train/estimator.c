@@ -38,15 +38,14 @@ static fw_status copy_class_names(fw_estimator *e, const fw_estimator_opt *opt)
 
 static fw_status check_options(const fw_estimator_opt *o)
 {
-    if (o->precision != FW_F32 && o->precision != FW_F64)
-        return fwi_fail(FW_EUNAVAILABLE, "precision %s: this build trains in f32 and f64",
+    if (o->precision != FW_F32 && o->precision != FW_F64 && o->precision != FW_BF16)
+        return fwi_fail(FW_EUNAVAILABLE, "precision %s: this build trains in f32, f64 and bf16",
                         fw_dtype_name(o->precision));
     if (!(o->label_smoothing >= 0 && o->label_smoothing < 1))
         return fwi_fail(FW_EARG, "label smoothing %g is not in [0, 1)", o->label_smoothing);
     int views;
     if (fwi_tta_views(o->tta, &views) == NULL)
-        return fwi_fail(FW_EARG, "tta is the number %d, which none of its values has",
-                        (int)o->tta);
+        return fwi_fail(FW_EARG, "tta is the number %d, which none of its values has", (int)o->tta);
     if (o->threads < 0 || o->steps_per_epoch < 0 || o->checkpoint_every < 0 || o->keep < 0 ||
         o->eval_every < 0 || o->memory_limit < 0 || o->n_class_names < 0)
         return fwi_fail(FW_EARG, "an option of the estimator is negative");
@@ -152,6 +151,11 @@ fw_status fw_estimator_new(fw_estimator **out, fw_layer *net, fw_optimizer optim
     if (st == FW_OK)
         st = fwi_device_open(&e->device, e->opt.device,
                              &(fwi_device_opt){.threads = e->opt.threads});
+    if (st == FW_OK && e->opt.precision == FW_BF16 && !e->device->has_bf16)
+        st = fwi_fail(FW_EUNAVAILABLE,
+                      "precision bf16 needs a processor with AVX-512 BF16, which device %s does "
+                      "not have or does not use; f32 runs here",
+                      e->device->label);
     if (st == FW_OK)
         st = find_resume(e);
     if (st != FW_OK) {
@@ -377,7 +381,7 @@ fw_status fw_estimator_save(fw_estimator *e, const char *path)
                                  .h = s->h,
                                  .w = s->w,
                                  .c = s->c,
-                                 .real = s->real,
+                                 .precision = s->real,
                                  .transforms = {e->transforms[0], e->transforms[1]},
                                  .class_names = e->class_names,
                                  .n_class_names =

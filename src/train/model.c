@@ -53,9 +53,13 @@ static void lay_out_workspace(fw_model *m)
 
 static fw_status compile(fw_model *m, fwi_safetensors *file, int threads)
 {
-    const fwi_network_spec spec = {
-        .net = m->net, .real = m->meta.real, .h = m->meta.h, .w = m->meta.w, .c = m->meta.c};
+    fwi_network_spec spec = {
+        .net = m->net, .real = m->meta.precision, .h = m->meta.h, .w = m->meta.w, .c = m->meta.c};
     fw_status st = fwi_device_open(&m->device, "cpu", &(fwi_device_opt){.threads = threads});
+    /* Its weights are f32: where bf16 is missing they are used as they are (docs/formats/model.md).
+     */
+    if (st == FW_OK && spec.real == FW_BF16 && !m->device->has_bf16)
+        spec.real = FW_F32;
     if (st == FW_OK)
         st = fwi_network_init(&m->network, m->device, &spec);
     if (st == FW_OK)

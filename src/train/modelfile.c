@@ -118,7 +118,7 @@ static fw_status put_meta(fwi_st_layout *l, const fwi_model_meta *m)
         st = fwi_st_layout_meta(l, "input", text);
     }
     if (st == FW_OK)
-        st = fwi_st_layout_meta(l, "precision", fw_dtype_name(m->real));
+        st = fwi_st_layout_meta(l, "precision", fw_dtype_name(m->precision));
     if (st == FW_OK)
         st = fwi_transforms_print(m->transforms, text, sizeof text);
     if (st == FW_OK)
@@ -228,13 +228,15 @@ fw_status fwi_model_meta_read(const fwi_safetensors *s, fwi_model_meta *out)
         return fwi_fail(FW_EFORMAT, "%s: input is \"%.40s\", expected height width channels", path,
                         fwi_st_meta(s, "input"));
     const char *precision = fwi_st_meta(s, "precision");
-    if (strcmp(precision, "f64") != 0 && strcmp(precision, "f32") != 0)
-        return fwi_fail(FW_EFORMAT, "%s: precision is \"%.40s\", expected f32 or f64", path,
+    static const fw_dtype known[] = {FW_F32, FW_F64, FW_BF16};
+    size_t type = 0;
+    while (type < 3 && strcmp(precision, fw_dtype_name(known[type])) != 0)
+        type++;
+    if (type == 3)
+        return fwi_fail(FW_EFORMAT, "%s: precision is \"%.40s\", expected f32, f64 or bf16", path,
                         precision);
-    m = (fwi_model_meta){.h = (int64_t)in[0],
-                         .w = (int64_t)in[1],
-                         .c = (int64_t)in[2],
-                         .real = strcmp(precision, "f64") == 0 ? FW_F64 : FW_F32};
+    m = (fwi_model_meta){
+        .h = (int64_t)in[0], .w = (int64_t)in[1], .c = (int64_t)in[2], .precision = known[type]};
     fw_status st = fwi_transforms_parse(fwi_st_meta(s, "transforms"), path, m.transforms);
     if (st == FW_OK && m.transforms[0].kind == FW_TRANSFORM_STANDARDIZE && m.transforms[0].c != m.c)
         st = fwi_fail(FW_EFORMAT, "%s: standardises %" PRId64 " channels, images have %" PRId64,

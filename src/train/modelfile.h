@@ -10,7 +10,7 @@
 typedef struct fwi_model_meta {
     char *layers; /* text of fw_layer_print */
     int64_t h, w, c;
-    fw_dtype real;
+    fw_dtype precision;         /* FW_F32, FW_F64 or FW_BF16 */
     fw_transform transforms[2]; /* standardisation or nothing, then the end */
     char **class_names;         /* [n_class_names]; NULL: unknown */
     int64_t n_class_names;

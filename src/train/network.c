@@ -70,7 +70,10 @@ static fw_status graph_new(fwi_graph **out, const fwi_network_spec *s, bool trai
     *out = NULL;
     fwi_graph *g = NULL;
     fwi_val logits = FWI_NO_VAL;
-    fw_status st = fwi_graph_new(&g, s->real);
+    const bool bf16 = s->real == FW_BF16;
+    fw_status st = fwi_graph_new(&g, bf16 ? FW_F32 : s->real);
+    if (st == FW_OK && bf16)
+        g->storage = FW_BF16; /* for the backend's lowering; the store stays f32 */
     if (st == FW_OK)
         st = logits_of(g, s, batch, training, &logits, n_classes);
     if (st != FW_OK)

@@ -202,6 +202,43 @@ static void test_double_and_adam(void **state)
     all_the_same(adam, T_COUNT(adam));
 }
 
+/* Does this machine train in bf16? */
+static bool has_bf16(void)
+{
+    const char *isas[8];
+    const int n = t_isas(isas);
+    for (int i = 0; i < n; i++)
+        if (strcmp(isas[i], "avx512_bf16") == 0)
+            return true;
+    print_message("bf16: left out, this processor has none\n");
+    return false;
+}
+
+/* Batch-blocked images: a batch that fills no whole number of blocks, in bf16 and in f32. */
+static void test_blocked(void **state)
+{
+    (void)state;
+    static const way bf16[] = {
+        {"bf16, 1 thread", .threads = 1, .precision = FW_BF16},
+        {"bf16, 2 threads", "one.tfrec", .threads = 2, .precision = FW_BF16},
+        {"bf16, 5 threads", "one.tfrec", .threads = 5, .precision = FW_BF16},
+    };
+    static const way f32[] = {
+        {"f32 blocked, 1 thread", .threads = 1},
+        {"f32 blocked, 2 threads", "one.tfrec", .threads = 2},
+        {"f32 blocked, 5 threads", "one.tfrec", .threads = 5},
+    };
+    if (has_bf16())
+        all_the_same(bf16, T_COUNT(bf16));
+    assert_int_equal(setenv("FENWICKS_LAYOUT", "blocked", 1), 0);
+    all_the_same(f32, T_COUNT(f32));
+    assert_int_equal(setenv("FENWICKS_LAYOUT", "diagonal", 1), 0);
+    fw_estimator *e = NULL;
+    assert_fails(fw_estimator_new(&e, t_net(4, 0, CLASSES), t_sgd(0.1), NULL), FW_EARG,
+                 "nhwc, blocked");
+    assert_int_equal(unsetenv("FENWICKS_LAYOUT"), 0);
+}
+
 /* Both seeds matter, each by itself: or the tests above would prove little. */
 static void test_seeds(void **state)
 {
@@ -230,6 +267,7 @@ int main(void)
         cmocka_unit_test(test_threads_and_sources),
         cmocka_unit_test(test_compressed_source),
         cmocka_unit_test(test_double_and_adam),
+        cmocka_unit_test(test_blocked),
         cmocka_unit_test(test_seeds),
     };
     return cmocka_run_group_tests_name("determinism", tests, make_data, drop_data);

@@ -190,6 +190,16 @@ static void test_every_step(void **state)
     };
     for (size_t i = 0; i < T_COUNT(plans); i++)
         check_plan(&plans[i]);
+    static const plan bf16 = {"bf16, records", "a.tfrec", .precision = FW_BF16, .dropout = 0.3F,
+                              .every = 2};
+    const char *isas[8];
+    bool has_bf16 = false;
+    for (int i = t_isas(isas) - 1; i >= 0; i--)
+        has_bf16 = has_bf16 || strcmp(isas[i], "avx512_bf16") == 0;
+    if (has_bf16)
+        check_plan(&bf16);
+    else
+        print_message("bf16: left out, this processor has none\n");
 }
 
 static bool leave_at_once(void *user, const fw_event *ev)

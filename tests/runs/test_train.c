@@ -394,8 +394,13 @@ static void test_refused(void **state)
                                   &(fw_estimator_opt){.device = "tpu"}),
                  FW_ENOTFOUND, "tpu");
     assert_fails(fw_estimator_new(&e, t_net(4, 0, CLASSES), t_sgd(0.1),
+                                  &(fw_estimator_opt){.precision = FW_F16}),
+                 FW_EUNAVAILABLE, "f16");
+    t_use_isa("portable"); /* as on a processor without bf16 */
+    assert_fails(fw_estimator_new(&e, t_net(4, 0, CLASSES), t_sgd(0.1),
                                   &(fw_estimator_opt){.precision = FW_BF16}),
-                 FW_EUNAVAILABLE, "bf16");
+                 FW_EUNAVAILABLE, "AVX-512 BF16");
+    t_use_isa(NULL);
     assert_fails(fw_estimator_new(&e, t_net(4, 0, CLASSES), t_sgd(0.1),
                                   &(fw_estimator_opt){.label_smoothing = 1}),
                  FW_EARG, "smoothing");
