@@ -32,8 +32,8 @@ enum { /* flags in ops.def */
        FWI_CORE = 1,
        FWI_ALIAS = 2,
        FWI_VIEW = 4,
-       FWI_MUT2 = 8, /* inputs 0, 1 are variables that the op changes */
-       FWI_MUT3 = 16, /* inputs 0, 1, 2 */
+       FWI_MUT2 = 8,    /* inputs 0, 1 are variables that the op changes */
+       FWI_MUT3 = 16,   /* inputs 0, 1, 2 */
        FWI_BACKEND = 32 /* made by a backend's lowering alone, never in the canonical graph */
 };
 
@@ -207,7 +207,7 @@ typedef struct fwi_tensor {
     int32_t producer;        /* op that makes it; -1 */
     fwi_val grad_of; /* temps: the variable whose gradient this is, or FWI_NO_VAL; lives in the
                         store's gradient range, whatever else reads it */
-    int32_t nb; /* temps of a lowered graph: 0 n h w c; over 0 batch-blocked, see fwi_layout */
+    int32_t nb;      /* temps of a lowered graph: 0 n h w c; over 0 batch-blocked, see fwi_layout */
 } fwi_tensor;
 
 /* Batch-blocked activations: [ceil(n/nb)][h][w][nb][c] in memory; the shape stays n h w c. Images
@@ -232,7 +232,7 @@ typedef struct fwi_output {
 
 /* ---- graph ---- a list of tensors and a list of ops in an order that can be run */
 typedef struct fwi_graph {
-    fw_dtype real; /* FW_F32 or FW_F64 */
+    fw_dtype real;    /* FW_F32 or FW_F64 */
     fw_dtype storage; /* of activations once a backend has lowered the graph: real, or FW_BF16
                          where that is f32. The canonical graph computes in `real` all the same */
     fwi_tensor *tensors;
