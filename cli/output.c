@@ -18,7 +18,8 @@ int print_json(json_t *object)
     char *text = object == NULL ? NULL : json_dumps(object, JSON_REAL_PRECISION(17));
     json_decref(object);
     if (text == NULL) {
-        fprintf(stderr, "fenwicks: out of memory\n");
+        fprintf(stderr, "fenwicks: the result cannot be put as JSON: a number that is not finite, "
+                        "or no memory\n");
         return EXIT_FAILED;
     }
     puts(text);

@@ -258,6 +258,11 @@ fw_status fwi_ckpt_newest(const char *dir, int64_t *step, char *path, size_t cap
         else
             fwi_log(1, "checkpoint passed over: %s", fw_last_error());
     }
+    if (st == FW_OK && n > 0 && *step < 0) /* hours of training do not begin again unasked */
+        st = fwi_fail(FW_EFORMAT,
+                      "%s: none of its %" PRId64
+                      " checkpoints is whole: begin anew in another folder",
+                      dir, n);
     fwi_free(steps);
     return st;
 }

@@ -24,7 +24,7 @@ void fwi_ckpt_free(fwi_ckpt *c);
 fw_status fwi_ckpt_save(fwi_ckpt *c, int64_t step, const char **path);
 
 /* The newest checkpoint in dir that is whole: *step < 0 if there is none. path: cap bytes. Damaged
- * ones are passed over with a warning in the log. */
+ * ones are passed over with a warning in the log; FW_EFORMAT if all are damaged. */
 fw_status fwi_ckpt_newest(const char *dir, int64_t *step, char *path, size_t cap);
 /* FW_EEXISTS, naming key and both texts, if the file was written by another kind of run. */
 fw_status fwi_ckpt_check(const char *path, const fwi_identity *ids, int n);

@@ -310,6 +310,11 @@ void fwi_estimator_leave_data(fw_dataset *ds)
 
 /* ---- memory ---- */
 
+static double mib(int64_t n_bytes)
+{
+    return (double)n_bytes / 1048576;
+}
+
 fw_status fwi_estimator_budget(fw_estimator *e, fw_dataset *train, fw_dataset *eval, fw_budget *out)
 {
     fw_dataset *const sets[2] = {train, eval};
@@ -332,11 +337,10 @@ fw_status fwi_estimator_budget(fw_estimator *e, fw_dataset *train, fw_dataset *e
     *out = b;
     if (e->opt.memory_limit > 0 && b.total > e->opt.memory_limit)
         return fwi_fail(FW_ENOMEM,
-                        "needs %" PRId64 " MiB (state %" PRId64 ", scratch %" PRId64
-                        ", shuffle %" PRId64 ", prefetch %" PRId64 ", cache %" PRId64
-                        "), the limit is %" PRId64 " MiB: a smaller batch needs less",
-                        b.total >> 20, b.state >> 20, b.scratch >> 20, b.shuffle >> 20,
-                        b.prefetch >> 20, b.cache >> 20, e->opt.memory_limit >> 20);
+                        "needs %.1f MiB (state %.1f, scratch %.1f, shuffle %.1f, prefetch %.1f, "
+                        "cache %.1f), the limit is %.3g MiB: a smaller batch needs less",
+                        mib(b.total), mib(b.state), mib(b.scratch), mib(b.shuffle), mib(b.prefetch),
+                        mib(b.cache), mib(e->opt.memory_limit));
     return FW_OK;
 }
 

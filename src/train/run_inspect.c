@@ -30,6 +30,7 @@ static fw_status add_log(const char *dir, json_t *root)
         return FW_OK; /* a run that never began to train */
     int64_t line_no = 0;
     char *save = NULL;
+    const char *const end = (const char *)log.data + log.size;
     for (char *line = st == FW_OK ? strtok_r((char *)log.data, "\n", &save) : NULL; line != NULL;
          line = strtok_r(NULL, "\n", &save)) {
         line_no++;
@@ -37,6 +38,8 @@ static fw_status add_log(const char *dir, json_t *root)
         const char *event = json_string_value(json_object_get(o, "event"));
         if (event == NULL) {
             json_decref(o);
+            if (line + strlen(line) == end && log.data[log.size - 1] != '\n')
+                break; /* a run that was killed while it wrote */
             st = fwi_fail(FW_EFORMAT, "%s/log.jsonl: line %" PRId64 " is no event", dir, line_no);
             break;
         }

@@ -259,7 +259,7 @@ static void damage(const char *path, int how)
     free(b.data);
 }
 
-/* A damaged newest checkpoint is passed over, and the end is the same. */
+/* A damaged newest checkpoint is passed over, and the end is the same; damaged ones alone are an error. */
 static void test_damaged_checkpoint(void **state)
 {
     (void)state;
@@ -284,11 +284,17 @@ static void test_damaged_checkpoint(void **state)
             assert_int_equal(count_checkpoints(other), keep);
             t_remove_tree(other);
         }
-        /* With no whole one left it begins again. */
+        /* With no whole one left it does not begin again unasked. */
         start(&p, other, 4, false, &rest);
         for (int64_t i = 0; i < keep; i++)
             damage(checkpoint(other, 4 - (int)i), (int)i);
-        start(&p, other, 0, false, &rest);
+        fw_estimator *e = NULL;
+        rest = (t_trace){0};
+        assert_int_equal(new_estimator(&e, &p, other, &rest), FW_EFORMAT);
+        assert_non_null(strstr(fw_last_error(), "checkpoints is whole"));
+        plan anew = p;
+        anew.fresh = true;
+        start(&anew, other, 0, false, &rest);
         assert_int_equal(rest.n, STEPS);
         t_assert_same_file(in(dir, "model.safetensors"), in(other, "model.safetensors"));
         t_remove_tree(other);
