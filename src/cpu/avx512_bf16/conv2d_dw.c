@@ -26,7 +26,7 @@ static inline void copy_pairs_bf16(uint32_t *restrict dst, const uint16_t *first
 {
     for (int64_t i = 0; i < n; i += 16) {
         const int64_t left = n - i;
-        const __mmask16 k = left >= 16 ? (__mmask16)0xFFFF : (__mmask16)((1U << left) - 1U);
+        const __mmask16 k = (__mmask16)(left >= 16 ? 0xFFFFU : (1U << left) - 1U);
         const __m512i a = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(k, first + i));
         __m512i b = _mm512_setzero_si512();
         if (second != NULL)
