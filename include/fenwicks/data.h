@@ -47,9 +47,9 @@ typedef enum fw_transform_kind {
 /* Made by the functions below; the fields are for them. */
 typedef struct fw_transform {
     fw_transform_kind kind;
-    int64_t h, w;  /* cutout: size of the hole; pad-crop: h = padding */
+    int64_t h, w;               /* cutout: size of the hole; pad-crop: h = padding */
     bool dihedral, alternating; /* flip */
-    int64_t c;     /* standardize */
+    int64_t c;                  /* standardize */
     float mean[FW_MAX_CHANNELS], std[FW_MAX_CHANNELS];
     fw_sample_fn fn;
     void *user;

@@ -15,7 +15,7 @@ typedef struct fw_model_opt {
     int64_t batch; /* images per run of the network; 0: 32 */
     int threads;   /* 0 or 1: on the calling thread; n: a pool of n that all callers share; FW_NONE:
                       as many as allowed */
-    fw_tta tta; /* of fw_model_evaluate; fw_model_predict looks at the images themselves */
+    fw_tta tta;    /* of fw_model_evaluate; fw_model_predict looks at the images themselves */
 } fw_model_opt;
 
 /* Errors: FW_ENOTFOUND, FW_EFORMAT (a damaged header, tensors that do not fit the layers: each

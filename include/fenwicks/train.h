@@ -53,7 +53,7 @@ typedef struct fw_event {
     fw_event_kind kind;
     int64_t step, total_steps; /* steps done; the step at which training ends */
     int64_t steps_per_epoch;
-    double loss, accuracy;        /* training, mean per record: of the step, or of the epoch */
+    double loss, accuracy; /* training, mean per record: of the step, or of the epoch */
     double lr; /* of the latest step; of the estimator's own optimiser, where there are groups */
     double images_per_second;     /* since training began, evaluation not counted */
     double seconds, seconds_left; /* of this call; estimated */

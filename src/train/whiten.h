@@ -15,7 +15,6 @@ fw_status fwi_whiten(fwi_store *store, fwi_pool *pool, const fw_dataset *ds);
 void fwi_whiten_moments(fwi_pool *pool, const float *images, int64_t n, int64_t h, int64_t w,
                         int64_t c, int64_t k, double *partial, double *sum);
 /* cov [d,d], X^T X / rows, is destroyed -> filter [channels,d], channels d or 2 d. */
-fw_status fwi_whiten_filter(int64_t d, int64_t channels, double eps, double *cov,
-                            float *filter);
+fw_status fwi_whiten_filter(int64_t d, int64_t channels, double eps, double *cov, float *filter);
 
 #endif
