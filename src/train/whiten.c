@@ -27,7 +27,7 @@ static void one_image(void *arg, int64_t i, int slot)
     const int64_t d = m->d, row = m->w * m->c, run = m->k * m->c;
     const float *image = m->images + i * m->h * row;
     double *restrict sum = m->partial + i * d * d;
-    double patch[FWI_EIGEN_MAX];
+    double patch[FWI_EIGEN_MAX] = {0}; /* all of [0, d) is written below: d is k * run */
     memset(sum, 0, (size_t)(d * d) * sizeof *sum);
     for (int64_t y = 0; y + m->k <= m->h; y++)
         for (int64_t x = 0; x + m->k <= m->w; x++) {

@@ -75,6 +75,7 @@ static inline void write_bytes(const char *path, const void *p, size_t n)
     assert_int_equal(fclose(f), 0);
 }
 
+/* The file's bytes and a 0 behind them, so that text can be searched. Caller frees. */
 static inline uint8_t *read_bytes(const char *path, size_t *n)
 {
     FILE *f = fopen(path, "rb");
@@ -85,6 +86,7 @@ static inline uint8_t *read_bytes(const char *path, size_t *n)
     uint8_t *p = malloc(*n + 1);
     assert_non_null(p);
     assert_int_equal(fread(p, 1, *n, f), *n);
+    p[*n] = 0;
     fclose(f);
     return p;
 }
