@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 
 #include "fail.h"
 #include "number.h"
+#include "st_types.h"
 
 enum { PATH_CAP = 4096, WRITE_BUFFER = 1 << 20 };
 
@@ -159,22 +159,6 @@ done:
     return st;
 }
 
-static bool all_finite(const void *data, fw_dtype dtype, int64_t n)
-{
-    if (dtype == FW_F32) {
-        const float *x = data;
-        for (int64_t i = 0; i < n; i++)
-            if (!isfinite(x[i]))
-                return false;
-    } else if (dtype == FW_F64) {
-        const double *x = data;
-        for (int64_t i = 0; i < n; i++)
-            if (!isfinite(x[i]))
-                return false;
-    }
-    return true;
-}
-
 static fw_status fetch(const fwi_ckpt *c)
 {
     const fwi_store *s = c->store;
@@ -185,7 +169,7 @@ static fw_status fetch(const fwi_ckpt *c)
             if (st != FW_OK)
                 return st;
         }
-        if (!all_finite(c->data[i], v->dtype, fwi_shape_elems(&v->shape)))
+        if (fwi_st_first_not_finite(c->data[i], v->dtype, fwi_shape_elems(&v->shape)) >= 0)
             return fwi_fail(FW_ENONFINITE,
                             "%s has values that are not finite: no checkpoint written", v->name);
     }

@@ -30,30 +30,6 @@ struct fwi_st_layout {
     fwi_buf header;
 };
 
-static const struct {
-    fw_dtype dtype;
-    const char *name;
-} types[] = {{FW_F32, "F32"}, {FW_F64, "F64"}, {FW_BF16, "BF16"}, {FW_F16, "F16"},
-             {FW_U8, "U8"},   {FW_I32, "I32"}, {FW_I64, "I64"}};
-
-const char *fwi_st_dtype_name(fw_dtype t)
-{
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (types[i].dtype == t)
-            return types[i].name;
-    return "?";
-}
-
-bool fwi_st_dtype_parse(const char *name, fw_dtype *out)
-{
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (strcmp(types[i].name, name) == 0) {
-            *out = types[i].dtype;
-            return true;
-        }
-    return false;
-}
-
 fw_status fwi_st_layout_new(fwi_st_layout **out)
 {
     fwi_st_layout *l = fwi_alloc_zero(sizeof *l);

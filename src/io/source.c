@@ -5,6 +5,7 @@
 
 #include "fail.h"
 #include "file.h"
+#include "zlib_memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -154,18 +155,6 @@ static fw_status raw_read(fwi_source *s, uint8_t *p, size_t cap, size_t *got)
     return FW_OK;
 }
 
-static void *z_alloc(void *opaque, unsigned count, unsigned size)
-{
-    (void)opaque;
-    return fwi_alloc_array(count, size);
-}
-
-static void z_free(void *opaque, void *p)
-{
-    (void)opaque;
-    fwi_free(p);
-}
-
 fw_status fwi_source_inflate(fwi_source *s, fw_compression kind)
 {
     if (kind == FW_PLAIN)
@@ -177,12 +166,12 @@ fw_status fwi_source_inflate(fwi_source *s, fw_compression kind)
     if (s->z_ready) {
         rc = inflateReset2(&s->z, bits);
     } else {
-        s->z = (z_stream){.zalloc = z_alloc, .zfree = z_free};
+        s->z = (z_stream){.zalloc = fwi_z_alloc, .zfree = fwi_z_free};
         rc = inflateInit2(&s->z, bits);
         s->z_ready = rc == Z_OK;
     }
     if (rc == Z_MEM_ERROR)
-        return FW_ENOMEM; /* z_alloc set the message */
+        return FW_ENOMEM; /* fwi_z_alloc set the message */
     if (rc != Z_OK)
         return fwi_fail(FW_EINTERNAL, "%s: zlib does not start: code %d", s->name, rc);
     s->compression = kind;

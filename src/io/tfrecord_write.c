@@ -7,6 +7,7 @@
 #include "fail.h"
 #include "file.h"
 #include "tfrecord.h"
+#include "zlib_memory.h"
 
 #include <zlib.h>
 
@@ -20,18 +21,6 @@ struct fw_tfrecord_writer {
     fw_status seal_status; /* what sealing gave: commit must not forget it */
     uint8_t *out;          /* OUT_BYTES, where compressed */
 };
-
-static void *z_alloc(void *opaque, unsigned count, unsigned size)
-{
-    (void)opaque;
-    return fwi_alloc_array(count, size);
-}
-
-static void z_free(void *opaque, void *p)
-{
-    (void)opaque;
-    fwi_free(p);
-}
 
 static void end_deflate(fw_tfrecord_writer *w)
 {
@@ -71,14 +60,14 @@ fw_status fw_tfrecord_create(fw_tfrecord_writer **out, const char *path, fw_comp
         st = w->out == NULL ? FW_ENOMEM : FW_OK;
     }
     if (st == FW_OK && z != FW_PLAIN) {
-        w->z.zalloc = z_alloc;
-        w->z.zfree = z_free;
+        w->z.zalloc = fwi_z_alloc;
+        w->z.zfree = fwi_z_free;
         const int bits = z == FW_GZIP ? WINDOW_BITS_GZIP : WINDOW_BITS_ZLIB;
         const int rc = deflateInit2(&w->z, level == 0 ? Z_DEFAULT_COMPRESSION : level, Z_DEFLATED,
                                     bits, MEM_LEVEL, Z_DEFAULT_STRATEGY);
         w->z_ready = rc == Z_OK;
         if (rc == Z_MEM_ERROR)
-            st = FW_ENOMEM; /* z_alloc set the message */
+            st = FW_ENOMEM; /* fwi_z_alloc set the message */
         else if (rc != Z_OK)
             st = fwi_fail(FW_EINTERNAL, "%s: zlib does not start: code %d", path, rc);
     }

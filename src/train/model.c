@@ -318,11 +318,11 @@ static fw_status values_finite(fwi_safetensors *s, const fwi_st_tensor *t)
     if (data == NULL)
         return FW_ENOMEM;
     fw_status st = fwi_st_read(s, t, data);
-    for (int64_t i = 0; i < fwi_shape_elems(&t->shape) && st == FW_OK; i++)
-        if (!isfinite(t->dtype == FW_F64 ? ((const double *)data)[i]
-                                         : (double)((const float *)data)[i]))
-            st = fwi_fail(FW_EFORMAT, "%s: tensor %s: element %" PRId64 " is not finite",
-                          fwi_st_path(s), t->name, i);
+    const int64_t bad =
+        st == FW_OK ? fwi_st_first_not_finite(data, t->dtype, fwi_shape_elems(&t->shape)) : -1;
+    if (bad >= 0)
+        st = fwi_fail(FW_EFORMAT, "%s: tensor %s: element %" PRId64 " is not finite",
+                      fwi_st_path(s), t->name, bad);
     fwi_free(data);
     return st;
 }

@@ -10,6 +10,7 @@
 
 #include "fail.h"
 #include "number.h"
+#include "st_types.h"
 
 enum { TRANSFORM_TEXT = 512, WRITE_BUFFER = 1 << 20 };
 static const char format_name[] = "fenwicks model 1";
@@ -133,15 +134,9 @@ static fw_status put_meta(fwi_st_layout *l, const fwi_model_meta *m)
 
 static fw_status check_finite(const fwi_var *v, const void *data)
 {
-    const int64_t n = fwi_shape_elems(&v->shape);
-    for (int64_t i = 0; i < n; i++) {
-        const double x =
-            v->dtype == FW_F64 ? ((const double *)data)[i] : (double)((const float *)data)[i];
-        if (!isfinite(x))
-            return fwi_fail(FW_ENONFINITE, "%s has values that are not finite: no model written",
-                            v->name);
-    }
-    return FW_OK;
+    if (fwi_st_first_not_finite(data, v->dtype, fwi_shape_elems(&v->shape)) < 0)
+        return FW_OK;
+    return fwi_fail(FW_ENONFINITE, "%s has values that are not finite: no model written", v->name);
 }
 
 fw_status fwi_model_save(const char *path, const fwi_store *store, const fwi_model_meta *meta)
