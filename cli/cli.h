@@ -64,6 +64,7 @@ int finish_output(void); /* flushes standard output: a full disk is a failure */
 
 /* ---- recipes ---- */
 fw_status recipe_set_all(fw_recipe *r, const arg_list *set); /* each KEY=VALUE */
+bool precision_read(const char *text, fw_dtype *out);        /* f32, f64, bf16, f16; false: none */
 
 /* ---- data for models ---- */
 typedef struct model_data {

@@ -9,7 +9,8 @@ typedef struct bench_args {
     const char *data;
     int64_t threads, runs;
     arg_list set;
-    const char *batch;
+    const char *batch, *precision_word;
+    fw_dtype precision;
     bool json;
 } bench_args;
 
@@ -63,7 +64,7 @@ static json_t *ops_json(const fw_bench_step_result *s)
 
 static int bench_step(const command *self, const fw_recipe *r, const bench_args *a)
 {
-    const fw_run_opt opt = {.data = a->data, .threads = (int)a->threads};
+    const fw_run_opt opt = {.data = a->data, .threads = (int)a->threads, .precision = a->precision};
     fw_bench_step_result s = {0};
     const fw_status st = fw_bench_step(r, &opt, a->runs, &s);
     if (st != FW_OK)
@@ -113,6 +114,8 @@ static int run_bench(const command *self, int argc, char **argv)
          &a.threads},
         {"--runs", "N", "measurements, of which the median counts (default 7)", ARG_COUNT, &a.runs},
         {"--batch", "N", "images per step (default: the recipe's)", ARG_TEXT, &a.batch},
+        {"--precision", "TYPE", "of a step: f32, f64 or bf16 (default f32)", ARG_TEXT,
+         &a.precision_word},
         {"--set", "KEY=VALUE", "change a key of the recipe (may be repeated)", ARG_LIST, &a.set},
         {"--json", NULL, "one JSON object on standard output", ARG_FLAG, &a.json}};
     const int code =
@@ -126,6 +129,10 @@ static int run_bench(const command *self, int argc, char **argv)
     const bool step = strcmp(pos[0], "step") == 0;
     if (!step && strcmp(pos[0], "data") != 0)
         return usage_error(self, "\"%s\" is none of step, data, peak", pos[0]);
+    a.precision = FW_F32;
+    if (a.precision_word != NULL && !precision_read(a.precision_word, &a.precision))
+        return usage_error(self, "--precision: \"%s\" is none of f32, f64, bf16, f16",
+                           a.precision_word);
     fw_recipe *r = NULL;
     fw_status st = fw_recipe_open(&r, n > 1 ? pos[1] : "fenwicks");
     if (st == FW_OK && a.batch != NULL)

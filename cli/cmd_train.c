@@ -29,7 +29,7 @@ static void on_interrupt(int number)
     (void)signal(number, SIG_DFL); /* a second one ends the program at once */
 }
 
-static bool read_precision(const char *text, fw_dtype *out)
+bool precision_read(const char *text, fw_dtype *out)
 {
     static const fw_dtype known[] = {FW_F32, FW_F64, FW_BF16, FW_F16};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
@@ -230,7 +230,7 @@ static int run_train(const command *self, int argc, char **argv)
     if (a.resume && a.out == NULL)
         return usage_error(self, "--resume needs --out");
     fw_dtype precision = FW_F32;
-    if (a.precision != NULL && !read_precision(a.precision, &precision))
+    if (a.precision != NULL && !precision_read(a.precision, &precision))
         return usage_error(self, "--precision: \"%s\" is none of f32, f64, bf16, f16", a.precision);
 
     fw_recipe *recipe = NULL;

@@ -21,7 +21,7 @@
                   "a field of fwi_" #s "_attr is missing in its table")
 
 TABLE(conv, I(conv, kh), I(conv, kw), I(conv, stride), I(conv, pad_t), I(conv, pad_l),
-      I(conv, pad_b), I(conv, pad_r), I(conv, ih), I(conv, iw));
+      I(conv, pad_b), I(conv, pad_r), I(conv, ih), I(conv, iw), I(conv, algo));
 TABLE(matmul, I(matmul, ta), I(matmul, tb));
 TABLE(bn, D(bn, eps), I(bn, groups), D(bn, update), I(bn, count));
 TABLE(act, I(act, fn), D(act, alpha));

@@ -110,6 +110,7 @@ static fw_status conv_out(const fwi_conv_attr *a, int64_t *oh, int64_t *ow)
     TRY(want_int("pad_l", a->pad_l, 0, MAX_ATTR));
     TRY(want_int("pad_b", a->pad_b, 0, MAX_ATTR));
     TRY(want_int("pad_r", a->pad_r, 0, MAX_ATTR));
+    TRY(want_int("algo", a->algo, 0, FWI_CONV_ALGOS - 1));
     TRY(want_int("ih", a->ih, 1, MAX_ATTR));
     TRY(want_int("iw", a->iw, 1, MAX_ATTR));
     const int64_t h = a->ih + a->pad_t + a->pad_b, w = a->iw + a->pad_l + a->pad_r;

@@ -39,7 +39,7 @@ static const char sample[] =
     "input %0 \"x\" f32[2,5,5,3]\n"
     "var %1 \"prep/w\" f32[4,3,3,3] conv trainable uniform -0.19245 0.1\n"
     "var %2 \"a \\\"b\\\" \\\\ \\xc3\\xa4\\x0a\" f32[2] stat fixed const 1 0\n"
-    "%3 f32[2,5,5,4] = conv2d %0 %1 kh=3 kw=3 stride=1 pad_t=1 pad_l=1 pad_b=1 pad_r=1 ih=5 iw=5\n"
+    "%3 f32[2,5,5,4] = conv2d %0 %1 kh=3 kw=3 stride=1 pad_t=1 pad_l=1 pad_b=1 pad_r=1 ih=5 iw=5 algo=0\n"
     "%4 f32[2,2,2,4], %5 u8[2,2,2,4] = max_pool %3 k=2 stride=2 ih=0 iw=0\n"
     "%6 f32[1] = sum_squares %4\n"
     "%7 f32[4,3,3,3] grad %1 = fill rank=4 d0=4 d1=3 d2=3 d3=3 dtype=0 value=-1e-05\n"
