@@ -39,6 +39,8 @@ TABLE(optim, D(optim, momentum), D(optim, beta1), D(optim, beta2), D(optim, eps)
 TABLE(muon, D(muon, momentum), D(muon, a), D(muon, b), D(muon, c), I(muon, steps), I(muon, lr_col),
       I(muon, wd_col), I(muon, rn_col));
 TABLE(layout, I(layout, nb), I(layout, dtype));
+TABLE(bn_act, D(bn_act, eps), I(bn_act, fn), D(bn_act, alpha), I(bn_act, k), I(bn_act, ih),
+      I(bn_act, iw));
 
 typedef struct attr_type {
     const fwi_attr_field *fields;
@@ -62,7 +64,8 @@ enum { /* how many fields; none has none */
        COUNT(xent),
        COUNT(optim),
        COUNT(muon),
-       COUNT(layout)
+       COUNT(layout),
+       COUNT(bn_act)
 };
 #define none_fields NULL
 

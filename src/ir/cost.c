@@ -17,6 +17,7 @@ int64_t fwi_op_macs(const fwi_graph *g, const fwi_op *op)
     fwi_val y = FWI_NO_VAL, w = FWI_NO_VAL;
     switch (op->kind) {
     case FWI_OP_conv2d:
+    case FWI_OP_conv2d_stats:
         y = op->out[0], w = op->in[1];
         break;
     case FWI_OP_conv2d_dx:

@@ -434,7 +434,7 @@ static fw_status append(fwi_graph *g, fwi_opkind kind, const fwi_attr *attr, con
 fwi_val fwi_graph_op(fwi_graph *g, fwi_opkind kind, const fwi_attr *attr, const fwi_val *in,
                      int n_in, fwi_val *outs)
 {
-    fwi_val made[FWI_MAX_OUT] = {FWI_NO_VAL, FWI_NO_VAL, FWI_NO_VAL};
+    fwi_val made[FWI_MAX_OUT] = {FWI_NO_VAL, FWI_NO_VAL, FWI_NO_VAL, FWI_NO_VAL};
     if (g->status == FW_OK) {
         const fw_status st = append(g, kind, attr, in, n_in, made);
         if (st != FW_OK)

@@ -9,7 +9,7 @@
 #include <fenwicks/tensor.h>
 #include <stdbool.h>
 
-enum { FWI_MAX_IN = 6, FWI_MAX_OUT = 3, FWI_NO_VAL = -1 };
+enum { FWI_MAX_IN = 7, FWI_MAX_OUT = 4, FWI_NO_VAL = -1 };
 enum { FWI_MUON_STEPS = 100 }; /* at most, of one update */
 
 #define FWI_MAX_ELEMS ((int64_t)1 << 40) /* of one tensor: sizes in bytes then fit everywhere */
@@ -53,6 +53,11 @@ typedef enum fwi_act_fn {
     FWI_SOFTPLUS,
     FWI_ACT_COUNT
 } fwi_act_fn;
+enum { /* what fused ops know besides */
+       FWI_FUSED_RELU = FWI_ACT_COUNT,
+       FWI_FUSED_IDENTITY,
+       FWI_FUSED_COUNT
+};
 typedef enum fwi_sgd_form {                /* recipes: "SGD+Nesterov" in its published forms */
                             FWI_SGD_PLAIN, /* g += wd w; v = mom v + g; w -= lr v */
                             FWI_NESTEROV_PYTORCH, /* g += wd w; v = mom v + g; w -= lr (g + mom v)
@@ -93,6 +98,14 @@ typedef struct fwi_act_attr {
 typedef struct fwi_pool_attr {
     int64_t k, stride, ih, iw;
 } fwi_pool_attr;
+/* fn: of fwi_act_fn or FWI_FUSED_*. Ops with a pool: windows k x k, k apart, on images of ih x iw;
+ * in the others all three are 0. */
+typedef struct fwi_bn_act_attr {
+    double eps;
+    int64_t fn;
+    double alpha;
+    int64_t k, ih, iw;
+} fwi_bn_act_attr;
 typedef struct fwi_scalar_attr {
     double value;
 } fwi_scalar_attr;
@@ -144,6 +157,7 @@ typedef union fwi_attr {
     fwi_optim_attr optim;
     fwi_muon_attr muon;
     fwi_layout_attr layout;
+    fwi_bn_act_attr bn_act;
 } fwi_attr;
 
 typedef int32_t fwi_val; /* a tensor's number in its graph */

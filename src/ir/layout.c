@@ -29,6 +29,17 @@ static const fwi_layout layouts[FWI_OP_COUNT] = {
     [FWI_OP_add] = {3, 1},
     [FWI_OP_scale] = {1, 1},
     [FWI_OP_from_blocked] = {1, 0},
+    [FWI_OP_conv2d_stats] = {1, 1},
+    [FWI_OP_max_pool_stats] = {1, 3},
+    [FWI_OP_bn_stats] = {1, 0},
+    [FWI_OP_bn_act] = {1, 1},
+    [FWI_OP_bn_act_add] = {33, 1},
+    [FWI_OP_bn_act_pool] = {1, 3},
+    [FWI_OP_bn_act_grad] = {3, 1},
+    [FWI_OP_bn_act_pool_grad] = {7, 1},
+    [FWI_OP_bn_act_unpool_grad] = {7, 1},
+    [FWI_OP_bias_act] = {1, 1},
+    [FWI_OP_bias_act_grad] = {3, 1},
 };
 
 fwi_layout fwi_op_layout(fwi_opkind kind)

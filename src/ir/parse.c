@@ -282,7 +282,7 @@ static fw_status parse_results(parser *p, result out[FWI_MAX_OUT], int *n)
 {
     do {
         if (*n == FWI_MAX_OUT)
-            return expected(p, "'=' (an op has at most 3 outputs)");
+            return expected(p, "'=' (an op has at most 4 outputs)");
         if (*n > 0)
             TRY(need(p, ' ', "a blank"));
         result *r = &out[*n];

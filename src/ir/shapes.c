@@ -735,6 +735,8 @@ static fw_status shape_from_blocked(rule *r)
     return FW_OK;
 }
 
+#include "shapes_fused.h"
+
 /* ---- the table ---- */
 
 static fw_status (*const rules[FWI_OP_COUNT])(rule *r) = {

@@ -14,6 +14,10 @@ static size_t scratch(const fwi_call *c)
     return c->kind == FWI_OP_muon ? fwi_muon_scratch_ref(c) : 0;
 }
 
+/* The reference is n h w c; these two alone have a blocked operand. */
+#define CONVERTS_LAYOUT(kind)                                                                      \
+    (FWI_OP_##kind == FWI_OP_to_blocked || FWI_OP_##kind == FWI_OP_from_blocked)
+
 extern const fwi_kernel fwi_rows_ref[];
 const fwi_kernel fwi_rows_ref[] = {
 #define FW_OP(kind, attr, n_in, n_out, flags, shape, grad, test)                                   \
@@ -23,14 +27,14 @@ const fwi_kernel fwi_rows_ref[] = {
      .scratch = scratch,                                                                           \
      .accepts = gives_real,                                                                        \
      .name = #kind "_f32_ref",                                                                     \
-     .blocked = ((flags)&FWI_BACKEND) != 0},                                                       \
+     .blocked = CONVERTS_LAYOUT(kind)},                                                            \
         {.op = FWI_OP_##kind,                                                                      \
          .dtype = FW_F64,                                                                          \
          .run = fwi_##kind##_f64_ref,                                                              \
          .scratch = scratch,                                                                       \
          .accepts = gives_real,                                                                    \
          .name = #kind "_f64_ref",                                                                 \
-         .blocked = ((flags)&FWI_BACKEND) != 0},
+         .blocked = CONVERTS_LAYOUT(kind)},
 #include "ops.def"
 #undef FW_OP
     {.op = FWI_OP_reshape, .dtype = FW_U8, .run = fwi_reshape_any_ref, .name = "reshape_u8_ref"},
