@@ -44,11 +44,25 @@ static inline void NAME(keep_row)(TILE_C *c, __m512 s0, __m512 s1, int64_t n, bo
 #endif
 }
 
-static inline __attribute__((always_inline)) void
-NAME(tile_m)(const int m, const NAME(seg) *restrict seg, const int64_t n_seg, const int64_t rs,
-             const int64_t cs, const NAME(tile_out) out)
+/* The lower half of a, the upper half of b. */
+static inline __m512bh NAME(halves)(__m512bh a, __m512bh b)
 {
-    __m512 s0[14], s1[14]; /* the sums: left and right half of each row */
+    return (__m512bh)_mm512_mask_blend_epi32(0xFF00, (__m512i)a, (__m512i)b);
+}
+static inline __m512bh NAME(pair_of)(const OPERAND *a)
+{
+    int32_t pair;
+    memcpy(&pair, a, sizeof pair);
+    return (__m512bh)_mm512_set1_epi32(pair);
+}
+
+/* width: columns that are computed, 32, 24 or 16. Of 24, the last 8 of two rows share a vector, its
+ * upper half for the odd row: two rows cost three products and not four. */
+static inline __attribute__((always_inline)) void
+NAME(tile_m)(const int m, const int width, const NAME(seg) *restrict seg, const int64_t n_seg,
+             const int64_t rs, const int64_t cs, const NAME(tile_out) out)
+{
+    __m512 s0[14], s1[14]; /* the sums: left and right part of each row */
 #define ROW(i) s0[i] = s1[i] = _mm512_setzero_ps();
     EACH_ROW(ROW)
 #undef ROW
@@ -66,19 +80,41 @@ NAME(tile_m)(const int m, const NAME(seg) *restrict seg, const int64_t n_seg, co
         const OPERAND *restrict b = seg[s].b;
         for (const OPERAND *const end = b + seg[s].len * NR; b != end; b += NR, a += cs) {
             const __m512bh b0 = (__m512bh)_mm512_loadu_si512(b);
+            if (width == 24) {
+                const __m512bh b1 = (__m512bh)_mm512_broadcast_i64x4(
+                    _mm256_loadu_si256((const __m256i *)(const void *)(b + VL)));
+#define ROW(i)                                                                                     \
+    if ((i) < m && (i) % 2 == 0) {                                                                 \
+        const __m512bh x = NAME(pair_of)(a + (i)*rs);                                              \
+        s0[i] = _mm512_dpbf16_ps(s0[i], x, b0);                                                    \
+        if ((i) + 1 < m) {                                                                         \
+            const __m512bh x1 = NAME(pair_of)(a + ((i) + 1) * rs);                                 \
+            s0[(i) + 1] = _mm512_dpbf16_ps(s0[(i) + 1], x1, b0);                                   \
+            s1[i] = _mm512_dpbf16_ps(s1[i], NAME(halves)(x, x1), b1);                              \
+        } else                                                                                     \
+            s1[i] = _mm512_dpbf16_ps(s1[i], x, b1);                                                \
+    }
+                EACH_ROW(ROW)
+#undef ROW
+                continue;
+            }
             const __m512bh b1 = (__m512bh)_mm512_loadu_si512(b + VL);
 #define ROW(i)                                                                                     \
     if ((i) < m) {                                                                                 \
-        int32_t pair;                                                                              \
-        memcpy(&pair, a + (i)*rs, sizeof pair);                                                    \
-        const __m512bh x = (__m512bh)_mm512_set1_epi32(pair);                                      \
+        const __m512bh x = NAME(pair_of)(a + (i)*rs);                                              \
         s0[i] = _mm512_dpbf16_ps(s0[i], x, b0);                                                    \
-        s1[i] = _mm512_dpbf16_ps(s1[i], x, b1);                                                    \
+        if (width == 32)                                                                           \
+            s1[i] = _mm512_dpbf16_ps(s1[i], x, b1);                                                \
     }
             EACH_ROW(ROW)
 #undef ROW
         }
     }
+#define ROW(i)                                                                                     \
+    if (width == 24 && (i) + 1 < m && (i) % 2 == 0)                                                \
+        s1[(i) + 1] = _mm512_shuffle_f32x4(s1[i], s1[i], 0x4E);
+    EACH_ROW(ROW)
+#undef ROW
 #define ROW(i)                                                                                     \
     if ((i) < m)                                                                                   \
         NAME(keep_row)(out.c + (i)*out.ldc, s0[i], s1[i], out.n, out.add);
@@ -86,13 +122,14 @@ NAME(tile_m)(const int m, const NAME(seg) *restrict seg, const int64_t n_seg, co
 #undef ROW
 }
 
-/* One function per height, so that every sum has its register. */
-#define TILE_M(m)                                                                                  \
-    static __attribute__((noinline)) void NAME(tile##m)(                                           \
+/* One function per height and width, so that every sum has its register. */
+#define TILE_M_W(m, w)                                                                             \
+    static __attribute__((noinline)) void NAME(tile##m##x##w)(                                     \
         const NAME(seg) * seg, int64_t n_seg, int64_t rs, int64_t cs, const NAME(tile_out) * out)  \
     {                                                                                              \
-        NAME(tile_m)(m, seg, n_seg, rs, cs, *out);                                                 \
+        NAME(tile_m)(m, w, seg, n_seg, rs, cs, *out);                                              \
     }
+#define TILE_M(m) TILE_M_W(m, 32) TILE_M_W(m, 24) TILE_M_W(m, 16)
 TILE_M(1)
 TILE_M(2)
 TILE_M(3)
@@ -108,15 +145,19 @@ TILE_M(12)
 TILE_M(13)
 TILE_M(14)
 #undef TILE_M
+#undef TILE_M_W
 
-/* m rows, 1 <= m <= MR. */
+/* m rows, 1 <= m <= MR; no more columns are computed than out->n asks for in the next of three
+ * widths. */
 static inline void NAME(tile)(int64_t m, const NAME(seg) * seg, int64_t n_seg, int64_t rs,
                               int64_t cs, const NAME(tile_out) * out)
 {
-    static void (*const by_height[])(const NAME(seg) *, int64_t, int64_t, int64_t,
-                                     const NAME(tile_out) *) = {
-        NAME(tile1),  NAME(tile2),  NAME(tile3),  NAME(tile4), NAME(tile5),
-        NAME(tile6),  NAME(tile7),  NAME(tile8),  NAME(tile9), NAME(tile10),
-        NAME(tile11), NAME(tile12), NAME(tile13), NAME(tile14)};
-    by_height[m - 1](seg, n_seg, rs, cs, out);
+    static void (*const by_height[][3])(const NAME(seg) *, int64_t, int64_t, int64_t,
+                                        const NAME(tile_out) *) = {
+#define ROW(m) {NAME(tile##m##x16), NAME(tile##m##x24), NAME(tile##m##x32)},
+        ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6) ROW(7) ROW(8) ROW(9) ROW(10) ROW(11) ROW(12)
+            ROW(13) ROW(14)
+#undef ROW
+    };
+    by_height[m - 1][out->n <= 16 ? 0 : out->n <= 24 ? 1 : 2](seg, n_seg, rs, cs, out);
 }
