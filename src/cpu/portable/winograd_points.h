@@ -1,0 +1,33 @@
+/* winograd_points.h: where the polynomials of Winograd's short convolutions are evaluated: one place
+ * for the three passes of a convolution. F(2x2,3x3) has the points 0, +-1 and infinity, F(4x4,3x3)
+ * 0, +-a, +-b and infinity. From these follow, for a line of an image d, of an output y and of a
+ * filter g (Winograd 1980; Lavin and Gray 2016; the forms here are scaled to have no fractions in
+ * B and A):
+ *
+ *   B^T (F4)   [a^2 b^2   0       -(a^2+b^2)   0           1   0]    0
+ *              [0         -+a b^2 -b^2         +-a         1   0]    +-a
+ *              [0         -+a^2 b -a^2         +-b         1   0]    +-b
+ *              [0         a^2 b^2 0            -(a^2+b^2)  0   1]    infinity
+ *   A^T column of point p: 1, p, p^2, p^3; of infinity: 0 0 0 1
+ *   G   row of point p:    (1, p, p^2) / N(p), N(p) the product of p's distances from the other
+ *                          points; of infinity: 0 0 1
+ *
+ * and the same with a = 1, without b, for F2: N(0) = -1, N(+-1) = 2.
+ *
+ * Float takes a = 1, b = 2. Where the transformed numbers are rounded to bf16 what counts is how far
+ * apart in size they are: with 5/8 and 3/2 errors are half of what they are with 1 and 2. All four
+ * are exact in any type, and so are their products that stand in B. */
+#ifndef FWI_WINOGRAD_POINTS_H
+#define FWI_WINOGRAD_POINTS_H
+
+#define WINO4_A_F32  1.0F
+#define WINO4_B_F32  2.0F
+#define WINO4_A_BF16 0.625F
+#define WINO4_B_BF16 1.5F
+
+/* N(p) of F4: of 0, of +-a, of +-b. */
+#define WINO4_N0(a, b) ((a) * (a) * (b) * (b))
+#define WINO4_NA(a, b) (2 * (a) * (a) * ((a) * (a) - (b) * (b)))
+#define WINO4_NB(a, b) (2 * (b) * (b) * ((b) * (b) - (a) * (a)))
+
+#endif
