@@ -45,57 +45,59 @@ static inline __m512i pairs_of(const float *p, int64_t n)
     return (__m512i)_mm512_cvtne2ps_pbh(hi, lo);
 }
 
-/* Forward: steps run over (tap, ic), which lie together; columns are oc. */
+/* Forward: steps run over (tap, pair of ic), columns are oc. */
 static void blocked_fwd_task_bf16(void *arg, int64_t panel, int slot)
 {
     (void)slot;
     const blocked_filter_bf16 *const f = arg;
-    const int64_t k_len = f->taps * f->ic, j0 = panel * NR;
-    uint32_t *const out = f->out + panel * f->steps * NR;
-    for (int64_t k = 0; k < f->steps; k += 16)
-        for (int64_t half = 0; half < NR; half += 16) {
-            __m512i r[16];
-            uint32_t block[16 * NR];
-            for (int64_t j = 0; j < 16; j++) {
-                const int64_t column = j0 + half + j;
-                r[j] = column < f->oc
-                           ? pairs_of(f->w + column * k_len + 2 * k, min_i64(32, k_len - 2 * k))
-                           : _mm512_setzero_si512();
+    const int64_t j0 = panel * NR;
+    uint32_t *out = f->out + panel * f->taps * f->tap_steps * NR;
+    for (int64_t t = 0; t < f->taps; t++, out += f->tap_steps * NR)
+        for (int64_t k = 0; k < f->tap_steps; k += 16)
+            for (int64_t half = 0; half < NR; half += 16) {
+                __m512i r[16];
+                uint32_t block[16 * NR];
+                for (int64_t j = 0; j < 16; j++) {
+                    const int64_t column = j0 + half + j;
+                    r[j] = column < f->oc ? pairs_of(f->w + (column * f->taps + t) * f->ic + 2 * k,
+                                                     min_i64(32, f->ic - 2 * k))
+                                          : _mm512_setzero_si512();
+                }
+                if (k + 16 <= f->tap_steps) {
+                    transpose_pairs(r, out + k * NR + half);
+                    continue;
+                }
+                transpose_pairs(r, block);
+                for (int64_t i = 0; i < f->tap_steps - k; i++)
+                    memcpy(out + (k + i) * NR + half, block + i * NR, 16 * sizeof *out);
             }
-            if (k + 16 <= f->steps) {
-                transpose_pairs(r, out + k * NR + half);
-                continue;
-            }
-            transpose_pairs(r, block);
-            for (int64_t i = 0; i < f->steps - k; i++)
-                memcpy(out + (k + i) * NR + half, block + i * NR, 16 * sizeof *out);
-        }
 }
 
-/* Gradient of the input: steps run over (tap, oc), columns are ic. */
+/* Gradient of the input: steps run over (tap, pair of oc), columns are ic. The last tap takes the
+ * first pixel. */
 static void blocked_dx_task_bf16(void *arg, int64_t panel, int slot)
 {
     (void)slot;
     const blocked_filter_bf16 *const f = arg;
-    const int64_t j0 = panel * NR, n = min_i64(NR, f->ic - j0), k_len = f->taps * f->oc;
+    const int64_t j0 = panel * NR, n = min_i64(NR, f->ic - j0);
     const int64_t n0 = min_i64(16, n), n1 = n - n0;
     const __mmask16 m0 = (__mmask16)((1U << n0) - 1U), m1 = (__mmask16)((1U << n1) - 1U);
     const __m512i weave =
         _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
                          21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    uint32_t *out = f->out + panel * f->steps * NR;
-    for (int64_t k = 0; k < k_len; k += 2, out += NR) {
-        __m512 v[2][2] = {{_mm512_setzero_ps(), _mm512_setzero_ps()},
-                          {_mm512_setzero_ps(), _mm512_setzero_ps()}};
-        for (int64_t i = 0; i < 2 && k + i < k_len; i++) {
-            const int64_t tap = (k + i) / f->oc, o = (k + i) % f->oc;
-            const float *const w = f->w + (o * f->taps + tap) * f->ic + j0;
-            v[i][0] = _mm512_maskz_loadu_ps(m0, w);
-            v[i][1] = _mm512_maskz_loadu_ps(m1, w + n0);
+    uint32_t *out = f->out + panel * f->taps * f->tap_steps * NR;
+    for (int64_t t = f->taps - 1; t >= 0; t--)
+        for (int64_t o = 0; o < f->oc; o += 2, out += NR) {
+            __m512 v[2][2] = {{_mm512_setzero_ps(), _mm512_setzero_ps()},
+                              {_mm512_setzero_ps(), _mm512_setzero_ps()}};
+            for (int64_t i = 0; i < 2 && o + i < f->oc; i++) {
+                const float *const w = f->w + ((o + i) * f->taps + t) * f->ic + j0;
+                v[i][0] = _mm512_maskz_loadu_ps(m0, w);
+                v[i][1] = _mm512_maskz_loadu_ps(m1, w + n0);
+            }
+            for (int half = 0; half < 2; half++) {
+                const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(v[1][half], v[0][half]);
+                _mm512_storeu_si512(out + half * 16, _mm512_permutexvar_epi16(weave, both));
+            }
         }
-        for (int half = 0; half < 2; half++) {
-            const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(v[1][half], v[0][half]);
-            _mm512_storeu_si512(out + half * 16, _mm512_permutexvar_epi16(weave, both));
-        }
-    }
 }

@@ -27,6 +27,17 @@ static inline conv_axis conv_axis_dx(int64_t in, int64_t out, int64_t taps, int6
         .n_src = out, .n_dst = in, .taps = taps, .mul = 1, .off = pad, .step = -1, .div = stride};
 }
 
+/* The same axis with its taps counted from the other end: a gradient's sources then ascend with the
+ * taps, in the order of memory. */
+static inline conv_axis conv_axis_ascending(conv_axis a)
+{
+    if (a.step < 0) {
+        a.off -= a.taps - 1;
+        a.step = 1;
+    }
+    return a;
+}
+
 /* -1: the tap falls outside the source or between its positions. */
 static inline int64_t conv_axis_src(const conv_axis *a, int64_t d, int64_t k)
 {
