@@ -5,6 +5,8 @@
  *
  * Included after the names PER, OPERAND, STORE, NAME, FN, NR and VL are set (lanes_avx512_bf16.h),
  * once for outputs in bf16 (TILE_C uint16_t) and once in float (TILE_C float). */
+#include "channel_sums.h"
+
 typedef struct NAME(seg) {
     const OPERAND *a; /* row i, step k: a[i*rs + k*cs] */
     const OPERAND *b; /* step k, column j: b[k*NR + j] */
@@ -15,8 +17,9 @@ typedef struct NAME(seg) {
 typedef struct NAME(tile_out) {
     TILE_C *c; /* row i, column j: c[i*ldc + j] */
     int64_t ldc;
-    int64_t n; /* columns to store, 1..NR */
-    bool add;  /* c += sums; float only */
+    int64_t n;                 /* columns to store, 1..NR */
+    bool add;                  /* c += sums; float only */
+    NAME(channel_sums) * sums; /* also adds up what it stores, before that is rounded; NULL: no */
 } NAME(tile_out);
 
 #define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13)
@@ -115,6 +118,33 @@ NAME(tile_m)(const int m, const int width, const NAME(seg) *restrict seg, const 
         s1[(i) + 1] = _mm512_shuffle_f32x4(s1[i], s1[i], 0x4E);
     EACH_ROW(ROW)
 #undef ROW
+    if (out.sums != NULL) {
+        NAME(channel_sums) *const t = out.sums;
+        if (t->fresh) {
+            _mm512_storeu_ps(t->shift, s0[0]);
+            _mm512_storeu_ps(t->shift + VL, s1[0]);
+            t->fresh = false;
+        }
+        const __m512 h0 = _mm512_loadu_ps(t->shift), h1 = _mm512_loadu_ps(t->shift + VL);
+        __m512 a0 = _mm512_setzero_ps(), a1 = a0, q0 = a0, q1 = a0;
+#define ROW(i)                                                                                     \
+    if ((i) < m) {                                                                                 \
+        const __m512 d0 = _mm512_sub_ps(s0[i], h0);                                                \
+        a0 = _mm512_add_ps(a0, d0);                                                                \
+        q0 = _mm512_fmadd_ps(d0, d0, q0);                                                          \
+        if (width > 16) {                                                                          \
+            const __m512 d1 = _mm512_sub_ps(s1[i], h1);                                            \
+            a1 = _mm512_add_ps(a1, d1);                                                            \
+            q1 = _mm512_fmadd_ps(d1, d1, q1);                                                      \
+        }                                                                                          \
+    }
+        EACH_ROW(ROW)
+#undef ROW
+        _mm512_storeu_ps(t->sum, _mm512_add_ps(_mm512_loadu_ps(t->sum), a0));
+        _mm512_storeu_ps(t->sum + VL, _mm512_add_ps(_mm512_loadu_ps(t->sum + VL), a1));
+        _mm512_storeu_ps(t->squares, _mm512_add_ps(_mm512_loadu_ps(t->squares), q0));
+        _mm512_storeu_ps(t->squares + VL, _mm512_add_ps(_mm512_loadu_ps(t->squares + VL), q1));
+    }
 #define ROW(i)                                                                                     \
     if ((i) < m)                                                                                   \
         NAME(keep_row)(out.c + (i)*out.ldc, s0[i], s1[i], out.n, out.add);

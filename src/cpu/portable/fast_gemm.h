@@ -7,6 +7,7 @@
  * of the segments and of k within them, whatever the tile's height: that is why results do not
  * depend on how outputs are cut into tiles. Read next: fast_conv2d.h, fast_matmul.h. */
 #define NR (2 * VL)
+#include "channel_sums.h"
 
 typedef struct NAME(seg) {
     const REAL *a; /* row i, step k: a[i*rs + k*cs] */
@@ -20,6 +21,7 @@ typedef struct NAME(tile_out) {
     int64_t ldc;
     int64_t n; /* columns to store, 1..NR; the others are computed from padding and dropped */
     bool add;  /* c += sums instead of c = sums */
+    NAME(channel_sums) * sums; /* also adds up what it stores; NULL: does not */
 } NAME(tile_out);
 
 /* X(i) for each row that a tile can have. Written out rather than looped over, so that no compiler
@@ -64,6 +66,31 @@ NAME(tile_m)(const int m, const NAME(seg) *restrict seg, const int64_t n_seg, co
             EACH_ROW(ROW)
 #undef ROW
         }
+    }
+    if (out.sums != NULL) {
+        NAME(channel_sums) *const t = out.sums;
+        if (t->fresh) {
+            NAME(v_store)(t->shift, s0[0]);
+            NAME(v_store)(t->shift + VL, s1[0]);
+            t->fresh = false;
+        }
+        const NAME(vec) minus = NAME(v_set)(-1);
+        const NAME(vec) h0 = NAME(v_load)(t->shift), h1 = NAME(v_load)(t->shift + VL);
+        NAME(vec) a0 = NAME(v_zero)(), a1 = a0, q0 = a0, q1 = a0;
+#define ROW(i)                                                                                     \
+    if ((i) < m) {                                                                                 \
+        const NAME(vec) d0 = NAME(v_fma)(minus, h0, s0[i]), d1 = NAME(v_fma)(minus, h1, s1[i]);    \
+        a0 = NAME(v_add)(a0, d0);                                                                  \
+        a1 = NAME(v_add)(a1, d1);                                                                  \
+        q0 = NAME(v_fma)(d0, d0, q0);                                                              \
+        q1 = NAME(v_fma)(d1, d1, q1);                                                              \
+    }
+        EACH_ROW(ROW)
+#undef ROW
+        NAME(v_store)(t->sum, NAME(v_add)(NAME(v_load)(t->sum), a0));
+        NAME(v_store)(t->sum + VL, NAME(v_add)(NAME(v_load)(t->sum + VL), a1));
+        NAME(v_store)(t->squares, NAME(v_add)(NAME(v_load)(t->squares), q0));
+        NAME(v_store)(t->squares + VL, NAME(v_add)(NAME(v_load)(t->squares + VL), q1));
     }
     REAL *const c = out.c;
     const int64_t ldc = out.ldc;
