@@ -9,6 +9,8 @@
 size_t fwi_blocked_conv2d_scratch_f32_avx512(const fwi_call *c);
 size_t fwi_blocked_conv2d_dx_scratch_f32_avx512(const fwi_call *c);
 fw_status fwi_blocked_conv2d_f32_avx512(const fwi_call *c);
+fw_status fwi_blocked_conv2d_stats_f32_avx512(const fwi_call *c);
+size_t fwi_blocked_conv2d_stats_scratch_f32_avx512(const fwi_call *c);
 fw_status fwi_blocked_conv2d_dx_f32_avx512(const fwi_call *c);
 
 /* The tallest register tile: blocks of more images have no blocked convolution here. */
@@ -24,6 +26,13 @@ const fwi_kernel fwi_rows_avx512[] = {{.op = FWI_OP_conv2d,
                                        .scratch = fwi_blocked_conv2d_scratch_f32_avx512,
                                        .accepts = fits_tile,
                                        .name = "conv2d_f32_blocked_avx512_14x32",
+                                       .blocked = true},
+                                      {.op = FWI_OP_conv2d_stats,
+                                       .dtype = FW_F32,
+                                       .run = fwi_blocked_conv2d_stats_f32_avx512,
+                                       .scratch = fwi_blocked_conv2d_stats_scratch_f32_avx512,
+                                       .accepts = fits_tile,
+                                       .name = "conv2d_stats_f32_blocked_avx512_14x32",
                                        .blocked = true},
                                       {.op = FWI_OP_conv2d_dx,
                                        .dtype = FW_F32,

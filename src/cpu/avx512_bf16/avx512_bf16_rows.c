@@ -4,6 +4,8 @@
 #include "exec.h"
 
 fw_status fwi_blocked_conv2d_bf16_avx512_bf16(const fwi_call *c);
+fw_status fwi_blocked_conv2d_stats_bf16_avx512_bf16(const fwi_call *c);
+size_t fwi_blocked_conv2d_stats_scratch_bf16_avx512_bf16(const fwi_call *c);
 fw_status fwi_blocked_conv2d_dx_bf16_avx512_bf16(const fwi_call *c);
 fw_status fwi_conv2d_dw_bf16_avx512_bf16(const fwi_call *c);
 size_t fwi_blocked_conv2d_scratch_bf16_avx512_bf16(const fwi_call *c);
@@ -24,6 +26,13 @@ const fwi_kernel fwi_rows_avx512_bf16[] = {
      .scratch = fwi_blocked_conv2d_scratch_bf16_avx512_bf16,
      .accepts = fits_tile,
      .name = "conv2d_bf16_blocked_avx512_bf16_14x32",
+     .blocked = true},
+    {.op = FWI_OP_conv2d_stats,
+     .dtype = FW_BF16,
+     .run = fwi_blocked_conv2d_stats_bf16_avx512_bf16,
+     .scratch = fwi_blocked_conv2d_stats_scratch_bf16_avx512_bf16,
+     .accepts = fits_tile,
+     .name = "conv2d_stats_bf16_blocked_avx512_bf16_14x32",
      .blocked = true},
     {.op = FWI_OP_conv2d_dx,
      .dtype = FW_BF16,

@@ -37,6 +37,9 @@ typedef struct NAME(blocked) {
     NAME(seg) * segs; /* per slot: [taps] */
     STORE *lines;     /* per slot: [strip_lines][w][nb][tap_steps * PER]; NULL: src as it is */
     int64_t line_elems, strip_lines;
+    NAME(channel_sums) * lane; /* conv2d_stats (NULL in others): per slot */
+    double *sums;              /* [tasks][2][dc] */
+    int64_t *counts;           /* [tasks] */
 } NAME(blocked);
 
 /* A strip's source: the line of the image that `first` points at, and on. */
@@ -84,6 +87,15 @@ static void NAME(blocked_plan)(NAME(blocked) * g, const fwi_call *c, scratch_cut
     g->segs = scratch_take(s, call_slots(c) * taps, sizeof(NAME(seg)));
     if (g->sc % PER != 0)
         g->lines = scratch_take(s, call_slots(c) * g->strip_lines * g->line_elems, sizeof(STORE));
+}
+
+/* What conv2d_stats needs besides. */
+static void NAME(blocked_stats_plan)(NAME(blocked) * g, const fwi_call *c, scratch_cut *s)
+{
+    const int64_t tasks = g->blocks * g->parts;
+    g->lane = scratch_take(s, call_slots(c), sizeof(NAME(channel_sums)));
+    g->sums = scratch_take(s, tasks * 2 * g->dc, sizeof(double));
+    g->counts = scratch_take(s, tasks, sizeof(int64_t));
 }
 
 /* A line of the image with zeros behind each image's channels. */
@@ -149,7 +161,7 @@ static int64_t NAME(blocked_segs)(const NAME(blocked) * g, const NAME(blocked_sr
 /* One panel of the filter over one line. ahead: asks for the source of the pixels to come. */
 static void NAME(blocked_line)(const NAME(blocked) * g, const NAME(blocked_src) * src,
                                int64_t block, int64_t m, int64_t y, int64_t j, NAME(seg) * seg,
-                               bool ahead)
+                               bool ahead, NAME(channel_sums) * sums)
 {
     const OPERAND *const panel = g->filter + j * g->steps * NR;
     const int64_t pixel = g->nb * g->tap_steps * PER;
@@ -157,7 +169,8 @@ static void NAME(blocked_line)(const NAME(blocked) * g, const NAME(blocked_src) 
     NAME(tile_out)
     out = {.c = g->dst + (block * g->y.n_dst + y) * g->x.n_dst * g->nb * g->dc + j * NR,
            .ldc = g->dc,
-           .n = min_i64(NR, g->dc - j * NR)};
+           .n = min_i64(NR, g->dc - j * NR),
+           .sums = sums};
     int64_t n_seg = 0;
     for (int64_t x = 0; x < g->x.n_dst; x++, out.c += g->nb * g->dc) {
         const int64_t move = g->moves[x] * (pixel / PER);
@@ -180,15 +193,31 @@ static void NAME(blocked_task)(void *arg, int64_t task, int slot)
     const NAME(blocked) *const g = arg;
     const int64_t block = task / g->parts, part = task % g->parts;
     const int64_t m = min_i64(g->nb, g->n - block * g->nb);
+    const int64_t begin = part_begin(g->y.n_dst, g->parts, part);
     const int64_t end = part_begin(g->y.n_dst, g->parts, part + 1);
+    const int64_t line_values = g->x.n_dst * m; /* of a channel */
+    NAME(channel_sums) *const sums = g->sums != NULL ? g->lane + slot : NULL;
+    double *const means = sums != NULL ? g->sums + task * 2 * g->dc : NULL;
     NAME(seg) *const seg = g->segs + slot * g->y.taps * g->x.taps;
-    for (int64_t y0 = part_begin(g->y.n_dst, g->parts, part); y0 < end; y0 += g->strip) {
+    for (int64_t y0 = begin; y0 < end; y0 += g->strip) {
         const int64_t y1 = min_i64(y0 + g->strip, end);
         const NAME(blocked_src) src = NAME(blocked_strip)(g, block, m, y0, y1, slot);
-        for (int64_t j = 0; j < g->panels; j++)
-            for (int64_t y = y0; y < y1; y++)
-                NAME(blocked_line)(g, &src, block, m, y, j, seg, j == 0 && g->lines == NULL);
+        for (int64_t j = 0; j < g->panels; j++) {
+            const int64_t n = min_i64(NR, g->dc - j * NR);
+            double *const mean = sums != NULL ? means + j * NR : NULL;
+            if (sums != NULL)
+                NAME(channel_sums_begin)
+            (sums, (y0 - begin) * line_values, n, mean, mean + g->dc);
+            for (int64_t y = y0; y < y1; y++) {
+                NAME(blocked_line)(g, &src, block, m, y, j, seg, j == 0 && g->lines == NULL, sums);
+                if (sums != NULL)
+                    NAME(channel_sums_flush)
+                (sums, (y - begin) * line_values, line_values, n, mean, mean + g->dc);
+            }
+        }
     }
+    if (sums != NULL)
+        g->counts[task] = (end - begin) * line_values;
 }
 
 /* moves[x]: by how many pixels all taps of x lie behind those of x - 1. */
@@ -300,6 +329,27 @@ fw_status FN(blocked_conv2d)(const fwi_call *c)
     scratch_cut s = {.base = c->scratch};
     NAME(blocked_conv2d_plan)(&g, c, &s);
     return NAME(blocked_run)(&g, c, NAME(blocked_fwd_task));
+}
+
+size_t FN(blocked_conv2d_stats_scratch)(const fwi_call *c)
+{
+    NAME(blocked) g;
+    scratch_cut s = {0};
+    NAME(blocked_conv2d_plan)(&g, c, &s);
+    NAME(blocked_stats_plan)(&g, c, &s);
+    return s.used;
+}
+
+fw_status FN(blocked_conv2d_stats)(const fwi_call *c)
+{
+    NAME(blocked) g;
+    scratch_cut s = {.base = c->scratch};
+    NAME(blocked_conv2d_plan)(&g, c, &s);
+    NAME(blocked_stats_plan)(&g, c, &s);
+    const fw_status st = NAME(blocked_run)(&g, c, NAME(blocked_fwd_task));
+    NAME(channel_sums_join)
+    (g.counts, g.blocks * g.parts, g.dc, g.sums, c->out[1].data, c->out[2].data);
+    return st;
 }
 
 size_t FN(blocked_conv2d_dx_scratch)(const fwi_call *c)

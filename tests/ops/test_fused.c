@@ -1,0 +1,458 @@
+/* test_fused.c: what a backend's fusion makes (ops.def, the last part), against the reference in
+ * double: each op on its own, over random shapes, on every instruction set. Whole nets, fused
+ * against not fused: test_fused_nets.c.
+ *
+ * Tolerances follow the arithmetic, u being 2^-24. A norm z = (x - mean) scale + beta is off by a few
+ * roundings of its terms; the functions multiply that by at most 1.2 and add 8 u of what they work
+ * on (test_act.c); a derivative moves by at most its own largest slope, 2 (CELU: 1/alpha), times
+ * that. Sums over K values: 2 u sqrt(K) sum|terms|, and all that the terms are off by. Where a relu
+ * might take another side, or a maximum another place, inputs keep away.
+ * ctest: tsan */
+#include "t_ops.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+typedef struct fused_case {
+    int64_t n, h, w, c;
+    int64_t fn;
+    double alpha;
+    double mean; /* of the inputs, in deviations */
+} fused_case;
+
+static const fused_case cases[] = {
+    {3, 4, 4, 16, FWI_FUSED_RELU, 0, 0},     {2, 5, 7, 3, FWI_GELU, 0, 1},
+    {5, 6, 6, 33, FWI_CELU, 0.5, 0},         {1, 2, 2, 1, FWI_FUSED_IDENTITY, 0, 0},
+    {23, 4, 6, 64, FWI_FUSED_RELU, 0, 3},    {15, 8, 8, 24, FWI_GELU, 0, 0},
+    {4, 3, 3, 130, FWI_SILU, 0, 0},          {7, 2, 9, 7, FWI_TANH, 0, 0},
+    {2, 31, 31, 24, FWI_GELU, 0, 0},         {3, 7, 5, 5, FWI_SIGMOID, 0, 0},
+    {14, 2, 2, 100, FWI_SOFTPLUS, 0, 2},     {11, 3, 2, 48, FWI_FUSED_RELU, 0, 0},
+    {29, 2, 2, 512, FWI_FUSED_RELU, 0, 0.5}, {6, 9, 4, 17, FWI_FUSED_IDENTITY, 0, 20},
+};
+
+/* The norm's parameters as they are in c->in, from input p on: gamma, beta, mean, var. */
+typedef struct norm_at {
+    double z, scale, tol; /* tol: of z */
+} norm_at;
+
+static norm_at norm_of(const t_case *c, int p, double eps, double x, int64_t i)
+{
+    const double beta = c->in[p + 1].v[i], mean = c->in[p + 2].v[i];
+    const double scale = c->in[p].v[i] / sqrt(c->in[p + 3].v[i] + eps);
+    const double z = (x - mean) * scale + beta;
+    return (norm_at){.z = z,
+                     .scale = scale,
+                     .tol = 6 * T_U * fabs((x - mean) * scale) +
+                            3 * T_U * fabs(scale) * (fabs(x) + fabs(mean)) + 2 * T_U * fabs(beta) +
+                            T_U * fabs(z)};
+}
+
+static double steepness(const fused_case *f)
+{
+    return f->fn == FWI_CELU ? 1 / f->alpha : f->fn == FWI_FUSED_RELU ? 0 : 2;
+}
+
+/* Tolerance of act(z), given z's. */
+static double value_tol(const fused_case *f, const norm_at *n)
+{
+    return 1.2 * n->tol + (f->fn >= FWI_FUSED_RELU ? 1 : 16) * T_U * (1 + fabs(n->z));
+}
+
+/* Tolerance of dy act'(z). */
+static double back_tol(const fused_case *f, const norm_at *n, double dy)
+{
+    return fabs(dy) * (steepness(f) * n->tol + (f->fn >= FWI_FUSED_RELU ? 0 : 8 * T_U) + 2 * T_U);
+}
+
+static fwi_attr attr_of(const fused_case *f, int i, int64_t k, int64_t ih, int64_t iw)
+{
+    return (fwi_attr){.bn_act = {.eps = i % 2 == 0 ? 1e-5 : 1e-3,
+                                 .fn = f->fn,
+                                 .alpha = f->alpha,
+                                 .k = k,
+                                 .ih = ih,
+                                 .iw = iw}};
+}
+
+static void input_x(t_case *c, const fused_case *f, fwi_shape s)
+{
+    double *x = t_real(c, s, T_NORMAL);
+    for (int64_t j = 0; j < c->in[c->n_in - 1].n; j++)
+        x[j] = (double)(float)(x[j] + f->mean);
+}
+
+/* gamma beta mean var, then every x whose norm lies near 0 moved. x is input `at`. Whether of both
+ * shapes of statistics: those of the batch are [1,c], running ones [c]. */
+static void input_norm(t_case *c, const fused_case *f, int at, bool running)
+{
+    const int64_t n = f->c;
+    const fwi_shape stats = running ? fwi_shape1(n) : fwi_shape2(1, n);
+    const int p = c->n_in;
+    double *gamma = t_real(c, fwi_shape1(n), T_NORMAL), *beta = t_real(c, fwi_shape1(n), T_NORMAL);
+    double *mean = t_real(c, stats, T_NORMAL);
+    t_real(c, stats, T_POSITIVE);
+    for (int64_t i = 0; i < n; i++) {
+        gamma[i] = (double)(float)(1 + 0.2 * gamma[i]);
+        beta[i] = (double)(float)(0.5 * beta[i]);
+        mean[i] = (double)(float)(f->mean + 0.1 * mean[i]);
+    }
+    t_input *x = &c->in[at];
+    for (int64_t j = 0; j < x->n; j++) {
+        const norm_at z = norm_of(c, p, 1e-5, x->v[j], j % n);
+        if (fabs(z.z) < 0.02)
+            x->v[j] = (double)(float)(x->v[j] + 0.1 / z.scale);
+    }
+}
+
+static void test_sweeps(void **state)
+{
+    (void)state;
+    for (int i = 0; i < T_COUNT(cases); i++)
+        for (int add = 0; add < 2; add++) {
+            const fused_case *f = &cases[i];
+            const fwi_attr a = attr_of(f, i, 0, 0, 0);
+            const fwi_shape s = fwi_shape4(f->n, f->h, f->w, f->c);
+            t_case c;
+            t_begin(&c, add ? FWI_OP_bn_act_add : FWI_OP_bn_act, &a);
+            input_x(&c, f, s);
+            input_norm(&c, f, 0, i % 3 == 0);
+            if (add)
+                t_real(&c, s, T_NORMAL);
+            t_expect(&c);
+            for (int64_t j = 0; j < c.result[0].n; j++) {
+                const norm_at n = norm_of(&c, 1, a.bn_act.eps, c.in[0].v[j], j % f->c);
+                c.result[0].tol[j] = value_tol(f, &n) + T_U * fabs(c.result[0].want[j]);
+            }
+            t_check(&c);
+        }
+}
+
+/* ---- pools ---- */
+
+/* Row of the full image for a place of a window. */
+static int64_t row_of(const fwi_bn_act_attr *a, int64_t pooled_row, int64_t place)
+{
+    const int64_t oh = a->ih / a->k, ow = a->iw / a->k;
+    const int64_t x = pooled_row % ow, y = pooled_row / ow % oh, n = pooled_row / ow / oh;
+    return (n * a->ih + y * a->k + place / a->k) * a->iw + x * a->k + place % a->k;
+}
+
+/* Windows of 2 x 2 and 3 x 3, with lines and columns left over where the size does not divide. */
+static void test_pooled(void **state)
+{
+    (void)state;
+    for (int i = 0; i < T_COUNT(cases); i++) {
+        const fused_case *f = &cases[i];
+        const int64_t k = f->h >= 3 && f->w >= 3 && i % 3 == 1 ? 3 : 2;
+        const fwi_attr a = attr_of(f, i, k, f->h, f->w);
+        t_case c;
+        t_begin(&c, FWI_OP_bn_act_pool, &a);
+        input_x(&c, f, fwi_shape4(f->n, f->h, f->w, f->c));
+        input_norm(&c, f, 0, i % 3 == 0);
+        t_expect(&c);
+        for (int64_t j = 0; j < c.result[0].n; j++) {
+            const int64_t at =
+                row_of(&a.bn_act, j / f->c, (int64_t)c.result[1].want[j]) * f->c + j % f->c;
+            const norm_at n = norm_of(&c, 1, a.bn_act.eps, c.in[0].v[at], j % f->c);
+            c.result[0].tol[j] = value_tol(f, &n) + T_U * fabs(c.result[0].want[j]);
+        }
+        t_check(&c);
+    }
+}
+
+/* Ties (here all of a relu's zeros) go to the first place; a NaN is larger than any number. */
+static void test_pool_edges(void **state)
+{
+    (void)state;
+    const fwi_attr a = {.bn_act = {.eps = 0, .fn = FWI_FUSED_RELU, .k = 2, .ih = 2, .iw = 8}};
+    const double x[16] = {-1, -2, 1, 1, 0, 2, -1, 3, -3, -4, 2, 2, 2, 1, NAN, 5};
+    const double one = 1, zero = 0, want[4] = {0, 2, 2, NAN}, place[4] = {0, 2, 1, 2};
+    t_case c;
+    t_begin(&c, FWI_OP_bn_act_pool, &a);
+    t_values(&c, FW_F32, fwi_shape4(1, 2, 8, 1), x);
+    t_values(&c, FW_F32, fwi_shape1(1), &one);
+    t_values(&c, FW_F32, fwi_shape1(1), &zero);
+    t_values(&c, FW_F32, fwi_shape2(1, 1), &zero);
+    t_values(&c, FW_F32, fwi_shape2(1, 1), &one);
+    t_expect(&c);
+    for (int j = 0; j < 4; j++) {
+        assert_true(c.result[0].want[j] == want[j] ||
+                    (isnan(want[j]) && isnan(c.result[0].want[j])));
+        assert_true(c.result[1].want[j] == place[j]);
+    }
+    t_check(&c);
+}
+
+/* ---- gradients ---- */
+
+/* Tolerances of dx, dgamma, dbeta. x is input `at`, the norm's parameters follow it. arrives[j]: what
+ * comes back to the norm's output at element j of x, by the reference's rules; to[j]: its place in
+ * dx. */
+static void tol_grads(t_case *c, const fused_case *f, int at, double eps, const double *dy_at,
+                      const int64_t *to)
+{
+    const int64_t n_c = f->c, rows = c->in[at].n / n_c;
+    const double root = sqrt((double)rows), count = (double)rows;
+    const double *x = c->in[at].v;
+    for (int64_t j = 0; j < c->result[0].n; j++)
+        c->result[0].tol[j] = 0;
+    for (int64_t i = 0; i < n_c; i++) {
+        const double mean = c->in[at + 3].v[i], inv = 1 / sqrt(c->in[at + 4].v[i] + eps);
+        double s_abs = 0, q_abs = 0, ts = 0, tq = 0;
+        for (int64_t r = 0; r < rows; r++) {
+            const int64_t j = r * n_c + i;
+            const norm_at n = norm_of(c, at + 1, eps, x[j], i);
+            const double z = fabs(x[j] - mean) * inv, tol = back_tol(f, &n, dy_at[j]);
+            s_abs += 1.2 * fabs(dy_at[j]);
+            q_abs += 1.2 * fabs(dy_at[j]) * z;
+            ts += tol;
+            tq += tol * z;
+        }
+        ts += 2 * T_U * root * s_abs + T_U * s_abs;
+        tq += (2 * root + 5) * T_U * q_abs + T_U * q_abs;
+        c->result[1].tol[i] = tq + T_U * fabs(c->result[1].want[i]);
+        c->result[2].tol[i] = ts + T_U * fabs(c->result[2].want[i]);
+        for (int64_t r = 0; r < rows; r++) {
+            const int64_t j = r * n_c + i;
+            const norm_at n = norm_of(c, at + 1, eps, x[j], i);
+            const double z = fabs(x[j] - mean) * inv;
+            c->result[0].tol[to[r] * n_c + i] =
+                fabs(n.scale) * ((ts + z * tq) / count + back_tol(f, &n, dy_at[j]) +
+                                 8 * T_U * (1.2 * fabs(dy_at[j]) + (s_abs + z * q_abs) / count));
+        }
+    }
+}
+
+static void *must(void *p)
+{
+    assert_non_null(p);
+    return p;
+}
+
+static void test_grad(void **state)
+{
+    (void)state;
+    for (int i = 0; i < T_COUNT(cases); i++) {
+        const fused_case *f = &cases[i];
+        const fwi_attr a = attr_of(f, i, 0, 0, 0);
+        const fwi_shape s = fwi_shape4(f->n, f->h, f->w, f->c);
+        const int64_t rows = f->n * f->h * f->w;
+        int64_t *to = must(malloc((size_t)rows * sizeof *to));
+        for (int64_t r = 0; r < rows; r++)
+            to[r] = r;
+        t_case c;
+        t_begin(&c, FWI_OP_bn_act_grad, &a);
+        t_real(&c, s, i % 2 == 0 ? T_NORMAL : T_SHIFTED);
+        input_x(&c, f, s);
+        input_norm(&c, f, 1, i % 3 == 0);
+        t_expect(&c);
+        tol_grads(&c, f, 1, a.bn_act.eps, c.in[0].v, to);
+        t_check(&c);
+        free(to);
+    }
+}
+
+/* Pool behind the activation: places that were no maximum, and lines that fill no window, count in
+ * the statistics all the same. */
+static void test_pool_grad(void **state)
+{
+    (void)state;
+    for (int i = 0; i < T_COUNT(cases); i++) {
+        const fused_case *f = &cases[i];
+        const int64_t k = f->h >= 3 && f->w >= 3 && i % 3 == 1 ? 3 : 2;
+        const fwi_attr a = attr_of(f, i, k, f->h, f->w);
+        const fwi_shape small = fwi_shape4(f->n, f->h / k, f->w / k, f->c);
+        const int64_t rows = f->n * f->h * f->w;
+        int64_t *to = must(malloc((size_t)rows * sizeof *to));
+        double *dy_at = must(calloc((size_t)(rows * f->c), sizeof *dy_at));
+        for (int64_t r = 0; r < rows; r++)
+            to[r] = r;
+        t_case c;
+        t_begin(&c, FWI_OP_bn_act_pool_grad, &a);
+        const double *dy = t_real(&c, small, T_NORMAL);
+        const double *idx = t_ints(&c, FW_U8, small, 0, k * k - 1);
+        input_x(&c, f, fwi_shape4(f->n, f->h, f->w, f->c));
+        input_norm(&c, f, 2, i % 3 == 0);
+        t_expect(&c);
+        for (int64_t j = 0; j < c.in[0].n; j++)
+            dy_at[row_of(&a.bn_act, j / f->c, (int64_t)idx[j]) * f->c + j % f->c] = dy[j];
+        tol_grads(&c, f, 2, a.bn_act.eps, dy_at, to);
+        t_check(&c);
+        free(to);
+        free(dy_at);
+    }
+}
+
+/* Pool in front of the norm. */
+static void test_unpool_grad(void **state)
+{
+    (void)state;
+    for (int i = 0; i < T_COUNT(cases); i++) {
+        const fused_case *f = &cases[i];
+        const int64_t k = i % 3 == 1 ? 3 : 2, left_over = i % 4 == 3 ? 1 : 0;
+        const fwi_attr a = attr_of(f, i, k, f->h * k + left_over, f->w * k);
+        const fwi_shape s = fwi_shape4(f->n, f->h, f->w, f->c);
+        t_case c;
+        t_begin(&c, FWI_OP_bn_act_unpool_grad, &a);
+        t_real(&c, s, T_NORMAL);
+        const double *idx = t_ints(&c, FW_U8, s, 0, k * k - 1);
+        input_x(&c, f, s);
+        input_norm(&c, f, 2, i % 3 == 0);
+        t_expect(&c);
+        /* by element, as places differ by channel: the tolerance of the pooled dx moves there */
+        const int64_t n = c.in[0].n, rows = n / f->c;
+        double *full = c.result[0].tol, *pooled = must(calloc((size_t)n, sizeof *pooled));
+        int64_t *same = must(malloc((size_t)rows * sizeof *same));
+        for (int64_t r = 0; r < rows; r++)
+            same[r] = r;
+        const int64_t n_full = c.result[0].n;
+        c.result[0].tol = pooled;
+        c.result[0].n = n;
+        tol_grads(&c, f, 2, a.bn_act.eps, c.in[0].v, same);
+        c.result[0].tol = full;
+        c.result[0].n = n_full;
+        for (int64_t j = 0; j < n; j++)
+            full[row_of(&a.bn_act, j / f->c, (int64_t)idx[j]) * f->c + j % f->c] = pooled[j];
+        t_check(&c);
+        free(same);
+        free(pooled);
+    }
+}
+
+/* ---- statistics ---- */
+
+/* Mean and variance of result `y` as results r and r + 1. y_tol: of y, or NULL where it is exact.
+ * As in test_bn.c, and what y is off by. */
+static void tol_stats(t_case *c, const double *y, int64_t n, int r, const double *y_tol)
+{
+    const int64_t n_c = c->result[r].n, rows = n / n_c;
+    const double root = sqrt((double)rows), count = (double)rows;
+    for (int64_t i = 0; i < n_c; i++) {
+        double sum_abs = 0, off = 0, off2 = 0;
+        for (int64_t k = i; k < n; k += n_c) {
+            const double t = y_tol != NULL ? y_tol[k] : 0;
+            sum_abs += fabs(y[k]);
+            off += t / count;
+            off2 += t * t / count;
+        }
+        const double mean = c->result[r].want[i], var = c->result[r + 1].want[i];
+        const double tm = off + 2 * T_U * root * sum_abs / count + 2 * T_U * fabs(mean);
+        c->result[r].tol[i] = tm;
+        c->result[r + 1].tol[i] =
+            (2 * root + 5) * T_U * var + tm * tm + 2 * sqrt(var * off2) + off2;
+    }
+}
+
+static void test_stats(void **state)
+{
+    (void)state;
+    for (int i = 0; i < T_COUNT(cases); i++) {
+        const fused_case *f = &cases[i];
+        t_case c;
+        t_begin(&c, FWI_OP_bn_stats, NULL);
+        input_x(&c, f, fwi_shape4(f->n, f->h, f->w, f->c));
+        t_expect(&c);
+        tol_stats(&c, c.in[0].v, c.in[0].n, 0, NULL);
+        t_check(&c);
+
+        const int64_t k = f->h >= 3 && f->w >= 3 && i % 3 == 1 ? 3 : 2;
+        const fwi_attr a = {.pool = {.k = k, .stride = i % 4 == 3 ? 1 : k}};
+        t_begin(&c, FWI_OP_max_pool_stats, &a);
+        input_x(&c, f, fwi_shape4(f->n, f->h, f->w, f->c));
+        t_expect(&c);
+        tol_stats(&c, c.result[0].want, c.result[0].n, 2, NULL);
+        t_check(&c);
+    }
+}
+
+/* The convolution's epilogue: all of one value (a variance of nothing), means that are large against
+ * the deviation, one image, padding images, strides, fewer columns than a tile has. */
+static void test_conv_stats(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t n, h, w, c, oc, k, stride, pad;
+        double mean; /* of x */
+    } shapes[] = {
+        {3, 5, 7, 3, 16, 3, 1, 1, 0},    {1, 4, 4, 64, 64, 3, 1, 1, 0},
+        {15, 6, 6, 16, 33, 3, 1, 1, 1},  {23, 3, 3, 24, 24, 3, 1, 1, 0},
+        {2, 9, 8, 7, 40, 3, 2, 1, 3},    {5, 8, 8, 3, 24, 2, 1, 0, 0},
+        {29, 1, 1, 32, 100, 1, 1, 0, 8}, {14, 8, 8, 33, 64, 3, 1, 1, 0},
+        {31, 4, 3, 8, 7, 1, 1, 0, 30},   {2, 16, 33, 4, 8, 5, 1, 2, 0},
+    };
+    for (int i = 0; i < T_COUNT(shapes); i++) {
+        const int64_t k = shapes[i].k, p = shapes[i].pad;
+        const fwi_attr a = {.conv = {.kh = k,
+                                     .kw = k,
+                                     .stride = shapes[i].stride,
+                                     .pad_t = p,
+                                     .pad_l = p,
+                                     .pad_b = p,
+                                     .pad_r = p,
+                                     .ih = shapes[i].h,
+                                     .iw = shapes[i].w}};
+        t_case c;
+        t_begin(&c, FWI_OP_conv2d_stats, &a);
+        double *x =
+            t_real(&c, fwi_shape4(shapes[i].n, shapes[i].h, shapes[i].w, shapes[i].c), T_NORMAL);
+        for (int64_t j = 0; j < c.in[0].n; j++)
+            x[j] = (double)(float)(x[j] + shapes[i].mean);
+        t_real(&c, fwi_shape4(shapes[i].oc, k, k, shapes[i].c), T_NORMAL);
+        t_expect(&c);
+        t_tol_linear(&c, k * k * shapes[i].c);
+        tol_stats(&c, c.result[0].want, c.result[0].n, 1, c.result[0].tol);
+        t_check(&c);
+    }
+}
+
+/* ---- bias and activation ---- */
+
+static void test_bias(void **state)
+{
+    (void)state;
+    for (int i = 0; i < T_COUNT(cases); i++) {
+        const fused_case *f = &cases[i];
+        const fwi_shape s = fwi_shape4(f->n, f->h, f->w, f->c), channels = fwi_shape1(f->c);
+        const fwi_attr a = {.act = {.fn = f->fn, .alpha = f->alpha}};
+        for (int grad = 0; grad < 2; grad++) {
+            t_case c;
+            t_begin(&c, grad ? FWI_OP_bias_act_grad : FWI_OP_bias_act, &a);
+            if (grad)
+                t_real(&c, s, T_NORMAL);
+            double *x = t_real(&c, s, T_AWAY);
+            const double *b = t_real(&c, channels, T_NORMAL);
+            for (int64_t j = 0; j < c.in[grad].n; j++)
+                if (fabs(x[j] + b[j % f->c]) < 0.02)
+                    x[j] = (double)(float)(x[j] + 0.1);
+            t_expect(&c);
+            double s_abs[512] = {0};
+            for (int64_t j = 0; j < c.result[0].n; j++) {
+                const double z = x[j] + b[j % f->c];
+                const norm_at n = {.z = z, .tol = T_U * fabs(z)};
+                const double tol = grad ? back_tol(f, &n, c.in[0].v[j]) : value_tol(f, &n);
+                c.result[0].tol[j] = tol + T_U * fabs(c.result[0].want[j]);
+                if (grad) {
+                    c.result[1].tol[j % f->c] += tol;
+                    s_abs[j % f->c] += 1.2 * fabs(c.in[0].v[j]);
+                }
+            }
+            for (int64_t k = 0; grad && k < f->c; k++)
+                c.result[1].tol[k] +=
+                    (2 * sqrt((double)(f->n * f->h * f->w)) + 1) * T_U * s_abs[k] +
+                    T_U * fabs(c.result[1].want[k]);
+            t_check(&c);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sweeps),     cmocka_unit_test(test_pooled),
+        cmocka_unit_test(test_pool_edges), cmocka_unit_test(test_grad),
+        cmocka_unit_test(test_pool_grad),  cmocka_unit_test(test_unpool_grad),
+        cmocka_unit_test(test_stats),      cmocka_unit_test(test_conv_stats),
+        cmocka_unit_test(test_bias),
+    };
+    return t_main(argc, argv, "test_fused", tests, sizeof tests / sizeof *tests);
+}
