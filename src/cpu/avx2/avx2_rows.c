@@ -4,6 +4,17 @@
 #define TILE_F32 "6x16"
 #define TILE_F64 "6x8"
 #include "fast_rows.h"
+#include "winograd_points.h"
+
+size_t fwi_winograd_dw_scratch_f32_avx2(const fwi_call *c);
+fw_status fwi_winograd_dw_f32_avx2(const fwi_call *c);
 
 extern const fwi_kernel fwi_rows_avx2[];
-const fwi_kernel fwi_rows_avx2[] = {FAST_ROWS{.run = NULL}};
+const fwi_kernel fwi_rows_avx2[] = {{.op = FWI_OP_conv2d_dw,
+                                     .dtype = FW_F32,
+                                     .run = fwi_winograd_dw_f32_avx2,
+                                     .scratch = fwi_winograd_dw_scratch_f32_avx2,
+                                     .accepts = winograd_takes,
+                                     .name = "conv2d_dw_f32_winograd_avx2_6x16",
+                                     .blocked = true},
+                                    FAST_ROWS{.run = NULL}};

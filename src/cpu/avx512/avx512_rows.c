@@ -5,6 +5,10 @@
 #define TILE_F64 "14x16"
 #include "blocked_rows.h"
 #include "fast_rows.h"
+#include "winograd_points.h"
+
+size_t fwi_winograd_dw_scratch_f32_avx512(const fwi_call *c);
+fw_status fwi_winograd_dw_f32_avx512(const fwi_call *c);
 
 size_t fwi_blocked_conv2d_scratch_f32_avx512(const fwi_call *c);
 size_t fwi_blocked_conv2d_dx_scratch_f32_avx512(const fwi_call *c);
@@ -20,7 +24,14 @@ static bool fits_tile(const fwi_call *c)
 }
 
 extern const fwi_kernel fwi_rows_avx512[];
-const fwi_kernel fwi_rows_avx512[] = {{.op = FWI_OP_conv2d,
+const fwi_kernel fwi_rows_avx512[] = {{.op = FWI_OP_conv2d_dw,
+                                       .dtype = FW_F32,
+                                       .run = fwi_winograd_dw_f32_avx512,
+                                       .scratch = fwi_winograd_dw_scratch_f32_avx512,
+                                       .accepts = winograd_takes,
+                                       .name = "conv2d_dw_f32_winograd_avx512_14x32",
+                                       .blocked = true},
+                                      {.op = FWI_OP_conv2d,
                                        .dtype = FW_F32,
                                        .run = fwi_blocked_conv2d_f32_avx512,
                                        .scratch = fwi_blocked_conv2d_scratch_f32_avx512,

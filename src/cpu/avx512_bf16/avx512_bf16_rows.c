@@ -2,6 +2,10 @@
  * convolutions of batch-blocked images stored as bf16. What else such images need is in the rows of
  * cpu/avx512. */
 #include "exec.h"
+#include "winograd_points.h"
+
+size_t fwi_winograd_dw_scratch_bf16_avx512_bf16(const fwi_call *c);
+fw_status fwi_winograd_dw_bf16_avx512_bf16(const fwi_call *c);
 
 fw_status fwi_blocked_conv2d_bf16_avx512_bf16(const fwi_call *c);
 fw_status fwi_blocked_conv2d_stats_bf16_avx512_bf16(const fwi_call *c);
@@ -20,6 +24,13 @@ static bool fits_tile(const fwi_call *c)
 
 extern const fwi_kernel fwi_rows_avx512_bf16[];
 const fwi_kernel fwi_rows_avx512_bf16[] = {
+    {.op = FWI_OP_conv2d_dw,
+     .dtype = FW_BF16,
+     .run = fwi_winograd_dw_bf16_avx512_bf16,
+     .scratch = fwi_winograd_dw_scratch_bf16_avx512_bf16,
+     .accepts = winograd_takes,
+     .name = "conv2d_dw_bf16_winograd_avx512_bf16_14x32",
+     .blocked = true},
     {.op = FWI_OP_conv2d,
      .dtype = FW_BF16,
      .run = fwi_blocked_conv2d_bf16_avx512_bf16,

@@ -20,6 +20,16 @@
 #ifndef FWI_WINOGRAD_POINTS_H
 #define FWI_WINOGRAD_POINTS_H
 
+#include "exec.h"
+
+/* What a row of a Winograd kernel accepts: calls that ask for it, of a shape that it is made for. */
+static inline bool winograd_takes(const fwi_call *c)
+{
+    const fwi_conv_attr *const a = &c->attr->conv;
+    return (a->algo == FWI_CONV_WINO2 || a->algo == FWI_CONV_WINO4) && a->kh == 3 && a->kw == 3 &&
+           a->stride == 1;
+}
+
 #define WINO4_A_F32  1.0F
 #define WINO4_B_F32  2.0F
 #define WINO4_A_BF16 0.625F

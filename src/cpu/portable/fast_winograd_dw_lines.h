@@ -1,0 +1,218 @@
+/* fast_winograd_dw_lines.h: what fast_winograd_dw.h does to images before it multiplies: the
+ * transforms B^T x B of tiles of x and A dy A^T of tiles of dy (winograd_points.h), packed for the
+ * register tile. Included by it alone, once per element type and instruction set.
+ *
+ * They are done for one of the alpha rows of transformed numbers at a time: down each column of the
+ * image first, which leaves one line of numbers per image, then along that line, tile by tile. A
+ * step of the packed panels is one place of the sum: a tile of one image, or (PER 2) the same tile
+ * of two. NR channels are done together. The room that has PER 2 gives NAME(wino_load) and
+ * NAME(wino_keep); the order of channels within NR is theirs (NAME(wino_place)). */
+#include "winograd_points.h"
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+#if PER == 1
+#define WINO_A WINO4_A_F32
+#define WINO_B WINO4_B_F32
+
+/* The first n of NR channels as two vectors, zeros for the others. */
+static ALWAYS_INLINE void NAME(wino_load)(const STORE *p, const bool full, int64_t n,
+                                          NAME(vec) v[2])
+{
+    v[0] = full ? NAME(v_load)(p) : NAME(v_load_n)(p, min_i64(n, VL));
+    v[1] = full ? NAME(v_load)(p + VL) : NAME(v_load_n)(p + min_i64(n, VL), max_i64(n - VL, 0));
+}
+
+/* VL channels of a step. v[i]: image i of it. */
+static ALWAYS_INLINE void NAME(wino_keep)(OPERAND *p, const NAME(vec) v[PER])
+{
+    NAME(v_store)(p, v[0]);
+}
+
+/* Where channel k of NR stands. */
+static inline int64_t NAME(wino_place)(int64_t k)
+{
+    return k;
+}
+#else
+#define WINO_A WINO4_A_BF16
+#define WINO_B WINO4_B_BF16
+#endif
+
+/* Number `row` of B^T d. m: 2 or 4, the tiles of F(m x m, 3x3). */
+static ALWAYS_INLINE NAME(vec) NAME(wino_x)(const int m, const int row, const NAME(vec) d[6])
+{
+    const REAL a = WINO_A, b = WINO_B;
+    if (m == 2)
+        return row == 0   ? d[2] - d[0]
+               : row == 1 ? d[2] + d[1]
+               : row == 2 ? d[2] - d[1]
+                          : d[3] - d[1];
+    if (row == 0 || row == 5) {
+        const int o = row == 0 ? 0 : 1;
+        const NAME(vec) t = NAME(v_fma)(NAME(v_set)(-(a * a + b * b)), d[2 + o], d[4 + o]);
+        return NAME(v_fma)(NAME(v_set)(a * a * b * b), d[o], t);
+    }
+    const REAL p = row < 3 ? a : b, q2 = row < 3 ? b * b : a * a;
+    const NAME(vec) even = NAME(v_fma)(NAME(v_set)(-q2), d[2], d[4]);
+    const NAME(vec) odd = NAME(v_fma)(NAME(v_set)(-q2), d[1], d[3]);
+    return NAME(v_fma)(NAME(v_set)(row % 2 != 0 ? p : -p), odd, even);
+}
+
+/* Number `row` of A y. */
+static ALWAYS_INLINE NAME(vec) NAME(wino_dy)(const int m, const int row, const NAME(vec) y[6])
+{
+    const REAL p = row < 3 ? WINO_A : WINO_B;
+    if (row == 0)
+        return y[0];
+    if (row == m + 1)
+        return y[m - 1];
+    if (m == 2)
+        return row == 1 ? y[0] + y[1] : y[0] - y[1];
+    const NAME(vec) even = NAME(v_fma)(NAME(v_set)(p * p), y[2], y[0]);
+    const NAME(vec) odd = NAME(v_fma)(NAME(v_set)(p * p), y[3], y[1]);
+    return NAME(v_fma)(NAME(v_set)(row % 2 != 0 ? p : -p), odd, even);
+}
+
+/* The m + 2 (x) or m (dy) lines of the step's images that lie under a row of tiles. A line outside
+ * of the image, and an image that is none, is a line of zeros: it does not move. */
+typedef struct NAME(wino_lines) {
+    const STORE *at[PER][6];
+    int64_t next[PER][6]; /* elements to the next pixel */
+} NAME(wino_lines);
+
+/* Row `row` down each of `count` columns: out[column][image of the step][NR]. */
+static ALWAYS_INLINE void NAME(wino_down)(const int m, const bool is_x, const int row,
+                                          const bool full, const NAME(wino_lines) * in, int64_t n,
+                                          int64_t count, REAL *out)
+{
+    const int lines = is_x ? m + 2 : m;
+    for (int i = 0; i < PER; i++) {
+        const STORE *p0 = in->at[i][0], *p1 = in->at[i][1], *p2 = in->at[i][2];
+        const STORE *p3 = in->at[i][3], *p4 = in->at[i][4], *p5 = in->at[i][5];
+        REAL *to = out + i * NR;
+        for (int64_t x = 0; x < count; x++, to += PER * NR) {
+            NAME(vec) d[6][2], left[6], right[6];
+#define LINE(k)                                                                                    \
+    if (k < lines) {                                                                               \
+        NAME(wino_load)(p##k, full, n, d[k]);                                                      \
+        p##k += in->next[i][k];                                                                    \
+        left[k] = d[k][0];                                                                         \
+        right[k] = d[k][1];                                                                        \
+    } else                                                                                         \
+        left[k] = right[k] = NAME(v_zero)();
+            LINE(0)
+            LINE(1)
+            LINE(2) LINE(3) LINE(4) LINE(5)
+#undef LINE
+                NAME(v_store)(to, is_x ? NAME(wino_x)(m, row, left) : NAME(wino_dy)(m, row, left));
+            NAME(v_store)
+            (to + VL, is_x ? NAME(wino_x)(m, row, right) : NAME(wino_dy)(m, row, right));
+        }
+    }
+}
+
+/* Along a line of wino_down, tile by tile; the m + 2 numbers of a tile go into as many panels. */
+static ALWAYS_INLINE void NAME(wino_along)(const int m, const bool is_x, const REAL *in,
+                                           int64_t tiles, OPERAND *out, int64_t to_panel,
+                                           int64_t to_tile)
+{
+    const int columns = is_x ? m + 2 : m;
+    for (int half = 0; half < 2; half++)
+        for (int64_t t = 0; t < tiles; t++) {
+            const REAL *const p = in + t * m * PER * NR + half * VL;
+            OPERAND *to = out + t * to_tile + half * VL;
+            NAME(vec) d[PER][6];
+            for (int i = 0; i < PER; i++)
+                for (int k = 0; k < 6; k++)
+                    d[i][k] = k < columns ? NAME(v_load)(p + (k * PER + i) * NR) : NAME(v_zero)();
+            for (int k = 0; k < m + 2; k++, to += to_panel) {
+                NAME(vec) v[PER];
+                for (int i = 0; i < PER; i++)
+                    v[i] = is_x ? NAME(wino_x)(m, k, d[i]) : NAME(wino_dy)(m, k, d[i]);
+                NAME(wino_keep)(to, v);
+            }
+        }
+}
+
+/* One function per row of transformed numbers: the whole of a step. */
+typedef struct NAME(wino_step) {
+    NAME(wino_lines) lines;
+    int64_t n;             /* channels, 1..NR */
+    int64_t before, count; /* columns outside of the image on the left; columns of it */
+    int64_t columns, tiles;
+    REAL *line;   /* [columns][PER][NR] */
+    OPERAND *out; /* of the first tile in the first panel */
+    int64_t to_panel, to_tile;
+} NAME(wino_step);
+
+static ALWAYS_INLINE void NAME(wino_do)(const int m, const bool is_x, const int row,
+                                        const NAME(wino_step) * s)
+{
+    REAL *const from = s->line + s->before * PER * NR, *const to = from + s->count * PER * NR;
+    memset(s->line, 0, (size_t)(s->before * PER * NR) * sizeof(REAL));
+    if (s->n == NR)
+        NAME(wino_down)(m, is_x, row, true, &s->lines, NR, s->count, from);
+    else
+        NAME(wino_down)(m, is_x, row, false, &s->lines, s->n, s->count, from);
+    memset(to, 0, (size_t)((s->columns - s->before - s->count) * PER * NR) * sizeof(REAL));
+    NAME(wino_along)(m, is_x, s->line, s->tiles, s->out, s->to_panel, s->to_tile);
+}
+
+#define WINO_ROW(m, row)                                                                           \
+    static __attribute__((noinline)) void NAME(wino##m##_x##row)(const NAME(wino_step) * s)        \
+    {                                                                                              \
+        NAME(wino_do)(m, true, row, s);                                                            \
+    }                                                                                              \
+    static __attribute__((noinline)) void NAME(wino##m##_dy##row)(const NAME(wino_step) * s)       \
+    {                                                                                              \
+        NAME(wino_do)(m, false, row, s);                                                           \
+    }
+WINO_ROW(2, 0)
+WINO_ROW(2, 1)
+WINO_ROW(2, 2)
+WINO_ROW(2, 3)
+WINO_ROW(4, 0)
+WINO_ROW(4, 1)
+WINO_ROW(4, 2)
+WINO_ROW(4, 3)
+WINO_ROW(4, 4)
+WINO_ROW(4, 5)
+#undef WINO_ROW
+
+typedef void (*NAME(wino_row_fn))(const NAME(wino_step) *);
+
+static NAME(wino_row_fn) NAME(wino_row_of)(int64_t m, bool is_x, int64_t row)
+{
+    static const NAME(wino_row_fn) two[][2] = {{NAME(wino2_dy0), NAME(wino2_x0)},
+                                               {NAME(wino2_dy1), NAME(wino2_x1)},
+                                               {NAME(wino2_dy2), NAME(wino2_x2)},
+                                               {NAME(wino2_dy3), NAME(wino2_x3)}};
+    static const NAME(wino_row_fn)
+        four[][2] = {{NAME(wino4_dy0), NAME(wino4_x0)}, {NAME(wino4_dy1), NAME(wino4_x1)},
+                     {NAME(wino4_dy2), NAME(wino4_x2)}, {NAME(wino4_dy3), NAME(wino4_x3)},
+                     {NAME(wino4_dy4), NAME(wino4_x4)}, {NAME(wino4_dy5), NAME(wino4_x5)}};
+    return m == 2 ? two[row][is_x] : four[row][is_x];
+}
+
+/* Number `row` of G^T u, of the 3 taps: the last transform, of the sums. */
+static ALWAYS_INLINE NAME(vec) NAME(wino_tap)(const int m, const int row, const NAME(vec) u[6])
+{
+    const REAL a = WINO_A, b = WINO_B;
+    if (m == 2) {
+        const NAME(vec) half = NAME(v_set)((REAL)0.5);
+        const NAME(vec) t = half * (row == 1 ? u[1] - u[2] : u[1] + u[2]);
+        if (row == 1)
+            return t;
+        return row == 0 ? t - u[0] : t + u[3];
+    }
+    const REAL ka = 1 / WINO4_NA(a, b), kb = 1 / WINO4_NB(a, b);
+    const NAME(vec) ta = row == 1 ? u[1] - u[2] : u[1] + u[2];
+    const NAME(vec) tb = row == 1 ? u[3] - u[4] : u[3] + u[4];
+    const NAME(vec) fa = NAME(v_set)(row == 0 ? ka : row == 1 ? a * ka : a * a * ka);
+    const NAME(vec) fb = NAME(v_set)(row == 0 ? kb : row == 1 ? b * kb : b * b * kb);
+    const NAME(vec) t = NAME(v_fma)(fb, tb, fa * ta);
+    if (row == 1)
+        return t;
+    return NAME(v_fma)(NAME(v_set)(row == 0 ? 1 / WINO4_N0(a, b) : 1), u[row == 0 ? 0 : 5], t);
+}

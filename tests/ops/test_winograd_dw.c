@@ -1,0 +1,393 @@
+/* test_winograd_dw.c: the filter's gradient by Winograd's algorithms, every instruction set, against
+ * the double reference on random shapes.
+ *
+ * The measure is |got - want| over |terms|, both 2-norms over the whole filter, where |terms| is the
+ * root of the sum of the squares of all products that were added: what the result would be if signs
+ * were drawn by lot. An error of rounding is as large as its operands, not as what is left of them
+ * after cancelling, and so this ratio does not depend on the number of images.
+ *   f32, F2 2e-6, F4 4e-6: some units of 2^-24, more of them where all x are positive and the sums of
+ *   transformed numbers cancel in the last transform; F4 multiplies by up to 5 on the way in.
+ *   bf16, F2 1e-2, F4 1.5e-2: two operands rounded by up to 2^-9 of themselves after a transform
+ *   whose numbers are larger than what they come to in the end. 3 to 5e-3 and 1e-2 are usual.
+ * Twice that for images smaller than a tile: the few products of a tile that is mostly empty are as
+ * far off as those of a full one, and there are fewer of them.
+ * With small whole numbers F2 has nothing to round: every sum must be exact, in bf16 too.
+ * ctest: tsan */
+#include "t_ops.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct dw_shape {
+    int64_t n, h, w, c, oc, pt, pl, oh, ow;
+    int32_t nb;
+} dw_shape;
+
+typedef struct dw_case {
+    dw_shape s;
+    fw_dtype dtype;
+    double *x, *dy; /* n h w c, exact in dtype */
+    double *want;
+    double terms; /* |terms| of the measure */
+} dw_case;
+
+enum { EDGE = 64 };
+
+static void *must(void *p)
+{
+    if (p == NULL) {
+        fprintf(stderr, "out of memory\n");
+        exit(1);
+    }
+    return p;
+}
+
+static uint16_t to_bf16(double v)
+{
+    const float f = (float)v;
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    return (uint16_t)((u + 0x7FFFU + (u >> 16 & 1U)) >> 16);
+}
+
+static double from_bf16(uint16_t v)
+{
+    const uint32_t u = (uint32_t)v << 16;
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return (double)f;
+}
+
+static double *numbers(int64_t n, fw_dtype dtype, t_fill fill)
+{
+    double *v = must(malloc((size_t)n * sizeof *v));
+    for (int64_t i = 0; i < n; i++) {
+        double d = fill == T_INTS ? (double)(t_below(7) - 3) : t_normal();
+        if (fill == T_POSITIVE)
+            d = d < 0 ? 0 : d; /* as after a ReLU */
+        v[i] = dtype == FW_BF16 ? from_bf16(to_bf16(d)) : (double)(float)d;
+    }
+    return v;
+}
+
+/* want and |terms|, by definition. */
+static void expect(dw_case *t)
+{
+    const dw_shape *s = &t->s;
+    t->want = must(calloc((size_t)(s->oc * 9 * s->c), sizeof(double)));
+    t->terms = 0;
+    for (int64_t i = 0; i < s->n; i++)
+        for (int64_t y = 0; y < s->oh; y++)
+            for (int64_t x = 0; x < s->ow; x++)
+                for (int64_t tap = 0; tap < 9; tap++) {
+                    const int64_t sy = y - s->pt + tap / 3, sx = x - s->pl + tap % 3;
+                    if (sy < 0 || sy >= s->h || sx < 0 || sx >= s->w)
+                        continue;
+                    const double *const from = t->x + ((i * s->h + sy) * s->w + sx) * s->c;
+                    const double *const dy = t->dy + ((i * s->oh + y) * s->ow + x) * s->oc;
+                    double squares = 0, dy_squares = 0;
+                    for (int64_t k = 0; k < s->c; k++)
+                        squares += from[k] * from[k];
+                    for (int64_t o = 0; o < s->oc; o++) {
+                        double *const want = t->want + (o * 9 + tap) * s->c;
+                        dy_squares += dy[o] * dy[o];
+                        for (int64_t k = 0; k < s->c; k++)
+                            want[k] += from[k] * dy[o];
+                    }
+                    t->terms += squares * dy_squares;
+                }
+    t->terms = sqrt(t->terms);
+}
+
+static dw_case case_of(const dw_shape *s, fw_dtype dtype, t_fill fill)
+{
+    dw_case t = {.s = *s, .dtype = dtype};
+    t.x = numbers(s->n * s->h * s->w * s->c, dtype, fill);
+    t.dy = numbers(s->n * s->oh * s->ow * s->oc, dtype, fill == T_INTS ? T_INTS : T_NORMAL);
+    expect(&t);
+    return t;
+}
+
+static void drop(dw_case *t)
+{
+    free(t->x);
+    free(t->dy);
+    free(t->want);
+}
+
+/* A block of `bytes` full of NaN (0xFF) with guards around it; odd: aligned to its elements alone.
+ */
+static uint8_t *guarded(size_t bytes, size_t elem, bool odd)
+{
+    const size_t room = (bytes + 3 * EDGE + 63) / 64 * 64;
+    uint8_t *p = must(aligned_alloc(64, room));
+    memset(p, 0xA5, room);
+    p += EDGE + (odd ? elem : 0);
+    memset(p, 0xFF, bytes);
+    return p;
+}
+
+static void check_guards(uint8_t *p, size_t bytes, size_t elem, bool odd)
+{
+    for (int i = 1; i <= EDGE; i++) {
+        assert_int_equal(p[-i], 0xA5);
+        assert_int_equal(p[bytes + (size_t)i - 1], 0xA5);
+    }
+    free(p - EDGE - (odd ? elem : 0));
+}
+
+/* Images in blocks, padding images NaN. */
+static void *blocked(const double *v, fw_dtype dtype, const fwi_arg *a, bool odd)
+{
+    const size_t elem = fw_dtype_size(dtype);
+    const size_t bytes = (size_t)fwi_stored_elems(&a->shape, a->nb) * elem;
+    uint8_t *const p = guarded(bytes, elem, odd);
+    const int64_t c = a->shape.d[3], places = a->shape.d[1] * a->shape.d[2];
+    for (int64_t i = 0; i < a->shape.d[0]; i++)
+        for (int64_t k = 0; k < places * c; k++) {
+            const int64_t block = i / a->nb * places + k / c;
+            const int64_t at = (block * a->nb + i % a->nb) * c + k % c;
+            const double d = v[i * places * c + k];
+            if (dtype == FW_BF16)
+                ((uint16_t *)(void *)p)[at] = to_bf16(d);
+            else
+                ((float *)(void *)p)[at] = (float)d;
+        }
+    return p;
+}
+
+static fwi_pool *pools[3];
+
+/* One run; gives the filter's gradient. */
+static float *run(const dw_case *t, const fwi_kernel *k, fwi_call call, int way)
+{
+    const bool odd = way == 2;
+    const dw_shape *s = &t->s;
+    const size_t elem = fw_dtype_size(t->dtype);
+    call.pool = pools[way];
+    call.in[0].data = blocked(t->x, t->dtype, &call.in[0], odd);
+    call.in[1].data = blocked(t->dy, t->dtype, &call.in[1], odd);
+    const size_t out_bytes = (size_t)(s->oc * 9 * s->c) * sizeof(float);
+    const size_t scratch = k->scratch(&call);
+    call.out[0].data = guarded(out_bytes, sizeof(float), odd);
+    call.scratch = guarded(scratch, 64, false);
+    assert_int_equal(k->run(&call), FW_OK);
+    float *const got = must(malloc(out_bytes));
+    memcpy(got, call.out[0].data, out_bytes);
+    check_guards(call.scratch, scratch, 64, false);
+    check_guards(call.out[0].data, out_bytes, sizeof(float), odd);
+    for (int i = 0; i < 2; i++)
+        check_guards(call.in[i].data,
+                     (size_t)fwi_stored_elems(&call.in[i].shape, call.in[i].nb) * elem, elem, odd);
+    return got;
+}
+
+static fwi_call call_of(const dw_case *t, const fwi_attr *attr)
+{
+    const dw_shape *s = &t->s;
+    return (fwi_call){
+        .kind = FWI_OP_conv2d_dw,
+        .attr = attr,
+        .in = {{.dtype = t->dtype, .shape = fwi_shape4(s->n, s->h, s->w, s->c), .nb = s->nb},
+               {.dtype = t->dtype, .shape = fwi_shape4(s->n, s->oh, s->ow, s->oc), .nb = s->nb}},
+        .out = {{.dtype = FW_F32, .shape = fwi_shape4(s->oc, 3, 3, s->c)}}};
+}
+
+static fwi_attr attr_of(const dw_shape *s, fwi_conv_algo algo)
+{
+    return (fwi_attr){.conv = {.kh = 3,
+                               .kw = 3,
+                               .stride = 1,
+                               .pad_t = s->pt,
+                               .pad_l = s->pl,
+                               .pad_b = s->oh + 2 - s->h - s->pt,
+                               .pad_r = s->ow + 2 - s->w - s->pl,
+                               .ih = s->h,
+                               .iw = s->w,
+                               .algo = (int64_t)algo}};
+}
+
+static struct {
+    const char *name;
+    fwi_conv_algo algo;
+    double worst;
+    int runs;
+} seen[16];
+
+static void note(const char *name, fwi_conv_algo algo, double ratio)
+{
+    size_t i = 0;
+    while (seen[i].name != NULL && (seen[i].algo != algo || strcmp(seen[i].name, name) != 0))
+        i++;
+    assert_true(i + 1 < sizeof seen / sizeof *seen);
+    seen[i].name = name;
+    seen[i].algo = algo;
+    seen[i].runs++;
+    seen[i].worst = fmax(seen[i].worst, ratio);
+}
+
+static double bar(const dw_case *t, fwi_conv_algo algo)
+{
+    const int64_t m = algo == FWI_CONV_WINO2 ? 2 : 4;
+    const double part = t->s.oh < m || t->s.ow < m ? 2 : 1;
+    if (t->dtype == FW_BF16)
+        return part * (m == 2 ? 1e-2 : 1.5e-2);
+    return part * (m == 2 ? 2e-6 : 4e-6);
+}
+
+/* Every instruction set that has a Winograd row of its own for the case. Returns how many. */
+static int check(const dw_case *t, fwi_conv_algo algo, bool exact)
+{
+    const dw_shape *s = &t->s;
+    const fwi_attr attr = attr_of(s, algo);
+    const fwi_call call = call_of(t, &attr);
+    int rows = 0;
+    for (int isa = FWI_ISA_PORTABLE; isa < FWI_ISA_COUNT; isa++) {
+        const fwi_op_table *const table = fwi_cpu_table((fwi_isa)isa), *from = NULL;
+        if (table == NULL || !fwi_isa_supported((fwi_isa)isa))
+            continue;
+        const fwi_kernel *const k = fwi_table_find(table, &call, &from);
+        if (k == NULL || from != table || strstr(k->name, "winograd") == NULL)
+            continue;
+        rows++;
+        float *const got = run(t, k, call, 0);
+        double off = 0;
+        for (int64_t i = 0; i < s->oc * 9 * s->c; i++) {
+            const double d = (double)got[i] - t->want[i];
+            off += d * d;
+            if (exact && d != 0)
+                fail_msg("%s: [%lld] is %g, expected %g", k->name, (long long)i, (double)got[i],
+                         t->want[i]);
+        }
+        const double ratio = t->terms > 0 ? sqrt(off) / t->terms : sqrt(off);
+        if (!(ratio <= bar(t, algo)))
+            fail_msg("--seed %llu: %s F%d n%lld nb%d %lldx%lld c%lld oc%lld pad %lld %lld: %.3g",
+                     (unsigned long long)t_seed, k->name, algo == FWI_CONV_WINO2 ? 2 : 4,
+                     (long long)s->n, (int)s->nb, (long long)s->h, (long long)s->w, (long long)s->c,
+                     (long long)s->oc, (long long)s->pt, (long long)s->pl, ratio);
+        note(k->name, algo, ratio);
+        for (int way = 1; way < 3; way++) {
+            float *const again = run(t, k, call, way);
+            if (memcmp(got, again, (size_t)(s->oc * 9 * s->c) * sizeof(float)) != 0)
+                fail_msg("%s gives other bits %s", k->name,
+                         way == 1 ? "with 2 threads" : "with 5 threads on odd addresses");
+            free(again);
+        }
+        free(got);
+    }
+    return rows;
+}
+
+/* Both algorithms, float and bf16, on one shape. */
+static void check_shape(const dw_shape *s, t_fill fill)
+{
+    static const fw_dtype types[] = {FW_F32, FW_BF16};
+    for (int d = 0; d < 2; d++) {
+        dw_case t = case_of(s, types[d], fill);
+        (void)check(&t, FWI_CONV_WINO2, fill == T_INTS);
+        if (fill != T_INTS)
+            (void)check(&t, FWI_CONV_WINO4, false);
+        drop(&t);
+    }
+}
+
+static dw_shape same(int64_t n, int32_t nb, int64_t h, int64_t w, int64_t c, int64_t oc)
+{
+    return (dw_shape){
+        .n = n, .nb = nb, .h = h, .w = w, .c = c, .oc = oc, .pt = 1, .pl = 1, .oh = h, .ow = w};
+}
+
+static void test_shapes(void **state)
+{
+    (void)state;
+    const dw_shape shapes[] = {
+        same(1, 1, 1, 1, 1, 1),     same(3, 2, 2, 2, 3, 5),     same(15, 14, 4, 4, 64, 33),
+        same(29, 14, 3, 3, 31, 64), same(20, 10, 15, 7, 24, 7), same(5, 14, 8, 8, 32, 32),
+        same(2, 1, 32, 32, 16, 40), same(3, 5, 7, 40, 9, 8),    same(2, 2, 5, 130, 5, 3),
+    };
+    for (int i = 0; i < T_COUNT(shapes); i++) {
+        check_shape(&shapes[i], T_NORMAL);
+        check_shape(&shapes[i], T_POSITIVE);
+        check_shape(&shapes[i], T_INTS);
+    }
+}
+
+/* More channels than one task takes, more rows of tiles than a chunk, sums of several stretches. */
+static void test_parts(void **state)
+{
+    (void)state;
+    const dw_shape shapes[] = {same(2, 2, 6, 6, 200, 290), same(28, 14, 16, 16, 48, 64),
+                               same(14, 14, 32, 32, 64, 32)};
+    for (int i = 0; i < T_COUNT(shapes); i++)
+        check_shape(&shapes[i], T_POSITIVE);
+}
+
+static void test_random_shapes(void **state)
+{
+    (void)state;
+    static const int32_t blocks[] = {1, 2, 3, 5, 10, 12, 14};
+    for (int i = 0; i < 40; i++) {
+        dw_shape s = {.n = 1 + t_below(40),
+                      .h = 1 + t_below(12),
+                      .w = 1 + t_below(12),
+                      .c = 1 + t_below(70),
+                      .oc = 1 + t_below(70),
+                      .pt = t_below(3),
+                      .pl = t_below(3),
+                      .nb = blocks[t_below(T_COUNT(blocks))]};
+        s.oh = s.h + s.pt + t_below(2) - 2;
+        s.ow = s.w + s.pl + t_below(2) - 2;
+        if (s.oh < 1 || s.ow < 1)
+            continue;
+        check_shape(&s, i % 4 == 0 ? T_INTS : i % 2 == 0 ? T_NORMAL : T_POSITIVE);
+    }
+}
+
+/* Who asks for another algorithm, or for Winograd's where it cannot be, gets a direct kernel. */
+static void test_choice(void **state)
+{
+    (void)state;
+    const dw_shape s = same(4, 4, 8, 8, 16, 16);
+    dw_case t = case_of(&s, FW_F32, T_NORMAL);
+    for (int isa = FWI_ISA_PORTABLE; isa < FWI_ISA_COUNT; isa++)
+        for (int algo = 0; algo < FWI_CONV_ALGOS; algo++) {
+            const fwi_op_table *const table = fwi_cpu_table((fwi_isa)isa);
+            if (table == NULL)
+                continue;
+            fwi_attr attr = attr_of(&s, (fwi_conv_algo)algo);
+            const fwi_call call = call_of(&t, &attr);
+            const fwi_kernel *k = fwi_table_find(table, &call, NULL);
+            const bool winograd = algo == FWI_CONV_WINO2 || algo == FWI_CONV_WINO4;
+            if (k != NULL && (isa == FWI_ISA_AVX512 || isa == FWI_ISA_AVX2))
+                assert_int_equal(strstr(k->name, "winograd") != NULL, winograd);
+            attr.conv.stride = 2;
+            k = fwi_table_find(table, &call, NULL);
+            assert_true(k == NULL || strstr(k->name, "winograd") == NULL);
+        }
+    const int rows = check(&t, FWI_CONV_WINO2, false);
+    assert_int_equal(rows, fwi_isa_supported(FWI_ISA_AVX512) ? 2
+                           : fwi_isa_supported(FWI_ISA_AVX2) ? 1
+                                                             : 0);
+    drop(&t);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_random_shapes),
+        cmocka_unit_test(test_choice),
+    };
+    if (fwi_pool_new(&pools[1], 2) != FW_OK || fwi_pool_new(&pools[2], 5) != FW_OK)
+        return 1;
+    const int failed = t_main(argc, argv, "test_winograd_dw", tests, sizeof tests / sizeof *tests);
+    for (int i = 0; seen[i].name != NULL; i++)
+        printf("%-44s F%d %5d runs, worst %.3g\n", seen[i].name,
+               seen[i].algo == FWI_CONV_WINO2 ? 2 : 4, seen[i].runs, seen[i].worst);
+    fwi_pool_free(pools[1]);
+    fwi_pool_free(pools[2]);
+    return failed;
+}
