@@ -49,10 +49,11 @@ typedef struct NAME(blocked_src) {
 } NAME(blocked_src);
 
 enum {
-    BLOCKED_TASKS = 64,            /* so many that no thread waits long for the last one */
+    BLOCKED_TASKS = 96,            /* so many that no thread waits long for the last one */
     BLOCKED_FILTER_BYTES = 640000, /* of a filter that stays in L2 beside a strip of few lines */
     BLOCKED_SOURCE_BYTES = 400000, /* of a strip's source, where the filter does not */
-    BLOCKED_STRIP_PIXELS = 32
+    BLOCKED_STRIP_PIXELS = 32,
+    BLOCKED_FEW_STEPS = 64 /* a tile of fewer waits for the memory that it writes to */
 };
 
 static void NAME(blocked_plan)(NAME(blocked) * g, const fwi_call *c, scratch_cut *s)
@@ -72,7 +73,8 @@ static void NAME(blocked_plan)(NAME(blocked) * g, const fwi_call *c, scratch_cut
     g->line_elems = g->x.n_src * g->nb * g->tap_steps * PER;
     g->strip = parts_of(g->y.n_dst, g->parts);
     const int64_t filter_elems = g->panels * g->steps * NR;
-    if (filter_elems * (int64_t)sizeof(OPERAND) <= BLOCKED_FILTER_BYTES)
+    const bool copied = g->sc % PER != 0; /* then lines in common to two strips cost twice */
+    if (!copied && filter_elems * (int64_t)sizeof(OPERAND) <= BLOCKED_FILTER_BYTES)
         g->strip = min_i64(g->strip, parts_of(BLOCKED_STRIP_PIXELS, g->x.n_dst));
     else
         while (g->strip > 1 &&
@@ -85,7 +87,7 @@ static void NAME(blocked_plan)(NAME(blocked) * g, const fwi_call *c, scratch_cut
     g->xs = scratch_take(s, g->x.n_dst * g->x.taps, sizeof(int64_t));
     g->moves = scratch_take(s, g->x.n_dst, sizeof(int64_t));
     g->segs = scratch_take(s, call_slots(c) * taps, sizeof(NAME(seg)));
-    if (g->sc % PER != 0)
+    if (copied)
         g->lines = scratch_take(s, call_slots(c) * g->strip_lines * g->line_elems, sizeof(STORE));
 }
 
@@ -158,7 +160,7 @@ static int64_t NAME(blocked_segs)(const NAME(blocked) * g, const NAME(blocked_sr
     return count;
 }
 
-/* One panel of the filter over one line. ahead: asks for the source of the pixels to come. */
+/* One panel of the filter over one line. ahead: asks for the source of the pixel to come. */
 static void NAME(blocked_line)(const NAME(blocked) * g, const NAME(blocked_src) * src,
                                int64_t block, int64_t m, int64_t y, int64_t j, NAME(seg) * seg,
                                bool ahead, NAME(channel_sums) * sums)
@@ -184,6 +186,9 @@ static void NAME(blocked_line)(const NAME(blocked) * g, const NAME(blocked_src) 
             for (int64_t at = pixel_bytes; at < 2 * pixel_bytes; at += 64)
                 __builtin_prefetch(last + at);
         }
+        if (g->steps < BLOCKED_FEW_STEPS)
+            for (int64_t i = 0; i < m; i++)
+                __builtin_prefetch(out.c + (g->nb + i) * g->dc, 1);
         NAME(tile)(m, seg, n_seg, g->tap_steps, 1, &out);
     }
 }
