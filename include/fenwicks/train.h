@@ -21,6 +21,15 @@ typedef enum fw_tta {
                             reflected (Jordan 2024) */
 } fw_tta;
 
+/* How 3 x 3 convolutions may be computed: Winograd's algorithms multiply less and round otherwise
+ * (docs/numerics.md). */
+typedef enum fw_conv {
+    FW_CONV_AUTO = 0,      /* as measured to be fastest; in bf16 without F(4x4,3x3) */
+    FW_CONV_DIRECT = 1,    /* by their definition */
+    FW_CONV_WINOGRAD2 = 2, /* F(2x2,3x3) where it is faster */
+    FW_CONV_WINOGRAD4 = 3  /* F(4x4,3x3) and F(2x2,3x3) where they are faster, in bf16 too */
+} fw_conv;
+
 typedef struct fw_metrics {
     double loss;           /* mean per record, label smoothing included */
     double accuracy;       /* fraction in [0,1] */
@@ -101,13 +110,14 @@ typedef struct fw_estimator_opt {
     const fw_param_group *groups; /* [n_groups], copied: optimisers of their own for some classes of
                                      parameters */
     int32_t n_groups;             /* at most FW_MAX_GROUPS */
+    fw_conv conv;
 } fw_estimator_opt;
 
 typedef struct fw_estimator fw_estimator;
 
 /* Takes net, also on failure. Reports the first mistake made while building it. If work_dir holds
  * checkpoints, the newest that is whole will be resumed from (unless .fresh), provided that model,
- * optimiser, seed and precision are those of config.json: else FW_EEXISTS. */
+ * optimiser, seed, precision and .conv are those of config.json: else FW_EEXISTS. */
 FW_API fw_status fw_estimator_new(fw_estimator **out, fw_layer *net, fw_optimizer optimizer,
                                   const fw_estimator_opt *opt);
 FW_API void fw_estimator_free(fw_estimator *e);

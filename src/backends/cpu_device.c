@@ -104,9 +104,13 @@ static fw_status cpu_lower(fwi_device *d, fwi_graph *g)
         return fwi_fail(FW_EUNAVAILABLE,
                         "precision bf16 needs a processor with AVX-512 BF16; %s has none",
                         d->label);
-    if (g->real != FW_F32 || !(bf16 || ((const cpu_device *)d)->blocked))
-        return FW_OK;
-    return fwi_lower_blocked(g, d->table);
+    fw_status st = FW_OK;
+    if (g->real == FW_F32 && (bf16 || ((const cpu_device *)d)->blocked)) {
+        st = fwi_lower_fuse(g, d->table);
+        if (st == FW_OK)
+            st = fwi_lower_blocked(g, d->table);
+    }
+    return st == FW_OK ? fwi_lower_conv(g, d->table) : st;
 }
 
 static fw_status cpu_sync(fwi_device *d)

@@ -145,6 +145,7 @@ fw_status fwi_graph_copy(fwi_graph **out, const fwi_graph *g)
     if (st != FW_OK)
         return st;
     c->storage = g->storage;
+    c->conv = g->conv;
     st = FW_ENOMEM;
     if (reserve_tensors(c, g->n_tensors) != FW_OK || reserve_ops(c, g->n_ops) != FW_OK ||
         reserve_outputs(c, g->n_outputs) != FW_OK)

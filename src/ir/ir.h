@@ -78,6 +78,7 @@ typedef enum fwi_conv_algo {
     FWI_CONV_WINO4,
     FWI_CONV_ALGOS
 } fwi_conv_algo;
+const char *fwi_conv_algo_name(fwi_conv_algo algo); /* "auto" (ANY), "direct", "winograd2", ... */
 typedef struct fwi_conv_attr {
     int64_t kh, kw, stride, pad_t, pad_l, pad_b, pad_r, ih, iw;
     int64_t algo; /* fwi_conv_algo */
@@ -260,6 +261,8 @@ typedef struct fwi_graph {
     fw_dtype real;    /* FW_F32 or FW_F64 */
     fw_dtype storage; /* of activations once a backend has lowered the graph: real, or FW_BF16
                          where that is f32. The canonical graph computes in `real` all the same */
+    fwi_conv_algo conv; /* what the user wants of convolutions. ANY: as the backend thinks best;
+                           WINO2, WINO4: no further than this, where it is faster */
     fwi_tensor *tensors;
     int32_t n_tensors, cap_tensors;
     fwi_op *ops;

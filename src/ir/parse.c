@@ -409,8 +409,14 @@ static fw_status parse_header(parser *p)
         p->at += 5;
         storage = FW_BF16;
     }
+    int conv = FWI_CONV_ANY;
+    if (strncmp(p->at, " conv=", 6) == 0) {
+        p->at += 6;
+        TRY(read_choice(p, fwi_conv_algo_names, "auto, direct, winograd2 or winograd4", &conv));
+    }
     TRY(fwi_graph_new(&p->g, real));
     p->g->storage = storage; /* checked by the verifier */
+    p->g->conv = (fwi_conv_algo)conv;
     return FW_OK;
 }
 

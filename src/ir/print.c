@@ -35,6 +35,17 @@ const char *const fwi_init_names[] = {
     [FWI_INIT_CONST] = "const", [FWI_INIT_UNIFORM] = "uniform",   [FWI_INIT_NORMAL] = "normal",
     [FWI_INIT_DIRAC] = "dirac", [FWI_INIT_UNIT_STD] = "unit_std", [FWI_INIT_DATA] = "data",
     [FWI_INIT_DATA + 1] = NULL};
+const char *const fwi_conv_algo_names[] = {[FWI_CONV_ANY] = "auto",
+                                           [FWI_CONV_DIRECT] = "direct",
+                                           [FWI_CONV_WINO2] = "winograd2",
+                                           [FWI_CONV_WINO4] = "winograd4",
+                                           [FWI_CONV_ALGOS] = NULL};
+
+const char *fwi_conv_algo_name(fwi_conv_algo algo)
+{
+    const unsigned at = (unsigned)algo;
+    return at < FWI_CONV_ALGOS ? fwi_conv_algo_names[at] : "?";
+}
 
 typedef struct printer {
     const fwi_graph *g;
@@ -177,6 +188,10 @@ fw_status fwi_graph_print(const fwi_graph *g, fwi_buf *out)
     if (g->storage != g->real) {
         put(&p, " ");
         put(&p, fw_dtype_name(g->storage));
+    }
+    if (g->conv != FWI_CONV_ANY) {
+        put(&p, " conv=");
+        put(&p, fwi_conv_algo_name(g->conv));
     }
     put(&p, "\n");
     for (fwi_val v = 0; v < g->n_tensors; v++)

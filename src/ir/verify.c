@@ -212,6 +212,8 @@ static fw_status check(checker *c)
     if (g->storage != g->real && !(g->storage == FW_BF16 && g->real == FW_F32))
         return fwi_fail(FW_EARG, "a graph that computes in %s cannot store activations as %s",
                         fw_dtype_name(g->real), fw_dtype_name(g->storage));
+    if ((unsigned)g->conv >= FWI_CONV_ALGOS)
+        return fwi_fail(FW_EARG, "the graph asks for convolutions of kind %d", (int)g->conv);
     for (fwi_val v = 0; v < g->n_tensors; v++)
         TRY(check_tensor(c, v));
     for (int32_t i = 0; i < g->n_ops; i++) {

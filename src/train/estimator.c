@@ -46,6 +46,9 @@ static fw_status check_options(const fw_estimator_opt *o)
     int views;
     if (fwi_tta_views(o->tta, &views) == NULL)
         return fwi_fail(FW_EARG, "tta is the number %d, which none of its values has", (int)o->tta);
+    if ((unsigned)o->conv > FW_CONV_WINOGRAD4)
+        return fwi_fail(FW_EARG, "conv is the number %d, which none of its values has",
+                        (int)o->conv);
     if (o->threads < 0 || o->steps_per_epoch < 0 || o->checkpoint_every < 0 || o->keep < 0 ||
         o->eval_every < 0 || o->memory_limit < 0 || o->n_class_names < 0)
         return fwi_fail(FW_EARG, "an option of the estimator is negative");
@@ -213,6 +216,7 @@ fw_status fwi_estimator_ids(const fw_estimator *e, const fw_dataset *data, fwi_i
     out->id[out->n++] = (fwi_identity){"optimizer", e->optimizer_text};
     out->id[out->n++] = (fwi_identity){"seed", out->seed};
     out->id[out->n++] = (fwi_identity){"precision", fw_dtype_name(e->opt.precision)};
+    out->id[out->n++] = (fwi_identity){"conv", fwi_conv_algo_name((fwi_conv_algo)e->opt.conv)};
     out->id[out->n++] = (fwi_identity){"loss", out->loss};
     if (data == NULL)
         return FW_OK;
@@ -256,7 +260,8 @@ fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds)
                                    .w = w,
                                    .c = c,
                                    .label_smoothing = e->opt.label_smoothing,
-                                   .loss_sum = e->opt.loss_sum};
+                                   .loss_sum = e->opt.loss_sum,
+                                   .conv = e->opt.conv};
     fw_status st = fwi_network_init(&e->network, e->device, &spec);
     if (st != FW_OK)
         return st;

@@ -63,6 +63,11 @@ static fw_status append_updates(fwi_graph *g, const fwi_network_spec *s, fwi_val
     return st;
 }
 
+_Static_assert((int)FW_CONV_AUTO == FWI_CONV_ANY && (int)FW_CONV_DIRECT == FWI_CONV_DIRECT &&
+                   (int)FW_CONV_WINOGRAD2 == FWI_CONV_WINO2 &&
+                   (int)FW_CONV_WINOGRAD4 == FWI_CONV_WINO4,
+               "fw_conv is fwi_conv_algo to the user");
+
 /* *out is left NULL on error. */
 static fw_status graph_new(fwi_graph **out, const fwi_network_spec *s, bool training, int64_t batch,
                            int64_t *n_classes)
@@ -74,6 +79,8 @@ static fw_status graph_new(fwi_graph **out, const fwi_network_spec *s, bool trai
     fw_status st = fwi_graph_new(&g, bf16 ? FW_F32 : s->real);
     if (st == FW_OK && bf16)
         g->storage = FW_BF16; /* for the backend's lowering; the store stays f32 */
+    if (st == FW_OK)
+        g->conv = (fwi_conv_algo)s->conv;
     if (st == FW_OK)
         st = logits_of(g, s, batch, training, &logits, n_classes);
     if (st != FW_OK)

@@ -6,6 +6,7 @@
 #include "exec.h"
 #include "optim_inner.h"
 #include <fenwicks/layers.h>
+#include <fenwicks/train.h>
 
 enum { FWI_MAX_COLUMNS = FWI_OPTIM_MAX_COLUMNS, FWI_MAX_PLANS = 8 };
 
@@ -17,6 +18,7 @@ typedef struct fwi_network_spec {
     int64_t h, w, c;
     double label_smoothing;
     bool loss_sum;
+    fw_conv conv;
 } fwi_network_spec;
 
 /* One plan and where its inputs and outputs are. Training plans update the store. */

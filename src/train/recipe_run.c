@@ -105,6 +105,7 @@ static fw_status new_estimator(const fw_recipe *r, const fw_run_opt *o, const fw
                                   .device = o->device,
                                   .precision = o->precision,
                                   .threads = o->threads,
+                                  .conv = (fw_conv)fwi_recipe_word(r, FWI_KEY_TRAIN_CONV),
                                   .seed = o->seed,
                                   .loss_sum = fwi_recipe_word(r, FWI_KEY_TRAIN_LOSS) == 1,
                                   .label_smoothing = fwi_recipe_number(r, FWI_KEY_TRAIN_SMOOTHING),

@@ -43,6 +43,7 @@ typedef struct plan {
     double lr, smoothing;
     int64_t width, batch;
     fw_dtype precision;
+    fw_conv conv;
 } plan;
 
 static fw_dataset *open_data(const plan *p)
@@ -77,6 +78,7 @@ static fw_status new_estimator(fw_estimator **e, const plan *p, const char *dir,
                                   .seed = p->seed,
                                   .threads = p->threads,
                                   .precision = p->precision,
+                                  .conv = p->conv,
                                   .loss_sum = p->loss_sum,
                                   .label_smoothing = p->smoothing,
                                   .checkpoint_every = p->every,
@@ -320,6 +322,7 @@ static void test_other_run_is_refused(void **state)
         {{"width", "a.tfrec", .dropout = 0.3F, .seed = 3, .width = 5}, "another layers"},
         {{"precision", "a.tfrec", .dropout = 0.3F, .seed = 3, .precision = FW_F64},
          "another precision"},
+        {{"conv", "a.tfrec", .dropout = 0.3F, .seed = 3, .conv = FW_CONV_DIRECT}, "another conv"},
         {{"smoothing", "a.tfrec", .dropout = 0.3F, .seed = 3, .smoothing = 0.2}, "another loss"},
         {{"sum", "a.tfrec", .dropout = 0.3F, .seed = 3, .loss_sum = true}, "another loss"},
         {{"file", "b.tfrec", .dropout = 0.3F, .seed = 3}, "another data"},

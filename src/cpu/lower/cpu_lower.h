@@ -1,4 +1,5 @@
-/* cpu_lower.h: the CPU backend's own passes over a canonical graph: today the batch-blocked layout.
+/* cpu_lower.h: the CPU backend's own passes over a canonical graph: the batch-blocked layout, and by
+ * which algorithm each convolution is computed.
  * Which kernels a table has decides what becomes blocked, so that a table without blocked rows
  * leaves a graph as it is. Read before: ir.h (fwi_layout), exec.h. */
 #ifndef FWI_CPU_LOWER_H
@@ -9,9 +10,34 @@
 /* Images per block for a batch of n. */
 int32_t fwi_block_of(int64_t n);
 
+/* Joins batch norms (one group, images of rank 4) and bias additions with what stands around them,
+ * and their gradients, into the fused ops of ops.def, as far as `table` has rows of these for
+ * blocked images. A graph that is to be blocked afterwards; g is verified before and verifies
+ * after. */
+fw_status fwi_lower_fuse(fwi_graph *g, const fwi_op_table *table);
+
 /* Makes the activations of each op that has a blocked row in `table` batch-blocked, stored as
  * g->storage, and puts conversions where the other ops read or make them. g is verified before and
  * verifies after; inputs, variables, gradients and outputs keep type and layout. */
 fw_status fwi_lower_blocked(fwi_graph *g, const fwi_op_table *table);
+
+/* Sets the algorithm of each convolution of a graph that has its layout, as g->conv wants it: a
+ * Winograd algorithm where conv_choice.c holds it for faster and the table has a row of it for the
+ * call, else DIRECT. The last of the passes: others may make convolutions. */
+fw_status fwi_lower_conv(fwi_graph *g, const fwi_op_table *table);
+
+/* ---- conv_choice.c: what was measured to be fastest, as a table ---- */
+typedef enum fwi_conv_pass {
+    FWI_CONV_FORWARD,
+    FWI_CONV_INPUT_GRAD,
+    FWI_CONV_FILTER_GRAD
+} fwi_conv_pass;
+fwi_conv_pass fwi_conv_pass_of(fwi_opkind kind); /* of an op with the attributes of a convolution */
+bool fwi_is_conv(fwi_opkind kind);
+/* The fastest of the algorithms up to `most` (DIRECT, WINO2, WINO4) for a 3 x 3 convolution with
+ * stride 1. table: of the kernels that would compute it ("avx512"); side: of its images, the
+ * shorter one; c, oc: channels. */
+fwi_conv_algo fwi_conv_choice(const char *table, fw_dtype dtype, fwi_conv_pass pass, int64_t side,
+                              int64_t c, int64_t oc, fwi_conv_algo most);
 
 #endif

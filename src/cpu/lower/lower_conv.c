@@ -1,0 +1,82 @@
+/* lower_conv.c: see cpu_lower.h. How each convolution is computed: what the user wants bounds the
+ * choice, conv_choice.c says what is fastest within these bounds, and the table of kernels whether
+ * there is such a row. The choice stands in the op's attributes, where the row that is found for it
+ * reads it, and with it a printed plan. Read before: ir.h (fwi_conv_algo). */
+#include "cpu_lower.h"
+
+#include <string.h>
+
+bool fwi_is_conv(fwi_opkind kind)
+{
+    return strcmp(fwi_op_info_get(kind)->attr, "conv") == 0;
+}
+
+fwi_conv_pass fwi_conv_pass_of(fwi_opkind kind)
+{
+    return kind == FWI_OP_conv2d_dx   ? FWI_CONV_INPUT_GRAD
+           : kind == FWI_OP_conv2d_dw ? FWI_CONV_FILTER_GRAD
+                                      : FWI_CONV_FORWARD;
+}
+
+static fwi_arg arg_of(const fwi_graph *g, fwi_val v)
+{
+    const fwi_tensor *t = &g->tensors[v];
+    return (fwi_arg){.dtype = t->dtype, .shape = t->shape, .nb = t->nb};
+}
+
+/* How far the choice may go. F(4x4,3x3) in bf16 rounds five times as coarsely as the definition does
+ * (docs/numerics.md): only where the user asks for it. */
+static fwi_conv_algo most_wanted(const fwi_graph *g)
+{
+    if (g->conv != FWI_CONV_ANY)
+        return g->conv;
+    return g->storage == FW_BF16 ? FWI_CONV_WINO2 : FWI_CONV_WINO4;
+}
+
+/* The row for this call with that algorithm, if it is one of its own and not the direct one, which
+ * takes every call. */
+static const fwi_kernel *own_row(const fwi_op_table *table, const fwi_call *call,
+                                 fwi_conv_algo algo, const fwi_op_table **from)
+{
+    fwi_attr attr = *call->attr;
+    fwi_call c = *call;
+    c.attr = &attr;
+    attr.conv.algo = FWI_CONV_DIRECT;
+    const fwi_kernel *direct = fwi_table_find(table, &c, NULL);
+    attr.conv.algo = algo;
+    const fwi_kernel *row = fwi_table_find(table, &c, from);
+    return row != direct ? row : NULL;
+}
+
+static fwi_conv_algo choose(const fwi_graph *g, const fwi_op *op, const fwi_op_table *table)
+{
+    const fwi_conv_attr *a = &op->attr.conv;
+    const fwi_conv_pass pass = fwi_conv_pass_of(op->kind);
+    fwi_call c = {.kind = op->kind, .attr = &op->attr};
+    for (int i = 0; i < op->n_in; i++)
+        c.in[i] = arg_of(g, op->in[i]);
+    for (int i = 0; i < op->n_out; i++)
+        c.out[i] = arg_of(g, op->out[i]);
+    if (a->kh != 3 || a->kw != 3 || a->stride != 1)
+        return FWI_CONV_DIRECT;
+    const fwi_shape *filters = pass == FWI_CONV_FILTER_GRAD ? &c.out[0].shape : &c.in[1].shape;
+    const int64_t side = a->ih < a->iw ? a->ih : a->iw;
+    for (fwi_conv_algo most = most_wanted(g); most > FWI_CONV_DIRECT; most--) {
+        const fwi_op_table *from = NULL;
+        if (own_row(table, &c, most, &from) == NULL)
+            continue;
+        const fwi_conv_algo best = fwi_conv_choice(from->name, c.in[0].dtype, pass, side,
+                                                   filters->d[3], filters->d[0], most);
+        if (best == most || best == FWI_CONV_DIRECT)
+            return best;
+    }
+    return FWI_CONV_DIRECT;
+}
+
+fw_status fwi_lower_conv(fwi_graph *g, const fwi_op_table *table)
+{
+    for (int32_t i = 0; i < g->n_ops; i++)
+        if (fwi_is_conv(g->ops[i].kind))
+            g->ops[i].attr.conv.algo = (int64_t)choose(g, &g->ops[i], table);
+    return fwi_graph_status(g);
+}
