@@ -1,8 +1,11 @@
-/* cmd_bench.c: measurements of this machine: a training step, the input pipeline, the ceilings. */
+/* cmd_bench.c: measurements of this machine: a training step, convolutions alone, the input
+ * pipeline, the ceilings. */
 #include "cli.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct bench_args {
@@ -10,23 +13,118 @@ typedef struct bench_args {
     int64_t threads, runs;
     arg_list set;
     const char *batch, *precision_word;
+    const char *shape, *pass, *algo, *layout, *results, *record;
     fw_dtype precision;
-    bool json;
+    bool json, accept_slow;
 } bench_args;
 
 static int bench_peak(const command *self, const bench_args *a)
 {
     fw_peak p;
-    const fw_status st = fw_bench_peak((int)a->threads, &p);
+    fw_status st = fw_bench_peak((int)a->threads, &p);
+    if (st == FW_OK && a->record != NULL)
+        st = fw_peak_record(a->record, &p);
     if (st != FW_OK)
         return fail(self->name, st, a->json);
     if (a->json)
-        return print_json(json_pack("{s:f, s:f, s:i}", "gflops_f32", p.gflops_f32,
-                                    "gbytes_per_second", p.gbytes_read, "threads", p.threads));
-    printf("fused multiply-adds, f32   %8.1f GFLOP/s on %d threads\nmemory, read               "
-           "%8.1f GB/s\n",
-           p.gflops_f32, p.threads, p.gbytes_read);
+        return print_json(json_pack(
+            "{s:f, s:f, s:f, s:f, s:f, s:f, s:i}", "gflops_f32", p.gflops_f32, "gflops_bf16",
+            p.gflops_bf16, "gbytes_per_second", p.gbytes_read, "gbytes_read", p.gbytes_read,
+            "gbytes_copy", p.gbytes_copy, "gbytes_stream", p.gbytes_stream, "threads", p.threads));
+    printf("fused multiply-adds, f32   %8.1f GFLOP/s on %d threads\n", p.gflops_f32, p.threads);
+    if (p.gflops_bf16 > 0)
+        printf("products of bf16 pairs     %8.1f GFLOP/s\n", p.gflops_bf16);
+    printf("memory, read               %8.1f GB/s\nmemory, copied             %8.1f GB/s\n",
+           p.gbytes_read, p.gbytes_copy);
+    if (p.gbytes_stream > 0)
+        printf("memory, copied past caches %8.1f GB/s\n", p.gbytes_stream);
     return finish_output();
+}
+
+/* ---- conv ---- */
+
+typedef struct conv_output {
+    const bench_args *a;
+    int64_t rows, slow, wrong;
+} conv_output;
+
+static fw_status conv_row(void *arg, const fw_bench_conv_row *r)
+{
+    conv_output *o = arg;
+    const fw_conv_shape *s = r->shape;
+    const bool refused = r->slow && !o->a->accept_slow;
+    char name[40], geometry[64];
+    o->slow += refused;
+    o->wrong += r->wrong;
+    if (o->a->json) {
+        (void)print_json(json_pack(
+            "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, "
+            "s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:o, s:b, s:I, s:I}",
+            "net", s->net, "name", s->name, "pass", r->pass, "algo", r->algo, "kernel", r->kernel,
+            "layout", r->layout, "n", (json_int_t)s->n, "h", (json_int_t)s->h, "w",
+            (json_int_t)s->w, "c", (json_int_t)s->c, "oc", (json_int_t)s->oc, "k", (json_int_t)s->k,
+            "stride", (json_int_t)s->stride, "pad", (json_int_t)s->pad, "seconds", r->seconds,
+            "seconds_min", r->seconds_min, "seconds_max", r->seconds_max, "gflops", r->gflops,
+            "executed", r->executed, "peak_before", r->peak_before, "peak_after", r->peak_after,
+            "peak_best", r->peak_best, "share_of_peak", r->share_of_peak, "refused", (int)refused,
+            "error", isfinite(r->error) ? json_real(r->error) : json_null(), "wrong", (int)r->wrong,
+            "scratch_bytes", (json_int_t)r->scratch_bytes, "runs", (json_int_t)r->runs));
+        return FW_OK;
+    }
+    if (o->rows++ == 0)
+        printf("%-22s %-28s %-4s %-9s %9s %8s %7s %7s %7s %9s  %s\n", "layer",
+               "n hxw c > oc, k stride", "pass", "algorithm", "ms", "GFLOP/s", "taps", "of peak",
+               "peak", "error", "kernel");
+    snprintf(name, sizeof name, "%s/%s", s->net, s->name);
+    snprintf(geometry, sizeof geometry,
+             "%" PRId64 " %" PRId64 "x%" PRId64 " %" PRId64 " > %" PRId64 ", %" PRId64 " %" PRId64,
+             s->n, s->h, s->w, s->c, s->oc, s->k, s->stride);
+    printf("%-22s %-28s %-4s %-9s %9.3f %8.1f %6.1f%% ", name, geometry, r->pass, r->algo,
+           1e3 * r->seconds, r->gflops, 100 * r->executed);
+    const double peak = r->peak_before > r->peak_after ? r->peak_before : r->peak_after;
+    if (r->wrong)
+        printf("%7s", "WRONG");
+    else if (refused)
+        printf("%7s", "refused");
+    else
+        printf("%6.1f%%", 100 * r->share_of_peak);
+    printf(" %7.1f %9.2e  %s\n", peak, r->error, r->kernel);
+    (void)fflush(stdout);
+    return FW_OK;
+}
+
+static int bench_conv(const command *self, const bench_args *a)
+{
+    conv_output o = {.a = a};
+    int64_t batch = 0;
+    if (a->batch != NULL) {
+        char *end;
+        batch = strtoll(a->batch, &end, 10);
+        if (end == a->batch || *end != 0 || batch < 1)
+            return usage_error(self, "--batch: \"%s\" is no number of images", a->batch);
+    }
+    const fw_bench_conv_opt opt = {.shape = a->shape,
+                                   .pass = a->pass,
+                                   .algo = a->algo,
+                                   .layout = a->layout,
+                                   .precision = a->precision,
+                                   .threads = (int)a->threads,
+                                   .runs = a->runs,
+                                   .batch = batch,
+                                   .results = a->results};
+    const fw_status st = fw_bench_conv(&opt, conv_row, &o);
+    if (st != FW_OK)
+        return fail(self->name, st, a->json);
+    if (o.slow > 0)
+        fprintf(stderr,
+                "fenwicks bench: %" PRId64 " refused: the machine's own peak was under 95 %% of "
+                "the best recorded, so something else uses it; measure again, or --accept-slow\n",
+                o.slow);
+    const int code = finish_output();
+    if (o.wrong == 0)
+        return code;
+    fprintf(stderr, "fenwicks bench: %" PRId64 " results are wrong\n", o.wrong);
+    return EXIT_FAILED;
 }
 
 static int bench_data(const command *self, const fw_recipe *r, const bench_args *a)
@@ -92,7 +190,7 @@ static int bench_step(const command *self, const fw_recipe *r, const bench_args 
                s.batch, 1e3 * s.seconds_median, s.runs, 1e3 * s.seconds_min, 1e3 * s.seconds_max);
         printf("images/s             %.1f\n", s.images_per_second);
         printf("GFLOP/s              %.1f, %.1f %% of this machine's %.1f\n", s.gflops,
-               100 * s.share_of_peak, s.peak.gflops_f32);
+               100 * s.share_of_peak, s.peak_gflops);
         printf("an epoch             %.1f s\n", s.epoch_seconds);
         printf("start to first step  %.2f s\n", s.start_seconds);
         printf("memory               %.1f MiB planned, %.1f MiB at most resident\n",
@@ -113,26 +211,43 @@ static int run_bench(const command *self, int argc, char **argv)
         {"--threads", "N", "default: step and peak as many as allowed, data 1", ARG_THREADS,
          &a.threads},
         {"--runs", "N", "measurements, of which the median counts (default 7)", ARG_COUNT, &a.runs},
-        {"--batch", "N", "images per step (default: the recipe's)", ARG_TEXT, &a.batch},
-        {"--precision", "TYPE", "of a step: f32, f64 or bf16 (default f32)", ARG_TEXT,
+        {"--batch", "N", "images per step (default: the recipe's, or the shape's)", ARG_TEXT,
+         &a.batch},
+        {"--precision", "TYPE", "of step and conv: f32, f64 or bf16 (default f32)", ARG_TEXT,
          &a.precision_word},
         {"--set", "KEY=VALUE", "change a key of the recipe (may be repeated)", ARG_LIST, &a.set},
-        {"--json", NULL, "one JSON object on standard output", ARG_FLAG, &a.json}};
+        {"--shape", "NAME", "conv: a net, a layer, or net/layer (default: all)", ARG_TEXT,
+         &a.shape},
+        {"--pass", "PASS", "conv: fwd, dx or dw (default: those that training needs)", ARG_TEXT,
+         &a.pass},
+        {"--algo", "NAME", "conv: auto, direct, winograd2, winograd4 (default: all but auto)",
+         ARG_TEXT, &a.algo},
+        {"--layout", "NAME", "conv: blocked or nhwc (default: what training uses)", ARG_TEXT,
+         &a.layout},
+        {"--accept-slow", NULL, "conv: take shares though the peak is under the recorded", ARG_FLAG,
+         &a.accept_slow},
+        {"--results", "DIR", "conv: recorded peaks (default: those inside the command)", ARG_TEXT,
+         &a.results},
+        {"--record", "DIR", "peak: put higher readings into DIR/<processor>.json", ARG_TEXT,
+         &a.record},
+        {"--json", NULL, "JSON on standard output; conv: a line per row", ARG_FLAG, &a.json}};
     const int code =
         args_read(self, argc, argv, options, sizeof options / sizeof *options, pos, 2, &n);
     if (code >= 0)
         return code;
     if (n == 0)
-        return usage_error(self, "needs what to measure: step, data or peak");
+        return usage_error(self, "needs what to measure: step, conv, data or peak");
     if (strcmp(pos[0], "peak") == 0)
         return bench_peak(self, &a);
-    const bool step = strcmp(pos[0], "step") == 0;
-    if (!step && strcmp(pos[0], "data") != 0)
-        return usage_error(self, "\"%s\" is none of step, data, peak", pos[0]);
+    const bool step = strcmp(pos[0], "step") == 0, conv = strcmp(pos[0], "conv") == 0;
+    if (!step && !conv && strcmp(pos[0], "data") != 0)
+        return usage_error(self, "\"%s\" is none of step, conv, data, peak", pos[0]);
     a.precision = FW_F32;
     if (a.precision_word != NULL && !precision_read(a.precision_word, &a.precision))
         return usage_error(self, "--precision: \"%s\" is none of f32, f64, bf16, f16",
                            a.precision_word);
+    if (conv)
+        return bench_conv(self, &a);
     fw_recipe *r = NULL;
     fw_status st = fw_recipe_open(&r, n > 1 ? pos[1] : "fenwicks");
     if (st == FW_OK && a.batch != NULL)
@@ -146,6 +261,6 @@ static int run_bench(const command *self, int argc, char **argv)
     return result;
 }
 
-const command command_bench = {"bench", "bench step|data|peak [RECIPE] [options]",
-                               "measure a training step, the input pipeline, or the machine",
-                               run_bench};
+const command command_bench = {
+    "bench", "bench step|conv|data|peak [RECIPE] [options]",
+    "measure a training step, convolutions, the input pipeline, or the machine", run_bench};

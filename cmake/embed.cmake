@@ -1,4 +1,5 @@
-# embed.cmake: recipes/*.recipe and the bundled digits as byte arrays inside the train room.
+# embed.cmake: recipes/*.recipe, the bundled digits, and what `bench` compares with (its shapes, the best readings
+# recorded) as byte arrays inside the train room.
 #
 # Included by CMakeLists.txt it adds the rule; run as a script (cmake -P) it is the rule: no other tool is
 # needed, and a program that was built needs no file beside it.
@@ -32,7 +33,8 @@ if(CMAKE_SCRIPT_MODE_FILE)
 endif()
 
 file(GLOB recipes CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/recipes/*.recipe)
-set(embedded ${recipes} ${CMAKE_CURRENT_SOURCE_DIR}/recipes/digits.csv)
+file(GLOB peaks CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/bench/results/*.json)
+set(embedded ${recipes} ${CMAKE_CURRENT_SOURCE_DIR}/recipes/digits.csv ${CMAKE_CURRENT_SOURCE_DIR}/bench/shapes.txt ${peaks})
 set(out ${CMAKE_CURRENT_BINARY_DIR}/embedded.c)
 add_custom_command(OUTPUT ${out}
   COMMAND ${CMAKE_COMMAND} "-DFILES=${embedded}" -DOUT=${out} -P ${CMAKE_CURRENT_LIST_FILE}

@@ -35,11 +35,59 @@ FW_API fw_status fw_ops_table(char **text);
 /* ---- peaks: the best of several readings on `threads` threads (0: all allowed), since a ceiling
  * is never lower than what was seen ---- */
 typedef struct fw_peak {
-    double gflops_f32;  /* fused multiply-adds on registers */
-    double gbytes_read; /* per second, from memory larger than the caches */
+    double gflops_f32;    /* fused multiply-adds on registers */
+    double gflops_bf16;   /* products of bf16 pairs summed in f32; 0: no such instruction in use */
+    double gbytes_read;   /* per second, from memory larger than the caches */
+    double gbytes_copy;   /* read and written, both counted */
+    double gbytes_stream; /* the same by stores that pass the caches; 0: none here */
     int threads;
 } fw_peak;
 FW_API fw_status fw_bench_peak(int threads, fw_peak *out);
+/* The best readings recorded for this processor's model and this many threads (0: all allowed):
+ * from dir/<model>.json, or from the records inside the library if dir is NULL. FW_ENOTFOUND if
+ * there are none. */
+FW_API fw_status fw_peak_recorded(const char *dir, int threads, fw_peak *out);
+/* Puts p into dir/<model>.json, where it is higher than what is there (docs/formats/peaks.md). */
+FW_API fw_status fw_peak_record(const char *dir, const fw_peak *p);
+
+/* ---- convolutions, below graph and plan: one kernel on one shape ---- */
+typedef struct fw_conv_shape {
+    char net[16], name[16]; /* "davidnet", "layer1" */
+    int64_t n, h, w, c, oc, k, stride, pad, oh, ow;
+} fw_conv_shape;
+/* The shapes of bench/shapes.txt: fills up to cap, returns how many there are. */
+FW_API int fw_conv_shapes(fw_conv_shape *out, int cap);
+
+typedef struct fw_bench_conv_opt {
+    const char *shape; /* a net, a name, or net/name; NULL: all */
+    const char *pass;  /* fwd dx dw; NULL: those that training needs: no dx of the images */
+    const char
+        *algo; /* auto (what training takes), direct, winograd2, winograd4; NULL, all: each */
+    const char *layout;  /* blocked, nhwc; NULL: what training would use */
+    fw_dtype precision;  /* f32, f64 or bf16 */
+    int threads;         /* 0: all allowed */
+    int64_t runs, batch; /* 0: 7 runs; the table's batch */
+    const char *results; /* folder of recorded peaks; NULL: those inside the library */
+} fw_bench_conv_opt;
+
+typedef struct fw_bench_conv_row {
+    const fw_conv_shape *shape; /* the batch in it is the one measured */
+    const char *pass, *algo, *kernel, *layout;
+    double seconds, seconds_min, seconds_max;  /* median, least, most */
+    double gflops;                             /* nominal: every tap counted */
+    double executed;                           /* of these, the share that meets no padding */
+    double peak_before, peak_after, peak_best; /* GFLOP/s; best: recorded, 0 if it is not */
+    double share_of_peak; /* direct: executed; Winograd: nominal; of the higher peak */
+    bool slow;            /* the higher peak is under 95 % of peak_best */
+    double error;         /* relative L2 against double, sampled outputs */
+    bool wrong;           /* error out of bounds: the speed means nothing */
+    int64_t scratch_bytes, runs;
+} fw_bench_conv_row;
+/* Each row as it is measured; anything but FW_OK ends the benchmark with that status. */
+typedef fw_status (*fw_bench_conv_fn)(void *arg, const fw_bench_conv_row *row);
+/* An algorithm without a kernel for a shape and pass gives no row. FW_ENOTFOUND with the names for
+ * a shape, pass, algorithm or layout that there is not, and if no row came out. */
+FW_API fw_status fw_bench_conv(const fw_bench_conv_opt *opt, fw_bench_conv_fn fn, void *arg);
 
 /* ---- one training step ---- */
 typedef struct fw_bench_op {
@@ -56,6 +104,8 @@ typedef struct fw_bench_step_result {
     double epoch_seconds; /* steps per epoch times the median, input pipeline included */
     double start_seconds; /* from process start to the end of the first step's preparation */
     fw_peak peak;
+    fw_dtype precision;
+    double peak_gflops; /* the one of peak that this precision runs against */
     int64_t batch, runs;
     fw_budget budget;
     int64_t peak_memory_bytes;

@@ -35,6 +35,7 @@ double fwi_peak_f32_portable(int64_t n_rounds, float *sink);
 #if defined(__x86_64__)
 double fwi_peak_f32_avx2(int64_t n_rounds, float *sink);
 double fwi_peak_f32_avx512(int64_t n_rounds, float *sink);
+double fwi_peak_bf16_avx512_bf16(int64_t n_rounds, float *sink);
 #endif
 
 fwi_peak_fn fwi_cpu_peak(fwi_isa isa)
@@ -52,6 +53,16 @@ fwi_peak_fn fwi_cpu_peak(fwi_isa isa)
     default:
         return NULL;
     }
+}
+
+fwi_peak_fn fwi_cpu_peak_bf16(fwi_isa isa)
+{
+#if defined(__x86_64__)
+    if (isa == FWI_ISA_AVX512_BF16)
+        return fwi_peak_bf16_avx512_bf16;
+#endif
+    (void)isa;
+    return NULL;
 }
 
 /* "cuda", "cuda:0", "cuda:12" */

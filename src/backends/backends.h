@@ -19,6 +19,8 @@ const fwi_op_table *fwi_cpu_table(fwi_isa isa);
  * where this build has none for isa. For benchmarks. */
 typedef double (*fwi_peak_fn)(int64_t n_rounds, float *sink);
 fwi_peak_fn fwi_cpu_peak(fwi_isa isa);
+/* The same for products of bf16 pairs summed in f32; NULL where isa has no such instruction. */
+fwi_peak_fn fwi_cpu_peak_bf16(fwi_isa isa);
 
 /* The rows of the rooms cpu/<isa>, each ending with a row whose run is NULL. */
 extern const fwi_kernel fwi_rows_ref[], fwi_rows_portable[], fwi_rows_avx2[], fwi_rows_avx512[],

@@ -105,6 +105,7 @@ static fw_status prepare(bench *b, fw_budget *budget)
     const fw_estimator_opt opt = {.device = b->opt->device,
                                   .precision = b->opt->precision,
                                   .threads = b->opt->threads,
+                                  .conv = (fw_conv)fwi_recipe_word(b->r, FWI_KEY_TRAIN_CONV),
                                   .seed = b->opt->seed,
                                   .memory_limit = b->opt->memory_limit,
                                   .groups = groups,
@@ -285,8 +286,10 @@ fw_status fw_bench_step(const fw_recipe *r, const fw_run_opt *opt, int64_t runs,
     if ((st = make_table(&b, runs, &res)) != FW_OK)
         goto done;
     st = fw_bench_peak(fwi_pool_threads(b.e->device->pool), &res.peak);
-    if (st == FW_OK && res.peak.gflops_f32 > 0)
-        res.share_of_peak = res.gflops / res.peak.gflops_f32;
+    res.precision = b.opt->precision;
+    res.peak_gflops = fwi_peak_for(&res.peak, b.opt->precision);
+    if (st == FW_OK && res.peak_gflops > 0)
+        res.share_of_peak = res.gflops / res.peak_gflops;
 done:
     fw_estimator_free(b.e);
     fw_recipe_data_clear(&b.data);

@@ -81,6 +81,84 @@ static void peak_kernels(void **state)
         n++;
     }
     assert_true(n >= 1);
+    const fwi_peak_fn bf16 = fwi_cpu_peak_bf16(FWI_ISA_AVX512_BF16);
+    assert_null(fwi_cpu_peak_bf16(FWI_ISA_AVX512));
+    if (bf16 != NULL && fwi_isa_supported(FWI_ISA_AVX512_BF16)) {
+        float sink = 0;
+        const double a = bf16(512, &sink), b = bf16(1024, &sink);
+        assert_true(a > 0 && b == 2 * a);
+        assert_true(sink == 120 + 1.0F / 32); /* 0 to 15, and 16 * 1024 * 2 products of 2^-20 */
+    }
+}
+
+static fw_status count_rows(void *arg, const fw_bench_conv_row *row)
+{
+    int *const rows = arg;
+    assert_string_equal(row->pass, "fwd");
+    assert_true(row->shape->n == 2 && row->seconds > 0 && row->seconds_min <= row->seconds);
+    assert_true(row->gflops > 0 && row->peak_before > 0 && row->peak_after > 0);
+    assert_true(row->executed > 0 && row->executed <= 1 && row->error >= 0);
+    assert_false(row->wrong);
+    return ++*rows == 3 ? FW_ESTOPPED : FW_OK;
+}
+
+static void convolutions(void **state)
+{
+    (void)state;
+    fw_conv_shape shapes[128];
+    const int n = fw_conv_shapes(shapes, 128);
+    assert_true(n > 30 && n <= 128 && fw_conv_shapes(NULL, 0) == n);
+    for (int i = 0; i < n; i++) {
+        const fw_conv_shape *const s = &shapes[i];
+        assert_true(s->n > 0 && s->c > 0 && s->oc > 0 && s->oh > 0 && s->ow > 0);
+        for (int j = 0; j < i; j++)
+            assert_true(strcmp(s->net, shapes[j].net) != 0 || strcmp(s->name, shapes[j].name) != 0);
+    }
+    int rows = 0;
+    fw_bench_conv_opt o = {.shape = "airbench94/block3",
+                           .pass = "fwd",
+                           .algo = "direct",
+                           .precision = FW_F32,
+                           .threads = 1,
+                           .runs = 1,
+                           .batch = 2};
+    assert_int_equal(fw_bench_conv(&o, count_rows, &rows), FW_OK);
+    assert_int_equal(rows, 1);
+    o.shape = "airbench94"; /* its third row ends it */
+    rows = 0;
+    assert_int_equal(fw_bench_conv(&o, count_rows, &rows), FW_ESTOPPED);
+    assert_int_equal(rows, 3);
+    o.shape = "airbench94/block4";
+    assert_int_equal(fw_bench_conv(&o, count_rows, &rows), FW_ENOTFOUND);
+    assert_non_null(strstr(fw_last_error(), "block3_in block3"));
+    o.shape = NULL;
+    o.precision = FW_I64;
+    assert_int_equal(fw_bench_conv(&o, count_rows, &rows), FW_EARG);
+    assert_int_equal(fw_bench_conv(NULL, count_rows, &rows), FW_EARG);
+}
+
+/* Recording keeps the higher figure of each, and finds by threads. */
+static void recorded_peaks(void **state)
+{
+    (void)state;
+    char dir[] = "peaks-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    fw_peak p;
+    assert_int_equal(fw_peak_recorded(dir, 2, &p), FW_ENOTFOUND);
+    assert_int_equal(
+        fw_peak_record(dir, &(fw_peak){.gflops_f32 = 5, .gbytes_read = 7, .threads = 2}), FW_OK);
+    assert_int_equal(
+        fw_peak_record(dir, &(fw_peak){.gflops_f32 = 4, .gbytes_read = 8, .threads = 2}), FW_OK);
+    assert_int_equal(fw_peak_recorded(dir, 2, &p), FW_OK);
+    assert_true(p.gflops_f32 == 5 && p.gbytes_read == 8 && p.gbytes_copy == 0 && p.threads == 2);
+    assert_int_equal(fw_peak_recorded(dir, 3, &p), FW_ENOTFOUND);
+    assert_int_equal(fw_peak_record(dir, &(fw_peak){0}), FW_EARG);
+    char command[64];
+    snprintf(command, sizeof command, "rm -r %s", dir);
+    assert_int_equal(system(command), 0);
+    assert_true(fwi_peak_for(&(fw_peak){.gflops_f32 = 4, .gflops_bf16 = 9}, FW_BF16) == 9);
+    assert_true(fwi_peak_for(&(fw_peak){.gflops_f32 = 4}, FW_BF16) == 4);
+    assert_true(fwi_peak_for(&(fw_peak){.gflops_f32 = 4, .gflops_bf16 = 9}, FW_F64) == 2);
 }
 
 static void one_step(void **state)
@@ -151,6 +229,8 @@ int main(void)
         cmocka_unit_test(the_machine),
         cmocka_unit_test(every_op_has_a_kernel),
         cmocka_unit_test(peak_kernels),
+        cmocka_unit_test(convolutions),
+        cmocka_unit_test(recorded_peaks),
         cmocka_unit_test(one_step),
         cmocka_unit_test(the_pipeline),
     };

@@ -1,0 +1,491 @@
+/* bench_conv.c: how fast the convolution kernels are on the shapes of real networks
+ * (bench/shapes.txt), below graph and plan, so that one shape, pass and algorithm can be worked on
+ * alone. Operands are as in training: batch-blocked where a table has rows for that, and cold,
+ * because what a layer reads was written a whole network ago. Ceilings are read right before and
+ * after, since a machine's clock and neighbours change within seconds. Next: bench_conv_check.c. */
+#include "bench_conv.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "cpu_lower.h"
+#include "fail.h"
+#include "mem.h"
+#include "recipe_inner.h"
+
+enum { DEFAULT_RUNS = 7, MAX_RUNS = 1000, MAX_BATCH = 1 << 20, MAX_SHAPES = 128, MAX_SETS = 64 };
+enum { PEAK_READINGS = 6, ATTEMPTS = 3, FILL_CHUNK = 1 << 16 };
+#define LOWEST_PEAK 0.95 /* of the best recorded */
+
+static const char *const pass_names[] = {"fwd", "dx", "dw"};
+static const fwi_opkind pass_ops[] = {FWI_OP_conv2d, FWI_OP_conv2d_dx, FWI_OP_conv2d_dw};
+static const char *const algo_names[FWI_CONV_ALGOS] = {
+    [FWI_CONV_ANY] = "auto",
+    [FWI_CONV_DIRECT] = "direct",
+    [FWI_CONV_WINO2] = "winograd2",
+    [FWI_CONV_WINO4] = "winograd4",
+};
+enum { N_PASSES = 3 };
+
+/* ---- shapes ---- */
+
+int fw_conv_shapes(fw_conv_shape *out, int cap)
+{
+    int n = 0;
+    const fwi_embedded *f = fwi_embedded_files;
+    while (f->name != NULL && strcmp(f->name, "shapes.txt") != 0)
+        f++;
+    for (const char *at = f->name != NULL ? (const char *)f->data : ""; *at != 0;) {
+        fw_conv_shape s = {0};
+        if (*at != '#' &&
+            sscanf(at,
+                   "%15s %15s %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64
+                   " %" SCNd64 " %" SCNd64,
+                   s.net, s.name, &s.n, &s.h, &s.w, &s.c, &s.oc, &s.k, &s.stride, &s.pad) == 10) {
+            s.oh = (s.h + 2 * s.pad - s.k) / s.stride + 1;
+            s.ow = (s.w + 2 * s.pad - s.k) / s.stride + 1;
+            if (n < cap)
+                out[n] = s;
+            n++;
+        }
+        at += strcspn(at, "\n");
+        at += *at == '\n';
+    }
+    return n;
+}
+
+static bool named(const fw_conv_shape *s, const char *word)
+{
+    const size_t net = strlen(s->net);
+    return strcmp(s->net, word) == 0 || strcmp(s->name, word) == 0 ||
+           (strncmp(s->net, word, net) == 0 && word[net] == '/' &&
+            strcmp(s->name, word + net + 1) == 0);
+}
+
+static fw_status unknown_shape(const char *word, const fw_conv_shape *all, int n)
+{
+    fwi_buf names = {0};
+    fw_status st = FW_OK;
+    for (int i = 0; i < n && st == FW_OK; i++) {
+        if (i == 0 || strcmp(all[i].net, all[i - 1].net) != 0)
+            st = fwi_buf_printf(&names, "%s%s:", i == 0 ? "" : "; ", all[i].net);
+        if (st == FW_OK)
+            st = fwi_buf_printf(&names, " %s", all[i].name);
+    }
+    if (st == FW_OK)
+        st = fwi_fail(FW_ENOTFOUND, "no shape \"%s\"; there are (net: names) %s", word,
+                      (const char *)names.data);
+    fwi_buf_clear(&names);
+    return st;
+}
+
+/* ---- operands ---- */
+
+/* One set of operands: image, filter and result, or their gradients. */
+typedef struct operands {
+    fwi_arg x, w, y;
+} operands;
+
+typedef struct bench_conv {
+    const fw_bench_conv_opt *opt;
+    fwi_isa isa;
+    const fwi_op_table *table;
+    fwi_pool *pool;
+    fwi_ceiling ceiling;
+    double peak_best;
+    int64_t runs, cold_bytes;
+    double *seconds; /* [runs] */
+    fw_bench_conv_fn fn;
+    void *arg;
+    int64_t rows;
+    fw_conv_shape all[MAX_SHAPES];
+    /* of the shape in hand */
+    fw_conv_shape s;
+    int32_t nb;
+    operands set[MAX_SETS];
+    int n_sets;
+} bench_conv;
+
+static size_t bytes_of(const fwi_arg *a)
+{
+    return (size_t)fwi_stored_elems(&a->shape, a->nb) * fw_dtype_size(a->dtype);
+}
+
+typedef struct filling {
+    const fwi_arg *a;
+    int64_t n;
+    float scale;
+    uint32_t seed;
+} filling;
+
+static uint16_t to_bf16(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return (uint16_t)((bits + 0x7FFFU + (bits >> 16 & 1U)) >> 16);
+}
+
+static void fill_chunk(void *arg, int64_t chunk, int slot)
+{
+    (void)slot;
+    const filling *f = arg;
+    const int64_t begin = chunk * FILL_CHUNK;
+    const int64_t end = begin + FILL_CHUNK < f->n ? begin + FILL_CHUNK : f->n;
+    for (int64_t i = begin; i < end; i++) {
+        /* A hash of the place: numbers that follow each other by a rule would sum to more than
+         * rounding in a filter's gradient. */
+        uint32_t h = (uint32_t)i * 2654435761U + f->seed * 2246822519U;
+        h = (h ^ h >> 16) * 2246822507U;
+        h = (h ^ h >> 13) * 3266489909U;
+        h ^= h >> 16;
+        const float v = f->scale * ((float)(h >> 8) / 8388608.0F - 1);
+        if (f->a->dtype == FW_F64)
+            ((double *)f->a->data)[i] = (double)v;
+        else if (f->a->dtype == FW_F32)
+            ((float *)f->a->data)[i] = v;
+        else
+            ((uint16_t *)f->a->data)[i] = to_bf16(v);
+    }
+}
+
+/* The threads that fill it are those that compute with it: pages come to lie near them. */
+static void fill(fwi_pool *pool, const fwi_arg *a, float scale, uint32_t seed)
+{
+    const int64_t n = fwi_stored_elems(&a->shape, a->nb);
+    filling f = {.a = a, .n = n, .scale = scale, .seed = seed};
+    fwi_pool_for(pool, (n + FILL_CHUNK - 1) / FILL_CHUNK, fill_chunk, &f);
+}
+
+static void drop(fwi_arg *a)
+{
+    if (a->data != NULL)
+        fwi_big_free(a->data, bytes_of(a));
+    a->data = NULL;
+}
+
+static void clear_operands(bench_conv *b)
+{
+    for (int i = 0; i < b->n_sets; i++) {
+        drop(&b->set[i].x);
+        drop(&b->set[i].w);
+        drop(&b->set[i].y);
+    }
+    b->n_sets = 0;
+}
+
+static operands describe(const bench_conv *b, int32_t nb)
+{
+    const fw_conv_shape *const s = &b->s;
+    const fw_dtype type = b->opt->precision;
+    return (operands){
+        .x = {.dtype = type, .nb = nb, .shape = fwi_shape4(s->n, s->h, s->w, s->c)},
+        .w = {.dtype = type == FW_BF16 ? FW_F32 : type,
+              .shape = fwi_shape4(s->oc, s->k, s->k, s->c)},
+        .y = {.dtype = type, .nb = nb, .shape = fwi_shape4(s->n, s->oh, s->ow, s->oc)}};
+}
+
+/* As many sets as it takes to push each other out of the last-level cache. */
+static fw_status make_operands(bench_conv *b)
+{
+    const operands o = describe(b, b->nb);
+    const size_t bytes = bytes_of(&o.x) + bytes_of(&o.w) + bytes_of(&o.y);
+    int sets = 1;
+    while (sets < MAX_SETS && (int64_t)bytes * sets < b->cold_bytes)
+        sets++;
+    for (int i = 0; i < sets; i++) {
+        operands *const p = &b->set[b->n_sets++];
+        *p = o;
+        p->x.data = fwi_big_alloc(bytes_of(&o.x));
+        p->w.data = fwi_big_alloc(bytes_of(&o.w));
+        p->y.data = fwi_big_alloc(bytes_of(&o.y));
+        if (p->x.data == NULL || p->w.data == NULL || p->y.data == NULL)
+            return FW_ENOMEM;
+    }
+    return FW_OK;
+}
+
+/* Anew for each pass: x as the last pass made it would be made of y, and their products would sum to
+ * more than those of strangers. */
+static void fill_operands(bench_conv *b)
+{
+    const float scale = 1 / sqrtf((float)(b->s.k * b->s.k * b->s.c));
+    for (int i = 0; i < b->n_sets; i++) {
+        const operands *const p = &b->set[i];
+        fill(b->pool, &p->x, 1, 1 + 3 * (uint32_t)i);
+        fill(b->pool, &p->w, scale, 2 + 3 * (uint32_t)i);
+        fill(b->pool, &p->y, 1, 3 + 3 * (uint32_t)i);
+    }
+}
+
+static fwi_call call_of(fwi_opkind op, const operands *o, const fwi_attr *attr, fwi_pool *pool)
+{
+    fwi_call c = {.kind = op, .attr = attr, .pool = pool};
+    c.in[0] = op == FWI_OP_conv2d_dx ? o->y : o->x;
+    c.in[1] = op == FWI_OP_conv2d_dw ? o->y : o->w;
+    c.out[0] = op == FWI_OP_conv2d ? o->y : op == FWI_OP_conv2d_dx ? o->x : o->w;
+    return c;
+}
+
+/* ---- one row ---- */
+
+static fwi_attr attributes(const fw_conv_shape *s, fwi_conv_algo algo)
+{
+    return (fwi_attr){.conv = {.kh = s->k,
+                               .kw = s->k,
+                               .stride = s->stride,
+                               .pad_t = s->pad,
+                               .pad_l = s->pad,
+                               .pad_b = s->pad,
+                               .pad_r = s->pad,
+                               .ih = s->h,
+                               .iw = s->w,
+                               .algo = algo}};
+}
+
+/* The row for this algorithm and no other, and none of the reference's unless that is forced. Rows
+ * of direct kernels take every call, so a Winograd row is one that an ANY call does not get. */
+static const fwi_kernel *find(const bench_conv *b, fwi_opkind op, fwi_conv_algo algo, int32_t nb)
+{
+    const operands o = describe(b, nb);
+    const fwi_op_table *from = NULL;
+    const fwi_attr attr = attributes(&b->s, algo), any = attributes(&b->s, FWI_CONV_DIRECT);
+    const fwi_call c = call_of(op, &o, &attr, b->pool), d = call_of(op, &o, &any, b->pool);
+    const fwi_kernel *const k = fwi_table_find(b->table, &c, &from);
+    if (k == NULL || (from->base == NULL && from != b->table))
+        return NULL;
+    if (algo != FWI_CONV_ANY && algo != FWI_CONV_DIRECT && k == fwi_table_find(b->table, &d, NULL))
+        return NULL;
+    return k;
+}
+
+static void time_row(bench_conv *b, const fwi_kernel *k, fwi_opkind op, const fwi_attr *attr,
+                     void *scratch, fw_status *st)
+{
+    for (int64_t i = -1; i < b->runs && *st == FW_OK; i++) {
+        fwi_call c = call_of(op, &b->set[(i + b->n_sets) % b->n_sets], attr, b->pool);
+        c.scratch = scratch;
+        const double start = fwi_now();
+        *st = k->run(&c);
+        if (i >= 0)
+            b->seconds[i] = fwi_now() - start;
+    }
+}
+
+static fw_status measure(bench_conv *b, int pass, fwi_conv_algo algo, const fwi_kernel *k)
+{
+    const fwi_attr attr = attributes(&b->s, algo);
+    const operands *const last = &b->set[(b->runs - 1) % b->n_sets];
+    fwi_call c = call_of(pass_ops[pass], last, &attr, b->pool);
+    fw_bench_conv_row row = {.shape = &b->s,
+                             .pass = pass_names[pass],
+                             .algo = algo_names[algo],
+                             .kernel = k->name,
+                             .layout = b->nb > 0 ? "blocked" : "nhwc",
+                             .peak_best = b->peak_best,
+                             .runs = b->runs};
+    fwi_call shapes = c; /* as scratch is asked for: without data */
+    for (int i = 0; i < 2; i++)
+        shapes.in[i].data = NULL;
+    shapes.out[0].data = NULL;
+    const size_t bytes = k->scratch != NULL ? k->scratch(&shapes) : 0;
+    void *const scratch = fwi_big_alloc(bytes);
+    fw_status st = scratch == NULL ? FW_ENOMEM : FW_OK;
+    if (st == FW_OK)
+        memset(c.out[0].data, 0xFF, bytes_of(&c.out[0])); /* NaN: another's result is not its own */
+    for (int attempt = 0; attempt < ATTEMPTS && st == FW_OK; attempt++) {
+        row.peak_before = fwi_ceiling_read(&b->ceiling, PEAK_READINGS);
+        time_row(b, k, c.kind, &attr, scratch, &st);
+        row.peak_after = fwi_ceiling_read(&b->ceiling, PEAK_READINGS);
+        row.slow = fmax(row.peak_before, row.peak_after) < LOWEST_PEAK * b->peak_best;
+        if (!row.slow)
+            break;
+    }
+    if (scratch != NULL)
+        fwi_big_free(scratch, bytes);
+    if (st != FW_OK)
+        return st;
+    const fw_conv_shape *const s = &b->s;
+    const double flop =
+        2.0 * (double)(s->n * s->oh * s->ow) * (double)(s->oc * s->c) * (double)(s->k * s->k);
+    const bool winograd = algo == FWI_CONV_WINO2 || algo == FWI_CONV_WINO4;
+    row.scratch_bytes = (int64_t)bytes;
+    row.seconds = fwi_median(b->seconds, b->runs); /* sorts */
+    row.seconds_min = b->seconds[0];
+    row.seconds_max = b->seconds[b->runs - 1];
+    row.gflops = flop / row.seconds / 1e9;
+    row.executed = fwi_conv_executed(s);
+    row.share_of_peak =
+        row.gflops * (winograd ? 1 : row.executed) / fmax(row.peak_before, row.peak_after);
+    row.error = fwi_conv_error(s, &c, b->pool);
+    row.wrong = !(row.error <= fwi_conv_error_bound(&c, algo));
+    b->rows++;
+    return b->fn(b->arg, &row);
+}
+
+/* ---- all rows ---- */
+
+static bool wants_algo(const fw_bench_conv_opt *o, fwi_conv_algo algo)
+{
+    if (o->algo == NULL || strcmp(o->algo, "all") == 0)
+        return algo != FWI_CONV_ANY;
+    return strcmp(o->algo, algo_names[algo]) == 0;
+}
+
+static bool wants_layout(const fw_bench_conv_opt *o, bool blocked)
+{
+    return o->layout == NULL || strcmp(o->layout, blocked ? "blocked" : "nhwc") == 0;
+}
+
+/* No gradient is wanted of what a network was given. */
+static bool wants_pass(const fw_bench_conv_opt *o, const fw_conv_shape *s, int pass)
+{
+    return o->pass != NULL ? strcmp(o->pass, pass_names[pass]) == 0
+                           : pass_ops[pass] != FWI_OP_conv2d_dx || s->c > 3;
+}
+
+static fw_status measure_pass(bench_conv *b, int pass, int32_t nb, bool *some)
+{
+    fw_status st = FW_OK;
+    for (int algo = 0; algo < FWI_CONV_ALGOS && st == FW_OK; algo++) {
+        if (!wants_algo(b->opt, algo))
+            continue;
+        const fwi_kernel *const k = find(b, pass_ops[pass], algo, nb);
+        if (k == NULL)
+            continue;
+        if (b->n_sets > 0 && b->nb != nb)
+            clear_operands(b);
+        b->nb = nb;
+        if (b->n_sets == 0)
+            st = make_operands(b);
+        if (st == FW_OK && !*some)
+            fill_operands(b);
+        *some = true;
+        if (st == FW_OK)
+            st = measure(b, pass, algo, k);
+    }
+    return st;
+}
+
+static fw_status measure_shape(bench_conv *b)
+{
+    fw_status st = FW_OK;
+    for (int pass = 0; pass < N_PASSES && st == FW_OK; pass++) {
+        bool some = false;
+        if (!wants_pass(b->opt, &b->s, pass))
+            continue;
+        if (wants_layout(b->opt, true))
+            st = measure_pass(b, pass, fwi_block_of(b->s.n), &some);
+        if (st == FW_OK && !some && wants_layout(b->opt, false))
+            st = measure_pass(b, pass, 0, &some);
+    }
+    clear_operands(b);
+    return st;
+}
+
+static fw_status check_word(const char *what, const char *word, const char *const *names, int n,
+                            const char *list)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(word, names[i]) == 0)
+            return FW_OK;
+    return fwi_fail(FW_ENOTFOUND, "no %s \"%s\"; there are %s", what, word, list);
+}
+
+static fw_status check_opt(const fw_bench_conv_opt *o)
+{
+    static const char *const layouts[] = {"blocked", "nhwc"};
+    fw_status st = FW_OK;
+    if (o->threads < 0 || o->runs < 0 || o->runs > MAX_RUNS || o->batch < 0 || o->batch > MAX_BATCH)
+        return fwi_fail(FW_EARG,
+                        "fw_bench_conv: negative threads, or not 0 to %d runs of a batch of 0 to "
+                        "%d",
+                        (int)MAX_RUNS, (int)MAX_BATCH);
+    if (o->precision != FW_F32 && o->precision != FW_F64 && o->precision != FW_BF16)
+        return fwi_fail(FW_EARG, "bench conv: precision %s: only f32, f64 and bf16 are computed in",
+                        fw_dtype_name(o->precision));
+    if (o->pass != NULL)
+        st = check_word("pass", o->pass, pass_names, N_PASSES, "fwd, dx, dw");
+    if (st == FW_OK && o->algo != NULL && strcmp(o->algo, "all") != 0)
+        st = check_word("algorithm", o->algo, algo_names, FWI_CONV_ALGOS,
+                        "auto, direct, winograd2, winograd4, all");
+    if (st == FW_OK && o->layout != NULL)
+        st = check_word("layout", o->layout, layouts, 2, "blocked, nhwc");
+    return st;
+}
+
+static fw_status measure_all(bench_conv *b)
+{
+    fw_conv_shape *const all = b->all;
+    const int n = fw_conv_shapes(all, MAX_SHAPES);
+    bool known = false;
+    fw_status st = FW_OK;
+    for (int i = 0; i < n && i < MAX_SHAPES && st == FW_OK; i++) {
+        if (b->opt->shape != NULL && !named(&all[i], b->opt->shape))
+            continue;
+        known = true;
+        b->s = all[i];
+        if (b->opt->batch > 0)
+            b->s.n = b->opt->batch;
+        st = measure_shape(b);
+    }
+    if (st == FW_OK && !known)
+        return unknown_shape(b->opt->shape, all, n);
+    if (st == FW_OK && b->rows == 0)
+        return fwi_fail(FW_ENOTFOUND,
+                        "no kernel of the instruction set %s does what is asked (precision %s%s%s"
+                        "%s%s)",
+                        fwi_isa_name(b->isa), fw_dtype_name(b->opt->precision),
+                        b->opt->algo != NULL ? ", algorithm " : "",
+                        b->opt->algo != NULL ? b->opt->algo : "",
+                        b->opt->layout != NULL ? ", layout " : "",
+                        b->opt->layout != NULL ? b->opt->layout : "");
+    return st;
+}
+
+fw_status fw_bench_conv(const fw_bench_conv_opt *opt, fw_bench_conv_fn fn, void *arg)
+{
+    if (opt == NULL || fn == NULL)
+        return fwi_fail(FW_EARG, "fw_bench_conv: NULL argument");
+    fw_status st = check_opt(opt);
+    if (st != FW_OK)
+        return st;
+    bench_conv *b = fwi_alloc_zero(sizeof *b);
+    if (b == NULL)
+        return FW_ENOMEM;
+    b->opt = opt;
+    b->fn = fn;
+    b->arg = arg;
+    b->runs = opt->runs > 0 ? opt->runs : DEFAULT_RUNS;
+    b->seconds = fwi_alloc_array((size_t)b->runs, sizeof *b->seconds);
+    const long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    b->cold_bytes = 2 * (cache > 0 ? (int64_t)cache : (int64_t)64 << 20);
+    if (b->seconds == NULL)
+        st = FW_ENOMEM;
+    if (st == FW_OK)
+        st = fwi_isa_choose(&b->isa);
+    if (st == FW_OK)
+        st = fwi_pool_new(&b->pool, opt->threads);
+    if (st != FW_OK)
+        goto done;
+    b->table = fwi_cpu_table(b->isa);
+    fw_peak best = {0};
+    st = fw_peak_recorded(opt->results, fwi_pool_threads(b->pool), &best);
+    if (st == FW_OK)
+        b->peak_best = fwi_peak_for(&best, opt->precision);
+    else if (opt->results == NULL && st == FW_ENOTFOUND) /* a new machine */
+        st = FW_OK;
+    if (st == FW_OK)
+        st = fwi_ceiling_init(&b->ceiling, b->pool, b->isa, opt->precision);
+    if (st == FW_OK)
+        st = measure_all(b);
+done:
+    fwi_ceiling_clear(&b->ceiling);
+    fwi_pool_free(b->pool);
+    fwi_free(b->seconds);
+    fwi_free(b);
+    return st;
+}
