@@ -105,8 +105,11 @@ static fw_status cpu_lower(fwi_device *d, fwi_graph *g)
                         "precision bf16 needs a processor with AVX-512 BF16; %s has none",
                         d->label);
     fw_status st = FW_OK;
-    if (g->real == FW_F32 && (bf16 || ((const cpu_device *)d)->blocked))
-        st = fwi_lower_blocked(g, d->table);
+    if (g->real == FW_F32 && (bf16 || ((const cpu_device *)d)->blocked)) {
+        st = fwi_lower_fuse(g, d->table);
+        if (st == FW_OK)
+            st = fwi_lower_blocked(g, d->table);
+    }
     return st == FW_OK ? fwi_lower_conv(g, d->table) : st;
 }
 

@@ -1,7 +1,7 @@
-/* cpu_lower.h: the CPU backend's own passes over a canonical graph: the batch-blocked layout, and by
- * which algorithm each convolution is computed.
- * Which kernels a table has decides what becomes blocked, so that a table without blocked rows
- * leaves a graph as it is. Read before: ir.h (fwi_layout), exec.h. */
+/* cpu_lower.h: the CPU backend's own passes over a canonical graph, in this order: fusion, the
+ * batch-blocked layout, and by which algorithm each convolution is computed. Which kernels a table
+ * has decides what is fused and what becomes blocked, so that a table without blocked rows leaves a
+ * graph as it is. Read before: ir.h (fwi_layout), exec.h. */
 #ifndef FWI_CPU_LOWER_H
 #define FWI_CPU_LOWER_H
 

@@ -99,16 +99,46 @@ static fwi_arg arg_for(const lowering *w, fwi_val v, bool blocked)
     return a;
 }
 
-/* A pool's places have no conversion: blocked ones must be read by gradients of pools alone. */
+/* The op's call with its activations blocked; whether layout.c and the table let it run so. */
+static bool has_row(const lowering *w, const fwi_op *op, fwi_call *c)
+{
+    const fwi_layout layout = fwi_op_layout(op->kind);
+    if ((layout.in | layout.out) == 0)
+        return false;
+    *c = (fwi_call){.kind = op->kind, .attr = &op->attr};
+    for (int k = 0; k < op->n_in + op->n_out; k++) {
+        const bool is_in = k < op->n_in;
+        const int slot = is_in ? k : k - op->n_in;
+        const fwi_val v = is_in ? op->in[slot] : op->out[slot];
+        const bool active = (is_in ? layout.in : layout.out) >> slot & 1;
+        if (active && w->g->tensors[v].shape.rank != 4)
+            return false;
+        *(is_in ? &c->in[slot] : &c->out[slot]) = arg_for(w, v, active);
+    }
+    return fwi_table_find(w->table, c, NULL) != NULL;
+}
+
+/* The gradients of pools, alone or fused, read places as their input 1. */
+static bool reads_places(fwi_opkind kind)
+{
+    return kind == FWI_OP_max_pool_grad || kind == FWI_OP_bn_act_pool_grad ||
+           kind == FWI_OP_bn_act_unpool_grad;
+}
+
+/* A pool's places have no conversion: blocked ones must be read by gradients of pools alone, and by
+ * such as run blocked. */
 static bool places_stay(const lowering *w, fwi_val v)
 {
     for (int32_t i = 0; i < w->g->n_outputs; i++)
         if (w->g->outputs[i].val == v)
             return false;
     for (int32_t i = 0; i < w->n_old_ops; i++)
-        for (int k = 0; k < w->old[i].n_in; k++)
-            if (w->old[i].in[k] == v && w->old[i].kind != FWI_OP_max_pool_grad)
+        for (int k = 0; k < w->old[i].n_in; k++) {
+            fwi_call c;
+            if (w->old[i].in[k] == v &&
+                (!reads_places(w->old[i].kind) || !has_row(w, &w->old[i], &c)))
                 return false;
+        }
     return true;
 }
 
@@ -117,27 +147,16 @@ static bool places_stay(const lowering *w, fwi_val v)
 static bool runs_blocked(const lowering *w, const fwi_op *op, fwi_call *c)
 {
     const fwi_layout layout = fwi_op_layout(op->kind);
-    if ((layout.in | layout.out) == 0)
-        return false;
-    *c = (fwi_call){.kind = op->kind, .attr = &op->attr};
     for (int k = 0; k < op->n_in; k++) {
         const fwi_tensor *t = &w->g->tensors[op->in[k]];
-        const bool active = layout.in >> k & 1;
-        if (active && t->shape.rank != 4)
+        if ((layout.in >> k & 1) && t->dtype == FW_U8 && t->nb == 0)
             return false;
-        if (active && t->dtype == FW_U8 && t->nb == 0)
-            return false;
-        c->in[k] = arg_for(w, op->in[k], active);
     }
-    for (int k = 0; k < op->n_out; k++) {
-        const bool active = layout.out >> k & 1;
-        if (active && w->g->tensors[op->out[k]].shape.rank != 4)
+    for (int k = 0; k < op->n_out; k++)
+        if ((layout.out >> k & 1) && w->g->tensors[op->out[k]].dtype == FW_U8 &&
+            !places_stay(w, op->out[k]))
             return false;
-        if (active && w->g->tensors[op->out[k]].dtype == FW_U8 && !places_stay(w, op->out[k]))
-            return false;
-        c->out[k] = arg_for(w, op->out[k], active);
-    }
-    return fwi_table_find(w->table, c, NULL) != NULL;
+    return has_row(w, op, c);
 }
 
 static fw_status lower_op(lowering *w, const fwi_op *old)
