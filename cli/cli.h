@@ -60,6 +60,7 @@ int fail_with(const char *what, fw_status st, const char *message, bool json);
 /* Prints and releases an object. Returns EXIT_DONE, or EXIT_FAILED if standard output cannot be
  * written. */
 int print_json(json_t *object);
+void print_explanation(void *user, const char *text); /* on standard error */
 int finish_output(void); /* flushes standard output: a full disk is a failure */
 
 /* ---- recipes ---- */

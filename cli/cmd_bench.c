@@ -10,7 +10,8 @@
 
 typedef struct bench_args {
     const char *data;
-    int64_t threads, runs;
+    int64_t threads, runs, memory_limit;
+    bool explain;
     arg_list set;
     const char *batch, *precision_word;
     const char *shape, *pass, *algo, *layout, *results, *record;
@@ -162,7 +163,11 @@ static json_t *ops_json(const fw_bench_step_result *s)
 
 static int bench_step(const command *self, const fw_recipe *r, const bench_args *a)
 {
-    const fw_run_opt opt = {.data = a->data, .threads = (int)a->threads, .precision = a->precision};
+    const fw_run_opt opt = {.data = a->data,
+                            .threads = (int)a->threads,
+                            .precision = a->precision,
+                            .memory_limit = a->memory_limit,
+                            .explain = a->explain ? print_explanation : NULL};
     fw_bench_step_result s = {0};
     const fw_status st = fw_bench_step(r, &opt, a->runs, &s);
     if (st != FW_OK)
@@ -215,6 +220,10 @@ static int run_bench(const command *self, int argc, char **argv)
          &a.batch},
         {"--precision", "TYPE", "of step and conv: f32, f64 or bf16 (default f32)", ARG_TEXT,
          &a.precision_word},
+        {"--memory-limit", "BYTES", "refuse a step that needs more (512M, 2G; default none)",
+         ARG_SIZE, &a.memory_limit},
+        {"--explain", NULL, "of a step: say what was chosen: kernels, layout, memory", ARG_FLAG,
+         &a.explain},
         {"--set", "KEY=VALUE", "change a key of the recipe (may be repeated)", ARG_LIST, &a.set},
         {"--shape", "NAME", "conv: a net, a layer, or net/layer (default: all)", ARG_TEXT,
          &a.shape},

@@ -68,7 +68,7 @@ static int run_eval(const command *self, int argc, char **argv)
     const char *pos[1], *data = NULL, *recipe_name = NULL, *tta_name = "none";
     fw_tta tta = FW_TTA_NONE;
     int64_t batch = 0, threads = 0;
-    bool json = false, want_confusion = false;
+    bool json = false, want_confusion = false, explain = false;
     int n;
     const arg_option options[] = {
         {"--data", "PATH",
@@ -80,6 +80,7 @@ static int run_eval(const command *self, int argc, char **argv)
         {"--threads", "N", "default: as many as this process may use", ARG_THREADS, &threads},
         {"--tta", "VIEWS", "average over views: none, mirror or airbench6 (default none)", ARG_TEXT,
          &tta_name},
+        {"--explain", NULL, "say what was chosen: kernels, layout", ARG_FLAG, &explain},
         {"--confusion", NULL, "print the confusion matrix", ARG_FLAG, &want_confusion},
         {"--json", NULL, "one JSON object on standard output", ARG_FLAG, &json}};
     const int code =
@@ -105,6 +106,13 @@ static int run_eval(const command *self, int argc, char **argv)
                                  &(fw_model_opt){.batch = batch,
                                                  .threads = threads == 0 ? FW_NONE : (int)threads,
                                                  .tta = tta});
+    if (st == FW_OK && explain) {
+        char *text = NULL;
+        st = fw_model_explain(model, &text);
+        if (st == FW_OK)
+            print_explanation(NULL, text);
+        fw_text_free(text);
+    }
     if (st == FW_OK && recipe_name != NULL) {
         st = fw_recipe_open(&recipe, recipe_name);
         if (st == FW_OK)

@@ -17,7 +17,7 @@ typedef struct train_args {
     uint64_t seed;
     int64_t threads, runs, eval_every, checkpoint_every, keep, memory_limit;
     double until;
-    bool resume, json, quiet;
+    bool resume, json, quiet, explain;
     arg_list set;
 } train_args;
 
@@ -209,6 +209,8 @@ static int run_train(const command *self, int argc, char **argv)
          &a.warm_start},
         {"--memory-limit", "BYTES", "refuse a larger plan (512M, 2G; default none)", ARG_SIZE,
          &a.memory_limit},
+        {"--explain", NULL, "say what was chosen: kernels, layout, memory; then train", ARG_FLAG,
+         &a.explain},
         {"--quiet", NULL, "no progress", ARG_FLAG, &a.quiet},
         {"--json", NULL, "one JSON object on standard output", ARG_FLAG, &a.json}};
     const int code =
@@ -259,6 +261,7 @@ static int run_train(const command *self, int argc, char **argv)
                       .memory_limit = a.memory_limit,
                       .warm_start = a.warm_start,
                       .progress = a.quiet ? NULL : fw_progress_stderr,
+                      .explain = a.explain ? print_explanation : NULL,
                       .stop = &stop_asked};
     (void)signal(SIGINT, on_interrupt);
     (void)signal(SIGTERM, on_interrupt);

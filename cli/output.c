@@ -13,6 +13,12 @@ int finish_output(void)
     return EXIT_FAILED;
 }
 
+void print_explanation(void *user, const char *text)
+{
+    (void)user;
+    (void)fputs(text, stderr);
+}
+
 int print_json(json_t *object)
 {
     char *text = object == NULL ? NULL : json_dumps(object, JSON_REAL_PRECISION(17));

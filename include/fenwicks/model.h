@@ -52,6 +52,9 @@ FW_API fw_status fw_model_predict(const fw_model *m, const void *images, fw_dtyp
 FW_API fw_status fw_model_evaluate(const fw_model *m, fw_dataset *ds, fw_metrics *out,
                                    int64_t *confusion);
 
+/* What was chosen to run the network, as fw_estimator_explain says it. */
+FW_API fw_status fw_model_explain(const fw_model *m, char **text);
+
 /* What a safetensors file holds, for `fenwicks inspect`: names, types, shapes, metadata, as JSON.
  * Caller frees with fw_text_free. verify: also refuses tensors with values that are not finite. */
 FW_API fw_status fw_safetensors_inspect(const char *path, bool verify, char **json);

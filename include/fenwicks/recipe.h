@@ -52,6 +52,9 @@ typedef struct fw_run_opt {
     fw_event_fn progress;
     void *progress_user;
     const volatile sig_atomic_t *stop;
+    /* Gets the text of fw_estimator_explain before the first step; NULL: nobody asks. */
+    void (*explain)(void *user, const char *text);
+    void *explain_user;
 } fw_run_opt;
 
 typedef struct fw_run_result {

@@ -145,6 +145,11 @@ FW_API int64_t fw_estimator_classes(const fw_estimator *e); /* 0 before the firs
 FW_API fw_status fw_estimator_prepare(fw_estimator *e, fw_dataset *train, fw_dataset *eval,
                                       fw_budget *out);
 
+/* What was chosen for the plans made so far (fw_estimator_prepare, or training): device, layout,
+ * algorithm and kernel of each convolution, fused ops, memory, as lines for people. Caller frees
+ * with fw_text_free. */
+FW_API fw_status fw_estimator_explain(const fw_estimator *e, char **text);
+
 /* What evaluation uses, as a model file (docs/formats/model.md). */
 FW_API fw_status fw_estimator_save(fw_estimator *e, const char *path);
 

@@ -161,6 +161,7 @@ typedef struct fwi_step_info {
     const char *kernel, *table; /* "conv2d_f32_avx512_14x32", "avx512" */
     int64_t macs, bytes;        /* bytes: inputs and outputs, each once */
     fwi_shape in0, out0;
+    const fwi_call *call; /* types, shapes and attributes, no addresses; the plan's own */
 } fwi_step_info;
 void fwi_plan_step(const fwi_plan *p, int i, fwi_step_info *out);
 /* Runs and adds each step's seconds to seconds[fwi_plan_steps]. */

@@ -397,7 +397,8 @@ void fwi_plan_step(const fwi_plan *p, int i, fwi_step_info *out)
                            .kernel = s->kernel->name,
                            .table = s->table,
                            .macs = s->macs,
-                           .bytes = s->bytes};
+                           .bytes = s->bytes,
+                           .call = &s->call};
     if (s->n_in > 0)
         out->in0 = s->call.in[0].shape;
     if (s->n_out > 0)

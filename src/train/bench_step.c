@@ -268,6 +268,14 @@ fw_status fw_bench_step(const fw_recipe *r, const fw_run_opt *opt, int64_t runs,
     if (st != FW_OK)
         goto done;
     res.batch = b.batch;
+    if (b.opt->explain != NULL) {
+        char *text = NULL;
+        if ((st = fw_estimator_explain(b.e, &text)) == FW_OK)
+            b.opt->explain(b.opt->explain_user, text);
+        fw_text_free(text);
+        if (st != FW_OK)
+            goto done;
+    }
     b.seconds = fwi_alloc_array((size_t)runs, sizeof *b.seconds);
     b.op_seconds =
         fwi_alloc_array((size_t)(runs * fwi_plan_steps(b.plan->plan)), sizeof *b.op_seconds);

@@ -8,6 +8,7 @@
 
 #include "backends.h"
 #include "dataset_inner.h"
+#include "explain.h"
 #include "fail.h"
 #include "nn.h"
 #include "number.h"
@@ -339,7 +340,7 @@ fw_status fwi_estimator_budget(fw_estimator *e, fw_dataset *train, fw_dataset *e
         b.cache += m.cache;
     }
     b.total = b.state + b.scratch + b.shuffle + b.prefetch + b.cache;
-    *out = b;
+    *out = e->budget = b;
     if (e->opt.memory_limit > 0 && b.total > e->opt.memory_limit)
         return fwi_fail(FW_ENOMEM,
                         "needs %.1f MiB (state %.1f, scratch %.1f, shuffle %.1f, prefetch %.1f, "
@@ -377,6 +378,27 @@ fw_status fw_estimator_prepare(fw_estimator *e, fw_dataset *train, fw_dataset *e
     if (st == FW_OK)
         st = fwi_network_bind(&e->network);
     return st == FW_OK && train != NULL ? fwi_estimator_whiten(e, train) : st;
+}
+
+fw_status fw_estimator_explain(const fw_estimator *e, char **text)
+{
+    if (e == NULL || text == NULL)
+        return fwi_fail(FW_EARG, "fw_estimator_explain: NULL argument");
+    if (!e->compiled)
+        return fwi_fail(FW_ESTATE, "fw_estimator_explain: nothing was prepared yet");
+    const fw_budget *const b = &e->budget;
+    fwi_buf out = {0};
+    fw_status st = fwi_network_explain(&e->network, &out);
+    if (st == FW_OK && b->total > 0)
+        st = fwi_buf_printf(&out,
+                            "memory: %.1f MiB: state %.1f, scratch %.1f, shuffle %.1f, prefetch "
+                            "%.1f, cache %.1f\n",
+                            mib(b->total), mib(b->state), mib(b->scratch), mib(b->shuffle),
+                            mib(b->prefetch), mib(b->cache));
+    if (st == FW_OK && (*text = fwi_strdup((const char *)out.data)) == NULL)
+        st = FW_ENOMEM;
+    fwi_buf_clear(&out);
+    return st;
 }
 
 fw_status fw_estimator_save(fw_estimator *e, const char *path)

@@ -27,7 +27,8 @@ struct fw_estimator {
     fw_transform transforms[2];     /* standardisation of the training data, for the model file */
     fwi_runlog *log;
     fwi_ckpt *ckpt;
-    fwi_tta tta; /* room for the views of evaluation */
+    fwi_tta tta;      /* room for the views of evaluation */
+    fw_budget budget; /* the latest that was made */
 };
 
 /* Compiles for images of this data set, or checks that they are those compiled for. */

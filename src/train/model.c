@@ -12,6 +12,7 @@
 #include "chain.h"
 #include "clock.h"
 #include "dataset_inner.h"
+#include "explain.h"
 #include "fail.h"
 #include "modelfile.h"
 #include "network.h"
@@ -143,6 +144,18 @@ void fw_model_info_get(const fw_model *m, fw_model_info *out)
 const fw_transform *fw_model_transforms(const fw_model *m)
 {
     return m->meta.transforms;
+}
+
+fw_status fw_model_explain(const fw_model *m, char **text)
+{
+    if (m == NULL || text == NULL)
+        return fwi_fail(FW_EARG, "fw_model_explain: NULL argument");
+    fwi_buf out = {0};
+    fw_status st = fwi_network_explain(&m->network, &out);
+    if (st == FW_OK && (*text = fwi_strdup((const char *)out.data)) == NULL)
+        st = FW_ENOMEM;
+    fwi_buf_clear(&out);
+    return st;
 }
 
 size_t fw_model_workspace(const fw_model *m)

@@ -58,15 +58,28 @@ static fw_status check_folder(const fw_run_opt *o)
 
 typedef struct watch {
     const fw_run_opt *opt;
+    const fw_estimator *e;
     bool reached, user_stopped;
     double eval_seconds, images_per_second;
     int64_t eval_step; /* of the latest evaluation; -1: none */
     fw_metrics eval;
 } watch;
 
+/* Before the first step, when all is chosen. Where there is no memory for the text the run goes on
+ * without it. */
+static void explain(const watch *w)
+{
+    char *text = NULL;
+    if (w->opt->explain != NULL && fw_estimator_explain(w->e, &text) == FW_OK)
+        w->opt->explain(w->opt->explain_user, text);
+    fw_text_free(text);
+}
+
 static bool on_event(void *user, const fw_event *ev)
 {
     watch *w = user;
+    if (ev->kind == FW_EVENT_BEGIN)
+        explain(w);
     if (ev->kind == FW_EVENT_EVAL) {
         w->eval = *ev->eval;
         w->eval_step = ev->step;
@@ -179,6 +192,7 @@ fw_status fw_recipe_run(const fw_recipe *r, const fw_run_opt *opt, fw_run_result
         st = new_estimator(r, o, &data, steps, steps_per_epoch, &w, config, &e);
     if (st != FW_OK)
         goto done;
+    w.e = e;
     st = fw_estimator_train(e, data.train, steps);
     trained = fwi_now();
     result->steps = fw_estimator_step(e);
