@@ -11,12 +11,13 @@
 typedef struct bench_args {
     const char *data;
     int64_t threads, runs, memory_limit;
-    bool explain;
+    bool explain, pin;
     arg_list set;
     const char *batch, *precision_word;
-    const char *shape, *pass, *algo, *layout, *results, *record;
+    const char *shape, *pass, *algo, *layout, *results, *record, *op;
     fw_dtype precision;
-    bool json, accept_slow;
+    int64_t images; /* --batch */
+    bool json, accept_slow, in_place;
 } bench_args;
 
 static int bench_peak(const command *self, const bench_args *a)
@@ -59,29 +60,31 @@ static fw_status conv_row(void *arg, const fw_bench_conv_row *r)
     o->wrong += r->wrong;
     if (o->a->json) {
         (void)print_json(json_pack(
-            "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, "
+            "{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, "
+            "s:f, "
             "s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:o, s:b, s:I, s:I}",
-            "net", s->net, "name", s->name, "pass", r->pass, "algo", r->algo, "kernel", r->kernel,
-            "layout", r->layout, "n", (json_int_t)s->n, "h", (json_int_t)s->h, "w",
-            (json_int_t)s->w, "c", (json_int_t)s->c, "oc", (json_int_t)s->oc, "k", (json_int_t)s->k,
-            "stride", (json_int_t)s->stride, "pad", (json_int_t)s->pad, "seconds", r->seconds,
-            "seconds_min", r->seconds_min, "seconds_max", r->seconds_max, "gflops", r->gflops,
-            "executed", r->executed, "peak_before", r->peak_before, "peak_after", r->peak_after,
-            "peak_best", r->peak_best, "share_of_peak", r->share_of_peak, "refused", (int)refused,
-            "error", isfinite(r->error) ? json_real(r->error) : json_null(), "wrong", (int)r->wrong,
+            "net", s->net, "name", s->name, "pass", r->pass, "algo", r->algo, "chosen",
+            (int)r->chosen, "kernel", r->kernel, "layout", r->layout, "n", (json_int_t)s->n, "h",
+            (json_int_t)s->h, "w", (json_int_t)s->w, "c", (json_int_t)s->c, "oc", (json_int_t)s->oc,
+            "k", (json_int_t)s->k, "stride", (json_int_t)s->stride, "pad", (json_int_t)s->pad,
+            "seconds", r->seconds, "seconds_min", r->seconds_min, "seconds_max", r->seconds_max,
+            "gflops", r->gflops, "executed", r->executed, "peak_before", r->peak_before,
+            "peak_after", r->peak_after, "peak_best", r->peak_best, "share_of_peak",
+            r->share_of_peak, "refused", (int)refused, "error",
+            isfinite(r->error) ? json_real(r->error) : json_null(), "wrong", (int)r->wrong,
             "scratch_bytes", (json_int_t)r->scratch_bytes, "runs", (json_int_t)r->runs));
         return FW_OK;
     }
     if (o->rows++ == 0)
-        printf("%-22s %-28s %-4s %-9s %9s %8s %7s %7s %7s %9s  %s\n", "layer",
+        printf("%-22s %-28s %-4s %-9s  %9s %8s %7s %7s %7s %9s  %s\n", "layer",
                "n hxw c > oc, k stride", "pass", "algorithm", "ms", "GFLOP/s", "taps", "of peak",
                "peak", "error", "kernel");
     snprintf(name, sizeof name, "%s/%s", s->net, s->name);
     snprintf(geometry, sizeof geometry,
              "%" PRId64 " %" PRId64 "x%" PRId64 " %" PRId64 " > %" PRId64 ", %" PRId64 " %" PRId64,
              s->n, s->h, s->w, s->c, s->oc, s->k, s->stride);
-    printf("%-22s %-28s %-4s %-9s %9.3f %8.1f %6.1f%% ", name, geometry, r->pass, r->algo,
-           1e3 * r->seconds, r->gflops, 100 * r->executed);
+    printf("%-22s %-28s %-4s %-9s%c %9.3f %8.1f %6.1f%% ", name, geometry, r->pass, r->algo,
+           r->chosen ? '*' : ' ', 1e3 * r->seconds, r->gflops, 100 * r->executed);
     const double peak = r->peak_before > r->peak_after ? r->peak_before : r->peak_after;
     if (r->wrong)
         printf("%7s", "WRONG");
@@ -97,13 +100,6 @@ static fw_status conv_row(void *arg, const fw_bench_conv_row *r)
 static int bench_conv(const command *self, const bench_args *a)
 {
     conv_output o = {.a = a};
-    int64_t batch = 0;
-    if (a->batch != NULL) {
-        char *end;
-        batch = strtoll(a->batch, &end, 10);
-        if (end == a->batch || *end != 0 || batch < 1)
-            return usage_error(self, "--batch: \"%s\" is no number of images", a->batch);
-    }
     const fw_bench_conv_opt opt = {.shape = a->shape,
                                    .pass = a->pass,
                                    .algo = a->algo,
@@ -111,7 +107,7 @@ static int bench_conv(const command *self, const bench_args *a)
                                    .precision = a->precision,
                                    .threads = (int)a->threads,
                                    .runs = a->runs,
-                                   .batch = batch,
+                                   .batch = a->images,
                                    .results = a->results};
     const fw_status st = fw_bench_conv(&opt, conv_row, &o);
     if (st != FW_OK)
@@ -126,6 +122,56 @@ static int bench_conv(const command *self, const bench_args *a)
         return code;
     fprintf(stderr, "fenwicks bench: %" PRId64 " results are wrong\n", o.wrong);
     return EXIT_FAILED;
+}
+
+/* ---- ops ---- */
+
+static fw_status ops_row(void *arg, const fw_bench_ops_row *r)
+{
+    conv_output *o = arg;
+    const fw_conv_shape *s = r->shape;
+    if (o->a->json) {
+        (void)print_json(json_pack(
+            "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:b, s:I, s:f, s:f, s:f, s:f, "
+            "s:f, s:f, s:f, s:f, s:I}",
+            "op", r->op, "kernel", r->kernel, "layout", r->layout, "net", s->net, "name", s->name,
+            "n", (json_int_t)s->n, "h", (json_int_t)s->oh, "w", (json_int_t)s->ow, "c",
+            (json_int_t)s->oc, "in_place", (int)r->in_place, "bytes", (json_int_t)r->bytes,
+            "seconds", r->seconds, "seconds_min", r->seconds_min, "seconds_max", r->seconds_max,
+            "gbytes_per_second", r->gbytes_per_second, "share_of_peak", r->share_of_peak,
+            "gbytes_read", r->peak->gbytes_read, "gbytes_copy", r->peak->gbytes_copy,
+            "gbytes_stream", r->peak->gbytes_stream, "runs", (json_int_t)r->runs));
+        return FW_OK;
+    }
+    if (o->rows++ == 0)
+        printf("memory: %.1f GB/s read, %.1f copied, %.1f copied past caches\n\n"
+               "%-22s %-20s %-22s %9s %8s %7s %8s  %s\n",
+               r->peak->gbytes_read, r->peak->gbytes_copy, r->peak->gbytes_stream, "op",
+               "images of", "n h w c", "ms", "MB", "GB/s", "of peak", "kernel");
+    char name[40], geometry[64];
+    snprintf(name, sizeof name, "%s/%s", s->net, s->name);
+    snprintf(geometry, sizeof geometry, "%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64, s->n, s->oh,
+             s->ow, s->oc);
+    printf("%-22s %-20s %-22s %9.3f %8.1f %7.1f %7.1f%%  %s\n", r->op, name, geometry,
+           1e3 * r->seconds, (double)r->bytes / 1e6, r->gbytes_per_second, 100 * r->share_of_peak,
+           r->kernel);
+    (void)fflush(stdout);
+    return FW_OK;
+}
+
+static int bench_ops(const command *self, const bench_args *a)
+{
+    conv_output o = {.a = a};
+    const fw_bench_ops_opt opt = {.op = a->op,
+                                  .shape = a->shape,
+                                  .layout = a->layout,
+                                  .precision = a->precision,
+                                  .threads = (int)a->threads,
+                                  .runs = a->runs,
+                                  .batch = a->images,
+                                  .in_place = a->in_place};
+    const fw_status st = fw_bench_ops(&opt, ops_row, &o);
+    return st != FW_OK ? fail(self->name, st, a->json) : finish_output();
 }
 
 static int bench_data(const command *self, const fw_recipe *r, const bench_args *a)
@@ -165,6 +211,7 @@ static int bench_step(const command *self, const fw_recipe *r, const bench_args 
 {
     const fw_run_opt opt = {.data = a->data,
                             .threads = (int)a->threads,
+                            .pin = a->pin,
                             .precision = a->precision,
                             .memory_limit = a->memory_limit,
                             .explain = a->explain ? print_explanation : NULL};
@@ -206,6 +253,16 @@ static int bench_step(const command *self, const fw_recipe *r, const bench_args 
     return code;
 }
 
+/* --batch as a number; a recipe reads it as text, with its own message. */
+static bool batch_read(bench_args *a)
+{
+    char *end = NULL;
+    if (a->batch == NULL)
+        return true;
+    a->images = strtoll(a->batch, &end, 10);
+    return end != a->batch && *end == 0 && a->images > 0;
+}
+
 static int run_bench(const command *self, int argc, char **argv)
 {
     const char *pos[2];
@@ -218,45 +275,52 @@ static int run_bench(const command *self, int argc, char **argv)
         {"--runs", "N", "measurements, of which the median counts (default 7)", ARG_COUNT, &a.runs},
         {"--batch", "N", "images per step (default: the recipe's, or the shape's)", ARG_TEXT,
          &a.batch},
-        {"--precision", "TYPE", "of step and conv: f32, f64 or bf16 (default f32)", ARG_TEXT,
+        {"--precision", "TYPE", "of step, conv, ops: f32, f64 or bf16 (default f32)", ARG_TEXT,
          &a.precision_word},
         {"--memory-limit", "BYTES", "refuse a step that needs more (512M, 2G; default none)",
          ARG_SIZE, &a.memory_limit},
+        {"--pin", NULL, "of a step: bind each thread to a CPU of its own", ARG_FLAG, &a.pin},
         {"--explain", NULL, "of a step: say what was chosen: kernels, layout, memory", ARG_FLAG,
          &a.explain},
         {"--set", "KEY=VALUE", "change a key of the recipe (may be repeated)", ARG_LIST, &a.set},
-        {"--shape", "NAME", "conv: a net, a layer, or net/layer (default: all)", ARG_TEXT,
+        {"--shape", "NAME", "conv, ops: a net, a layer, or net/layer (default: all)", ARG_TEXT,
          &a.shape},
         {"--pass", "PASS", "conv: fwd, dx or dw (default: those that training needs)", ARG_TEXT,
          &a.pass},
         {"--algo", "NAME", "conv: auto, direct, winograd2, winograd4 (default: all but auto)",
          ARG_TEXT, &a.algo},
-        {"--layout", "NAME", "conv: blocked or nhwc (default: what training uses)", ARG_TEXT,
+        {"--layout", "NAME", "conv, ops: blocked or nhwc (default: what training uses)", ARG_TEXT,
          &a.layout},
+        {"--op", "NAME", "ops: one of them (default: all)", ARG_TEXT, &a.op},
+        {"--in-place", NULL, "ops: over their first input, where they may", ARG_FLAG, &a.in_place},
         {"--accept-slow", NULL, "conv: take shares though the peak is under the recorded", ARG_FLAG,
          &a.accept_slow},
         {"--results", "DIR", "conv: recorded peaks (default: those inside the command)", ARG_TEXT,
          &a.results},
         {"--record", "DIR", "peak: put higher readings into DIR/<processor>.json", ARG_TEXT,
          &a.record},
-        {"--json", NULL, "JSON on standard output; conv: a line per row", ARG_FLAG, &a.json}};
+        {"--json", NULL, "JSON on standard output; conv, ops: a line per row", ARG_FLAG, &a.json}};
     const int code =
         args_read(self, argc, argv, options, sizeof options / sizeof *options, pos, 2, &n);
     if (code >= 0)
         return code;
     if (n == 0)
-        return usage_error(self, "needs what to measure: step, conv, data or peak");
+        return usage_error(self, "needs what to measure: step, conv, ops, data or peak");
     if (strcmp(pos[0], "peak") == 0)
         return bench_peak(self, &a);
-    const bool step = strcmp(pos[0], "step") == 0, conv = strcmp(pos[0], "conv") == 0;
-    if (!step && !conv && strcmp(pos[0], "data") != 0)
-        return usage_error(self, "\"%s\" is none of step, conv, data, peak", pos[0]);
+    const bool step = strcmp(pos[0], "step") == 0, conv = strcmp(pos[0], "conv") == 0,
+               ops = strcmp(pos[0], "ops") == 0;
+    if (!step && !conv && !ops && strcmp(pos[0], "data") != 0)
+        return usage_error(self, "\"%s\" is none of step, conv, ops, data, peak", pos[0]);
     a.precision = FW_F32;
     if (a.precision_word != NULL && !precision_read(a.precision_word, &a.precision))
         return usage_error(self, "--precision: \"%s\" is none of f32, f64, bf16, f16",
                            a.precision_word);
-    if (conv)
-        return bench_conv(self, &a);
+    if (conv || ops) {
+        if (!batch_read(&a))
+            return usage_error(self, "--batch: \"%s\" is no number of images", a.batch);
+        return conv ? bench_conv(self, &a) : bench_ops(self, &a);
+    }
     fw_recipe *r = NULL;
     fw_status st = fw_recipe_open(&r, n > 1 ? pos[1] : "fenwicks");
     if (st == FW_OK && a.batch != NULL)
@@ -271,5 +335,5 @@ static int run_bench(const command *self, int argc, char **argv)
 }
 
 const command command_bench = {
-    "bench", "bench step|conv|data|peak [RECIPE] [options]",
-    "measure a training step, convolutions, the input pipeline, or the machine", run_bench};
+    "bench", "bench step|conv|ops|data|peak [RECIPE] [options]",
+    "measure a training step, single kernels, the input pipeline, or the machine", run_bench};

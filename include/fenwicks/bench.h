@@ -73,6 +73,7 @@ typedef struct fw_bench_conv_opt {
 typedef struct fw_bench_conv_row {
     const fw_conv_shape *shape; /* the batch in it is the one measured */
     const char *pass, *algo, *kernel, *layout;
+    bool chosen; /* the algorithm that training takes here, unless a recipe says otherwise */
     double seconds, seconds_min, seconds_max;  /* median, least, most */
     double gflops;                             /* nominal: every tap counted */
     double executed;                           /* of these, the share that meets no padding */
@@ -88,6 +89,33 @@ typedef fw_status (*fw_bench_conv_fn)(void *arg, const fw_bench_conv_row *row);
 /* An algorithm without a kernel for a shape and pass gives no row. FW_ENOTFOUND with the names for
  * a shape, pass, algorithm or layout that there is not, and if no row came out. */
 FW_API fw_status fw_bench_conv(const fw_bench_conv_opt *opt, fw_bench_conv_fn fn, void *arg);
+
+/* ---- the sweeps between convolutions, one kernel at a time ---- */
+typedef struct fw_bench_ops_opt {
+    const char *op;      /* "bn_act"; NULL: all */
+    const char *shape;   /* as in fw_bench_conv_opt, whose outputs are the images; NULL: davidnet,
+                            airbench94 */
+    const char *layout;  /* blocked, nhwc; NULL: what training would use */
+    fw_dtype precision;  /* f32, f64 or bf16 */
+    int threads;         /* 0: all allowed */
+    int64_t runs, batch; /* 0: 7 runs; the table's batch */
+    bool in_place;       /* ops that may write over their first input do */
+} fw_bench_ops_opt;
+
+typedef struct fw_bench_ops_row {
+    const char *op, *kernel, *layout;
+    const fw_conv_shape *shape; /* images are n oh ow oc */
+    bool in_place;
+    int64_t bytes;                            /* inputs and outputs, each once */
+    double seconds, seconds_min, seconds_max; /* median, least, most */
+    double gbytes_per_second;
+    double share_of_peak; /* of the highest memory ceiling */
+    const fw_peak *peak;  /* read before all rows */
+    int64_t runs;
+} fw_bench_ops_row;
+typedef fw_status (*fw_bench_ops_fn)(void *arg, const fw_bench_ops_row *row);
+/* As fw_bench_conv; an op without a kernel above the reference gives no row. */
+FW_API fw_status fw_bench_ops(const fw_bench_ops_opt *opt, fw_bench_ops_fn fn, void *arg);
 
 /* ---- one training step ---- */
 typedef struct fw_bench_op {

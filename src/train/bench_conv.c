@@ -9,7 +9,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "cpu_lower.h"
@@ -17,8 +16,8 @@
 #include "mem.h"
 #include "recipe_inner.h"
 
-enum { DEFAULT_RUNS = 7, MAX_RUNS = 1000, MAX_BATCH = 1 << 20, MAX_SHAPES = 128, MAX_SETS = 64 };
-enum { PEAK_READINGS = 6, ATTEMPTS = 3, FILL_CHUNK = 1 << 16 };
+enum { DEFAULT_RUNS = 7, MAX_RUNS = 1000, MAX_BATCH = 1 << 20, MAX_SHAPES = 128 };
+enum { PEAK_READINGS = 6, ATTEMPTS = 3 };
 #define LOWEST_PEAK 0.95 /* of the best recorded */
 
 static const char *const pass_names[] = {"fwd", "dx", "dw"};
@@ -30,58 +29,6 @@ static const char *const algo_names[FWI_CONV_ALGOS] = {
     [FWI_CONV_WINO4] = "winograd4",
 };
 enum { N_PASSES = 3 };
-
-/* ---- shapes ---- */
-
-int fw_conv_shapes(fw_conv_shape *out, int cap)
-{
-    int n = 0;
-    const fwi_embedded *f = fwi_embedded_files;
-    while (f->name != NULL && strcmp(f->name, "shapes.txt") != 0)
-        f++;
-    for (const char *at = f->name != NULL ? (const char *)f->data : ""; *at != 0;) {
-        fw_conv_shape s = {0};
-        if (*at != '#' &&
-            sscanf(at,
-                   "%15s %15s %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64
-                   " %" SCNd64 " %" SCNd64,
-                   s.net, s.name, &s.n, &s.h, &s.w, &s.c, &s.oc, &s.k, &s.stride, &s.pad) == 10) {
-            s.oh = (s.h + 2 * s.pad - s.k) / s.stride + 1;
-            s.ow = (s.w + 2 * s.pad - s.k) / s.stride + 1;
-            if (n < cap)
-                out[n] = s;
-            n++;
-        }
-        at += strcspn(at, "\n");
-        at += *at == '\n';
-    }
-    return n;
-}
-
-static bool named(const fw_conv_shape *s, const char *word)
-{
-    const size_t net = strlen(s->net);
-    return strcmp(s->net, word) == 0 || strcmp(s->name, word) == 0 ||
-           (strncmp(s->net, word, net) == 0 && word[net] == '/' &&
-            strcmp(s->name, word + net + 1) == 0);
-}
-
-static fw_status unknown_shape(const char *word, const fw_conv_shape *all, int n)
-{
-    fwi_buf names = {0};
-    fw_status st = FW_OK;
-    for (int i = 0; i < n && st == FW_OK; i++) {
-        if (i == 0 || strcmp(all[i].net, all[i - 1].net) != 0)
-            st = fwi_buf_printf(&names, "%s%s:", i == 0 ? "" : "; ", all[i].net);
-        if (st == FW_OK)
-            st = fwi_buf_printf(&names, " %s", all[i].name);
-    }
-    if (st == FW_OK)
-        st = fwi_fail(FW_ENOTFOUND, "no shape \"%s\"; there are (net: names) %s", word,
-                      (const char *)names.data);
-    fwi_buf_clear(&names);
-    return st;
-}
 
 /* ---- operands ---- */
 
@@ -97,7 +44,7 @@ typedef struct bench_conv {
     fwi_pool *pool;
     fwi_ceiling ceiling;
     double peak_best;
-    int64_t runs, cold_bytes;
+    int64_t runs;
     double *seconds; /* [runs] */
     fw_bench_conv_fn fn;
     void *arg;
@@ -106,73 +53,16 @@ typedef struct bench_conv {
     /* of the shape in hand */
     fw_conv_shape s;
     int32_t nb;
-    operands set[MAX_SETS];
+    operands set[FWI_COLD_SETS];
     int n_sets;
 } bench_conv;
-
-static size_t bytes_of(const fwi_arg *a)
-{
-    return (size_t)fwi_stored_elems(&a->shape, a->nb) * fw_dtype_size(a->dtype);
-}
-
-typedef struct filling {
-    const fwi_arg *a;
-    int64_t n;
-    float scale;
-    uint32_t seed;
-} filling;
-
-static uint16_t to_bf16(float f)
-{
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    return (uint16_t)((bits + 0x7FFFU + (bits >> 16 & 1U)) >> 16);
-}
-
-static void fill_chunk(void *arg, int64_t chunk, int slot)
-{
-    (void)slot;
-    const filling *f = arg;
-    const int64_t begin = chunk * FILL_CHUNK;
-    const int64_t end = begin + FILL_CHUNK < f->n ? begin + FILL_CHUNK : f->n;
-    for (int64_t i = begin; i < end; i++) {
-        /* A hash of the place: numbers that follow each other by a rule would sum to more than
-         * rounding in a filter's gradient. */
-        uint32_t h = (uint32_t)i * 2654435761U + f->seed * 2246822519U;
-        h = (h ^ h >> 16) * 2246822507U;
-        h = (h ^ h >> 13) * 3266489909U;
-        h ^= h >> 16;
-        const float v = f->scale * ((float)(h >> 8) / 8388608.0F - 1);
-        if (f->a->dtype == FW_F64)
-            ((double *)f->a->data)[i] = (double)v;
-        else if (f->a->dtype == FW_F32)
-            ((float *)f->a->data)[i] = v;
-        else
-            ((uint16_t *)f->a->data)[i] = to_bf16(v);
-    }
-}
-
-/* The threads that fill it are those that compute with it: pages come to lie near them. */
-static void fill(fwi_pool *pool, const fwi_arg *a, float scale, uint32_t seed)
-{
-    const int64_t n = fwi_stored_elems(&a->shape, a->nb);
-    filling f = {.a = a, .n = n, .scale = scale, .seed = seed};
-    fwi_pool_for(pool, (n + FILL_CHUNK - 1) / FILL_CHUNK, fill_chunk, &f);
-}
-
-static void drop(fwi_arg *a)
-{
-    if (a->data != NULL)
-        fwi_big_free(a->data, bytes_of(a));
-    a->data = NULL;
-}
 
 static void clear_operands(bench_conv *b)
 {
     for (int i = 0; i < b->n_sets; i++) {
-        drop(&b->set[i].x);
-        drop(&b->set[i].w);
-        drop(&b->set[i].y);
+        fwi_operand_free(&b->set[i].x);
+        fwi_operand_free(&b->set[i].w);
+        fwi_operand_free(&b->set[i].y);
     }
     b->n_sets = 0;
 }
@@ -192,17 +82,13 @@ static operands describe(const bench_conv *b, int32_t nb)
 static fw_status make_operands(bench_conv *b)
 {
     const operands o = describe(b, b->nb);
-    const size_t bytes = bytes_of(&o.x) + bytes_of(&o.w) + bytes_of(&o.y);
-    int sets = 1;
-    while (sets < MAX_SETS && (int64_t)bytes * sets < b->cold_bytes)
-        sets++;
+    const size_t bytes =
+        fwi_operand_bytes(&o.x) + fwi_operand_bytes(&o.w) + fwi_operand_bytes(&o.y);
+    const int sets = fwi_cold_sets(bytes);
     for (int i = 0; i < sets; i++) {
         operands *const p = &b->set[b->n_sets++];
         *p = o;
-        p->x.data = fwi_big_alloc(bytes_of(&o.x));
-        p->w.data = fwi_big_alloc(bytes_of(&o.w));
-        p->y.data = fwi_big_alloc(bytes_of(&o.y));
-        if (p->x.data == NULL || p->w.data == NULL || p->y.data == NULL)
+        if (!fwi_operand_alloc(&p->x) || !fwi_operand_alloc(&p->w) || !fwi_operand_alloc(&p->y))
             return FW_ENOMEM;
     }
     return FW_OK;
@@ -215,9 +101,9 @@ static void fill_operands(bench_conv *b)
     const float scale = 1 / sqrtf((float)(b->s.k * b->s.k * b->s.c));
     for (int i = 0; i < b->n_sets; i++) {
         const operands *const p = &b->set[i];
-        fill(b->pool, &p->x, 1, 1 + 3 * (uint32_t)i);
-        fill(b->pool, &p->w, scale, 2 + 3 * (uint32_t)i);
-        fill(b->pool, &p->y, 1, 3 + 3 * (uint32_t)i);
+        fwi_operand_fill(b->pool, &p->x, -1, 1, 1 + 3 * (uint32_t)i);
+        fwi_operand_fill(b->pool, &p->w, -scale, scale, 2 + 3 * (uint32_t)i);
+        fwi_operand_fill(b->pool, &p->y, -1, 1, 3 + 3 * (uint32_t)i);
     }
 }
 
@@ -262,6 +148,35 @@ static const fwi_kernel *find(const bench_conv *b, fwi_opkind op, fwi_conv_algo 
     return k;
 }
 
+/* What the lowering picks for this call: asked as it is asked in training, of a graph of one op. */
+static fw_status choose(const bench_conv *b, fwi_opkind op, int32_t nb, fwi_conv_algo *out)
+{
+    const operands o = describe(b, nb);
+    const fwi_attr attr = attributes(&b->s, FWI_CONV_ANY);
+    const fwi_call c = call_of(op, &o, &attr, b->pool);
+    const fw_dtype real = b->opt->precision == FW_F64 ? FW_F64 : FW_F32;
+    fwi_graph *g = NULL;
+    fw_status st = fwi_graph_new(&g, real);
+    if (st != FW_OK)
+        return st;
+    const fwi_val in[] = {fwi_graph_input(g, "first", real, c.in[0].shape),
+                          fwi_graph_input(g, "second", real, c.in[1].shape)};
+    const fwi_val y = fwi_graph_op(g, op, &attr, in, 2, NULL);
+    if ((st = fwi_graph_status(g)) == FW_OK) {
+        const fwi_val v[] = {in[0], in[1], y};
+        const fwi_arg *const a[] = {&c.in[0], &c.in[1], &c.out[0]};
+        g->storage = b->opt->precision;
+        for (int i = 0; i < 3; i++) {
+            g->tensors[v[i]].dtype = a[i]->dtype;
+            g->tensors[v[i]].nb = a[i]->nb;
+        }
+        st = fwi_lower_conv(g, b->table);
+        *out = (fwi_conv_algo)g->ops[0].attr.conv.algo;
+    }
+    fwi_graph_free(g);
+    return st;
+}
+
 static void time_row(bench_conv *b, const fwi_kernel *k, fwi_opkind op, const fwi_attr *attr,
                      void *scratch, fw_status *st)
 {
@@ -275,7 +190,8 @@ static void time_row(bench_conv *b, const fwi_kernel *k, fwi_opkind op, const fw
     }
 }
 
-static fw_status measure(bench_conv *b, int pass, fwi_conv_algo algo, const fwi_kernel *k)
+static fw_status measure(bench_conv *b, int pass, fwi_conv_algo algo, bool chosen,
+                         const fwi_kernel *k)
 {
     const fwi_attr attr = attributes(&b->s, algo);
     const operands *const last = &b->set[(b->runs - 1) % b->n_sets];
@@ -283,6 +199,7 @@ static fw_status measure(bench_conv *b, int pass, fwi_conv_algo algo, const fwi_
     fw_bench_conv_row row = {.shape = &b->s,
                              .pass = pass_names[pass],
                              .algo = algo_names[algo],
+                             .chosen = chosen,
                              .kernel = k->name,
                              .layout = b->nb > 0 ? "blocked" : "nhwc",
                              .peak_best = b->peak_best,
@@ -295,7 +212,8 @@ static fw_status measure(bench_conv *b, int pass, fwi_conv_algo algo, const fwi_
     void *const scratch = fwi_big_alloc(bytes);
     fw_status st = scratch == NULL ? FW_ENOMEM : FW_OK;
     if (st == FW_OK)
-        memset(c.out[0].data, 0xFF, bytes_of(&c.out[0])); /* NaN: another's result is not its own */
+        memset(c.out[0].data, 0xFF,
+               fwi_operand_bytes(&c.out[0])); /* NaN: another's result is not its own */
     for (int attempt = 0; attempt < ATTEMPTS && st == FW_OK; attempt++) {
         row.peak_before = fwi_ceiling_read(&b->ceiling, PEAK_READINGS);
         time_row(b, k, c.kind, &attr, scratch, &st);
@@ -328,11 +246,12 @@ static fw_status measure(bench_conv *b, int pass, fwi_conv_algo algo, const fwi_
 
 /* ---- all rows ---- */
 
-static bool wants_algo(const fw_bench_conv_opt *o, fwi_conv_algo algo)
+static bool wants_algo(const fw_bench_conv_opt *o, fwi_conv_algo algo, fwi_conv_algo chosen)
 {
     if (o->algo == NULL || strcmp(o->algo, "all") == 0)
-        return algo != FWI_CONV_ANY;
-    return strcmp(o->algo, algo_names[algo]) == 0;
+        return true;
+    return strcmp(o->algo, algo_names[algo]) == 0 ||
+           (algo == chosen && strcmp(o->algo, algo_names[FWI_CONV_ANY]) == 0);
 }
 
 static bool wants_layout(const fw_bench_conv_opt *o, bool blocked)
@@ -349,9 +268,10 @@ static bool wants_pass(const fw_bench_conv_opt *o, const fw_conv_shape *s, int p
 
 static fw_status measure_pass(bench_conv *b, int pass, int32_t nb, bool *some)
 {
-    fw_status st = FW_OK;
-    for (int algo = 0; algo < FWI_CONV_ALGOS && st == FW_OK; algo++) {
-        if (!wants_algo(b->opt, algo))
+    fwi_conv_algo chosen = FWI_CONV_DIRECT;
+    fw_status st = choose(b, pass_ops[pass], nb, &chosen);
+    for (int algo = FWI_CONV_DIRECT; algo < FWI_CONV_ALGOS && st == FW_OK; algo++) {
+        if (!wants_algo(b->opt, algo, chosen))
             continue;
         const fwi_kernel *const k = find(b, pass_ops[pass], algo, nb);
         if (k == NULL)
@@ -365,7 +285,7 @@ static fw_status measure_pass(bench_conv *b, int pass, int32_t nb, bool *some)
             fill_operands(b);
         *some = true;
         if (st == FW_OK)
-            st = measure(b, pass, algo, k);
+            st = measure(b, pass, algo, (int)chosen == algo, k);
     }
     return st;
 }
@@ -424,7 +344,7 @@ static fw_status measure_all(bench_conv *b)
     bool known = false;
     fw_status st = FW_OK;
     for (int i = 0; i < n && i < MAX_SHAPES && st == FW_OK; i++) {
-        if (b->opt->shape != NULL && !named(&all[i], b->opt->shape))
+        if (b->opt->shape != NULL && !fwi_conv_shape_named(&all[i], b->opt->shape))
             continue;
         known = true;
         b->s = all[i];
@@ -433,7 +353,7 @@ static fw_status measure_all(bench_conv *b)
         st = measure_shape(b);
     }
     if (st == FW_OK && !known)
-        return unknown_shape(b->opt->shape, all, n);
+        return fwi_conv_shape_unknown(b->opt->shape);
     if (st == FW_OK && b->rows == 0)
         return fwi_fail(FW_ENOTFOUND,
                         "no kernel of the instruction set %s does what is asked (precision %s%s%s"
@@ -461,8 +381,6 @@ fw_status fw_bench_conv(const fw_bench_conv_opt *opt, fw_bench_conv_fn fn, void 
     b->arg = arg;
     b->runs = opt->runs > 0 ? opt->runs : DEFAULT_RUNS;
     b->seconds = fwi_alloc_array((size_t)b->runs, sizeof *b->seconds);
-    const long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
-    b->cold_bytes = 2 * (cache > 0 ? (int64_t)cache : (int64_t)64 << 20);
     if (b->seconds == NULL)
         st = FW_ENOMEM;
     if (st == FW_OK)

@@ -26,7 +26,24 @@ fw_status fwi_ceiling_init(fwi_ceiling *out, fwi_pool *pool, fwi_isa isa, fw_dty
 void fwi_ceiling_clear(fwi_ceiling *c);
 double fwi_ceiling_read(fwi_ceiling *c, int readings); /* the best of them, GFLOP/s */
 
-/* What the CPU runs by FENWICKS_ISA; peak of the type that fwi_ceiling_init would take. */
+/* ---- operands of kernels that are timed alone ---- bench_operand.c */
+size_t fwi_operand_bytes(const fwi_arg *a); /* padding images included */
+bool fwi_operand_alloc(fwi_arg *a);         /* false: no memory, the message is set */
+void fwi_operand_free(fwi_arg *a);
+/* Numbers in [lo, hi), the same for the same seed; whole ones for types of whole numbers. */
+void fwi_operand_fill(fwi_pool *pool, const fwi_arg *a, double lo, double hi, uint32_t seed);
+/* How many sets of so many bytes push each other out of the last-level cache. */
+enum { FWI_COLD_SETS = 64 };
+int fwi_cold_sets(size_t bytes);
+
+/* A net, a name, or net/name. */
+bool fwi_conv_shape_named(const fw_conv_shape *s, const char *word);
+fw_status fwi_conv_shape_unknown(const char *word); /* FW_ENOTFOUND, with all there are */
+
+/* Sets the memory figures of out alone. */
+fw_status fwi_memory_peak(fwi_pool *pool, fw_peak *out);
+
+/* Of p, the figure that fwi_ceiling_init would take for type. */
 double fwi_peak_for(const fw_peak *p, fw_dtype type);
 
 #endif

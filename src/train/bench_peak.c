@@ -18,7 +18,7 @@
 #include <emmintrin.h>
 #endif
 
-enum { READINGS = 15, CHUNK = 1 << 20 };
+enum { READINGS = 10, CHUNK = 1 << 20 };
 #define MEMORY_BYTES   ((size_t)256 << 20) /* larger than most last-level caches */
 #define TARGET_SECONDS 0.01                /* of one reading */
 
@@ -192,7 +192,7 @@ static double measure_memory(fwi_pool *pool, memory *m, fwi_loop_fn fn, double b
     return best / 1e9;
 }
 
-static fw_status measure_all_memory(fwi_pool *pool, fw_peak *out)
+fw_status fwi_memory_peak(fwi_pool *pool, fw_peak *out)
 {
     memory m = {.words = fwi_big_alloc(MEMORY_BYTES),
                 .copy = fwi_big_alloc(MEMORY_BYTES),
@@ -225,7 +225,7 @@ static fw_status measure_arithmetic(fwi_pool *pool, fwi_isa isa, fw_dtype type, 
     const fw_status st = fwi_ceiling_init(&c, pool, isa, type);
     if (st != FW_OK)
         return st;
-    *out = fwi_ceiling_read(&c, 2 * READINGS);
+    *out = fwi_ceiling_read(&c, 3 * READINGS);
     fwi_ceiling_clear(&c);
     return FW_OK;
 }
@@ -246,7 +246,7 @@ fw_status fw_bench_peak(int threads, fw_peak *out)
     if (st == FW_OK && fwi_cpu_peak_bf16(isa) != NULL)
         st = measure_arithmetic(pool, isa, FW_BF16, &p.gflops_bf16);
     if (st == FW_OK)
-        st = measure_all_memory(pool, &p);
+        st = fwi_memory_peak(pool, &p);
     if (st == FW_OK)
         *out = p;
     fwi_pool_free(pool);

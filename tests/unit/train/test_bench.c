@@ -137,6 +137,35 @@ static void convolutions(void **state)
     assert_int_equal(fw_bench_conv(NULL, count_rows, &rows), FW_EARG);
 }
 
+static fw_status count_sweeps(void *arg, const fw_bench_ops_row *row)
+{
+    int *const rows = arg;
+    assert_true(row->seconds > 0 && row->seconds_min <= row->seconds && row->bytes > 0);
+    assert_true(row->gbytes_per_second > 0 && row->share_of_peak > 0 && row->peak->gbytes_read > 0);
+    ++*rows;
+    return FW_OK;
+}
+
+static void sweeps(void **state)
+{
+    (void)state;
+    int rows = 0;
+    fw_bench_ops_opt o = {
+        .shape = "airbench94/block3", .precision = FW_F32, .threads = 1, .runs = 1, .batch = 3};
+    assert_int_equal(fw_bench_ops(&o, count_sweeps, &rows), FW_OK);
+    assert_true(rows >= 10);
+    o.op = "max_pool";
+    rows = 0;
+    assert_int_equal(fw_bench_ops(&o, count_sweeps, &rows), FW_OK);
+    assert_int_equal(rows, 1);
+    o.op = "matmul";
+    assert_int_equal(fw_bench_ops(&o, count_sweeps, &rows), FW_ENOTFOUND);
+    o.op = NULL;
+    o.runs = -1;
+    assert_int_equal(fw_bench_ops(&o, count_sweeps, &rows), FW_EARG);
+    assert_int_equal(fw_bench_ops(NULL, count_sweeps, &rows), FW_EARG);
+}
+
 /* Recording keeps the higher figure of each, and finds by threads. */
 static void recorded_peaks(void **state)
 {
@@ -230,6 +259,7 @@ int main(void)
         cmocka_unit_test(every_op_has_a_kernel),
         cmocka_unit_test(peak_kernels),
         cmocka_unit_test(convolutions),
+        cmocka_unit_test(sweeps),
         cmocka_unit_test(recorded_peaks),
         cmocka_unit_test(one_step),
         cmocka_unit_test(the_pipeline),

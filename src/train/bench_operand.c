@@ -1,0 +1,156 @@
+/* bench_operand.c: what kernels that are timed alone are given: operands of numbers that mean
+ * nothing, filled by the threads that will read them, and the shapes of real networks
+ * (bench/shapes.txt). Next: bench_conv.c, bench_ops.c. */
+#include "bench_inner.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fail.h"
+#include "mem.h"
+#include "recipe_inner.h"
+
+enum { FILL_CHUNK = 1 << 16, MAX_SHAPES = 128 };
+
+/* ---- operands ---- */
+
+size_t fwi_operand_bytes(const fwi_arg *a)
+{
+    return (size_t)fwi_stored_elems(&a->shape, a->nb) * fw_dtype_size(a->dtype);
+}
+
+bool fwi_operand_alloc(fwi_arg *a)
+{
+    a->data = fwi_big_alloc(fwi_operand_bytes(a));
+    return a->data != NULL;
+}
+
+void fwi_operand_free(fwi_arg *a)
+{
+    if (a->data != NULL)
+        fwi_big_free(a->data, fwi_operand_bytes(a));
+    a->data = NULL;
+}
+
+typedef struct filling {
+    const fwi_arg *a;
+    int64_t n;
+    double lo, step;
+    uint32_t seed;
+} filling;
+
+static uint16_t to_bf16(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return (uint16_t)((bits + 0x7FFFU + (bits >> 16 & 1U)) >> 16);
+}
+
+static void fill_chunk(void *arg, int64_t chunk, int slot)
+{
+    (void)slot;
+    const filling *const f = arg;
+    const int64_t begin = chunk * FILL_CHUNK;
+    const int64_t end = begin + FILL_CHUNK < f->n ? begin + FILL_CHUNK : f->n;
+    void *const data = f->a->data;
+    for (int64_t i = begin; i < end; i++) {
+        /* A hash of the place: numbers that follow each other by a rule would sum to more than
+         * rounding in a filter's gradient. */
+        uint32_t h = (uint32_t)i * 2654435761U + f->seed * 2246822519U;
+        h = (h ^ h >> 16) * 2246822507U;
+        h = (h ^ h >> 13) * 3266489909U;
+        h ^= h >> 16;
+        const double v = f->lo + f->step * (double)(h >> 8);
+        switch (f->a->dtype) {
+        case FW_F64:
+            ((double *)data)[i] = v;
+            break;
+        case FW_F32:
+            ((float *)data)[i] = (float)v;
+            break;
+        case FW_BF16:
+            ((uint16_t *)data)[i] = to_bf16((float)v);
+            break;
+        case FW_I32:
+            ((int32_t *)data)[i] = (int32_t)v;
+            break;
+        default:
+            ((uint8_t *)data)[i] = (uint8_t)v;
+            break;
+        }
+    }
+}
+
+/* The threads that fill it are those that compute with it: pages come to lie near them. */
+void fwi_operand_fill(fwi_pool *pool, const fwi_arg *a, double lo, double hi, uint32_t seed)
+{
+    const int64_t n = fwi_stored_elems(&a->shape, a->nb);
+    filling f = {.a = a, .n = n, .lo = lo, .step = (hi - lo) / (1 << 24), .seed = seed};
+    fwi_pool_for(pool, (n + FILL_CHUNK - 1) / FILL_CHUNK, fill_chunk, &f);
+}
+
+int fwi_cold_sets(size_t bytes)
+{
+    const long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    const size_t cold = 2 * (cache > 0 ? (size_t)cache : (size_t)64 << 20);
+    int sets = 1;
+    while (sets < FWI_COLD_SETS && bytes * (size_t)sets < cold)
+        sets++;
+    return sets;
+}
+
+/* ---- shapes ---- */
+
+int fw_conv_shapes(fw_conv_shape *out, int cap)
+{
+    int n = 0;
+    const fwi_embedded *f = fwi_embedded_files;
+    while (f->name != NULL && strcmp(f->name, "shapes.txt") != 0)
+        f++;
+    for (const char *at = f->name != NULL ? (const char *)f->data : ""; *at != 0;) {
+        fw_conv_shape s = {0};
+        if (*at != '#' &&
+            sscanf(at,
+                   "%15s %15s %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64
+                   " %" SCNd64 " %" SCNd64,
+                   s.net, s.name, &s.n, &s.h, &s.w, &s.c, &s.oc, &s.k, &s.stride, &s.pad) == 10) {
+            s.oh = (s.h + 2 * s.pad - s.k) / s.stride + 1;
+            s.ow = (s.w + 2 * s.pad - s.k) / s.stride + 1;
+            if (n < cap)
+                out[n] = s;
+            n++;
+        }
+        at += strcspn(at, "\n");
+        at += *at == '\n';
+    }
+    return n;
+}
+
+bool fwi_conv_shape_named(const fw_conv_shape *s, const char *word)
+{
+    const size_t net = strlen(s->net);
+    return strcmp(s->net, word) == 0 || strcmp(s->name, word) == 0 ||
+           (strncmp(s->net, word, net) == 0 && word[net] == '/' &&
+            strcmp(s->name, word + net + 1) == 0);
+}
+
+fw_status fwi_conv_shape_unknown(const char *word)
+{
+    fw_conv_shape all[MAX_SHAPES];
+    const int n = fw_conv_shapes(all, MAX_SHAPES);
+    fwi_buf names = {0};
+    fw_status st = FW_OK;
+    for (int i = 0; i < n && i < MAX_SHAPES && st == FW_OK; i++) {
+        if (i == 0 || strcmp(all[i].net, all[i - 1].net) != 0)
+            st = fwi_buf_printf(&names, "%s%s:", i == 0 ? "" : "; ", all[i].net);
+        if (st == FW_OK)
+            st = fwi_buf_printf(&names, " %s", all[i].name);
+    }
+    if (st == FW_OK)
+        st = fwi_fail(FW_ENOTFOUND, "no shape \"%s\"; there are (net: names) %s", word,
+                      (const char *)names.data);
+    fwi_buf_clear(&names);
+    return st;
+}
