@@ -17,7 +17,7 @@ typedef struct train_args {
     uint64_t seed;
     int64_t threads, runs, eval_every, checkpoint_every, keep, memory_limit;
     double until;
-    bool resume, json, quiet, explain;
+    bool resume, json, quiet, explain, pin;
     arg_list set;
 } train_args;
 
@@ -195,7 +195,9 @@ static int run_train(const command *self, int argc, char **argv)
         {"--runs", "N", "train N seeds, from --seed on (default 1)", ARG_COUNT, &a.runs},
         {"--device", "NAME", "cpu (default cpu)", ARG_TEXT, &a.device},
         {"--precision", "TYPE", "f32, f64 or bf16 (default f32)", ARG_TEXT, &a.precision},
-        {"--threads", "N", "default: as many as this process may use", ARG_THREADS, &a.threads},
+        {"--threads", "N", "at most, and by default, as many as this process may use", ARG_THREADS,
+         &a.threads},
+        {"--pin", NULL, "bind each thread to a CPU of its own", ARG_FLAG, &a.pin},
         {"--set", "KEY=VALUE", "change a key of the recipe (may be repeated)", ARG_LIST, &a.set},
         {"--eval-every", "N", "epochs between evaluations (default: only at the end)", ARG_COUNT,
          &a.eval_every},
@@ -253,6 +255,7 @@ static int run_train(const command *self, int argc, char **argv)
                       .device = a.device,
                       .precision = precision,
                       .threads = (int)a.threads,
+                      .pin = a.pin,
                       .resume = a.resume,
                       .eval_every = a.eval_every,
                       .checkpoint_every = a.checkpoint_every,

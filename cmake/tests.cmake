@@ -17,7 +17,8 @@ set(CMAKE_CXX_STANDARD 11)
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 set(FW_TSAN_TESTS "pool|pipeline|dataset|prefetch|threads")
 
-set(FW_TEST_ENV FW_BUILD_DIR=${CMAKE_BINARY_DIR} LC_ALL=C.UTF-8
+# FENWICKS_OVERSUBSCRIBE: tests use up to 8 threads on whatever machine.
+set(FW_TEST_ENV FW_BUILD_DIR=${CMAKE_BINARY_DIR} LC_ALL=C.UTF-8 FENWICKS_OVERSUBSCRIBE=1
   ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:strict_string_checks=1:detect_stack_use_after_return=1
   UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1)
 

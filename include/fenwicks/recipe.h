@@ -43,7 +43,8 @@ typedef struct fw_run_opt {
     uint64_t seed;
     const char *device;
     fw_dtype precision;
-    int threads;
+    int threads; /* 0: as many as this process may use; more are refused */
+    bool pin;    /* bind each thread to a CPU of its own */
     bool resume; /* go on with the run in `out`; without it a folder that holds a run is refused */
     int64_t eval_every, checkpoint_every, keep;
     double until_accuracy; /* 0: none; stop when an evaluation reaches it */

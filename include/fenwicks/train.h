@@ -82,7 +82,7 @@ typedef struct fw_estimator_opt {
                              nothing is written */
     const char *device;   /* NULL: "cpu" */
     fw_dtype precision;   /* FW_F32, or FW_F64 for checks */
-    int threads;          /* 0: as many as this process may use */
+    int threads;          /* 0: as many as this process may use; more are refused */
     uint64_t seed;        /* weights and dropout */
     bool loss_sum;        /* loss summed over the batch instead of its mean */
     double label_smoothing;
@@ -111,6 +111,8 @@ typedef struct fw_estimator_opt {
                                      parameters */
     int32_t n_groups;             /* at most FW_MAX_GROUPS */
     fw_conv conv;
+    bool pin; /* bind each thread to a CPU of its own; the calling thread, which has to be the one
+                 that trains, until fw_estimator_free */
 } fw_estimator_opt;
 
 typedef struct fw_estimator fw_estimator;

@@ -45,8 +45,13 @@ static fw_status cpu_open(fwi_device **out, const fwi_device_opt *opt)
     fw_status st = fwi_isa_choose(&isa);
     if (st != FW_OK)
         return st;
-    /* A processor may know more than this build has kernels for; the reference is always there. */
+    /* A processor may know more than this build has kernels for; the reference is always there. But
+     * what was asked for by name is that or nothing. */
     const fwi_op_table *table = fwi_cpu_table(isa);
+    const char *asked = getenv("FENWICKS_ISA");
+    if (table == NULL && asked != NULL && *asked != 0)
+        return fwi_fail(FW_EUNAVAILABLE, "FENWICKS_ISA=%s: this build has no kernels for it",
+                        asked);
     while (table == NULL)
         table = fwi_cpu_table(--isa);
     cpu_device *c = fwi_alloc_zero(sizeof *c);
@@ -61,8 +66,11 @@ static fw_status cpu_open(fwi_device **out, const fwi_device_opt *opt)
     if (opt->pool == NULL && (st = fwi_pool_new(&c->own_pool, opt->threads)) != FW_OK)
         goto done;
     c->base.pool = opt->pool != NULL ? opt->pool : c->own_pool;
+    if (c->own_pool != NULL && opt->pin && (st = fwi_pool_pin(c->own_pool)) != FW_OK)
+        goto done;
     const int n = fwi_pool_threads(c->base.pool);
-    c->label = fwi_sprintf("cpu (%s, %d thread%s)", table->name, n, n == 1 ? "" : "s");
+    c->label = fwi_sprintf("cpu (%s, %d %s%s)", table->name, n, opt->pin ? "pinned " : "",
+                           n == 1 ? "thread" : "threads");
     if (c->label == NULL) {
         st = FW_ENOMEM;
         goto done;

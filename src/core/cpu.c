@@ -217,6 +217,20 @@ int fwi_cpu_count(void)
     return n > 0 ? n : 1;
 }
 
+fw_status fwi_threads_check(int n)
+{
+    const int allowed = fwi_cpu_count();
+    if (n <= allowed)
+        return FW_OK;
+    const char *any = getenv("FENWICKS_OVERSUBSCRIBE");
+    if (any != NULL && strcmp(any, "1") == 0)
+        return FW_OK;
+    return fwi_fail(FW_EARG,
+                    "%d threads are asked for, but CPU affinity and cgroup quota allow this "
+                    "process %d; 0 takes as many as allowed",
+                    n, allowed);
+}
+
 static char cpu_name[128];
 static pthread_once_t cpu_name_once = PTHREAD_ONCE_INIT;
 

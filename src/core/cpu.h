@@ -22,6 +22,9 @@ fw_status fwi_isa_choose(
 bool fwi_cpu_has_sse42(void); /* for CRC-32C */
 bool fwi_cpu_has_arm_crc(void);
 int fwi_cpu_count(void); /* threads this process may use: affinity and cgroup quota; at least 1 */
+/* FW_EARG with both numbers where n is more than that. FENWICKS_OVERSUBSCRIBE=1 allows any n: for
+ * tests, which run with many threads on whatever machine. */
+fw_status fwi_threads_check(int n);
 /* CPUs that the cgroups grant (1.5 is possible), 0 for no limit. The arguments are
  * /proc/self/cgroup and /sys/fs/cgroup, or a test's own files. */
 double fwi_cpu_quota(const char *proc_cgroup, const char *fs_root);

@@ -28,7 +28,9 @@
 #include "mem.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -39,7 +41,7 @@
 #include <immintrin.h>
 #endif
 
-enum { MAX_THREADS = 4096, CACHE_LINE = 64 };
+enum { MAX_THREADS = 4096, CACHE_LINE = 64, CPU_SETS = 8 /* 8192 processors */ };
 #define SPIN_SECONDS                                                                               \
     30e-6 /* about the pause between two loops of a step; a wake-up costs 5 to 50 us */
 
@@ -77,6 +79,11 @@ struct fwi_pool {
     int n_threads, n_started;
     double spin_seconds;
     worker *workers; /* n_threads - 1 */
+    bool pinned;
+    pthread_t pinned_caller;
+#if defined(__linux__)
+    cpu_set_t caller_cpus[CPU_SETS]; /* what pinned_caller was allowed before */
+#endif
 };
 
 /* What this thread is in the middle of: decides whether a loop runs inline, and with which slot. */
@@ -242,6 +249,9 @@ fw_status fwi_pool_new(fwi_pool **out, int n_threads)
         return fwi_fail(
             FW_EARG, "%d threads: between 1 and %d are possible, 0 for as many as the machine has",
             n_threads, MAX_THREADS);
+    const fw_status allowed = fwi_threads_check(n_threads);
+    if (allowed != FW_OK)
+        return allowed;
     const int n_cpus = fwi_cpu_count();
     if (n_threads == 0)
         n_threads = n_cpus < MAX_THREADS ? n_cpus : MAX_THREADS;
@@ -284,10 +294,65 @@ done:
     return st;
 }
 
+#if defined(__linux__)
+/* The CPU behind `after` that set has, from its first one on again behind the last. */
+static int next_cpu(const cpu_set_t *set, size_t bytes, int after)
+{
+    const int n = (int)bytes * 8;
+    for (int i = 1; i <= n; i++)
+        if (CPU_ISSET_S((size_t)((after + i) % n), bytes, set))
+            return (after + i) % n;
+    return 0;
+}
+
+fw_status fwi_pool_pin(fwi_pool *p)
+{
+    enum { BYTES = CPU_SETS * sizeof(cpu_set_t) };
+    cpu_set_t one[CPU_SETS];
+    if (sched_getaffinity(0, BYTES, p->caller_cpus) != 0)
+        return fwi_fail(FW_EUNAVAILABLE,
+                        "cannot pin threads: the system does not say which CPUs "
+                        "this process may use: %s",
+                        strerror(errno));
+    int cpu = -1;
+    for (int i = 0; i <= p->n_started; i++) {
+        cpu = next_cpu(p->caller_cpus, BYTES, cpu);
+        memset(one, 0, BYTES);
+        CPU_SET_S((size_t)cpu, BYTES, one);
+        const pthread_t thread = i == 0 ? pthread_self() : p->workers[i - 1].thread;
+        const int error = pthread_setaffinity_np(thread, BYTES, one);
+        if (error != 0)
+            return fwi_fail(FW_EUNAVAILABLE, "cannot pin thread %d to CPU %d: %s", i, cpu,
+                            strerror(error));
+        p->pinned = true; /* from the first on, so that a failure is undone as well */
+        p->pinned_caller = pthread_self();
+    }
+    return FW_OK;
+}
+
+static void unpin_caller(fwi_pool *p)
+{
+    if (p->pinned && pthread_equal(p->pinned_caller, pthread_self()))
+        (void)pthread_setaffinity_np(pthread_self(), sizeof p->caller_cpus, p->caller_cpus);
+}
+#else
+fw_status fwi_pool_pin(fwi_pool *p)
+{
+    (void)p;
+    return fwi_fail(FW_EUNAVAILABLE, "this system cannot pin threads");
+}
+
+static void unpin_caller(fwi_pool *p)
+{
+    (void)p;
+}
+#endif
+
 void fwi_pool_free(fwi_pool *p)
 {
     if (p == NULL)
         return;
+    unpin_caller(p);
     atomic_store(&p->stop, true);
     pthread_mutex_lock(&p->lock);
     pthread_cond_broadcast(&p->work);

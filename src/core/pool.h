@@ -15,8 +15,14 @@
 typedef struct fwi_pool fwi_pool;
 
 /* n_threads counts the caller of fwi_pool_for: n_threads - 1 workers are started. 0: as many as the
- * machine allows this process (CPU affinity and cgroup quota), see fwi_cpu_count(). */
+ * machine allows this process (CPU affinity and cgroup quota), see fwi_cpu_count(). More than that
+ * is FW_EARG, see fwi_threads_check. */
 fw_status fwi_pool_new(fwi_pool **out, int n_threads);
+/* Binds each thread to one of the CPUs that the process may use, in their order: the calling
+ * thread, which has to be the one that runs loops, to the first, worker i to the next but i - 1.
+ * Once, before the pool is used. fwi_pool_free unbinds the calling thread if it is this one.
+ * FW_EUNAVAILABLE where the system cannot. */
+fw_status fwi_pool_pin(fwi_pool *p);
 void fwi_pool_free(fwi_pool *p);         /* waits for running work; jobs not begun are dropped */
 int fwi_pool_threads(const fwi_pool *p); /* 1 for NULL */
 

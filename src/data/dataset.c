@@ -5,6 +5,7 @@
  * training loop may give the data set a pool of its own first.
  *
  * Neighbours: describe.c puts a data set into one line of text. */
+#include "cpu.h"
 #include "dataset_room.h"
 #include "mem.h"
 
@@ -35,6 +36,8 @@ static fw_status check_opt(const fw_dataset_opt *opt, int64_t n_values)
         st = check_range("cycle_length", opt->cycle_length, 0, INT32_MAX);
     if (st == FW_OK)
         st = check_range("threads", opt->threads, 0, MOST_THREADS);
+    if (st == FW_OK)
+        st = fwi_threads_check(opt->threads);
     if (st == FW_OK && opt->batch > ((int64_t)1 << 40) / n_values)
         st = fwi_fail(FW_EARG, "data set: a batch of %lld images of %lld values",
                       (long long)opt->batch, (long long)n_values);

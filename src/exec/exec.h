@@ -66,6 +66,7 @@ typedef struct fwi_device_opt {
     int threads;    /* CPU: 0 as many as allowed */
     int index;      /* which one, for devices that come in numbers */
     fwi_pool *pool; /* CPU: use this pool (borrowed); NULL: make one of `threads` */
+    bool pin;       /* CPU: bind each thread of the pool that it makes to a CPU */
 } fwi_device_opt;
 
 typedef struct fwi_backend {

@@ -105,6 +105,7 @@ static fw_status prepare(bench *b, fw_budget *budget)
     const fw_estimator_opt opt = {.device = b->opt->device,
                                   .precision = b->opt->precision,
                                   .threads = b->opt->threads,
+                                  .pin = b->opt->pin,
                                   .conv = (fw_conv)fwi_recipe_word(b->r, FWI_KEY_TRAIN_CONV),
                                   .seed = b->opt->seed,
                                   .memory_limit = b->opt->memory_limit,
@@ -293,7 +294,10 @@ fw_status fw_bench_step(const fw_recipe *r, const fw_run_opt *opt, int64_t runs,
     res.epoch_seconds = res.seconds_median * (double)b.steps_per_epoch;
     if ((st = make_table(&b, runs, &res)) != FW_OK)
         goto done;
-    st = fw_bench_peak(fwi_pool_threads(b.e->device->pool), &res.peak);
+    const int n_threads = fwi_pool_threads(b.e->device->pool);
+    fw_estimator_free(b.e); /* its threads may be pinned, and new ones of this thread with them */
+    b.e = NULL;
+    st = fw_bench_peak(n_threads, &res.peak);
     res.precision = b.opt->precision;
     res.peak_gflops = fwi_peak_for(&res.peak, b.opt->precision);
     if (st == FW_OK && res.peak_gflops > 0)

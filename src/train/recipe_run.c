@@ -8,6 +8,7 @@
 
 #include "checkpoint.h"
 #include "clock.h"
+#include "cpu.h"
 #include "dataset_inner.h"
 #include "fail.h"
 #include "file.h"
@@ -118,6 +119,7 @@ static fw_status new_estimator(const fw_recipe *r, const fw_run_opt *o, const fw
                                   .device = o->device,
                                   .precision = o->precision,
                                   .threads = o->threads,
+                                  .pin = o->pin,
                                   .conv = (fw_conv)fwi_recipe_word(r, FWI_KEY_TRAIN_CONV),
                                   .seed = o->seed,
                                   .loss_sum = fwi_recipe_word(r, FWI_KEY_TRAIN_LOSS) == 1,
@@ -161,7 +163,8 @@ static fw_status check_options(const fw_run_opt *o)
     if (o->eval_every < 0 || o->checkpoint_every < 0 || o->keep < 0 || o->threads < 0 ||
         o->memory_limit < 0)
         return fwi_fail(FW_EARG, "an option of the run is negative");
-    return check_folder(o);
+    const fw_status st = fwi_threads_check(o->threads); /* before data is read */
+    return st == FW_OK ? check_folder(o) : st;
 }
 
 fw_status fw_recipe_run(const fw_recipe *r, const fw_run_opt *opt, fw_run_result *result)

@@ -33,6 +33,43 @@ run 1 train digits --data x.tfrec --out r2 --batch 4 --epochs 2
 err "x-train.tfrec: record 7 at byte"
 run 1 train digits --epochs 1 --out r3 --memory-limit 1M
 err "the limit is 1 MiB"
+# More threads than the process may use: both numbers, before anything is read or written.
+export FENWICKS_OVERSUBSCRIBE=
+allowed=$("$FENWICKS" doctor | awk '/^threads/ { print $2 }')
+for verb in "train digits --out r5" "train fenwicks --data missing.tfrec" "eval $PWD/run/model.safetensors --recipe digits" \
+    "bench step digits" "bench peak" "bench data digits"; do
+    run 1 $verb --threads $((allowed + 1))
+    err "$((allowed + 1)) threads are asked for"
+    err "allow this process $allowed;"
+done
+[ -e r5 ] && die "a folder was made"
+if command -v taskset > /dev/null; then
+    cpu=$(taskset -cp $$ | sed 's/.*: *\([0-9]*\).*/\1/')
+    last="taskset -c $cpu fenwicks train digits --threads 2"
+    taskset -c "$cpu" "$FENWICKS" train digits --out r5 --threads 2 > out 2> err && die "2 threads on one CPU"
+    err "allow this process 1;"
+fi
+export FENWICKS_OVERSUBSCRIBE=1
+
+# Pinned threads change no bit, and leave nothing behind for the next run.
+run 0 train digits --epochs 0.5 --out pinned --quiet --pin --runs 2 --explain
+err "pinned"
+cmp run/model.safetensors pinned/seed-0/model.safetensors || die "--pin changed the model"
+
+# Instruction sets that there are not.
+export FENWICKS_ISA=avx1024
+run 1 train digits --epochs 1 --out r5
+err "FENWICKS_ISA=avx1024: unknown; valid names are ref, portable"
+for isa in avx2 avx512 avx512_bf16; do
+    export FENWICKS_ISA=$isa
+    "$FENWICKS" doctor > out 2> err && continue
+    err "FENWICKS_ISA=$isa"
+    run 1 train digits --epochs 1 --out r5
+    err "the best that it has is"
+done
+unset FENWICKS_ISA
+[ -e r5 ] && die "a folder was made"
+
 run 1 train digits --epochs 1 --out r3 --device tpu
 err "tpu"
 run 1 train digits --epochs 1 --out r3 --warm-start x.npy

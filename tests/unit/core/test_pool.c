@@ -1,10 +1,12 @@
 /* test_pool.c: every index once, slots, nesting, concurrent callers, jobs beside loops, no
  * allocation. Runs under the thread sanitizer too (label tsan). Asserts only on the main thread:
  * cmocka's jump back to the test must not cross threads. */
+#include "cpu.h"
 #include "mem.h"
 #include "pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -12,6 +14,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -354,11 +358,81 @@ static void test_signals_stay_with_the_program(void **state)
     fwi_pool_free(p);
 }
 
+/* One more than allowed is refused, with both numbers. */
+static void test_more_than_allowed(void **state)
+{
+    (void)state;
+    char asked[64], allowed[64];
+    fwi_pool *p = NULL;
+    const int n = fwi_cpu_count();
+    snprintf(asked, sizeof asked, "%d threads are asked for", n + 1);
+    snprintf(allowed, sizeof allowed, "allow this process %d;", n);
+    assert_int_equal(unsetenv("FENWICKS_OVERSUBSCRIBE"), 0);
+    assert_int_equal(fwi_pool_new(&p, n + 1), FW_EARG);
+    assert_non_null(strstr(fw_last_error(), asked));
+    assert_non_null(strstr(fw_last_error(), allowed));
+    assert_int_equal(fwi_pool_new(&p, n), FW_OK);
+    fwi_pool_free(p);
+    assert_int_equal(setenv("FENWICKS_OVERSUBSCRIBE", "1", 1), 0);
+    assert_int_equal(fwi_pool_new(&p, n + 1), FW_OK);
+    assert_int_equal(fwi_pool_threads(p), n + 1);
+    fwi_pool_free(p);
+}
+
+#if defined(__linux__)
+typedef struct places {
+    cpu_set_t set[8]; /* by slot */
+} places;
+
+static void note_place(void *arg, int64_t i, int slot)
+{
+    (void)i;
+    places *p = arg;
+    CPU_ZERO(&p->set[slot]);
+    (void)sched_getaffinity(0, sizeof p->set[slot], &p->set[slot]);
+}
+
+/* Pinned threads have one CPU each, of those allowed; the caller gets its own back. */
+static void test_pinned(void **state)
+{
+    (void)state;
+    enum { THREADS = 3 };
+    cpu_set_t before, after, either;
+    CPU_ZERO(&before);
+    CPU_ZERO(&after);
+    if (sched_getaffinity(0, sizeof before, &before) != 0)
+        skip(); /* more processors than a cpu_set_t holds */
+    fwi_pool *p = NULL;
+    assert_int_equal(fwi_pool_new(&p, THREADS), FW_OK);
+    assert_int_equal(fwi_pool_pin(p), FW_OK);
+    places seen;
+    memset(&seen, 0, sizeof seen);
+    for (int i = 0; i < 200; i++) /* so that each thread comes to help */
+        fwi_pool_for(p, MOST, note_place, &seen);
+    for (int s = 0; s < THREADS; s++) {
+        const int n = CPU_COUNT(&seen.set[s]);
+        assert_true(n == 1 || (n == 0 && s > 0));
+        CPU_OR(&either, &seen.set[s], &before);
+        assert_true(CPU_EQUAL(&either, &before));
+    }
+    if (CPU_COUNT(&before) > 1 && CPU_COUNT(&seen.set[1]) == 1)
+        assert_false(CPU_EQUAL(&seen.set[0], &seen.set[1]));
+    fwi_pool_free(p);
+    assert_int_equal(sched_getaffinity(0, sizeof after, &after), 0);
+    assert_true(CPU_EQUAL(&before, &after));
+}
+#endif
+
 int main(void)
 {
+    (void)setenv("FENWICKS_OVERSUBSCRIBE", "1", 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loops),
         cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_more_than_allowed),
+#if defined(__linux__)
+        cmocka_unit_test(test_pinned),
+#endif
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_nested),
         cmocka_unit_test(test_concurrent_callers),
