@@ -20,20 +20,28 @@ static inline vec_bf16 v_add_bf16(vec_bf16 a, vec_bf16 b)
     return _mm512_add_ps(a, b);
 }
 
-/* n channels of two images side by side; no second image: zeros. */
+/* n <= 16 channels of two images side by side; no second image: zeros. */
+static inline void copy_16_bf16(uint32_t *restrict dst, const uint16_t *first,
+                                const uint16_t *second, __mmask16 k)
+{
+    const __m512i a = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(k, first));
+    __m512i b = _mm512_setzero_si512();
+    if (second != NULL)
+        b = _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(k, second)), 16);
+    _mm512_mask_storeu_epi32(dst, k, _mm512_or_si512(a, b));
+}
+
+/* n channels, at most 32. */
 static inline void copy_pairs_bf16(uint32_t *restrict dst, const uint16_t *first,
                                    const uint16_t *second, int64_t n)
 {
-    for (int64_t i = 0; i < n; i += 16) {
-        const int64_t left = n - i;
-        const __mmask16 k = (__mmask16)(left >= 16 ? 0xFFFFU : (1U << left) - 1U);
-        const __m512i a = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(k, first + i));
-        __m512i b = _mm512_setzero_si512();
-        if (second != NULL)
-            b = _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(k, second + i)),
-                                  16);
-        _mm512_mask_storeu_epi32(dst + i, k, _mm512_or_si512(a, b));
+    if (n <= 16) {
+        copy_16_bf16(dst, first, second, (__mmask16)((1U << n) - 1U));
+        return;
     }
+    copy_16_bf16(dst, first, second, 0xFFFF);
+    copy_16_bf16(dst + 16, first + 16, second == NULL ? NULL : second + 16,
+                 (__mmask16)((1U << (n - 16)) - 1U));
 }
 
 #include "fast_conv2d_dw.h"
