@@ -207,6 +207,31 @@ static json_t *ops_json(const fw_bench_step_result *s)
     return list;
 }
 
+static json_t *parts_json(const fw_bench_step_result *s)
+{
+    json_t *parts = json_object();
+    for (int i = 0; i < FW_PART_COUNT; i++)
+        (void)json_object_set_new(parts, fw_step_part_name((fw_step_part)i),
+                                  json_real(s->part_seconds[i]));
+    return parts;
+}
+
+/* Convolution and everything else, as shares of the time of all parts. */
+static void print_parts(const fw_bench_step_result *s)
+{
+    double all = 0;
+    for (int i = 0; i < FW_PART_COUNT; i++)
+        all += s->part_seconds[i];
+    const double conv = s->part_seconds[FW_PART_CONV];
+    printf("\n%-28s %9s %6s\n", "", "ms", "share");
+    printf("%-28s %9.2f %5.1f%%\n", fw_step_part_name(FW_PART_CONV), 1e3 * conv, 100 * conv / all);
+    printf("%-28s %9.2f %5.1f%%\n", "everything else", 1e3 * (all - conv),
+           100 * (all - conv) / all);
+    for (int i = FW_PART_CONV + 1; i < FW_PART_COUNT; i++)
+        printf("  %-26s %9.2f %5.1f%%\n", fw_step_part_name((fw_step_part)i),
+               1e3 * s->part_seconds[i], 100 * s->part_seconds[i] / all);
+}
+
 static int bench_step(const command *self, const fw_recipe *r, const bench_args *a)
 {
     const fw_run_opt opt = {.data = a->data,
@@ -222,13 +247,14 @@ static int bench_step(const command *self, const fw_recipe *r, const bench_args 
     int code;
     if (a->json) {
         code = print_json(json_pack(
-            "{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:o}", "recipe",
-            fw_recipe_name(r), "images_per_second", s.images_per_second, "seconds",
-            s.seconds_median, "seconds_min", s.seconds_min, "seconds_max", s.seconds_max, "gflops",
-            s.gflops, "share_of_peak", s.share_of_peak, "epoch_seconds", s.epoch_seconds,
-            "start_seconds", s.start_seconds, "batch", (json_int_t)s.batch, "runs",
-            (json_int_t)s.runs, "budget_bytes", (json_int_t)s.budget.total, "peak_memory_bytes",
-            (json_int_t)s.peak_memory_bytes, "ops", ops_json(&s)));
+            "{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:o, s:o}",
+            "recipe", fw_recipe_name(r), "precision", fw_dtype_name(s.precision), "peak_gflops",
+            s.peak_gflops, "images_per_second", s.images_per_second, "seconds", s.seconds_median,
+            "seconds_min", s.seconds_min, "seconds_max", s.seconds_max, "gflops", s.gflops,
+            "share_of_peak", s.share_of_peak, "epoch_seconds", s.epoch_seconds, "start_seconds",
+            s.start_seconds, "batch", (json_int_t)s.batch, "runs", (json_int_t)s.runs,
+            "budget_bytes", (json_int_t)s.budget.total, "peak_memory_bytes",
+            (json_int_t)s.peak_memory_bytes, "parts", parts_json(&s), "ops", ops_json(&s)));
     } else {
         printf("%-22s %-30s %-26s %5s %9s %6s %9s %7s\n", "op", "kernel", "shape", "calls", "ms",
                "share", "GFLOP/s", "GB/s");
@@ -238,11 +264,12 @@ static int bench_step(const command *self, const fw_recipe *r, const bench_args 
                    o->shape, o->calls, 1e3 * o->seconds, 100 * o->share, o->gflops,
                    o->gbytes_per_second);
         }
+        print_parts(&s);
         printf("\nstep of %" PRId64 " images   %.1f ms (median of %" PRId64 "; %.1f to %.1f)\n",
                s.batch, 1e3 * s.seconds_median, s.runs, 1e3 * s.seconds_min, 1e3 * s.seconds_max);
         printf("images/s             %.1f\n", s.images_per_second);
-        printf("GFLOP/s              %.1f, %.1f %% of this machine's %.1f\n", s.gflops,
-               100 * s.share_of_peak, s.peak_gflops);
+        printf("GFLOP/s              %.1f, %.1f %% of this machine's %.1f in %s\n", s.gflops,
+               100 * s.share_of_peak, s.peak_gflops, fw_dtype_name(s.precision));
         printf("an epoch             %.1f s\n", s.epoch_seconds);
         printf("start to first step  %.2f s\n", s.start_seconds);
         printf("memory               %.1f MiB planned, %.1f MiB at most resident\n",

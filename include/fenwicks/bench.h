@@ -125,6 +125,21 @@ typedef struct fw_bench_op {
     double gflops, gbytes_per_second; /* of the operation's own count; 0 where it has none */
     double share;                     /* of the step */
 } fw_bench_op;
+/* What a step spends its time on. OTHER: the head, the loss, what is in no other part; OUTSIDE:
+ * waiting for images and handing them over, everything between ops. */
+typedef enum fw_step_part {
+    FW_PART_CONV,
+    FW_PART_NORM, /* normalisation, activation and bias, fused with pools or not */
+    FW_PART_POOL,
+    FW_PART_ADD,
+    FW_PART_LAYOUT, /* conversions of layout and type */
+    FW_PART_OPTIMIZER,
+    FW_PART_OTHER,
+    FW_PART_OUTSIDE,
+    FW_PART_COUNT
+} fw_step_part;
+FW_API const char *fw_step_part_name(fw_step_part part); /* "convolution"; "?" for no part */
+
 typedef struct fw_bench_step_result {
     double seconds_min, seconds_median, seconds_max; /* of a step */
     double images_per_second;                        /* by the median */
@@ -136,12 +151,13 @@ typedef struct fw_bench_step_result {
     double peak_gflops; /* the one of peak that this precision runs against */
     int64_t batch, runs;
     fw_budget budget;
-    int64_t peak_memory_bytes;
-    fw_bench_op *ops; /* by time, descending */
+    int64_t peak_memory_bytes;          /* resident at most, synthetic or real data included */
+    double part_seconds[FW_PART_COUNT]; /* of a step, summed from medians */
+    fw_bench_op *ops;                   /* by time, descending */
     int n_ops;
     void *owned;
 } fw_bench_step_result;
-/* opt: data, seed, threads, precision are used. runs 0: 7 (after 2 that are not counted). Without
+/* opt: data, seed, threads, pin, precision, memory_limit are used. runs 0: 7 (after 2 that are not counted). Without
  * data: synthetic images of the recipe's shape. */
 FW_API fw_status fw_bench_step(const fw_recipe *r, const fw_run_opt *opt, int64_t runs,
                                fw_bench_step_result *out);

@@ -157,6 +157,55 @@ static fw_status measure(bench *b, int64_t runs, double *start_seconds)
     return st;
 }
 
+/* ---- by part ---- */
+
+const char *fw_step_part_name(fw_step_part part)
+{
+    static const char *const names[FW_PART_COUNT] = {
+        [FW_PART_CONV] = "convolution",
+        [FW_PART_NORM] = "normalisation, activation",
+        [FW_PART_POOL] = "pools",
+        [FW_PART_ADD] = "additions",
+        [FW_PART_LAYOUT] = "conversions",
+        [FW_PART_OPTIMIZER] = "optimizer",
+        [FW_PART_OTHER] = "head, loss, other",
+        [FW_PART_OUTSIDE] = "input, between ops",
+    };
+    return (unsigned)part < FW_PART_COUNT ? names[part] : "?";
+}
+
+static fw_step_part part_of(fwi_opkind kind)
+{
+    static const struct {
+        const char *start; /* of the names of ops */
+        fw_step_part part;
+    } starts[] = {
+        {"conv2d", FW_PART_CONV},
+        {"bn_", FW_PART_NORM},
+        {"bias_", FW_PART_NORM},
+        {"sum_rows", FW_PART_NORM},
+        {"relu", FW_PART_NORM},
+        {"act", FW_PART_NORM},
+        {"max_pool", FW_PART_POOL},
+        {"avg_pool", FW_PART_POOL},
+        {"global_", FW_PART_POOL},
+        {"adam", FW_PART_OPTIMIZER},
+        {"add", FW_PART_ADD},
+        {"to_blocked", FW_PART_LAYOUT},
+        {"from_blocked", FW_PART_LAYOUT},
+        {"cast", FW_PART_LAYOUT},
+        {"sgd", FW_PART_OPTIMIZER},
+        {"muon", FW_PART_OPTIMIZER},
+        {"sum_squares", FW_PART_OPTIMIZER},
+        {"clip_factor", FW_PART_OPTIMIZER},
+    };
+    const char *const name = fwi_op_info_get(kind)->name;
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+        if (strncmp(name, starts[i].start, strlen(starts[i].start)) == 0)
+            return starts[i].part;
+    return FW_PART_OTHER;
+}
+
 /* ---- by kernel and shape ---- */
 
 typedef struct row {
@@ -231,6 +280,7 @@ static fw_status make_table(const bench *b, int64_t runs, fw_bench_step_result *
         to->flops += 2.0 * (double)s.macs;
         to->bytes += (double)s.bytes;
         seconds += t;
+        out->part_seconds[part_of(s.op)] += t;
         flops += 2.0 * (double)s.macs;
     }
     qsort(rows, (size_t)n_rows, sizeof *rows, by_time);
@@ -245,6 +295,8 @@ static fw_status make_table(const bench *b, int64_t runs, fw_bench_step_result *
         }
     }
     fwi_free(scratch);
+    if (out->seconds_median > seconds)
+        out->part_seconds[FW_PART_OUTSIDE] = out->seconds_median - seconds;
     out->ops = ops;
     out->n_ops = n_rows;
     out->owned = rows;

@@ -10,9 +10,13 @@ run 0 bench step digits --runs 2 --batch 8
 out "images/s"
 out "start to first step"
 out "conv2d"
+out "everything else"
+out "in f32"
 run 0 bench step digits --runs 2 --batch 8 --json
-json images_per_second share_of_peak ops seconds gflops epoch_seconds start_seconds batch budget_bytes
+json images_per_second share_of_peak ops parts seconds gflops epoch_seconds start_seconds batch budget_bytes peak_memory_bytes
 is "$(head -n 1 values) > 0"
+run 1 bench step digits --runs 1 --batch 8 --memory-limit 1K
+err "the limit is"
 
 # peaks are recorded; here as so low that none is refused, whoever else uses the machine
 run 0 bench peak --threads 1 --record . --json

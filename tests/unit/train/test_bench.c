@@ -221,6 +221,14 @@ static void one_step(void **state)
         }
         assert_true(conv);
         assert_true(fabs(share - 1) < 1e-9);
+        double parts = 0;
+        for (int i = 0; i < FW_PART_COUNT; i++) {
+            assert_true(s.part_seconds[i] >= 0 && strlen(fw_step_part_name((fw_step_part)i)) > 1);
+            parts += s.part_seconds[i];
+        }
+        assert_true(s.part_seconds[FW_PART_CONV] > 0 && s.part_seconds[FW_PART_OPTIMIZER] > 0);
+        assert_true(parts >= s.seconds_median * 0.999);
+        assert_true(s.peak_gflops == s.peak.gflops_f32);
         fw_bench_step_clear(&s);
         assert_int_equal(s.n_ops, 0);
     }
