@@ -118,32 +118,35 @@ NAME(tile_m)(const int m, const int width, const NAME(seg) *restrict seg, const 
         s1[(i) + 1] = _mm512_shuffle_f32x4(s1[i], s1[i], 0x4E);
     EACH_ROW(ROW)
 #undef ROW
-    if (out.sums != NULL) {
+    if (out.sums != NULL) { /* row by row, as long as the sums are in registers */
         NAME(channel_sums) *const t = out.sums;
         if (t->fresh) {
             _mm512_storeu_ps(t->shift, s0[0]);
             _mm512_storeu_ps(t->shift + VL, s1[0]);
             t->fresh = false;
         }
-        const __m512 h0 = _mm512_loadu_ps(t->shift), h1 = _mm512_loadu_ps(t->shift + VL);
-        __m512 a0 = _mm512_setzero_ps(), a1 = a0, q0 = a0, q1 = a0;
+        __m512 a0, a1, q0, q1;
 #define ROW(i)                                                                                     \
     if ((i) < m) {                                                                                 \
-        const __m512 d0 = _mm512_sub_ps(s0[i], h0);                                                \
-        a0 = _mm512_add_ps(a0, d0);                                                                \
-        q0 = _mm512_fmadd_ps(d0, d0, q0);                                                          \
+        NAME(keep_row)(out.c + (i)*out.ldc, s0[i], s1[i], out.n, out.add);                         \
+        const __m512 d0 = _mm512_sub_ps(s0[i], _mm512_loadu_ps(t->shift));                         \
+        a0 = (i) == 0 ? d0 : _mm512_add_ps(a0, d0);                                                \
+        q0 = (i) == 0 ? _mm512_mul_ps(d0, d0) : _mm512_fmadd_ps(d0, d0, q0);                       \
         if (width > 16) {                                                                          \
-            const __m512 d1 = _mm512_sub_ps(s1[i], h1);                                            \
-            a1 = _mm512_add_ps(a1, d1);                                                            \
-            q1 = _mm512_fmadd_ps(d1, d1, q1);                                                      \
+            const __m512 d1 = _mm512_sub_ps(s1[i], _mm512_loadu_ps(t->shift + VL));                \
+            a1 = (i) == 0 ? d1 : _mm512_add_ps(a1, d1);                                            \
+            q1 = (i) == 0 ? _mm512_mul_ps(d1, d1) : _mm512_fmadd_ps(d1, d1, q1);                   \
         }                                                                                          \
     }
         EACH_ROW(ROW)
 #undef ROW
         _mm512_storeu_ps(t->sum, _mm512_add_ps(_mm512_loadu_ps(t->sum), a0));
-        _mm512_storeu_ps(t->sum + VL, _mm512_add_ps(_mm512_loadu_ps(t->sum + VL), a1));
         _mm512_storeu_ps(t->squares, _mm512_add_ps(_mm512_loadu_ps(t->squares), q0));
-        _mm512_storeu_ps(t->squares + VL, _mm512_add_ps(_mm512_loadu_ps(t->squares + VL), q1));
+        if (width > 16) {
+            _mm512_storeu_ps(t->sum + VL, _mm512_add_ps(_mm512_loadu_ps(t->sum + VL), a1));
+            _mm512_storeu_ps(t->squares + VL, _mm512_add_ps(_mm512_loadu_ps(t->squares + VL), q1));
+        }
+        return;
     }
 #define ROW(i)                                                                                     \
     if ((i) < m)                                                                                   \

@@ -67,23 +67,28 @@ NAME(tile_m)(const int m, const NAME(seg) *restrict seg, const int64_t n_seg, co
 #undef ROW
         }
     }
-    if (out.sums != NULL) {
+    REAL *const c = out.c;
+    const int64_t ldc = out.ldc;
+    if (out.sums != NULL) { /* row by row, as long as the sums are in registers */
         NAME(channel_sums) *const t = out.sums;
         if (t->fresh) {
             NAME(v_store)(t->shift, s0[0]);
             NAME(v_store)(t->shift + VL, s1[0]);
             t->fresh = false;
         }
+        const int64_t n0 = out.n < VL ? out.n : VL, n1 = out.n - n0;
         const NAME(vec) minus = NAME(v_set)(-1);
-        const NAME(vec) h0 = NAME(v_load)(t->shift), h1 = NAME(v_load)(t->shift + VL);
         NAME(vec) a0 = NAME(v_zero)(), a1 = a0, q0 = a0, q1 = a0;
 #define ROW(i)                                                                                     \
     if ((i) < m) {                                                                                 \
-        const NAME(vec) d0 = NAME(v_fma)(minus, h0, s0[i]), d1 = NAME(v_fma)(minus, h1, s1[i]);    \
-        a0 = NAME(v_add)(a0, d0);                                                                  \
-        a1 = NAME(v_add)(a1, d1);                                                                  \
-        q0 = NAME(v_fma)(d0, d0, q0);                                                              \
-        q1 = NAME(v_fma)(d1, d1, q1);                                                              \
+        NAME(v_store_n)(c + (i)*ldc, s0[i], n0);                                                   \
+        NAME(v_store_n)(c + (i)*ldc + n0, s1[i], n1);                                              \
+        s0[i] = NAME(v_fma)(minus, NAME(v_load)(t->shift), s0[i]);                                 \
+        s1[i] = NAME(v_fma)(minus, NAME(v_load)(t->shift + VL), s1[i]);                            \
+        a0 = NAME(v_add)(a0, s0[i]);                                                               \
+        a1 = NAME(v_add)(a1, s1[i]);                                                               \
+        q0 = NAME(v_fma)(s0[i], s0[i], q0);                                                        \
+        q1 = NAME(v_fma)(s1[i], s1[i], q1);                                                        \
     }
         EACH_ROW(ROW)
 #undef ROW
@@ -91,9 +96,8 @@ NAME(tile_m)(const int m, const NAME(seg) *restrict seg, const int64_t n_seg, co
         NAME(v_store)(t->sum + VL, NAME(v_add)(NAME(v_load)(t->sum + VL), a1));
         NAME(v_store)(t->squares, NAME(v_add)(NAME(v_load)(t->squares), q0));
         NAME(v_store)(t->squares + VL, NAME(v_add)(NAME(v_load)(t->squares + VL), q1));
+        return;
     }
-    REAL *const c = out.c;
-    const int64_t ldc = out.ldc;
     if (out.n == NR && !out.add) {
 #define ROW(i)                                                                                     \
     if ((i) < m) {                                                                                 \
