@@ -44,6 +44,26 @@ static bool named(const arg_option *o, const char *word, size_t n)
     return false;
 }
 
+/* The name that word was probably meant to be: of options with two names the long one. */
+static int unknown_option(const command *self, const arg_option *options, int n, const char *word,
+                          int len)
+{
+    enum { MOST = 64, NAME = 32 };
+    char copies[MOST][NAME], wanted[NAME];
+    const char *names[MOST + 1];
+    int count = 0;
+    for (int k = 0; k < n && count < MOST; k++) {
+        const char *comma = strchr(options[k].name, ',');
+        snprintf(copies[count], NAME, "%s", comma == NULL ? options[k].name : comma + 1);
+        names[count] = copies[count];
+        count++;
+    }
+    names[count++] = "--help";
+    snprintf(wanted, sizeof wanted, "%.*s", len, word);
+    return usage_error(self, "unknown option %.*s; the nearest is %s", len, word,
+                       fw_nearest(wanted, names, count));
+}
+
 static bool read_int(const char *text, int64_t *out)
 {
     char *end = NULL;
@@ -156,7 +176,7 @@ int args_read(const command *self, int argc, char **argv, const arg_option *opti
             if (named(&options[k], word, len))
                 o = &options[k];
         if (o == NULL)
-            return usage_error(self, "unknown option %.*s", (int)len, word);
+            return unknown_option(self, options, n_options, word, (int)len);
         if (o->kind == ARG_FLAG && equals != NULL)
             return usage_error(self, "%.*s takes no value", (int)len, word);
         if (o->kind != ARG_FLAG && equals == NULL && i + 1 == argc)

@@ -49,7 +49,12 @@ int main(int argc, char **argv)
     for (const command *const *c = commands; *c != NULL; c++)
         if (strcmp((*c)->name, argv[1]) == 0)
             return (*c)->run(*c, argc - 2, argv + 2);
-    fprintf(stderr, "fenwicks: no command \"%s\"\n\n", argv[1]);
+    const char *names[sizeof commands / sizeof *commands];
+    int n = 0;
+    for (; commands[n] != NULL; n++)
+        names[n] = commands[n]->name;
+    fprintf(stderr, "fenwicks: no command \"%s\"; the nearest is %s\n\n", argv[1],
+            fw_nearest(argv[1], names, n));
     print_help(stderr);
     return EXIT_USAGE;
 }

@@ -43,6 +43,10 @@ FW_API const char *fw_last_error(void);
 /* "FW_EIO" for FW_EIO and so on; "FW_?" for a number that is no status. Never NULL. */
 FW_API const char *fw_status_name(fw_status st);
 
+/* Of n words the one nearest to `word` by edit distance, for messages about unknown ones; NULL if n
+ * is under 1. Borrowed. */
+FW_API const char *fw_nearest(const char *word, const char *const *words, int n);
+
 /* "0.1.0" */
 FW_API const char *fw_version(void);
 

@@ -251,6 +251,28 @@ fw_status fwi_ckpt_newest(const char *dir, int64_t *step, char *path, size_t cap
     return st;
 }
 
+/* Where two descriptions differ: whole words, from the first that is another one to the last. */
+typedef struct difference {
+    int at, n_was, n_is;
+} difference;
+
+static difference differ(const char *was, const char *is)
+{
+    const size_t n_was = strlen(was), n_is = strlen(is), least = n_was < n_is ? n_was : n_is;
+    size_t head = 0, tail = 0;
+    while (head < least && was[head] == is[head])
+        head++;
+    while (tail < least - head && was[n_was - 1 - tail] == is[n_is - 1 - tail])
+        tail++;
+    while (head > 0 && was[head - 1] != ' ' && was[head - 1] != '\n')
+        head--;
+    while (tail > 0 && was[n_was - tail] != ' ' && was[n_was - tail] != '\n')
+        tail--;
+    enum { MOST = 300 };
+    const size_t a = n_was - head - tail, b = n_is - head - tail;
+    return (difference){(int)head, (int)(a < MOST ? a : MOST), (int)(b < MOST ? b : MOST)};
+}
+
 fw_status fwi_ckpt_check(const char *path, const fwi_identity *ids, int n)
 {
     fwi_safetensors *s = NULL;
@@ -260,10 +282,16 @@ fw_status fwi_ckpt_check(const char *path, const fwi_identity *ids, int n)
         if (was == NULL)
             st = fwi_fail(FW_EFORMAT, "%s: metadata has no %s: no checkpoint of ours", path,
                           ids[i].key);
-        else if (strcmp(was, ids[i].text) != 0)
+        else if (strcmp(was, ids[i].text) != 0) {
+            const difference d = differ(was, ids[i].text);
             st = fwi_fail(FW_EEXISTS,
-                          "%s: is of a run with another %s: there \"%.300s\", here \"%.300s\"",
-                          path, ids[i].key, was, ids[i].text);
+                          "%s: is of a run with another %s: there \"%.*s\", here \"%.*s\"%s", path,
+                          ids[i].key, d.n_was, was + d.at, d.n_is, ids[i].text + d.at,
+                          strcmp(ids[i].key, "optimizer") == 0
+                              ? "; the schedule is part of it, and with it epochs and batch: a run "
+                                "goes on with those it was begun with"
+                              : "");
+        }
     }
     fwi_st_close(s);
     return st;

@@ -5,6 +5,8 @@
  * lives here. */
 #include "nearest.h"
 
+#include <fenwicks/status.h>
+
 #include <string.h>
 
 enum { LOOK = 64 };
@@ -46,6 +48,11 @@ static int distance(const char *a, const char *b)
         row = free_row;
     }
     return up[nb];
+}
+
+const char *fw_nearest(const char *word, const char *const *words, int n)
+{
+    return word == NULL || words == NULL || n < 1 ? NULL : fwi_nearest(word, words, (size_t)n);
 }
 
 const char *fwi_nearest(const char *word, const char *const *names, size_t n)

@@ -336,6 +336,11 @@ int64_t fwi_dataset_batch(const fw_dataset *ds)
     return ds->opt.batch;
 }
 
+const char *fwi_dataset_name(const fw_dataset *ds)
+{
+    return ds->name;
+}
+
 bool fwi_dataset_labelled(const fw_dataset *ds)
 {
     return ds->labelled;

@@ -93,7 +93,7 @@ fw_status fwi_estimator_evaluate(fw_estimator *e, fw_dataset *ds, fw_metrics *ou
     if (st != FW_OK)
         return st;
     if (!fwi_dataset_labelled(ds))
-        return fwi_fail(FW_EARG, "the data set has no labels to evaluate against");
+        return fwi_fail(FW_EARG, "%s: has no labels to evaluate against", fwi_dataset_name(ds));
     const double start = fwi_now();
     st = fwi_estimator_make_views(e, ds);
     if (st == FW_OK)

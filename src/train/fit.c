@@ -361,7 +361,7 @@ static fw_status prepare(fit *f)
     if (!fwi_dataset_training(f->ds))
         return fwi_fail(FW_EARG, "training needs a data set with .training set");
     if (!fwi_dataset_labelled(f->ds))
-        return fwi_fail(FW_EARG, "the training data has no labels");
+        return fwi_fail(FW_EARG, "%s: the training data has no labels", fwi_dataset_name(f->ds));
     if (e->broken)
         return fwi_fail(FW_ESTATE, "training diverged: resume from the last checkpoint");
     f->batch = fwi_dataset_batch(f->ds);

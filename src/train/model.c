@@ -280,8 +280,10 @@ fw_status fw_model_evaluate(const fw_model *m, fw_dataset *ds, fw_metrics *out, 
                         "images of %" PRId64 " x %" PRId64 " x %" PRId64
                         ", the model takes %" PRId64 " x %" PRId64 " x %" PRId64,
                         h, w, c, m->meta.h, m->meta.w, m->meta.c);
-    if (fwi_dataset_training(ds) || !fwi_dataset_labelled(ds))
-        return fwi_fail(FW_EARG, "evaluation needs a labelled data set without .training");
+    if (fwi_dataset_training(ds))
+        return fwi_fail(FW_EARG, "evaluation needs a data set without .training");
+    if (!fwi_dataset_labelled(ds))
+        return fwi_fail(FW_EARG, "%s: has no labels to evaluate against", fwi_dataset_name(ds));
     const int64_t k = m->network.n_classes;
     const double start = fwi_now();
     evaluation e = {.ws = fwi_big_alloc(m->workspace), .confusion = confusion};

@@ -85,6 +85,21 @@ err "label"
 err "12"
 [ ! -e r4/model.safetensors ] || die "a model of nothing"
 
+# Images without labels.
+run 1 eval run/model.safetensors --data x.npy
+err "x.npy: has no labels to evaluate against"
+"$FENWICKS" convert x.npy u.tfrec > out || die "convert"
+run 1 eval run/model.safetensors --data u.tfrec
+err "u.tfrec: has no labels to evaluate against"
+run 1 train digits --data x.npy --batch 2 --out r4
+err "x.npy"
+err "labels"
+
+# Another length is another schedule.
+run 0 train digits --epochs 0.5 --out short --quiet
+run 1 train digits --epochs 1 --out short --resume
+err 'another optimizer: there "steps=11 warmup=2.2", here "steps=22 warmup=4.4"; the schedule is part of it'
+
 # Model files: damaged header, damaged data, cut, another kind of file, other shapes.
 model=run/model.safetensors
 cp $model h.safetensors && "$TOOL" flip h.safetensors 2 || die "t_tool"

@@ -10,10 +10,12 @@ wrong() {
 }
 
 wrong "usage: fenwicks COMMAND"
-wrong 'no command "trian"' trian
+wrong 'no command "trian"; the nearest is train' trian
 wrong "needs a recipe's name or file" train
 wrong 'unexpected argument "more"' train digits more
-wrong "unknown option --epoch" train digits --epoch 3
+wrong "unknown option --epoch; the nearest is --epochs" train digits --epoch 3
+wrong "unknown option --ouput; the nearest is --out" train digits --ouput=x
+wrong "unknown option --hlep; the nearest is --help" doctor --hlep
 wrong "--epochs needs a value" train digits --epochs
 wrong '--seed: "x", expected a whole number, 0 or more' train digits --seed x
 wrong '--seed: "-1", expected a whole number, 0 or more' train digits --seed -1
@@ -38,7 +40,7 @@ wrong "needs a kind (lr) and a recipe" plot
 wrong '"loss" is none of the kinds: lr' plot loss fenwicks
 wrong "--records: at least 1" plot lr fenwicks --records 0
 wrong "needs what to measure" bench
-wrong "is none of step, data, peak" bench all
+wrong "is none of step, conv, ops, data, peak" bench all
 wrong 'unexpected argument "now"' doctor now
 for verb in convert inspect recipes train eval predict plot bench doctor; do
     wrong "usage: fenwicks $verb" $verb --no-such-option
