@@ -365,7 +365,9 @@ static void half_bf16(void **state)
         printf("bf16: left out, this processor has no AVX-512 BF16\n");
         return;
     }
-    check_gradients(true, FW_BF16, 2e-2, 1e-3, 5e-2);
+    /* Winograd's convolutions, F(2x2,3x3), round a layer's factors after their transforms: 4.5e-3 of
+     * each output and gradient, where the direct ones leave 1.7e-3 (docs/numerics.md). */
+    check_gradients(true, FW_BF16, 2e-2, 1e-3, 1e-1);
     check_steps(true, FW_BF16, 1e-2);
     check_gradients(false, FW_BF16, 2e-2, 1e-3, 0.5);
 }

@@ -5,7 +5,7 @@
 #define TILE_F64 "14x16"
 #include "blocked_rows.h"
 #include "fast_rows.h"
-#include "winograd_points.h"
+#include "winograd_rows.h"
 
 size_t fwi_winograd_dw_scratch_f32_avx512(const fwi_call *c);
 fw_status fwi_winograd_dw_f32_avx512(const fwi_call *c);
@@ -23,8 +23,11 @@ static bool fits_tile(const fwi_call *c)
     return c->in[0].nb <= 14;
 }
 
+WINOGRAD_DECLARE(f32, avx512)
+
 extern const fwi_kernel fwi_rows_avx512[];
-const fwi_kernel fwi_rows_avx512[] = {{.op = FWI_OP_conv2d_dw,
+const fwi_kernel fwi_rows_avx512[] = {WINOGRAD_ROWS(f32, FW_F32, avx512, "14x32"),
+                                      {.op = FWI_OP_conv2d_dw,
                                        .dtype = FW_F32,
                                        .run = fwi_winograd_dw_f32_avx512,
                                        .scratch = fwi_winograd_dw_scratch_f32_avx512,

@@ -2,7 +2,7 @@
  * convolutions of batch-blocked images stored as bf16. What else such images need is in the rows of
  * cpu/avx512. */
 #include "exec.h"
-#include "winograd_points.h"
+#include "winograd_rows.h"
 
 size_t fwi_winograd_dw_scratch_bf16_avx512_bf16(const fwi_call *c);
 fw_status fwi_winograd_dw_bf16_avx512_bf16(const fwi_call *c);
@@ -22,8 +22,11 @@ static bool fits_tile(const fwi_call *c)
     return c->in[0].nb <= 14;
 }
 
+WINOGRAD_DECLARE(bf16, avx512_bf16)
+
 extern const fwi_kernel fwi_rows_avx512_bf16[];
 const fwi_kernel fwi_rows_avx512_bf16[] = {
+    WINOGRAD_ROWS(bf16, FW_BF16, avx512_bf16, "14x32"),
     {.op = FWI_OP_conv2d_dw,
      .dtype = FW_BF16,
      .run = fwi_winograd_dw_bf16_avx512_bf16,

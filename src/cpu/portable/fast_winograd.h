@@ -1,0 +1,656 @@
+/* fast_winograd.h: convolution forward and the gradient of its input by Winograd's method, 3x3 at
+ * stride 1, on batch-blocked images. Included once per storage type and instruction set, after a
+ * register tile; winograd_points.h has the mathematics. Neighbours: fast_conv2d_blocked.h, the
+ * direct way; fast_winograd_dw.h, the gradient of the filter.
+ *
+ * An image is cut into squares of m x m outputs, m 2 or 4. Each needs a square of m + 2 source
+ * pixels, which is transformed along both axes; output and filter have transforms of their own, in
+ * which the convolution is one product per transformed point: (m + 2)^2 products where the
+ * definition has 9 m^2, 2.25 and 4 times fewer. Each product is summed over channels: a matrix
+ * product with the images of some squares as rows, on the same register tile as everything else.
+ *
+ * A unit is a square of all the images of a block; a group of units is as many as keep a panel of
+ * the filter busy while their transforms stay in the caches: its transformed source V is made once,
+ * then each panel of NR output channels is multiplied, transformed back and stored. Nothing but the
+ * source, the filter and the outputs leaves the caches. Squares may hang over the edge: source
+ * pixels outside read as zeros (from a row of zeros), outputs outside are not stored. Padding
+ * images are never read: a unit has as many rows as its block has images.
+ *
+ * Images stored as bf16 are transformed in float; V and the transformed filter are then rounded to
+ * bf16 and multiplied in pairs of channels (PER 2). Which channels make a pair is the room's
+ * (wino_channel), the same for both factors.
+ *
+ * Gradient of the input: the same with dy as the source, the filter turned by 180 degrees and its
+ * channels exchanged. Each output is one sum over the channels, whatever the cut. */
+#include "winograd_points.h"
+
+#ifndef PER /* in float; the room of bf16 brings its own */
+#define PER     1
+#define OPERAND REAL
+#include "fast_gemm.h"
+#include "fast_store.h"
+
+/* Channels that are loaded at once: WIDE vectors. */
+#define WIDE 1
+static inline void NAME(wino_load)(const STORE *p, NAME(vec) d[WIDE])
+{
+    d[0] = NAME(v_load)(p);
+}
+static inline NAME(vec) NAME(wino_load_n)(const STORE *p, int64_t n)
+{
+    return NAME(v_load_n)(p, n);
+}
+static inline void NAME(wino_keep)(OPERAND *to, const NAME(vec) d[WIDE])
+{
+    NAME(v_store)(to, d[0]);
+}
+/* VL channels in their order. */
+static inline void NAME(wino_keep_tail)(OPERAND *to, NAME(vec) d)
+{
+    NAME(v_store)(to, d);
+}
+/* An operand of the filter: the values of one vector of columns for the PER channels of a step. */
+static inline void NAME(wino_keep_step)(OPERAND *to, const NAME(vec) u[PER])
+{
+    NAME(v_store)(to, u[0]);
+}
+/* Channel p of a step, of n; n or more: none, zeros stand there. */
+static inline int64_t NAME(wino_channel)(int64_t step, int64_t p, int64_t n)
+{
+    (void)n;
+    return step + p;
+}
+static inline void NAME(wino_store)(STORE *to, NAME(vec) s0, NAME(vec) s1, int64_t n)
+{
+    if (n == NR) {
+        NAME(v_store)(to, s0);
+        NAME(v_store)(to + VL, s1);
+        return;
+    }
+    const int64_t n0 = min_i64(n, VL);
+    NAME(v_store_n)(to, s0, n0);
+    if (n > n0)
+        NAME(v_store_n)(to + n0, s1, n - n0);
+}
+#endif
+
+#ifdef __clang__
+#define WINO_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define WINO_UNROLL _Pragma("GCC unroll 8")
+#endif
+#define WINO_INLINE static inline __attribute__((always_inline))
+
+enum {
+    WINO_SIDE = 6,  /* the larger square of source pixels */
+    WINO_CHUNK = 32 /* channels of the filter that are transformed at a time; a multiple of 2 VL */
+};
+
+/* ---- transforms of a line ---- */
+#if defined LANES_BF16
+#define WINO_A WINO4_A_BF16
+#define WINO_B WINO4_B_BF16
+#else
+#define WINO_A WINO4_A_F32
+#define WINO_B WINO4_B_F32
+#endif
+
+WINO_INLINE NAME(vec) NAME(wino_sub)(NAME(vec) a, NAME(vec) b)
+{
+    return NAME(v_fma)(NAME(v_set)(-1), b, a); /* exact product: the difference, rounded once */
+}
+WINO_INLINE NAME(vec) NAME(wino_mul)(REAL a, NAME(vec) b)
+{
+    return NAME(v_fma)(NAME(v_set)(a), b, NAME(v_zero)());
+}
+WINO_INLINE NAME(vec) NAME(wino_fma)(REAL a, NAME(vec) b, NAME(vec) c)
+{
+    return NAME(v_fma)(NAME(v_set)(a), b, c);
+}
+
+/* B^T: m + 2 source pixels, to as many points. */
+WINO_INLINE void NAME(wino_line_in)(const int m, const NAME(vec) d[WINO_SIDE],
+                                    NAME(vec) r[WINO_SIDE])
+{
+    if (m == 2) {
+        r[0] = NAME(wino_sub)(d[0], d[2]);
+        r[1] = NAME(v_add)(d[1], d[2]);
+        r[2] = NAME(wino_sub)(d[2], d[1]);
+        r[3] = NAME(wino_sub)(d[3], d[1]);
+        return;
+    }
+    const REAL a = WINO_A, b = WINO_B, a2 = a * a, b2 = b * b;
+    const NAME(vec) even_a = NAME(wino_fma)(-b2, d[2], d[4]);
+    const NAME(vec) odd_a = NAME(wino_fma)(-b2, d[1], d[3]);
+    const NAME(vec) even_b = NAME(wino_fma)(-a2, d[2], d[4]);
+    const NAME(vec) odd_b = NAME(wino_fma)(-a2, d[1], d[3]);
+    r[0] = NAME(wino_fma)(a2 * b2, d[0], NAME(wino_fma)(-(a2 + b2), d[2], d[4]));
+    r[1] = NAME(wino_fma)(a, odd_a, even_a);
+    r[2] = NAME(wino_fma)(-a, odd_a, even_a);
+    r[3] = NAME(wino_fma)(b, odd_b, even_b);
+    r[4] = NAME(wino_fma)(-b, odd_b, even_b);
+    r[5] = NAME(wino_fma)(a2 * b2, d[1], NAME(wino_fma)(-(a2 + b2), d[3], d[5]));
+}
+
+/* A^T: m + 2 points, to m outputs. */
+WINO_INLINE void NAME(wino_line_out)(const int m, const NAME(vec) s[WINO_SIDE], NAME(vec) y[4])
+{
+    const NAME(vec) sum_a = NAME(v_add)(s[1], s[2]), diff_a = NAME(wino_sub)(s[1], s[2]);
+    if (m == 2) {
+        y[0] = NAME(v_add)(s[0], sum_a);
+        y[1] = NAME(v_add)(diff_a, s[3]);
+        return;
+    }
+    const REAL a = WINO_A, b = WINO_B;
+    const NAME(vec) sum_b = NAME(v_add)(s[3], s[4]), diff_b = NAME(wino_sub)(s[3], s[4]);
+    y[0] = NAME(v_add)(s[0], NAME(v_add)(sum_a, sum_b));
+    y[1] = NAME(wino_fma)(a, diff_a, NAME(wino_mul)(b, diff_b));
+    y[2] = NAME(wino_fma)(a * a, sum_a, NAME(wino_mul)(b * b, sum_b));
+    y[3] = NAME(wino_fma)(a * a * a, diff_a, NAME(wino_fma)(b * b * b, diff_b, s[5]));
+}
+
+/* G: 3 taps, to m + 2 points. */
+WINO_INLINE void NAME(wino_line_filter)(const int m, const NAME(vec) g[3], NAME(vec) u[WINO_SIDE])
+{
+    if (m == 2) {
+        const NAME(vec) half = NAME(wino_mul)((REAL)0.5, NAME(v_add)(g[0], g[2]));
+        u[0] = g[0];
+        u[1] = NAME(wino_fma)((REAL)0.5, g[1], half);
+        u[2] = NAME(wino_fma)((REAL)-0.5, g[1], half);
+        u[3] = g[2];
+        return;
+    }
+    const REAL a = WINO_A, b = WINO_B;
+    const REAL na = 1 / WINO4_NA(a, b), nb = 1 / WINO4_NB(a, b);
+    const NAME(vec) even_a = NAME(wino_mul)(na, NAME(wino_fma)(a * a, g[2], g[0]));
+    const NAME(vec) even_b = NAME(wino_mul)(nb, NAME(wino_fma)(b * b, g[2], g[0]));
+    u[0] = NAME(wino_mul)(1 / WINO4_N0(a, b), g[0]);
+    u[1] = NAME(wino_fma)(na * a, g[1], even_a);
+    u[2] = NAME(wino_fma)(-na * a, g[1], even_a);
+    u[3] = NAME(wino_fma)(nb * b, g[1], even_b);
+    u[4] = NAME(wino_fma)(-nb * b, g[1], even_b);
+    u[5] = g[2];
+}
+
+/* ---- the job ---- */
+typedef struct NAME(wino) {
+    int64_t m, points; /* outputs along a square's side; (m + 2)^2 */
+    int64_t n, nb, sc, dc, src_h, src_w, dst_h, dst_w, pad_y, pad_x;
+    const STORE *src;
+    STORE *dst;
+    int64_t tiles_x, tiles, units; /* squares along a line, of an image; times blocks */
+    int64_t per_group, groups, tasks;
+    int64_t panels, steps;
+    int64_t row, v_plane,
+        s_plane;               /* of V: operands of a row, of a point; of the sums: of a point */
+    OPERAND *filter;           /* [panels][points][steps][NR] */
+    OPERAND *v;                /* per slot: [points][rows][row] */
+    REAL *s;                   /* per slot: [points][rows][NR] */
+    STORE *zeros;              /* [nb * sc] */
+    NAME(channel_sums) * lane; /* conv2d_stats (NULL in others): per slot */
+    double *sums;              /* [tasks][2][dc] */
+    int64_t *counts;           /* [tasks] */
+} NAME(wino);
+
+enum {
+    WINO_TASKS = 128,          /* so many that no thread waits long for the last one */
+    WINO_GROUP_BYTES = 500000, /* of V and sums of a group, beside a panel of the filter in L2 */
+    WINO_ROWS_MIN = 48,        /* where they are larger: so many rows share a read of the filter */
+    WINO_ROWS_MAX = 112
+};
+
+/* A plane of so many operands begins at another set of the caches than the one before. */
+static inline int64_t NAME(wino_plane)(int64_t elems)
+{
+    const int64_t line = 64 / (int64_t)sizeof(REAL);
+    return (parts_of(elems, line) | 1) * line;
+}
+
+/* pad: how far the source of the first output lies before the first source pixel. */
+static void NAME(wino_plan)(NAME(wino) * g, const fwi_call *c, int64_t pad_y, int64_t pad_x,
+                            bool stats, scratch_cut *s)
+{
+    const int64_t *const from = c->in[0].shape.d, *const to = c->out[0].shape.d;
+    const int64_t m = c->attr->conv.algo == FWI_CONV_WINO4 ? 4 : 2, slots = call_slots(c);
+    *g = (NAME(wino)){.m = m,
+                      .points = (m + 2) * (m + 2),
+                      .n = from[0],
+                      .nb = c->in[0].nb,
+                      .sc = from[3],
+                      .dc = to[3],
+                      .src_h = from[1],
+                      .src_w = from[2],
+                      .dst_h = to[1],
+                      .dst_w = to[2],
+                      .pad_y = pad_y,
+                      .pad_x = pad_x,
+                      .src = c->in[0].data,
+                      .dst = c->out[0].data};
+    g->tiles_x = parts_of(g->dst_w, m);
+    g->tiles = parts_of(g->dst_h, m) * g->tiles_x;
+    g->units = parts_of(g->n, g->nb) * g->tiles;
+    g->panels = parts_of(g->dc, NR);
+    g->steps = parts_of(g->sc, PER);
+    g->row = parts_of(g->steps, 16) * 16;
+    const int64_t unit_bytes = g->nb * g->points * (g->row + NR) * (int64_t)sizeof(OPERAND);
+    g->per_group = max_i64(WINO_GROUP_BYTES / unit_bytes, parts_of(WINO_ROWS_MIN, g->nb));
+    g->per_group = min_i64(g->per_group, parts_of(WINO_ROWS_MAX, g->nb));
+    g->per_group = min_i64(g->per_group, parts_of(g->units, 16));
+    g->groups = parts_of(g->units, g->per_group);
+    g->tasks = min_i64(g->groups, WINO_TASKS);
+    g->v_plane = NAME(wino_plane)(g->per_group * g->nb * g->row);
+    g->s_plane = NAME(wino_plane)(g->per_group * g->nb * NR);
+    g->filter = scratch_take(s, g->panels * g->points * g->steps * NR, sizeof(OPERAND));
+    g->v = scratch_take(s, slots * g->points * g->v_plane, sizeof(OPERAND));
+    g->s = scratch_take(s, slots * g->points * g->s_plane, sizeof(REAL));
+    g->zeros = scratch_take(s, g->nb * g->sc, sizeof(STORE));
+    if (stats) {
+        g->lane = scratch_take(s, slots, sizeof(NAME(channel_sums)));
+        g->sums = scratch_take(s, g->tasks * 2 * g->dc, sizeof(double));
+        g->counts = scratch_take(s, g->tasks, sizeof(int64_t));
+    }
+}
+
+/* Where a unit lies. */
+typedef struct NAME(wino_unit) {
+    int64_t block, images, y, x; /* y, x: its first output pixel */
+} NAME(wino_unit);
+
+static inline NAME(wino_unit) NAME(wino_unit_at)(const NAME(wino) * g, int64_t unit)
+{
+    const int64_t block = unit / g->tiles, tile = unit % g->tiles;
+    return (NAME(wino_unit)){.block = block,
+                             .images = min_i64(g->nb, g->n - block * g->nb),
+                             .y = tile / g->tiles_x * g->m,
+                             .x = tile % g->tiles_x * g->m};
+}
+
+/* ---- the source, into V ---- */
+
+/* `wide` vectors of channels of one image: at[] are its pixels. */
+WINO_INLINE void NAME(wino_square_in)(const int m, const STORE *const *at, int64_t off, OPERAND *v,
+                                      int64_t plane)
+{
+    NAME(vec) t[WIDE][WINO_SIDE][WINO_SIDE];
+    WINO_UNROLL
+    for (int x = 0; x < m + 2; x++) {
+        NAME(vec) d[WINO_SIDE][WIDE];
+        WINO_UNROLL
+        for (int y = 0; y < m + 2; y++)
+            NAME(wino_load)(at[y * (m + 2) + x] + off, d[y]);
+        WINO_UNROLL
+        for (int h = 0; h < WIDE; h++) {
+            NAME(vec) in[WINO_SIDE], r[WINO_SIDE];
+            WINO_UNROLL
+            for (int y = 0; y < m + 2; y++)
+                in[y] = d[y][h];
+            NAME(wino_line_in)(m, in, r);
+            WINO_UNROLL
+            for (int y = 0; y < m + 2; y++)
+                t[h][y][x] = r[y];
+        }
+    }
+    WINO_UNROLL
+    for (int y = 0; y < m + 2; y++) {
+        NAME(vec) r[WIDE][WINO_SIDE];
+        WINO_UNROLL
+        for (int h = 0; h < WIDE; h++)
+            NAME(wino_line_in)(m, t[h][y], r[h]);
+        WINO_UNROLL
+        for (int x = 0; x < m + 2; x++) {
+            NAME(vec) d[WIDE];
+            WINO_UNROLL
+            for (int h = 0; h < WIDE; h++)
+                d[h] = r[h][x];
+            NAME(wino_keep)(v + (y * (m + 2) + x) * plane, d);
+        }
+    }
+}
+
+/* The last n channels, VL at most. */
+WINO_INLINE void NAME(wino_square_tail)(const int m, const STORE *const *at, int64_t off, int64_t n,
+                                        OPERAND *v, int64_t plane)
+{
+    NAME(vec) t[WINO_SIDE][WINO_SIDE], in[WINO_SIDE], r[WINO_SIDE];
+    for (int x = 0; x < m + 2; x++) {
+        for (int y = 0; y < m + 2; y++)
+            in[y] = NAME(wino_load_n)(at[y * (m + 2) + x] + off, n);
+        NAME(wino_line_in)(m, in, r);
+        for (int y = 0; y < m + 2; y++)
+            t[y][x] = r[y];
+    }
+    for (int y = 0; y < m + 2; y++) {
+        NAME(wino_line_in)(m, t[y], r);
+        for (int x = 0; x < m + 2; x++)
+            NAME(wino_keep_tail)(v + (y * (m + 2) + x) * plane, r[x]);
+    }
+}
+
+WINO_INLINE void NAME(wino_in)(const int m, const NAME(wino) * g, const NAME(wino_unit) * u,
+                               OPERAND *v)
+{
+    const STORE *at[WINO_SIDE * WINO_SIDE];
+    for (int64_t y = 0; y < m + 2; y++)
+        for (int64_t x = 0; x < m + 2; x++) {
+            const int64_t sy = u->y - g->pad_y + y, sx = u->x - g->pad_x + x;
+            const bool inside = sy >= 0 && sy < g->src_h && sx >= 0 && sx < g->src_w;
+            const int64_t pixel = (u->block * g->src_h + sy) * g->src_w + sx;
+            at[y * (m + 2) + x] = inside ? g->src + pixel * g->nb * g->sc : g->zeros;
+        }
+    for (int64_t i = 0; i < u->images; i++) {
+        int64_t k = 0;
+        for (; k + WIDE * VL <= g->sc; k += WIDE * VL)
+            NAME(wino_square_in)(m, at, i * g->sc + k, v + i * g->row + k / PER, g->v_plane);
+        for (; k < g->sc; k += VL)
+            NAME(wino_square_tail)
+        (m, at, i * g->sc + k, min_i64(VL, g->sc - k), v + i * g->row + k / PER, g->v_plane);
+    }
+}
+
+/* ---- the sums, into outputs ---- */
+
+/* What is stored, with its statistics if they are asked for. */
+typedef struct NAME(wino_stats) {
+    NAME(vec) shift[2], sum[2], squares[2];
+} NAME(wino_stats);
+
+WINO_INLINE void NAME(wino_count)(NAME(wino_stats) * t, NAME(vec) s0, NAME(vec) s1)
+{
+    const NAME(vec) d0 = NAME(wino_sub)(s0, t->shift[0]), d1 = NAME(wino_sub)(s1, t->shift[1]);
+    t->sum[0] = NAME(v_add)(t->sum[0], d0);
+    t->sum[1] = NAME(v_add)(t->sum[1], d1);
+    t->squares[0] = NAME(v_fma)(d0, d0, t->squares[0]);
+    t->squares[1] = NAME(v_fma)(d1, d1, t->squares[1]);
+}
+
+/* One image of a unit: s, its sums of one panel; to, its first pixel's channels of that panel. */
+WINO_INLINE void NAME(wino_square_out)(const int m, const NAME(wino) * g, const REAL *s, STORE *to,
+                                       int64_t ny, int64_t nx, int64_t n, NAME(channel_sums) * sums)
+{
+    NAME(vec) r[2][4][4];
+    WINO_UNROLL
+    for (int h = 0; h < 2; h++) {
+        NAME(vec) t[4][WINO_SIDE];
+        WINO_UNROLL
+        for (int x = 0; x < m + 2; x++) {
+            NAME(vec) in[WINO_SIDE], y[4];
+            WINO_UNROLL
+            for (int k = 0; k < m + 2; k++)
+                in[k] = NAME(v_load)(s + (k * (m + 2) + x) * g->s_plane + h * VL);
+            NAME(wino_line_out)(m, in, y);
+            WINO_UNROLL
+            for (int k = 0; k < m; k++)
+                t[k][x] = y[k];
+        }
+        WINO_UNROLL
+        for (int k = 0; k < m; k++)
+            NAME(wino_line_out)(m, t[k], r[h][k]);
+    }
+    for (int64_t y = 0; y < ny; y++)
+        for (int64_t x = 0; x < nx; x++)
+            NAME(wino_store)
+    (to + (y * g->dst_w + x) * g->nb * g->dc, r[0][y][x], r[1][y][x], n);
+    if (sums == NULL)
+        return;
+    if (sums->fresh) {
+        NAME(v_store)(sums->shift, r[0][0][0]);
+        NAME(v_store)(sums->shift + VL, r[1][0][0]);
+        sums->fresh = false;
+    }
+    NAME(wino_stats) w;
+    for (int h = 0; h < 2; h++) {
+        w.shift[h] = NAME(v_load)(sums->shift + h * VL);
+        w.sum[h] = w.squares[h] = NAME(v_zero)();
+    }
+    for (int64_t y = 0; y < ny; y++)
+        for (int64_t x = 0; x < nx; x++)
+            NAME(wino_count)(&w, r[0][y][x], r[1][y][x]);
+    for (int h = 0; h < 2; h++) { /* a square's at a time: fewer roundings at the sums' size */
+        REAL *const sum = sums->sum + h * VL, *const squares = sums->squares + h * VL;
+        NAME(v_store)(sum, NAME(v_add)(NAME(v_load)(sum), w.sum[h]));
+        NAME(v_store)(squares, NAME(v_add)(NAME(v_load)(squares), w.squares[h]));
+    }
+}
+
+/* Returns how many values of a channel it stored. */
+WINO_INLINE int64_t NAME(wino_out)(const int m, const NAME(wino) * g, const NAME(wino_unit) * u,
+                                   const REAL *s, int64_t j, NAME(channel_sums) * sums)
+{
+    const int64_t ny = min_i64(m, g->dst_h - u->y), nx = min_i64(m, g->dst_w - u->x);
+    const int64_t n = min_i64(NR, g->dc - j * NR);
+    const int64_t pixel = (u->block * g->dst_h + u->y) * g->dst_w + u->x;
+    STORE *const to = g->dst + pixel * g->nb * g->dc + j * NR;
+    for (int64_t i = 0; i < u->images; i++)
+        NAME(wino_square_out)(m, g, s + i * NR, to + i * g->dc, ny, nx, n, sums);
+    return u->images * ny * nx;
+}
+
+/* ---- a group of units ---- */
+
+/* One panel: all products. */
+static void NAME(wino_products)(const NAME(wino) * g, int64_t j, int64_t rows, const OPERAND *v,
+                                REAL *s)
+{
+    const int64_t heights = parts_of(rows, MR), n = min_i64(NR, g->dc - j * NR);
+    const OPERAND *filter = g->filter + j * g->points * g->steps * NR;
+    for (int64_t p = 0; p < g->points; p++, filter += g->steps * NR)
+        for (int64_t k = 0; k < heights; k++) {
+            const int64_t r0 = part_begin(rows, heights, k), r1 = part_begin(rows, heights, k + 1);
+            const NAME(seg) seg = {v + p * g->v_plane + r0 * g->row, filter, g->steps};
+            const NAME(tile_out) out = {.c = s + p * g->s_plane + r0 * NR, .ldc = NR, .n = n};
+            NAME(tile)(r1 - r0, &seg, 1, g->row, 1, &out);
+        }
+}
+
+/* before: values of a channel that the task has had; returns how many it now has. */
+WINO_INLINE int64_t NAME(wino_group)(const int m, const NAME(wino) * g, int64_t group, int64_t task,
+                                     int64_t before, int slot)
+{
+    const int64_t u0 = group * g->per_group, u1 = min_i64(u0 + g->per_group, g->units);
+    OPERAND *const v = g->v + slot * g->points * g->v_plane;
+    REAL *const s = g->s + slot * g->points * g->s_plane;
+    NAME(channel_sums) *const sums = g->sums != NULL ? g->lane + slot : NULL;
+    int64_t rows = 0, count = 0;
+    for (int64_t i = u0; i < u1; i++) {
+        const NAME(wino_unit) u = NAME(wino_unit_at)(g, i);
+        NAME(wino_in)(m, g, &u, v + rows * g->row);
+        rows += u.images;
+    }
+    for (int64_t j = 0; j < g->panels; j++) {
+        const int64_t n = min_i64(NR, g->dc - j * NR);
+        double *const mean = sums != NULL ? g->sums + task * 2 * g->dc + j * NR : NULL;
+        if (sums != NULL)
+            NAME(channel_sums_begin)(sums, before, n, mean, mean + g->dc);
+        NAME(wino_products)(g, j, rows, v, s);
+        const REAL *at = s;
+        count = 0;
+        for (int64_t i = u0; i < u1; i++) {
+            const NAME(wino_unit) u = NAME(wino_unit_at)(g, i);
+            count += NAME(wino_out)(m, g, &u, at, j, sums);
+            at += u.images * NR;
+        }
+        if (sums != NULL)
+            NAME(channel_sums_flush)(sums, before, count, n, mean, mean + g->dc);
+    }
+    return before + count;
+}
+
+WINO_INLINE void NAME(wino_groups)(const int m, const NAME(wino) * g, int64_t task, int slot)
+{
+    const int64_t end = part_begin(g->groups, g->tasks, task + 1);
+    int64_t count = 0;
+    for (int64_t i = part_begin(g->groups, g->tasks, task); i < end; i++)
+        count = NAME(wino_group)(m, g, i, task, count, slot);
+    if (g->sums != NULL)
+        g->counts[task] = count;
+}
+static void NAME(wino2_task)(void *arg, int64_t task, int slot)
+{
+    NAME(wino_groups)(2, arg, task, slot);
+}
+static void NAME(wino4_task)(void *arg, int64_t task, int slot)
+{
+    NAME(wino_groups)(4, arg, task, slot);
+}
+
+/* ---- the filter ---- */
+typedef struct NAME(wino_filter) {
+    const NAME(wino) * g;
+    const float *w; /* [oc][9][ic] */
+    int64_t ic;
+    bool turned; /* gradient of the input: columns are ic, steps oc */
+    int64_t chunks;
+} NAME(wino_filter);
+
+/* The taps of n channels from c0 and one panel: taps[tap][channel][column], zeros where there is no
+ * column. */
+static void NAME(wino_taps)(const NAME(wino_filter) * f, int64_t panel, int64_t c0, int64_t n,
+                            REAL taps[9][WINO_CHUNK][NR])
+{
+    const int64_t j0 = panel * NR, columns = min_i64(NR, f->g->dc - j0), ic = f->ic;
+    for (int64_t tap = 0; tap < 9; tap++) {
+        if (columns < NR)
+            memset(taps[tap], 0, sizeof taps[tap]);
+        if (f->turned)
+            for (int64_t k = 0; k < n; k++)
+                memcpy(taps[tap][k], f->w + ((c0 + k) * 9 + 8 - tap) * ic + j0,
+                       (size_t)columns * sizeof(REAL));
+        else
+            for (int64_t j = 0; j < columns; j++) {
+                const float *const w = f->w + ((j0 + j) * 9 + tap) * ic + c0;
+                for (int64_t k = 0; k < n; k++)
+                    taps[tap][k][j] = w[k];
+            }
+    }
+}
+
+/* One step's operands of VL columns from `column`. */
+WINO_INLINE void NAME(wino_step)(const int m, REAL taps[9][WINO_CHUNK][NR], const int64_t at[PER],
+                                 int64_t column, OPERAND *to, int64_t plane)
+{
+    NAME(vec) u[PER][WINO_SIDE][WINO_SIDE];
+    for (int p = 0; p < PER; p++) {
+        NAME(vec) t[3][WINO_SIDE], g[3];
+        for (int k = 0; k < 3; k++) {
+            for (int x = 0; x < 3; x++)
+                g[x] = at[p] < 0 ? NAME(v_zero)() : NAME(v_load)(taps[k * 3 + x][at[p]] + column);
+            NAME(wino_line_filter)(m, g, t[k]);
+        }
+        for (int x = 0; x < m + 2; x++) {
+            NAME(vec) r[WINO_SIDE];
+            for (int k = 0; k < 3; k++)
+                g[k] = t[k][x];
+            NAME(wino_line_filter)(m, g, r);
+            for (int y = 0; y < m + 2; y++)
+                u[p][y][x] = r[y];
+        }
+    }
+    for (int y = 0; y < m + 2; y++)
+        for (int x = 0; x < m + 2; x++) {
+            NAME(vec) d[PER];
+            for (int p = 0; p < PER; p++)
+                d[p] = u[p][y][x];
+            NAME(wino_keep_step)(to + (y * (m + 2) + x) * plane, d);
+        }
+}
+
+static void NAME(wino_filter_task)(void *arg, int64_t task, int slot)
+{
+    (void)slot;
+    const NAME(wino_filter) *const f = arg;
+    const NAME(wino) *const g = f->g;
+    const int64_t panel = task / f->chunks, c0 = task % f->chunks * WINO_CHUNK;
+    const int64_t n = min_i64(WINO_CHUNK, g->sc - c0), plane = g->steps * NR;
+    REAL taps[9][WINO_CHUNK][NR];
+    NAME(wino_taps)(f, panel, c0, n, taps);
+    OPERAND *to = g->filter + panel * g->points * plane + c0 / PER * NR;
+    for (int64_t step = c0 / PER; step < (c0 + n + PER - 1) / PER; step++, to += NR) {
+        int64_t at[PER];
+        for (int64_t p = 0; p < PER; p++) {
+            const int64_t k = NAME(wino_channel)(step, p, g->sc);
+            at[p] = k < g->sc ? k - c0 : -1;
+        }
+        for (int64_t column = 0; column < NR; column += VL)
+            if (g->m == 2)
+                NAME(wino_step)(2, taps, at, column, to + column, plane);
+            else
+                NAME(wino_step)(4, taps, at, column, to + column, plane);
+    }
+}
+
+static fw_status NAME(wino_run)(NAME(wino) * g, const fwi_call *c, bool turned)
+{
+    NAME(wino_filter)
+    f = {.g = g,
+         .w = c->in[1].data,
+         .ic = c->in[1].shape.d[3],
+         .turned = turned,
+         .chunks = parts_of(g->sc, WINO_CHUNK)};
+    memset(g->zeros, 0, (size_t)(g->nb * g->sc) * sizeof(STORE));
+    fwi_pool_for(c->pool, g->panels * f.chunks, NAME(wino_filter_task), &f);
+    fwi_pool_for(c->pool, g->tasks, g->m == 2 ? NAME(wino2_task) : NAME(wino4_task), g);
+    return FW_OK;
+}
+
+/* ---- the kernels ---- */
+static void NAME(wino_fwd_plan)(NAME(wino) * g, const fwi_call *c, bool stats, scratch_cut *s)
+{
+    NAME(wino_plan)(g, c, c->attr->conv.pad_t, c->attr->conv.pad_l, stats, s);
+}
+static void NAME(wino_dx_plan)(NAME(wino) * g, const fwi_call *c, scratch_cut *s)
+{
+    NAME(wino_plan)(g, c, 2 - c->attr->conv.pad_t, 2 - c->attr->conv.pad_l, false, s);
+}
+
+size_t FN(winograd_conv2d_scratch)(const fwi_call *c)
+{
+    NAME(wino) g;
+    scratch_cut s = {0};
+    NAME(wino_fwd_plan)(&g, c, false, &s);
+    return s.used;
+}
+
+fw_status FN(winograd_conv2d)(const fwi_call *c)
+{
+    NAME(wino) g;
+    scratch_cut s = {.base = c->scratch};
+    NAME(wino_fwd_plan)(&g, c, false, &s);
+    return NAME(wino_run)(&g, c, false);
+}
+
+size_t FN(winograd_conv2d_stats_scratch)(const fwi_call *c)
+{
+    NAME(wino) g;
+    scratch_cut s = {0};
+    NAME(wino_fwd_plan)(&g, c, true, &s);
+    return s.used;
+}
+
+fw_status FN(winograd_conv2d_stats)(const fwi_call *c)
+{
+    NAME(wino) g;
+    scratch_cut s = {.base = c->scratch};
+    NAME(wino_fwd_plan)(&g, c, true, &s);
+    const fw_status st = NAME(wino_run)(&g, c, false);
+    NAME(channel_sums_join)(g.counts, g.tasks, g.dc, g.sums, c->out[1].data, c->out[2].data);
+    return st;
+}
+
+size_t FN(winograd_conv2d_dx_scratch)(const fwi_call *c)
+{
+    NAME(wino) g;
+    scratch_cut s = {0};
+    NAME(wino_dx_plan)(&g, c, &s);
+    return s.used;
+}
+
+fw_status FN(winograd_conv2d_dx)(const fwi_call *c)
+{
+    NAME(wino) g;
+    scratch_cut s = {.base = c->scratch};
+    NAME(wino_dx_plan)(&g, c, &s);
+    return NAME(wino_run)(&g, c, true);
+}
+#undef WIDE
+#undef WINO_A
+#undef WINO_B

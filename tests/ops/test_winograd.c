@@ -1,0 +1,503 @@
+/* test_winograd.c: convolution and its input's gradient by Winograd's algorithms, every instruction
+ * set, against the double reference on random shapes. The filter's gradient: test_winograd_dw.c.
+ *
+ * The measure is |got - want| over |terms|, both 2-norms over the whole output, where |terms| is the
+ * root of the sum of the squares of all products that were added: what the output would be if signs
+ * were drawn by lot. An element has no bound of its own: its error is that of the sums of its whole
+ * square of outputs, which the last transform takes apart, and those may be far larger than it is.
+ *   f32, F2 1e-6, F4 3e-6: some units of 2^-24.
+ *   bf16, F2 1.5e-2, F4 3e-2: both factors rounded by up to 2^-9 of themselves after a transform whose
+ *   numbers are larger than what they come to in the end, and the output rounded to bf16. On the
+ *   layers of a network, where sums are long, test_layers holds them to 5e-3 and 1.5e-2.
+ * Inputs are normal, or such with the negative ones set to 0, as behind a ReLU. With small whole
+ * numbers F2 has nothing to round: every output must be exact, in bf16 up to its last rounding.
+ * conv2d_stats: mean and variance of what was stored, in bf16 of what was about to be.
+ * ctest: tsan */
+#include "t_ops.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct wino_shape {
+    int64_t n, h, w, c, oc, pt, pl, oh, ow;
+    int32_t nb;
+} wino_shape;
+
+enum { EDGE = 64, WAYS = 3 }; /* inline; 2 threads; 5 threads on odd addresses */
+static fwi_pool *pools[WAYS];
+
+static void *must(void *p)
+{
+    if (p == NULL) {
+        fprintf(stderr, "out of memory\n");
+        exit(1);
+    }
+    return p;
+}
+
+/* ---- numbers ---- */
+
+static uint16_t to_bf16(double v)
+{
+    const float f = (float)v;
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    return (uint16_t)((u + 0x7FFFU + (u >> 16 & 1U)) >> 16);
+}
+
+static double from_bf16(uint16_t v)
+{
+    const uint32_t u = (uint32_t)v << 16;
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return (double)f;
+}
+
+static double *numbers(int64_t n, fw_dtype dtype, t_fill fill)
+{
+    double *v = must(malloc((size_t)n * sizeof *v));
+    for (int64_t i = 0; i < n; i++) {
+        double d = fill == T_INTS ? (double)(t_below(7) - 3) : t_normal();
+        if (fill == T_POSITIVE)
+            d = d < 0 ? 0 : d;
+        v[i] = dtype == FW_BF16 ? from_bf16(to_bf16(d)) : (double)(float)d;
+    }
+    return v;
+}
+
+static fwi_attr attr_of(const wino_shape *s, int algo)
+{
+    return (fwi_attr){.conv = {.kh = 3,
+                               .kw = 3,
+                               .stride = 1,
+                               .pad_t = s->pt,
+                               .pad_l = s->pl,
+                               .pad_b = s->oh + 2 - s->h - s->pt,
+                               .pad_r = s->ow + 2 - s->w - s->pl,
+                               .ih = s->h,
+                               .iw = s->w,
+                               .algo = algo}};
+}
+
+/* ---- a case: one op, its inputs, what should come out ---- */
+typedef struct wino_case {
+    wino_shape s;
+    fwi_opkind op; /* conv2d, conv2d_stats or conv2d_dx */
+    fw_dtype dtype;
+    bool exact;
+    fwi_shape in, w, out;
+    double *x, *f; /* images and filter, n h w c; images exact in dtype */
+    double *want;
+    double terms; /* |terms| of the measure */
+} wino_case;
+
+/* The reference on these values; gives output 0. */
+static double *by_definition(const wino_case *t, const double *x, const double *f)
+{
+    const fwi_attr a = attr_of(&t->s, FWI_CONV_ANY);
+    double *const out = must(malloc((size_t)fwi_shape_elems(&t->out) * sizeof *out)),
+                  *outs[] = {out};
+    t_case c;
+    t_begin(&c, t->op == FWI_OP_conv2d_dx ? FWI_OP_conv2d_dx : FWI_OP_conv2d, &a);
+    t_values(&c, FW_F32, t->in, x);
+    t_values(&c, FW_F32, t->w, f);
+    t_reference(&c, outs);
+    t_drop(&c);
+    return out;
+}
+
+static double *squares(const double *v, int64_t n)
+{
+    double *const s = must(malloc((size_t)n * sizeof *s));
+    for (int64_t i = 0; i < n; i++)
+        s[i] = v[i] * v[i];
+    return s;
+}
+
+static wino_case case_of(const wino_shape *s, fwi_opkind op, fw_dtype dtype, t_fill fill)
+{
+    const fwi_shape x = fwi_shape4(s->n, s->h, s->w, s->c),
+                    y = fwi_shape4(s->n, s->oh, s->ow, s->oc);
+    const bool dx = op == FWI_OP_conv2d_dx;
+    wino_case t = {.s = *s,
+                   .op = op,
+                   .dtype = dtype,
+                   .exact = fill == T_INTS,
+                   .in = dx ? y : x,
+                   .out = dx ? x : y,
+                   .w = fwi_shape4(s->oc, 3, 3, s->c)};
+    t.x = numbers(fwi_shape_elems(&t.in), dtype, fill);
+    t.f = numbers(fwi_shape_elems(&t.w), FW_F32, fill == T_INTS ? T_INTS : T_NORMAL);
+    t.want = by_definition(&t, t.x, t.f);
+    double *const x2 = squares(t.x, fwi_shape_elems(&t.in));
+    double *const f2 = squares(t.f, fwi_shape_elems(&t.w));
+    double *const terms = by_definition(&t, x2, f2);
+    for (int64_t i = 0; i < fwi_shape_elems(&t.out); i++)
+        t.terms += terms[i];
+    t.terms = sqrt(t.terms);
+    free(x2);
+    free(f2);
+    free(terms);
+    return t;
+}
+
+static void drop(wino_case *t)
+{
+    free(t->x);
+    free(t->f);
+    free(t->want);
+}
+
+/* ---- memory: full of NaN (0xFF), with guards; odd: aligned to its elements alone ---- */
+
+static uint8_t *guarded(size_t bytes, size_t elem, bool odd)
+{
+    const size_t room = (bytes + 3 * EDGE + 63) / 64 * 64;
+    uint8_t *p = must(aligned_alloc(64, room));
+    memset(p, 0xA5, room);
+    p += EDGE + (odd ? elem : 0);
+    memset(p, 0xFF, bytes);
+    return p;
+}
+
+static void check_guards(uint8_t *p, size_t bytes, size_t elem, bool odd)
+{
+    for (int i = 1; i <= EDGE; i++) {
+        assert_int_equal(p[-i], 0xA5);
+        assert_int_equal(p[bytes + (size_t)i - 1], 0xA5);
+    }
+    free(p - EDGE - (odd ? elem : 0));
+}
+
+static size_t bytes_of(const fwi_arg *a)
+{
+    return (size_t)fwi_stored_elems(&a->shape, a->nb) * fw_dtype_size(a->dtype);
+}
+
+static int64_t place_of(const fwi_arg *a, int64_t j)
+{
+    const int64_t c = a->shape.d[3], places = a->shape.d[1] * a->shape.d[2];
+    const int64_t image = j / c / places;
+    return ((image / a->nb * places + j / c % places) * a->nb + image % a->nb) * c + j % c;
+}
+
+static uint8_t *images(const double *v, const fwi_arg *a, bool odd)
+{
+    uint8_t *const p = guarded(bytes_of(a), fw_dtype_size(a->dtype), odd);
+    for (int64_t j = 0; j < fwi_shape_elems(&a->shape); j++)
+        if (a->dtype == FW_BF16)
+            ((uint16_t *)(void *)p)[place_of(a, j)] = to_bf16(v[j]);
+        else
+            ((float *)(void *)p)[place_of(a, j)] = (float)v[j];
+    return p;
+}
+
+/* ---- running ---- */
+typedef struct wino_got {
+    float *y, *mean, *var; /* y: n h w c; mean and var of conv2d_stats */
+} wino_got;
+
+static void got_free(wino_got *g)
+{
+    free(g->y);
+    free(g->mean);
+    free(g->var);
+}
+
+static fwi_call call_of(const wino_case *t, const fwi_attr *attr)
+{
+    const fwi_shape stats = fwi_shape2(1, t->s.oc);
+    return (fwi_call){.kind = t->op,
+                      .attr = attr,
+                      .in = {{.dtype = t->dtype, .shape = t->in, .nb = t->s.nb},
+                             {.dtype = FW_F32, .shape = t->w}},
+                      .out = {{.dtype = t->dtype, .shape = t->out, .nb = t->s.nb},
+                              {.dtype = FW_F32, .shape = stats},
+                              {.dtype = FW_F32, .shape = stats}}};
+}
+
+static wino_got run(const wino_case *t, const fwi_kernel *k, fwi_call call, int way)
+{
+    const bool odd = way == 2;
+    const size_t elem = fw_dtype_size(t->dtype), f_bytes = bytes_of(&call.in[1]);
+    const int n_out = t->op == FWI_OP_conv2d_stats ? 3 : 1;
+    call.pool = pools[way];
+    call.in[0].data = images(t->x, &call.in[0], odd);
+    float *const f = (float *)(void *)guarded(f_bytes, sizeof(float), odd);
+    for (int64_t i = 0; i < fwi_shape_elems(&t->w); i++)
+        f[i] = (float)t->f[i];
+    call.in[1].data = f;
+    for (int i = 0; i < n_out; i++)
+        call.out[i].data = guarded(bytes_of(&call.out[i]), fw_dtype_size(call.out[i].dtype), odd);
+    const size_t scratch = k->scratch(&call);
+    call.scratch = guarded(scratch, 64, false);
+    assert_int_equal(k->run(&call), FW_OK);
+    const int64_t n = fwi_shape_elems(&t->out);
+    wino_got g = {.y = must(malloc((size_t)n * sizeof *g.y))};
+    for (int64_t j = 0; j < n; j++) {
+        const int64_t at = place_of(&call.out[0], j);
+        g.y[j] = t->dtype == FW_BF16 ? (float)from_bf16(((uint16_t *)call.out[0].data)[at])
+                                     : ((float *)call.out[0].data)[at];
+    }
+    float **const stats[] = {NULL, &g.mean, &g.var};
+    for (int i = 1; i < n_out; i++) {
+        *stats[i] = must(malloc(bytes_of(&call.out[i])));
+        memcpy(*stats[i], call.out[i].data, bytes_of(&call.out[i]));
+    }
+    check_guards(call.scratch, scratch, 64, false);
+    for (int i = 0; i < n_out; i++)
+        check_guards(call.out[i].data, bytes_of(&call.out[i]), fw_dtype_size(call.out[i].dtype),
+                     odd);
+    check_guards(call.in[0].data, bytes_of(&call.in[0]), elem, odd);
+    check_guards(call.in[1].data, f_bytes, sizeof(float), odd);
+    return g;
+}
+
+/* ---- verdicts ---- */
+static struct {
+    const char *name;
+    int algo;
+    double worst;
+    int runs;
+} seen[32];
+
+static void note(const char *name, int algo, double ratio)
+{
+    int i = 0;
+    while (seen[i].name != NULL && (seen[i].algo != algo || strcmp(seen[i].name, name) != 0))
+        i++;
+    assert_true(i + 1 < T_COUNT(seen));
+    seen[i].name = name;
+    seen[i].algo = algo;
+    seen[i].runs++;
+    seen[i].worst = fmax(seen[i].worst, ratio);
+}
+
+static double bar(fw_dtype dtype, int algo)
+{
+    if (dtype == FW_BF16)
+        return algo == FWI_CONV_WINO2 ? 1.5e-2 : 3e-2;
+    return algo == FWI_CONV_WINO2 ? 1e-6 : 3e-6;
+}
+
+static void say(const wino_case *t, int algo, const char *kernel, char *text, size_t cap)
+{
+    const wino_shape *s = &t->s;
+    snprintf(text, cap, "--seed %llu: %s F%d n%lld nb%d %lldx%lld c%lld oc%lld pad %lld %lld",
+             (unsigned long long)t_seed, kernel, algo == FWI_CONV_WINO2 ? 2 : 4, (long long)s->n,
+             (int)s->nb, (long long)s->h, (long long)s->w, (long long)s->c, (long long)s->oc,
+             (long long)s->pt, (long long)s->pl);
+}
+
+static double error_of(const wino_case *t, int algo, const wino_got *g, const char *text)
+{
+    double off = 0;
+    for (int64_t i = 0; i < fwi_shape_elems(&t->out); i++) {
+        const double d = (double)g->y[i] - t->want[i];
+        const double near = t->dtype == FW_BF16 ? from_bf16(to_bf16(t->want[i])) : t->want[i];
+        if (t->exact && algo == FWI_CONV_WINO2 && (double)g->y[i] != near)
+            fail_msg("%s: [%lld] is %g, expected %g", text, (long long)i, (double)g->y[i], near);
+        off += d * d;
+    }
+    return t->terms > 0 ? sqrt(off) / t->terms : sqrt(off);
+}
+
+/* What came out, per channel, against its own mean and variance in double. Sums of the first group
+ * of units run around its first value, some deviations away: an error of up to 32 u of the deviation. What
+ * a bf16 was before it was rounded moves the mean by less than 2^-8 of that. */
+static void check_stats(const wino_case *t, const wino_got *g, const char *text)
+{
+    const int64_t c = t->out.d[3], n = fwi_shape_elems(&t->out) / c;
+    for (int64_t k = 0; k < c; k++) {
+        double mean = 0, var = 0, square = 0;
+        for (int64_t i = 0; i < n; i++)
+            mean += (double)g->y[i * c + k] / (double)n;
+        for (int64_t i = 0; i < n; i++) {
+            const double v = (double)g->y[i * c + k];
+            var += (v - mean) * (v - mean) / (double)n;
+            square += v * v / (double)n;
+        }
+        const double u = t->dtype == FW_BF16 ? 0x1p-8 : 32 * T_U;
+        const double off = fabs((double)g->mean[k] - mean), dev = sqrt(square);
+        if (!(off <= u * dev) || !(fabs((double)g->var[k] - var) <= 4 * u * (var + u * square)))
+            fail_msg("%s: channel %lld: mean %g, variance %g; expected %g, %g", text, (long long)k,
+                     (double)g->mean[k], (double)g->var[k], mean, var);
+    }
+}
+
+static bool same(const wino_case *t, const wino_got *a, const wino_got *b)
+{
+    const size_t c = (size_t)t->out.d[3] * sizeof(float);
+    return memcmp(a->y, b->y, (size_t)fwi_shape_elems(&t->out) * sizeof(float)) == 0 &&
+           (a->mean == NULL ||
+            (memcmp(a->mean, b->mean, c) == 0 && memcmp(a->var, b->var, c) == 0));
+}
+
+/* Every instruction set that has a Winograd row of its own for the case. Returns how many. */
+static int check(const wino_case *t, int algo, double most)
+{
+    const fwi_attr attr = attr_of(&t->s, algo);
+    const fwi_call call = call_of(t, &attr);
+    int rows = 0;
+    for (int isa = FWI_ISA_PORTABLE; isa < FWI_ISA_COUNT; isa++) {
+        const fwi_op_table *const table = fwi_cpu_table((fwi_isa)isa), *from = NULL;
+        if (table == NULL || !fwi_isa_supported((fwi_isa)isa))
+            continue;
+        const fwi_kernel *const k = fwi_table_find(table, &call, &from);
+        if (k == NULL || from != table || strstr(k->name, "winograd") == NULL)
+            continue;
+        rows++;
+        char text[256];
+        say(t, algo, k->name, text, sizeof text);
+        wino_got got = run(t, k, call, 0);
+        const double error = error_of(t, algo, &got, text);
+        if (!(error <= most))
+            fail_msg("%s: error %.3g", text, error);
+        note(k->name, algo, error);
+        if (t->op == FWI_OP_conv2d_stats)
+            check_stats(t, &got, text);
+        for (int way = 1; way < WAYS; way++) {
+            wino_got again = run(t, k, call, way);
+            if (!same(t, &got, &again))
+                fail_msg("%s: other bits %s", text,
+                         way == 1 ? "with 2 threads" : "with 5 threads on odd addresses");
+            got_free(&again);
+        }
+        got_free(&got);
+    }
+    return rows;
+}
+
+static const fwi_opkind ops[] = {FWI_OP_conv2d, FWI_OP_conv2d_dx, FWI_OP_conv2d_stats};
+static const fw_dtype types[] = {FW_F32, FW_BF16};
+static const int algos[] = {FWI_CONV_WINO2, FWI_CONV_WINO4};
+
+/* All ops, types and algorithms on one shape. */
+static void check_shape(const wino_shape *s, t_fill fill)
+{
+    for (int o = 0; o < T_COUNT(ops); o++)
+        for (int d = 0; d < T_COUNT(types); d++) {
+            wino_case t = case_of(s, ops[o], types[d], fill);
+            for (int a = 0; a < T_COUNT(algos); a++)
+                (void)check(&t, algos[a], bar(types[d], algos[a]));
+            drop(&t);
+        }
+}
+
+static wino_shape padded(int64_t n, int32_t nb, int64_t h, int64_t w, int64_t c, int64_t oc)
+{
+    return (wino_shape){
+        .n = n, .nb = nb, .h = h, .w = w, .c = c, .oc = oc, .pt = 1, .pl = 1, .oh = h, .ow = w};
+}
+
+static void test_shapes(void **state)
+{
+    (void)state;
+    const wino_shape shapes[] = {
+        padded(1, 1, 1, 1, 1, 1),     padded(3, 2, 2, 2, 3, 5),     padded(15, 14, 4, 4, 64, 33),
+        padded(29, 14, 3, 3, 31, 64), padded(20, 10, 15, 7, 24, 7), padded(5, 14, 8, 8, 27, 32),
+        padded(2, 1, 9, 16, 130, 24), padded(3, 5, 7, 5, 48, 100),  padded(2, 2, 5, 30, 5, 3),
+        padded(1, 40, 6, 6, 40, 40),
+    };
+    for (int i = 0; i < T_COUNT(shapes); i++) {
+        check_shape(&shapes[i], T_NORMAL);
+        check_shape(&shapes[i], T_POSITIVE);
+        check_shape(&shapes[i], T_INTS);
+    }
+}
+
+static void test_random_shapes(void **state)
+{
+    (void)state;
+    static const int32_t blocks[] = {1, 2, 3, 5, 10, 12, 14};
+    static const int64_t channels[] = {3, 7, 16, 24, 27, 33, 64, 70};
+    for (int i = 0; i < 40; i++) {
+        wino_shape s = {.n = 1 + t_below(20),
+                        .h = 1 + t_below(10),
+                        .w = 1 + t_below(10),
+                        .c = channels[t_below(T_COUNT(channels))],
+                        .oc = channels[t_below(T_COUNT(channels))],
+                        .pt = t_below(3),
+                        .pl = t_below(3),
+                        .nb = blocks[t_below(T_COUNT(blocks))]};
+        s.oh = s.h + s.pt + t_below(3) - 2; /* 0 to 2 lines of padding below */
+        s.ow = s.w + s.pl + t_below(3) - 2;
+        if (s.oh < 1 || s.ow < 1)
+            continue;
+        check_shape(&s, i % 4 == 0 ? T_INTS : i % 2 == 0 ? T_NORMAL : T_POSITIVE);
+    }
+}
+
+/* As long as sums of a network's layers are: the errors that docs/numerics.md states. */
+static void test_layers(void **state)
+{
+    (void)state;
+    static const double most[2][2] = {{1e-6, 2e-6}, {5e-3, 1.5e-2}}; /* f32, bf16; F2, F4 */
+    const wino_shape shapes[] = {padded(14, 14, 8, 8, 128, 64), padded(20, 10, 4, 4, 512, 96)};
+    for (int i = 0; i < T_COUNT(shapes); i++)
+        for (int o = 0; o < 2; o++)
+            for (int d = 0; d < T_COUNT(types); d++) {
+                wino_case t = case_of(&shapes[i], ops[o], types[d], i == 0 ? T_NORMAL : T_POSITIVE);
+                for (int a = 0; a < T_COUNT(algos); a++)
+                    (void)check(&t, algos[a], most[d][a]);
+                drop(&t);
+            }
+}
+
+/* Who asks for another algorithm, or for Winograd's where it cannot be, gets a direct kernel. */
+static void test_choice(void **state)
+{
+    (void)state;
+    const wino_shape s = padded(4, 4, 8, 8, 16, 16);
+    for (int o = 0; o < T_COUNT(ops); o++) {
+        wino_case t = case_of(&s, ops[o], FW_F32, T_NORMAL);
+        for (int isa = FWI_ISA_PORTABLE; isa < FWI_ISA_COUNT; isa++)
+            for (int algo = 0; algo < FWI_CONV_ALGOS; algo++) {
+                const fwi_op_table *const table = fwi_cpu_table((fwi_isa)isa);
+                if (table == NULL)
+                    continue;
+                fwi_attr attr = attr_of(&s, algo);
+                const fwi_call call = call_of(&t, &attr);
+                const fwi_kernel *k = fwi_table_find(table, &call, NULL);
+                const bool winograd = algo == FWI_CONV_WINO2 || algo == FWI_CONV_WINO4;
+                if (isa == FWI_ISA_AVX512 || (isa == FWI_ISA_AVX2 && winograd)) {
+                    assert_non_null(k);
+                    assert_int_equal(strstr(k->name, "winograd") != NULL, winograd);
+                }
+                attr.conv.stride = 2;
+                k = fwi_table_find(table, &call, NULL);
+                assert_true(k == NULL || strstr(k->name, "winograd") == NULL);
+            }
+        for (int a = 0; a < T_COUNT(algos); a++)
+            assert_int_equal(check(&t, algos[a], bar(FW_F32, algos[a])),
+                             (fwi_isa_supported(FWI_ISA_AVX512) ? 1 : 0) +
+                                 (fwi_isa_supported(FWI_ISA_AVX2) ? 1 : 0));
+        drop(&t);
+        t = case_of(&s, ops[o], FW_BF16, T_NORMAL);
+        for (int a = 0; a < T_COUNT(algos); a++)
+            assert_int_equal(check(&t, algos[a], bar(FW_BF16, algos[a])),
+                             fwi_isa_supported(FWI_ISA_AVX512_BF16) ? 1 : 0);
+        drop(&t);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_random_shapes),
+        cmocka_unit_test(test_layers),
+        cmocka_unit_test(test_choice),
+    };
+    if (fwi_pool_new(&pools[1], 2) != FW_OK || fwi_pool_new(&pools[2], 5) != FW_OK)
+        return 1;
+    const int failed = t_main(argc, argv, "test_winograd", tests, sizeof tests / sizeof *tests);
+    for (int i = 0; seen[i].name != NULL; i++)
+        printf("%-48s F%d %5d runs, worst %.3g\n", seen[i].name,
+               seen[i].algo == FWI_CONV_WINO2 ? 2 : 4, seen[i].runs, seen[i].worst);
+    fwi_pool_free(pools[1]);
+    fwi_pool_free(pools[2]);
+    return failed;
+}
