@@ -114,12 +114,21 @@ static inline int64_t NAME(dw_pixel)(const NAME(dw_job) * g, int64_t image, int6
     return (image / g->block * places + place) * g->block + image % g->block;
 }
 
-/* n channels of step `at` of a group: of one image, or of two side by side. last: of the group. */
+/* n <= NR channels of a pixel, or of two side by side. Not NAME(copy): a compiler makes a call of
+ * memmove of its loop. */
 static inline void NAME(dw_step)(OPERAND *dst, const STORE *src, const STORE *second, int64_t n)
 {
 #if PER == 1
     (void)second;
-    NAME(copy)(dst, src, n);
+    const int64_t n0 = n < VL ? n : VL;
+    if (n0 == VL)
+        NAME(v_store)(dst, NAME(v_load)(src));
+    else
+        NAME(v_store_n)(dst, NAME(v_load_n)(src, n0), n0);
+    if (n == NR)
+        NAME(v_store)(dst + VL, NAME(v_load)(src + VL));
+    else if (n > VL)
+        NAME(v_store_n)(dst + VL, NAME(v_load_n)(src + VL, n - VL), n - VL);
 #else
     NAME(copy_pairs)(dst, src, second, n);
 #endif
