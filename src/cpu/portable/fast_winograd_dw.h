@@ -37,24 +37,63 @@ typedef struct NAME(wino_job) {
     int64_t cuts, cut;      /* a row of tiles is cut into pieces of `cut` tiles at most */
     int64_t units, stretch; /* pieces in all; of a stretch */
     int64_t chunks;
-    int64_t room;    /* steps of a panel */
-    REAL *sums;      /* [chunks][alpha^2][dy groups][x groups][NR][NR] */
-    int64_t sums_of; /* elements of a chunk */
-    OPERAND *panels; /* per slot: [x, then dy: alpha][groups of a share][room][NR] */
+    int64_t row_parts; /* 1, or alpha: rows of transformed numbers are tasks of their own */
+    int64_t room;      /* steps of a panel */
+    REAL *sums;        /* [chunks][alpha^2][dy groups][x groups][NR][NR] */
+    int64_t sums_of;   /* elements of a chunk */
+    OPERAND *panels;   /* per slot: [x, then dy: alpha][groups of a share][room][NR] */
     int64_t panel_elems;
     REAL *lines; /* per slot: wino_step.line */
     int64_t line_elems;
     REAL *taps; /* per slot: [9][NR][NR] */
 } NAME(wino_job);
 
+/* How the sum and the channels are cut. What the order of the sum depends on, chunks and stretches,
+ * follows from the shape alone; the shares of tasks may follow from the threads.
+ *
+ * With few channels a task does all rows of the transformed numbers, and what it reads and writes
+ * stays in L2. With many, products are so much of the work that panels may go through L3; there
+ * each row is a task of its own, which has all channels, so that none is transformed twice. */
+static void NAME(wino_cut)(NAME(wino_job) * g, int64_t threads)
+{
+    const bool deep = g->x.c + g->dy.c >= 384;
+    const int64_t x_most = deep ? 512 : 128, most = deep ? 1024 : 320; /* channels of a task */
+    const int64_t panel_bytes = (deep ? 1400 : 512) * 1024;
+    const int64_t sums_bytes = 20 << 20; /* of all chunks */
+    g->x.parts = parts_of(g->x.groups, max_i64(1, x_most / NR));
+    g->x.most = parts_of(g->x.groups, g->x.parts);
+    g->dy.parts = parts_of(g->dy.groups, max_i64(1, most / NR - g->x.most));
+    g->dy.most = parts_of(g->dy.groups, g->dy.parts);
+
+    const int64_t step_bytes = g->alpha * (g->x.most + g->dy.most) * NR * (int64_t)sizeof(OPERAND);
+    const int64_t want = min_i64(128, max_i64(64, panel_bytes / step_bytes)); /* of a stretch */
+    g->cuts = parts_of(g->columns * g->steps, want + want / 2);
+    g->cut = parts_of(g->columns, g->cuts);
+    g->cuts = parts_of(g->columns, g->cut);
+    g->units = g->blocks * g->rows * g->cuts;
+    g->sums_of = g->alpha * g->alpha * g->dy.groups * g->x.groups * NR * NR;
+    g->chunks = 8;
+    while (g->chunks > 1 && g->chunks * g->sums_of * (int64_t)sizeof(REAL) > sums_bytes)
+        g->chunks /= 2;
+    g->chunks = min_i64(g->chunks, g->units);
+    const int64_t unit_steps = g->cut * g->steps, per_chunk = parts_of(g->units, g->chunks);
+    const int64_t near = max_i64(1, (want + unit_steps / 2) / unit_steps);
+    g->stretch = parts_of(per_chunk, max_i64(1, (per_chunk + near / 2) / near));
+    g->room = g->stretch * unit_steps;
+
+    g->row_parts = deep ? g->alpha : 1;
+    while (g->chunks * g->row_parts * g->x.parts * g->dy.parts < 2 * threads &&
+           g->dy.parts < g->dy.groups) {
+        g->dy.parts = min_i64(2 * g->dy.parts, g->dy.groups);
+        g->dy.most = parts_of(g->dy.groups, g->dy.parts);
+    }
+}
+
 static void NAME(wino_plan)(NAME(wino_job) * g, const fwi_call *c, scratch_cut *s)
 {
     const fwi_conv_attr *const a = &c->attr->conv;
     const fwi_shape *const x = &c->in[0].shape, *const dy = &c->in[1].shape;
     const int64_t m = a->algo == FWI_CONV_WINO4 ? 4 : 2, alpha = m + 2, slots = call_slots(c);
-    const int64_t most_channels = 320;      /* of a task: x and dy together */
-    const int64_t panel_bytes = 512 * 1024; /* of a task's panels: half of an L2 cache */
-    const int64_t sums_bytes = 20 << 20;    /* of all chunks */
     *g = (NAME(wino_job)){
         .m = m,
         .alpha = alpha,
@@ -76,26 +115,8 @@ static void NAME(wino_plan)(NAME(wino_job) * g, const fwi_call *c, scratch_cut *
     g->columns = parts_of(g->dy.w, m);
     g->x.groups = parts_of(g->x.c, NR);
     g->dy.groups = parts_of(g->dy.c, NR);
-    g->x.parts = parts_of(g->x.groups, max_i64(1, 128 / NR));
-    g->x.most = parts_of(g->x.groups, g->x.parts);
-    g->dy.parts = parts_of(g->dy.groups, max_i64(1, most_channels / NR - g->x.most));
-    g->dy.most = parts_of(g->dy.groups, g->dy.parts);
+    NAME(wino_cut)(g, fwi_pool_threads(c->pool));
 
-    const int64_t step_bytes = alpha * (g->x.most + g->dy.most) * NR * (int64_t)sizeof(OPERAND);
-    const int64_t want = max_i64(64, panel_bytes / step_bytes); /* steps of a stretch */
-    g->cuts = parts_of(g->columns * g->steps, want + want / 2);
-    g->cut = parts_of(g->columns, g->cuts);
-    g->cuts = parts_of(g->columns, g->cut);
-    g->units = g->blocks * g->rows * g->cuts;
-    const int64_t unit_steps = g->cut * g->steps;
-    g->stretch = max_i64(1, (want + unit_steps / 2) / unit_steps);
-    g->room = g->stretch * unit_steps;
-
-    g->sums_of = alpha * alpha * g->dy.groups * g->x.groups * NR * NR;
-    g->chunks = 8;
-    while (g->chunks > 1 && g->chunks * g->sums_of * (int64_t)sizeof(REAL) > sums_bytes)
-        g->chunks /= 2;
-    g->chunks = min_i64(g->chunks, g->units);
     g->sums = scratch_take(s, g->chunks * g->sums_of, sizeof(REAL));
     g->panel_elems = alpha * (g->x.most + g->dy.most) * g->room * NR;
     g->panels = scratch_take(s, slots * g->panel_elems, sizeof(OPERAND));
@@ -119,8 +140,8 @@ static NAME(wino_unit) NAME(wino_unit_at)(const NAME(wino_job) * g, int64_t unit
                              .tiles = min_i64(g->cut, g->columns - t0)};
 }
 
-/* The lines of images i and (PER 2) i + 1 of the block under the unit, from column x0 on, NR
- * channels from c0 on. */
+/* The lines of images i and (PER 2) i + 1 of the block under the unit, from column x0 and channel c0
+ * on. */
 static void NAME(wino_set_lines)(const NAME(wino_job) * g, const NAME(wino_side) * s,
                                  const NAME(wino_unit) * u, int64_t image, int64_t x0, int64_t c0,
                                  NAME(wino_lines) * out)
@@ -129,12 +150,13 @@ static void NAME(wino_set_lines)(const NAME(wino_job) * g, const NAME(wino_side)
     const int64_t lines = s->is_x ? g->alpha : g->m;
     const int64_t images = min_i64(g->block, g->n - u->block * g->block);
     for (int64_t i = 0; i < PER; i++)
-        for (int64_t k = 0; k < 6; k++) {
+        for (int64_t k = 0; k < lines; k++) {
             const int64_t y = u->row * g->m - s->up + k;
-            const bool there = k < lines && y >= 0 && y < s->h && image + i < images;
+            const bool there = y >= 0 && y < s->h && image + i < images;
             const int64_t pixel = (u->block * s->h + y) * s->w + x0;
             out->at[i][k] = there ? s->p + (pixel * g->block + image + i) * s->c + c0 : zeros;
             out->next[i][k] = there ? g->block * s->c : 0;
+            out->group[i][k] = there ? NR : 0;
         }
 }
 
@@ -146,20 +168,19 @@ static void NAME(wino_transform)(const NAME(wino_job) * g, const NAME(wino_side)
     const NAME(wino_row_fn) fn = NAME(wino_row_of)(g->m, s->is_x, row);
     const int64_t first = u->t0 * g->m - s->left, x0 = max_i64(first, 0);
     NAME(wino_step)
-    step = {.columns = u->tiles * g->m + (s->is_x ? 2 : 0),
+    step = {.n = min_i64(j1 * NR, s->c) - j0 * NR,
+            .columns = u->tiles * g->m + (s->is_x ? 2 : 0),
             .tiles = u->tiles,
             .line = line,
             .to_panel = s->most * g->room * NR,
-            .to_tile = g->steps * NR};
+            .to_tile = g->steps * NR,
+            .to_group = g->room * NR};
     step.before = min_i64(x0 - first, step.columns);
     step.count = max_i64(0, min_i64(s->w - x0, step.columns - step.before));
-    for (int64_t j = j0; j < j1; j++) {
-        step.n = min_i64(NR, s->c - j * NR);
-        for (int64_t k = 0; k < g->steps; k++) {
-            NAME(wino_set_lines)(g, s, u, k * PER, x0, j * NR, &step.lines);
-            step.out = panels + ((j - j0) * g->room + at + k) * NR;
-            fn(&step);
-        }
+    for (int64_t k = 0; k < g->steps; k++) {
+        NAME(wino_set_lines)(g, s, u, k * PER, x0, j0 * NR, &step.lines);
+        step.out = panels + (at + k) * NR;
+        fn(&step);
     }
 }
 
@@ -257,8 +278,11 @@ static void NAME(wino_multiply)(const NAME(wino_job) * g, const NAME(wino_part) 
 static void NAME(wino_task)(void *arg, int64_t task, int slot)
 {
     const NAME(wino_job) *const g = arg;
-    const int64_t chunk = task / (g->x.parts * g->dy.parts);
-    const int64_t xp = task % g->x.parts, dyp = task / g->x.parts % g->dy.parts;
+    const int64_t xp = task % g->x.parts, rest = task / g->x.parts;
+    const int64_t dyp = rest % g->dy.parts, row_part = rest / g->dy.parts % g->row_parts;
+    const int64_t chunk = rest / g->dy.parts / g->row_parts;
+    const int64_t row0 = part_begin(g->alpha, g->row_parts, row_part);
+    const int64_t row1 = part_begin(g->alpha, g->row_parts, row_part + 1);
     const int64_t end = part_begin(g->units, g->chunks, chunk + 1);
     const NAME(wino_part) p = {.i0 = part_begin(g->x.groups, g->x.parts, xp),
                                .i1 = part_begin(g->x.groups, g->x.parts, xp + 1),
@@ -270,7 +294,7 @@ static void NAME(wino_task)(void *arg, int64_t task, int slot)
     bool add = false;
     for (int64_t u0 = part_begin(g->units, g->chunks, chunk), u1; u0 < end; u0 = u1, add = true) {
         u1 = min_i64(u0 + g->stretch, end);
-        for (int64_t row = 0; row < g->alpha; row++) {
+        for (int64_t row = row0; row < row1; row++) {
             int64_t k_len = 0;
             for (int64_t u = u0; u < u1; u++) {
                 const NAME(wino_unit) unit = NAME(wino_unit_at)(g, u);
@@ -279,11 +303,10 @@ static void NAME(wino_task)(void *arg, int64_t task, int slot)
                 k_len += unit.tiles * g->steps;
             }
             NAME(wino_ahead) ahead[2] = {{.lines = 0}, {.lines = 0}};
-            const bool last = row + 1 == g->alpha;
-            const int64_t n0 = last ? u1 : u0, n1 = last ? min_i64(u1 + g->stretch, end) : u1;
-            if (n0 < n1) {
-                ahead[0] = NAME(wino_ahead_of)(g, &g->x, n0, n1, p.i0, p.i1);
-                ahead[1] = NAME(wino_ahead_of)(g, &g->dy, n0, n1, p.j0, p.j1);
+            if (row + 1 == row1 && u1 < end) { /* else it is in L2 already */
+                const int64_t n1 = min_i64(u1 + g->stretch, end);
+                ahead[0] = NAME(wino_ahead_of)(g, &g->x, u1, n1, p.i0, p.i1);
+                ahead[1] = NAME(wino_ahead_of)(g, &g->dy, u1, n1, p.j0, p.j1);
             }
             REAL *const sums = g->sums + chunk * g->sums_of +
                                row * g->alpha * g->dy.groups * g->x.groups * NR * NR;
@@ -307,6 +330,8 @@ static ALWAYS_INLINE void NAME(wino_taps)(const NAME(wino_job) * g, const int m,
             const bool there = x < m + 2 && y < m + 2;
             const REAL *const p = from + (y * (m + 2) + x) * to_xi;
             u[y] = there ? NAME(v_load)(p) : NAME(v_zero)();
+            if (there) /* more streams than a processor follows by itself */
+                __builtin_prefetch(p + 8 * VL);
             for (int64_t k = 1; there && k < g->chunks; k++)
                 u[y] = u[y] + NAME(v_load)(p + k * g->sums_of);
         }
@@ -327,20 +352,18 @@ static void NAME(wino_taps_task)(void *arg, int64_t task, int slot)
     const int64_t o0 = j * NR, os = min_i64(NR, g->dy.c - o0);
     const REAL *const from = g->sums + task * NR * NR;
     REAL *const taps = g->taps + (int64_t)slot * 9 * NR * NR;
-    for (int64_t k = 0; k < cs; k++) {
-        const int64_t row = NAME(wino_place)(k);
-        for (int64_t half = 0; half < NR; half += VL)
-            if (g->m == 2)
-                NAME(wino_taps)(g, 2, from + row * NR + half, taps + k * NR + half);
-            else
-                NAME(wino_taps)(g, 4, from + row * NR + half, taps + k * NR + half);
-    }
+    const int64_t rows = PER == 1 ? cs : NR;
+    for (int64_t k = 0; k < rows * NR; k += VL)
+        if (g->m == 2)
+            NAME(wino_taps)(g, 2, from + k, taps + k);
+        else
+            NAME(wino_taps)(g, 4, from + k, taps + k);
     for (int64_t o = 0; o < os; o++)
         for (int64_t tap = 0; tap < 9; tap++) {
             const REAL *const t = taps + tap * NR * NR + NAME(wino_place)(o);
             REAL *const dw = g->dw + ((o0 + o) * 9 + tap) * g->x.c + c0;
             for (int64_t k = 0; k < cs; k++)
-                dw[k] = t[k * NR];
+                dw[k] = t[NAME(wino_place)(k) * NR];
         }
 }
 
@@ -357,7 +380,7 @@ fw_status FN(winograd_dw)(const fwi_call *c)
     NAME(wino_job) g;
     scratch_cut s = {.base = c->scratch};
     NAME(wino_plan)(&g, c, &s);
-    fwi_pool_for(c->pool, g.chunks * g.x.parts * g.dy.parts, NAME(wino_task), &g);
+    fwi_pool_for(c->pool, g.chunks * g.row_parts * g.x.parts * g.dy.parts, NAME(wino_task), &g);
     fwi_pool_for(c->pool, g.dy.groups * g.x.groups, NAME(wino_taps_task), &g);
     return FW_OK;
 }

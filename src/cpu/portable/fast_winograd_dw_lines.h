@@ -78,7 +78,8 @@ static ALWAYS_INLINE NAME(vec) NAME(wino_dy)(const int m, const int row, const N
  * of the image, and an image that is none, is a line of zeros: it does not move. */
 typedef struct NAME(wino_lines) {
     const STORE *at[PER][6];
-    int64_t next[PER][6]; /* elements to the next pixel */
+    int64_t next[PER][6];  /* elements to the next pixel */
+    int64_t group[PER][6]; /* elements to the next NR channels */
 } NAME(wino_lines);
 
 /* Row `row` down each of `count` columns: out[column][image of the step][NR]. */
@@ -103,7 +104,8 @@ static ALWAYS_INLINE void NAME(wino_down)(const int m, const bool is_x, const in
         left[k] = right[k] = NAME(v_zero)();
             LINE(0)
             LINE(1)
-            LINE(2) LINE(3) LINE(4) LINE(5)
+            LINE(2)
+            LINE(3) LINE(4) LINE(5)
 #undef LINE
                 NAME(v_store)(to, is_x ? NAME(wino_x)(m, row, left) : NAME(wino_dy)(m, row, left));
             NAME(v_store)
@@ -138,33 +140,39 @@ static ALWAYS_INLINE void NAME(wino_along)(const int m, const bool is_x, const R
 /* One function per row of transformed numbers: the whole of a step. */
 typedef struct NAME(wino_step) {
     NAME(wino_lines) lines;
-    int64_t n;             /* channels, 1..NR */
+    int64_t n;             /* channels, from a multiple of NR on */
     int64_t before, count; /* columns outside of the image on the left; columns of it */
     int64_t columns, tiles;
     REAL *line;   /* [columns][PER][NR] */
-    OPERAND *out; /* of the first tile in the first panel */
-    int64_t to_panel, to_tile;
+    OPERAND *out; /* of the first tile and the first NR channels in the first panel */
+    int64_t to_panel, to_tile, to_group;
 } NAME(wino_step);
 
 static ALWAYS_INLINE void NAME(wino_do)(const int m, const bool is_x, const int row,
-                                        const NAME(wino_step) * s)
+                                        NAME(wino_step) * s)
 {
     REAL *const from = s->line + s->before * PER * NR, *const to = from + s->count * PER * NR;
     memset(s->line, 0, (size_t)(s->before * PER * NR) * sizeof(REAL));
-    if (s->n == NR)
-        NAME(wino_down)(m, is_x, row, true, &s->lines, NR, s->count, from);
-    else
-        NAME(wino_down)(m, is_x, row, false, &s->lines, s->n, s->count, from);
     memset(to, 0, (size_t)((s->columns - s->before - s->count) * PER * NR) * sizeof(REAL));
-    NAME(wino_along)(m, is_x, s->line, s->tiles, s->out, s->to_panel, s->to_tile);
+    for (int64_t c = 0; c < s->n; c += NR) {
+        if (s->n - c >= NR)
+            NAME(wino_down)(m, is_x, row, true, &s->lines, NR, s->count, from);
+        else
+            NAME(wino_down)(m, is_x, row, false, &s->lines, s->n - c, s->count, from);
+        NAME(wino_along)(m, is_x, s->line, s->tiles, s->out, s->to_panel, s->to_tile);
+        s->out += s->to_group;
+        for (int i = 0; i < PER; i++)
+            for (int k = 0; k < (is_x ? m + 2 : m); k++)
+                s->lines.at[i][k] += s->lines.group[i][k];
+    }
 }
 
 #define WINO_ROW(m, row)                                                                           \
-    static __attribute__((noinline)) void NAME(wino##m##_x##row)(const NAME(wino_step) * s)        \
+    static __attribute__((noinline)) void NAME(wino##m##_x##row)(NAME(wino_step) * s)              \
     {                                                                                              \
         NAME(wino_do)(m, true, row, s);                                                            \
     }                                                                                              \
-    static __attribute__((noinline)) void NAME(wino##m##_dy##row)(const NAME(wino_step) * s)       \
+    static __attribute__((noinline)) void NAME(wino##m##_dy##row)(NAME(wino_step) * s)             \
     {                                                                                              \
         NAME(wino_do)(m, false, row, s);                                                           \
     }
@@ -180,7 +188,7 @@ WINO_ROW(4, 4)
 WINO_ROW(4, 5)
 #undef WINO_ROW
 
-typedef void (*NAME(wino_row_fn))(const NAME(wino_step) *);
+typedef void (*NAME(wino_row_fn))(NAME(wino_step) *);
 
 static NAME(wino_row_fn) NAME(wino_row_of)(int64_t m, bool is_x, int64_t row)
 {
