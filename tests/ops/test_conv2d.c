@@ -93,6 +93,22 @@ static void test_many_images(void **state)
     check_shape(&shapes[2], true);
 }
 
+/* Images of several strips, whose source lines overlap, and chunks of a filter's gradient that end
+ * within an image; channels for each width that a register tile has (16, 24, 32) in the last panel
+ * of outputs and of gradients; odd channels, which kernels of pairs copy with a zero behind. */
+static void test_strips(void **state)
+{
+    (void)state;
+    static const conv_shape shapes[] = {
+        {15, 12, 34, 3, 24, 3, 3, 1, 1, 1, 1, 1}, {29, 9, 10, 24, 20, 3, 3, 1, 1, 1, 1, 1},
+        {16, 17, 5, 5, 49, 3, 3, 1, 1, 1, 1, 1},  {13, 16, 16, 40, 56, 3, 3, 2, 1, 1, 1, 1},
+        {27, 8, 9, 27, 24, 2, 2, 1, 0, 0, 0, 0},  {3, 21, 19, 10, 12, 5, 5, 1, 2, 2, 2, 2},
+    };
+    for (int i = 0; i < T_COUNT(shapes); i++)
+        check_shape(&shapes[i], false);
+    check_shape(&shapes[1], true);
+}
+
 static conv_shape random_shape(void)
 {
     static const int64_t channels[] = {1, 3, 7, 16, 24, 33, 64};
@@ -188,10 +204,10 @@ static void test_gradient(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_by_hand),       cmocka_unit_test(test_odd_shapes),
-        cmocka_unit_test(test_net_shapes),    cmocka_unit_test(test_many_images),
-        cmocka_unit_test(test_random_shapes), cmocka_unit_test(test_exact_integers),
-        cmocka_unit_test(test_gradient),
+        cmocka_unit_test(test_by_hand),        cmocka_unit_test(test_odd_shapes),
+        cmocka_unit_test(test_net_shapes),     cmocka_unit_test(test_many_images),
+        cmocka_unit_test(test_strips),         cmocka_unit_test(test_random_shapes),
+        cmocka_unit_test(test_exact_integers), cmocka_unit_test(test_gradient),
     };
     return t_main(argc, argv, "test_conv2d", tests, sizeof tests / sizeof *tests);
 }
