@@ -47,6 +47,8 @@ typedef struct t_result { /* an output, or an input that the op changes */
     int64_t n;
     double *want;
     double *tol; /* per element; 0: the float nearest to want */
+    double *more; /* per element, or NULL: added where images are stored as bf16; see t_more */
+    double bf16_tol; /* more, where it is stored as bf16: functions shortened for that storage */
 } t_result;
 
 typedef struct t_case {
@@ -84,6 +86,10 @@ void t_expect(t_case *c);
 void t_tol_linear(t_case *c, int64_t k);
 /* scale * u * |want| + floor on result r */
 void t_tol_relative(t_case *c, int r, double scale, double floor);
+
+/* Room for result r's `more`, zeros: what functions that are shortened for bf16 storage may be off
+ * by. */
+double *t_more(t_case *c, int r);
 
 /* Every kernel, as described above; releases the case. */
 void t_check(t_case *c);
