@@ -23,12 +23,12 @@ static void cpu_close(fwi_device *d)
     fwi_free(c);
 }
 
-/* FENWICKS_LAYOUT: "nhwc" (the default) or "blocked". */
+/* FENWICKS_LAYOUT: "blocked" (the default) or "nhwc". */
 static fw_status choose_layout(bool *blocked)
 {
     const char *asked = getenv("FENWICKS_LAYOUT");
-    *blocked = asked != NULL && strcmp(asked, "blocked") == 0;
-    if (asked == NULL || *asked == 0 || *blocked || strcmp(asked, "nhwc") == 0)
+    *blocked = asked == NULL || *asked == 0 || strcmp(asked, "blocked") == 0;
+    if (*blocked || strcmp(asked, "nhwc") == 0)
         return FW_OK;
     return fwi_fail(FW_EARG, "FENWICKS_LAYOUT=%s: unknown; valid names are nhwc, blocked", asked);
 }

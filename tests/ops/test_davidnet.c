@@ -347,11 +347,11 @@ static void float_smooth(void **state)
     check_steps(true, FW_F32, 1e-3);
 }
 
-/* Batch-blocked, as FENWICKS_LAYOUT asks the device for it; float keeps float's tolerances. */
-static void float_blocked(void **state)
+/* Not batch-blocked, as FENWICKS_LAYOUT asks the device for it. */
+static void float_nhwc(void **state)
 {
     (void)state;
-    assert_int_equal(setenv("FENWICKS_LAYOUT", "blocked", 1), 0);
+    assert_int_equal(setenv("FENWICKS_LAYOUT", "nhwc", 1), 0);
     check_gradients(false, FW_F32, 1e-5, 1e-5, 2e-2);
     check_gradients(true, FW_F32, 1e-5, 1e-5, 1e-4);
     check_steps(true, FW_F32, 1e-3);
@@ -375,7 +375,7 @@ static void half_bf16(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(half_bf16),       cmocka_unit_test(float_blocked),
+        cmocka_unit_test(half_bf16),       cmocka_unit_test(float_nhwc),
         cmocka_unit_test(float_davidnet),  cmocka_unit_test(float_smooth),
         cmocka_unit_test(double_davidnet), cmocka_unit_test(double_smooth),
     };

@@ -214,7 +214,7 @@ static bool has_bf16(void)
     return false;
 }
 
-/* Batch-blocked images: a batch that fills no whole number of blocks, in bf16 and in f32. */
+/* A batch that fills no whole number of blocks in bf16, which is always batch-blocked, and f32 that is not. */
 static void test_blocked(void **state)
 {
     (void)state;
@@ -224,13 +224,13 @@ static void test_blocked(void **state)
         {"bf16, 5 threads", "one.tfrec", .threads = 5, .precision = FW_BF16},
     };
     static const way f32[] = {
-        {"f32 blocked, 1 thread", .threads = 1},
-        {"f32 blocked, 2 threads", "one.tfrec", .threads = 2},
-        {"f32 blocked, 5 threads", "one.tfrec", .threads = 5},
+        {"f32 nhwc, 1 thread", .threads = 1},
+        {"f32 nhwc, 2 threads", "one.tfrec", .threads = 2},
+        {"f32 nhwc, 5 threads", "one.tfrec", .threads = 5},
     };
     if (has_bf16())
         all_the_same(bf16, T_COUNT(bf16));
-    assert_int_equal(setenv("FENWICKS_LAYOUT", "blocked", 1), 0);
+    assert_int_equal(setenv("FENWICKS_LAYOUT", "nhwc", 1), 0);
     all_the_same(f32, T_COUNT(f32));
     assert_int_equal(setenv("FENWICKS_LAYOUT", "diagonal", 1), 0);
     fw_estimator *e = NULL;
