@@ -65,6 +65,14 @@ int64_t fwi_file_size(const char *path); /* -1: not there */
 /* gs://, s3:// and the like: FW_EUNAVAILABLE with a message; else FW_OK. */
 fw_status fwi_path_check_local(const char *path);
 
+/* Shards are called NAME-00003-of-00005. The bytes of NAME in such a path, the shard's number and
+ * how many there are (either may be NULL); 0: it is called otherwise, or its number is not below
+ * their number. */
+size_t fwi_shard_parse(const char *path, int64_t *i, int64_t *n);
+/* The path of shard i of n, the first name_bytes of name being NAME; caller frees; NULL: no memory.
+ */
+char *fwi_shard_path(const char *name, size_t name_bytes, int64_t i, int64_t n);
+
 /* Expands a pattern: an existing file of exactly that name; NAME@N for NAME-00000-of-0000N ... (all
  * N, whether they are there or not); else a glob(7) pattern, sorted by byte value. FW_ENOTFOUND if
  * nothing matches. */

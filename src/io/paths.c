@@ -94,6 +94,34 @@ void fwi_paths_clear(fwi_paths *p)
     *p = (fwi_paths){0};
 }
 
+size_t fwi_shard_parse(const char *path, int64_t *i, int64_t *n)
+{
+    static const char form[] = "-#####-of-#####";
+    const size_t bytes = strlen(path), k = sizeof form - 1;
+    if (bytes <= k)
+        return 0;
+    const char *p = path + bytes - k;
+    int64_t number[2] = {0};
+    for (size_t at = 0; at < k; at++) {
+        if (form[at] == '#' ? p[at] < '0' || p[at] > '9' : p[at] != form[at])
+            return 0;
+        if (form[at] == '#')
+            number[at > 6] = number[at > 6] * 10 + (p[at] - '0');
+    }
+    if (number[0] >= number[1])
+        return 0;
+    if (i != NULL)
+        *i = number[0];
+    if (n != NULL)
+        *n = number[1];
+    return bytes - k;
+}
+
+char *fwi_shard_path(const char *name, size_t name_bytes, int64_t i, int64_t n)
+{
+    return fwi_sprintf("%.*s-%05lld-of-%05lld", (int)name_bytes, name, (long long)i, (long long)n);
+}
+
 /* NAME@N: N, and the length of NAME; 0 if it is no such pattern. */
 static long shard_count(const char *pattern, size_t *name_len)
 {
@@ -173,7 +201,7 @@ fw_status fwi_glob(const char *pattern, fwi_paths *out)
     } else if ((shards = shard_count(pattern, &name_len)) > 0) {
         st = paths_alloc(&p, (size_t)shards);
         for (long i = 0; st == FW_OK && i < shards; i++) {
-            p.items[i] = fwi_sprintf("%.*s-%05ld-of-%05ld", (int)name_len, pattern, i, shards);
+            p.items[i] = fwi_shard_path(pattern, name_len, i, shards);
             if (p.items[i] == NULL)
                 st = FW_ENOMEM;
             else

@@ -63,8 +63,7 @@ static fw_status job_init(job *j)
         return FW_ENOMEM;
     j->side.n_files = j->shards;
     for (int64_t i = 0; i < j->shards; i++) {
-        j->names[i] = j->opt->shards > 1 ? fwi_sprintf("%s-%05lld-of-%05lld", j->path, (long long)i,
-                                                       (long long)j->shards)
+        j->names[i] = j->opt->shards > 1 ? fwi_shard_path(j->path, strlen(j->path), i, j->shards)
                                          : fwi_strdup(j->path);
         if (j->names[i] == NULL)
             return FW_ENOMEM;

@@ -338,11 +338,12 @@ fw_status fwi_sidecar_find(const fwi_paths *files, char **out)
         }
         fwi_free(path);
     }
-    const size_t n = shard_base(first);
+    const size_t n = fwi_shard_parse(first, NULL, NULL);
     if (n == 0)
         return FW_OK;
     for (int64_t i = 1; i < files->n; i++)
-        if (shard_base(files->items[i]) != n || memcmp(files->items[i], first, n) != 0)
+        if (fwi_shard_parse(files->items[i], NULL, NULL) != n ||
+            memcmp(files->items[i], first, n) != 0)
             return FW_OK;
     char *path = fwi_sprintf("%.*s.json", (int)n, first);
     if (path == NULL)

@@ -31,41 +31,36 @@ void fwi_data_place_clear(fwi_data_place *p)
     *p = (fwi_data_place){0};
 }
 
-/* "00000-of-00005" -> 5; 0: something else */
-static int64_t first_of_shards(const char *s)
+/* In how many shards the file `base` is whose first shard `name` is; 0: it is something else. */
+static int64_t first_of_shards(const char *name, const char *base, size_t base_bytes)
 {
-    int64_t n = 0;
-    if (strncmp(s, "00000-of-", 9) != 0 || strlen(s) != 14 || !fwi_parse_int64(s + 9, &n) || n < 1)
-        return 0;
-    return n;
+    int64_t i = 0, n = 0;
+    return fwi_shard_parse(name, &i, &n) == base_bytes && i == 0 &&
+                   memcmp(name, base, base_bytes) == 0
+               ? n
+               : 0;
 }
 
 /* The pattern of "dir/stem.tfrec", whole or in shards; *out NULL: not there. */
 static fw_status find_part(const char *dir, const char *stem, char **out)
 {
     *out = NULL;
-    char *whole = fwi_sprintf("%s/%s%s", dir, stem, records_end), *prefix = NULL;
+    char *whole = fwi_sprintf("%s/%s%s", dir, stem, records_end);
     DIR *d = NULL;
     fw_status st = whole == NULL ? FW_ENOMEM : FW_OK;
     if (st != FW_OK || fwi_file_exists(whole)) {
         *out = whole;
         return st;
     }
-    prefix = fwi_sprintf("%s%s-", stem, records_end);
-    if (prefix == NULL)
-        st = FW_ENOMEM;
-    else
-        d = opendir(dir); /* a folder that cannot be read has none */
+    const char *base = fwi_path_base(whole);
+    d = opendir(dir); /* a folder that cannot be read has none */
     for (struct dirent *e; st == FW_OK && d != NULL && *out == NULL && (e = readdir(d)) != NULL;) {
-        if (strncmp(e->d_name, prefix, strlen(prefix)) != 0)
-            continue;
-        const int64_t n = first_of_shards(e->d_name + strlen(prefix));
+        const int64_t n = first_of_shards(e->d_name, base, strlen(base));
         if (n > 0 && (*out = fwi_sprintf("%s@%" PRId64, whole, n)) == NULL)
             st = FW_ENOMEM;
     }
     if (d != NULL)
         closedir(d);
-    fwi_free(prefix);
     fwi_free(whole);
     return st;
 }
@@ -96,7 +91,7 @@ static fw_status name_in_folder(const char *dir, char **out)
         if (at == NULL)
             continue;
         const char *rest = at + strlen("-train.tfrec");
-        if (*rest != 0 && (*rest != '-' || first_of_shards(rest + 1) == 0))
+        if (*rest != 0 && first_of_shards(e->d_name, e->d_name, (size_t)(rest - e->d_name)) == 0)
             continue;
         char *name = fwi_sprintf("%.*s", (int)(at - e->d_name), e->d_name);
         if (name == NULL)

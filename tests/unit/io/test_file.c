@@ -197,6 +197,35 @@ static void patterns(void **state)
     assert_null(p.items);
 }
 
+static void shards(void **state)
+{
+    (void)state;
+    static const char *const others[] = {"",
+                                         "x",
+                                         "-00000-of-00001", /* of nothing */
+                                         "x-00001-of-00001",
+                                         "x-00000-of-00000",
+                                         "x-0000-of-00002",
+                                         "x-00000-of-000002",
+                                         "x-00000-off00002",
+                                         "x-00000-of-00002.json",
+                                         "x_00000-of-00002",
+                                         "x-0000a-of-00002"};
+    for (size_t k = 0; k < sizeof others / sizeof *others; k++)
+        assert_int_equal(fwi_shard_parse(others[k], NULL, NULL), 0);
+    static const int64_t cases[][2] = {{0, 1}, {3, 5}, {99998, 99999}, {0, 99999}};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        int64_t i = -1, n = -1;
+        char *path = fwi_shard_path("a/b-00000-of-00009.tfrec, cut", 24, cases[k][0], cases[k][1]);
+        assert_non_null(path);
+        assert_int_equal(fwi_shard_parse(path, &i, &n), 24);
+        assert_int_equal(i, cases[k][0]);
+        assert_int_equal(n, cases[k][1]);
+        assert_memory_equal(path, "a/b-00000-of-00009.tfrec", 24);
+        fwi_free(path);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +236,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(unwritable_places, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(folders, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(patterns, dir_setup, dir_teardown),
+        cmocka_unit_test(shards),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
