@@ -310,20 +310,6 @@ fw_status fwi_sidecar_read(const char *path, fwi_sidecar *out)
 
 /* ---- which sidecar belongs to which files ---- */
 
-/* Bytes of NAME in NAME-00003-of-00005; 0: no such name. */
-static size_t shard_base(const char *path)
-{
-    static const char form[] = "-#####-of-#####";
-    const size_t n = strlen(path), k = sizeof form - 1;
-    if (n <= k)
-        return 0;
-    const char *p = path + n - k;
-    for (size_t i = 0; i < k; i++)
-        if (form[i] == '#' ? p[i] < '0' || p[i] > '9' : p[i] != form[i])
-            return 0;
-    return n - k;
-}
-
 fw_status fwi_sidecar_find(const fwi_paths *files, char **out)
 {
     *out = NULL;

@@ -12,7 +12,6 @@
 #include "fail.h"
 #include "file.h"
 #include "image_set.h"
-#include "number.h"
 
 static const char records_end[] = ".tfrec", train_end[] = "-train", test_end[] = "-test";
 
