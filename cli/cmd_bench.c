@@ -87,12 +87,10 @@ static fw_status conv_row(void *arg, const fw_bench_conv_row *r)
            r->chosen ? '*' : ' ', 1e3 * r->seconds, r->gflops, 100 * r->executed);
     const double peak = r->peak_before > r->peak_after ? r->peak_before : r->peak_after;
     if (r->wrong)
-        printf("%7s", "WRONG");
-    else if (refused)
-        printf("%7s", "refused");
+        printf("%7s ", "WRONG");
     else
-        printf("%6.1f%%", 100 * r->share_of_peak);
-    printf(" %7.1f %9.2e  %s\n", peak, r->error, r->kernel);
+        printf("%6.1f%%%c", 100 * r->share_of_peak, refused ? '!' : ' ');
+    printf("%7.1f %9.2e  %s\n", peak, r->error, r->kernel);
     (void)fflush(stdout);
     return FW_OK;
 }
@@ -114,8 +112,9 @@ static int bench_conv(const command *self, const bench_args *a)
         return fail(self->name, st, a->json);
     if (o.slow > 0)
         fprintf(stderr,
-                "fenwicks bench: %" PRId64 " refused: the machine's own peak was under 95 %% of "
-                "the best recorded, so something else uses it; measure again, or --accept-slow\n",
+                "fenwicks bench: %" PRId64 " refused (marked !): the machine's own peak was under "
+                "95 %% of the best recorded, so something else uses it; measure again, or "
+                "--accept-slow\n",
                 o.slow);
     const int code = finish_output();
     if (o.wrong == 0)

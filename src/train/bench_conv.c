@@ -270,7 +270,8 @@ static fw_status measure_pass(bench_conv *b, int pass, int32_t nb, bool *some)
 {
     fwi_conv_algo chosen = FWI_CONV_DIRECT;
     fw_status st = choose(b, pass_ops[pass], nb, &chosen);
-    for (int algo = FWI_CONV_DIRECT; algo < FWI_CONV_ALGOS && st == FW_OK; algo++) {
+    for (int i = FWI_CONV_DIRECT; i < FWI_CONV_ALGOS && st == FW_OK; i++) {
+        const fwi_conv_algo algo = (fwi_conv_algo)i;
         if (!wants_algo(b->opt, algo, chosen))
             continue;
         const fwi_kernel *const k = find(b, pass_ops[pass], algo, nb);
@@ -285,7 +286,7 @@ static fw_status measure_pass(bench_conv *b, int pass, int32_t nb, bool *some)
             fill_operands(b);
         *some = true;
         if (st == FW_OK)
-            st = measure(b, pass, algo, (int)chosen == algo, k);
+            st = measure(b, pass, algo, chosen == algo, k);
     }
     return st;
 }
