@@ -76,4 +76,21 @@ static inline void NAME(v_store_n)(REAL *p, NAME(vec) v, int64_t n)
     _mm512_mask_storeu_ps(p, (__mmask16)((1U << n) - 1U), v);
 #endif
 }
+#if !LANES_F64
+/* Two half vectors in one, for register tiles of three halves (fast_gemm.h). */
+#define V_HALVES
+static inline NAME(vec) NAME(v_half_twice)(const REAL *p)
+{
+    return _mm512_broadcast_f32x8(_mm256_loadu_ps(p));
+}
+/* The lower half of a, the upper half of b. */
+static inline NAME(vec) NAME(v_halves)(NAME(vec) a, NAME(vec) b)
+{
+    return _mm512_mask_blend_ps(0xFF00, a, b);
+}
+static inline NAME(vec) NAME(v_swap_halves)(NAME(vec) a)
+{
+    return _mm512_shuffle_f32x4(a, a, 0x4E);
+}
+#endif
 #undef OP

@@ -35,9 +35,12 @@ static inline NAME(vec) NAME(sum_n)(const REAL *c, NAME(vec) sum, int64_t n, boo
     return add ? NAME(v_add)(NAME(v_load_n)(c, n), sum) : sum;
 }
 
+/* width: columns that are computed: NR, VL or, where vectors have halves to share (V_HALVES, see
+ * lanes_avx512.h), 3/4 NR: there the last quarter of two rows is one vector, its upper half for the
+ * odd row, so that two rows cost three products and not four. */
 static inline __attribute__((always_inline)) void
-NAME(tile_m)(const int m, const NAME(seg) *restrict seg, const int64_t n_seg, const int64_t rs,
-             const int64_t cs, const NAME(tile_out) out)
+NAME(tile_m)(const int m, const int width, const NAME(seg) *restrict seg, const int64_t n_seg,
+             const int64_t rs, const int64_t cs, const NAME(tile_out) out)
 {
     NAME(vec) s0[14], s1[14]; /* the sums: left and right half of each row */
 #define ROW(i) s0[i] = s1[i] = NAME(v_zero)();
@@ -56,17 +59,45 @@ NAME(tile_m)(const int m, const NAME(seg) *restrict seg, const int64_t n_seg, co
         const REAL *restrict a = seg[s].a;
         const REAL *restrict b = seg[s].b;
         for (const REAL *const end = b + seg[s].len * NR; b != end; b += NR, a += cs) {
-            const NAME(vec) b0 = NAME(v_load)(b), b1 = NAME(v_load)(b + VL);
+            const NAME(vec) b0 = NAME(v_load)(b);
+#ifdef V_HALVES
+            if (width < NR && width > VL) {
+                const NAME(vec) b1 = NAME(v_half_twice)(b + VL);
+#define ROW(i)                                                                                     \
+    if ((i) < m && (i) % 2 == 0) {                                                                 \
+        const NAME(vec) x = NAME(v_set)(a[(i)*rs]);                                                \
+        s0[i] = NAME(v_fma)(x, b0, s0[i]);                                                         \
+        if ((i) + 1 < m) {                                                                         \
+            const NAME(vec) x1 = NAME(v_set)(a[((i) + 1) * rs]);                                   \
+            s0[(i) + 1] = NAME(v_fma)(x1, b0, s0[(i) + 1]);                                        \
+            s1[i] = NAME(v_fma)(NAME(v_halves)(x, x1), b1, s1[i]);                                 \
+        } else                                                                                     \
+            s1[i] = NAME(v_fma)(x, b1, s1[i]);                                                     \
+    }
+                EACH_ROW(ROW)
+#undef ROW
+                continue;
+            }
+#endif
+            const NAME(vec) b1 = NAME(v_load)(b + VL);
 #define ROW(i)                                                                                     \
     if ((i) < m) {                                                                                 \
         const NAME(vec) x = NAME(v_set)(a[(i)*rs]);                                                \
         s0[i] = NAME(v_fma)(x, b0, s0[i]);                                                         \
-        s1[i] = NAME(v_fma)(x, b1, s1[i]);                                                         \
+        if (width == NR)                                                                           \
+            s1[i] = NAME(v_fma)(x, b1, s1[i]);                                                     \
     }
             EACH_ROW(ROW)
 #undef ROW
         }
     }
+#ifdef V_HALVES
+#define ROW(i)                                                                                     \
+    if (width < NR && width > VL && (i) + 1 < m && (i) % 2 == 0)                                   \
+        s1[(i) + 1] = NAME(v_swap_halves)(s1[i]);
+    EACH_ROW(ROW)
+#undef ROW
+#endif
     REAL *const c = out.c;
     const int64_t ldc = out.ldc;
     if (out.sums != NULL) { /* row by row, as long as the sums are in registers */
@@ -128,13 +159,28 @@ NAME(tile_m)(const int m, const NAME(seg) *restrict seg, const int64_t n_seg, co
     }
 }
 
-/* One function per height, so that every accumulator has its register. */
-#define TILE_M(m)                                                                                  \
-    static __attribute__((noinline)) void NAME(tile##m)(                                           \
+/* One function per height and width, so that every accumulator has its register. */
+#define TILE_M_W(m, name, width)                                                                   \
+    static __attribute__((noinline)) void NAME(name)(                                              \
         const NAME(seg) * seg, int64_t n_seg, int64_t rs, int64_t cs, const NAME(tile_out) * out)  \
     {                                                                                              \
-        NAME(tile_m)(m, seg, n_seg, rs, cs, *out);                                                 \
+        NAME(tile_m)(m, width, seg, n_seg, rs, cs, *out);                                          \
     }
+#ifdef V_HALVES
+#define TILE_M(m)                                                                                  \
+    TILE_M_W(m, tile##m, NR)                                                                       \
+    TILE_M_W(m, tile##m##_three_quarters, NR / 4 * 3) TILE_M_W(m, tile##m##_half, VL)
+#define TILES_OF(m)                                                                                \
+    {                                                                                              \
+        NAME(tile##m##_half), NAME(tile##m##_three_quarters), NAME(tile##m)                        \
+    }
+#else
+#define TILE_M(m) TILE_M_W(m, tile##m, NR) TILE_M_W(m, tile##m##_half, VL)
+#define TILES_OF(m)                                                                                \
+    {                                                                                              \
+        NAME(tile##m##_half), NAME(tile##m), NAME(tile##m)                                         \
+    }
+#endif
 TILE_M(1)
 TILE_M(2)
 TILE_M(3)
@@ -154,34 +200,38 @@ TILE_M(13)
 TILE_M(14)
 #endif
 #undef TILE_M
+#undef TILE_M_W
 
-/* m rows, 1 <= m <= MR. */
+/* m rows, 1 <= m <= MR; no more columns are computed than out->n asks for in the next of the
+ * widths. */
 static inline void NAME(tile)(int64_t m, const NAME(seg) * seg, int64_t n_seg, int64_t rs,
                               int64_t cs, const NAME(tile_out) * out)
 {
-    static void (*const by_height[])(const NAME(seg) *, int64_t, int64_t, int64_t,
-                                     const NAME(tile_out) *) = {
-        NAME(tile1),
-        NAME(tile2),
-        NAME(tile3),
-        NAME(tile4),
+    static void (*const by_height[][3])(const NAME(seg) *, int64_t, int64_t, int64_t,
+                                        const NAME(tile_out) *) = {
+        TILES_OF(1),
+        TILES_OF(2),
+        TILES_OF(3),
+        TILES_OF(4),
 #if MR > 4
-        NAME(tile5),
-        NAME(tile6),
+        TILES_OF(5),
+        TILES_OF(6),
 #endif
 #if MR > 6
-        NAME(tile7),
-        NAME(tile8),
-        NAME(tile9),
-        NAME(tile10),
-        NAME(tile11),
-        NAME(tile12),
-        NAME(tile13),
-        NAME(tile14),
+        TILES_OF(7),
+        TILES_OF(8),
+        TILES_OF(9),
+        TILES_OF(10),
+        TILES_OF(11),
+        TILES_OF(12),
+        TILES_OF(13),
+        TILES_OF(14),
 #endif
     };
-    by_height[m - 1](seg, n_seg, rs, cs, out);
+    const int64_t n = out->n;
+    by_height[m - 1][n <= VL ? 0 : n <= NR / 4 * 3 ? 1 : 2](seg, n_seg, rs, cs, out);
 }
+#undef TILES_OF
 
 /* n elements, for packing: short runs, where a call of memcpy would cost more than the copy. */
 static inline void NAME(copy)(REAL *restrict dst, const REAL *restrict src, int64_t n)

@@ -5,6 +5,7 @@
 #undef FN
 #undef NR
 #undef VL
+#undef V_HALVES
 #undef MR
 #undef LANES_F64
 #undef LANES_BF16
