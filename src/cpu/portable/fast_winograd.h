@@ -178,8 +178,8 @@ typedef struct NAME(wino) {
     int64_t n, nb, sc, dc, src_h, src_w, dst_h, dst_w, pad_y, pad_x;
     const STORE *src;
     STORE *dst;
-    int64_t tiles_x, tiles, units; /* squares along a line, of an image; times blocks */
-    int64_t per_group, groups, tasks;
+    int64_t tiles_x, tiles, units;          /* squares along a line, of an image; times blocks */
+    int64_t per_group, groups, runs, parts; /* tasks: runs of groups, times parts of the panels */
     int64_t panels, steps;
     int64_t row, v_plane,
         s_plane;               /* of V: operands of a row, of a point; of the sums: of a point */
@@ -187,15 +187,17 @@ typedef struct NAME(wino) {
     OPERAND *v;                /* per slot: [points][rows][row] */
     REAL *s;                   /* per slot: [points][rows][NR] */
     STORE *zeros;              /* [nb * sc] */
+    uintptr_t *rows;           /* per slot: where a row's first output is */
     NAME(channel_sums) * lane; /* conv2d_stats (NULL in others): per slot */
-    double *sums;              /* [tasks][2][dc] */
-    int64_t *counts;           /* [tasks] */
+    double *sums;              /* [runs][2][dc] */
+    int64_t *counts;           /* [runs] */
 } NAME(wino);
 
 enum {
-    WINO_TASKS = 128,          /* so many that no thread waits long for the last one */
-    WINO_GROUP_BYTES = 500000, /* of V and sums of a group, beside a panel of the filter in L2 */
-    WINO_ROWS_MIN = 48,        /* where they are larger: so many rows share a read of the filter */
+    WINO_RUNS = 128,           /* so many that no thread waits long for the last one */
+    WINO_GROUP_BYTES = 400000, /* of V and sums of a group, beside a panel of the filter in L2 */
+    WINO_ROWS_MIN = 24,        /* where they are larger: so many rows share a read of the filter, */
+    WINO_FILTER_BYTES = 4000000, /* twice as many where that is larger */
     WINO_ROWS_MAX = 112
 };
 
@@ -233,21 +235,26 @@ static void NAME(wino_plan)(NAME(wino) * g, const fwi_call *c, int64_t pad_y, in
     g->steps = parts_of(g->sc, PER);
     g->row = parts_of(g->steps, 16) * 16;
     const int64_t unit_bytes = g->nb * g->points * (g->row + NR) * (int64_t)sizeof(OPERAND);
-    g->per_group = max_i64(WINO_GROUP_BYTES / unit_bytes, parts_of(WINO_ROWS_MIN, g->nb));
+    const int64_t filter_elems = g->panels * g->points * g->steps * NR;
+    const bool far = filter_elems * (int64_t)sizeof(OPERAND) > WINO_FILTER_BYTES;
+    g->per_group = max_i64(WINO_GROUP_BYTES / unit_bytes,
+                           parts_of(far ? 2 * WINO_ROWS_MIN : WINO_ROWS_MIN, g->nb));
     g->per_group = min_i64(g->per_group, parts_of(WINO_ROWS_MAX, g->nb));
     g->per_group = min_i64(g->per_group, parts_of(g->units, 16));
     g->groups = parts_of(g->units, g->per_group);
-    g->tasks = min_i64(g->groups, WINO_TASKS);
+    g->runs = min_i64(g->groups, WINO_RUNS);
+    g->parts = g->groups < WINO_RUNS / 4 && g->panels >= 8 ? 2 : 1; /* V made twice, an even end */
     g->v_plane = NAME(wino_plane)(g->per_group * g->nb * g->row);
     g->s_plane = NAME(wino_plane)(g->per_group * g->nb * NR);
-    g->filter = scratch_take(s, g->panels * g->points * g->steps * NR, sizeof(OPERAND));
+    g->filter = scratch_take(s, filter_elems, sizeof(OPERAND));
     g->v = scratch_take(s, slots * g->points * g->v_plane, sizeof(OPERAND));
     g->s = scratch_take(s, slots * g->points * g->s_plane, sizeof(REAL));
     g->zeros = scratch_take(s, g->nb * g->sc, sizeof(STORE));
+    g->rows = scratch_take(s, slots * g->per_group * g->nb, sizeof *g->rows);
     if (stats) {
         g->lane = scratch_take(s, slots, sizeof(NAME(channel_sums)));
-        g->sums = scratch_take(s, g->tasks * 2 * g->dc, sizeof(double));
-        g->counts = scratch_take(s, g->tasks, sizeof(int64_t));
+        g->sums = scratch_take(s, g->runs * 2 * g->dc, sizeof(double));
+        g->counts = scratch_take(s, g->runs, sizeof(int64_t));
     }
 }
 
@@ -427,9 +434,22 @@ WINO_INLINE int64_t NAME(wino_out)(const int m, const NAME(wino) * g, const NAME
 
 /* ---- a group of units ---- */
 
+/* Asks for the outputs of point p's pixel of panel j, rows r0 .. r1, which are stored when all
+ * products are there: else the last transform waits for memory. rows: addresses of the rows' first
+ * outputs. */
+static inline void NAME(wino_ask)(const NAME(wino) * g, const uintptr_t *rows, int64_t j, int64_t p,
+                                  int64_t r0, int64_t r1)
+{
+    const int64_t pixel = p / g->m * g->dst_w + p % g->m;
+    const uintptr_t at = (uintptr_t)(pixel * g->nb * g->dc + j * NR) * sizeof(STORE);
+    for (int64_t r = r0; r < r1; r++)
+        for (uintptr_t line = 0; line < NR * sizeof(STORE); line += 64)
+            __builtin_prefetch((const void *)(rows[r] + at + line), 1);
+}
+
 /* One panel: all products. */
-static void NAME(wino_products)(const NAME(wino) * g, int64_t j, int64_t rows, const OPERAND *v,
-                                REAL *s)
+static void NAME(wino_products)(const NAME(wino) * g, const uintptr_t *out_rows, int64_t j,
+                                int64_t rows, const OPERAND *v, REAL *s)
 {
     const int64_t heights = parts_of(rows, MR), n = min_i64(NR, g->dc - j * NR);
     const OPERAND *filter = g->filter + j * g->points * g->steps * NR;
@@ -438,30 +458,38 @@ static void NAME(wino_products)(const NAME(wino) * g, int64_t j, int64_t rows, c
             const int64_t r0 = part_begin(rows, heights, k), r1 = part_begin(rows, heights, k + 1);
             const NAME(seg) seg = {v + p * g->v_plane + r0 * g->row, filter, g->steps};
             const NAME(tile_out) out = {.c = s + p * g->s_plane + r0 * NR, .ldc = NR, .n = n};
+            if (p < g->m * g->m)
+                NAME(wino_ask)(g, out_rows, j, p, r0, r1);
             NAME(tile)(r1 - r0, &seg, 1, g->row, 1, &out);
         }
 }
 
-/* before: values of a channel that the task has had; returns how many it now has. */
-WINO_INLINE int64_t NAME(wino_group)(const int m, const NAME(wino) * g, int64_t group, int64_t task,
-                                     int64_t before, int slot)
+/* Panels j0 .. j1 of a group. before: values of a channel that the run has had; returns how many it
+ * now has. */
+WINO_INLINE int64_t NAME(wino_group)(const int m, const NAME(wino) * g, int64_t group, int64_t run,
+                                     int64_t j0, int64_t j1, int64_t before, int slot)
 {
-    const int64_t u0 = group * g->per_group, u1 = min_i64(u0 + g->per_group, g->units);
+    const int64_t u0 = part_begin(g->units, g->groups, group);
+    const int64_t u1 = part_begin(g->units, g->groups, group + 1);
     OPERAND *const v = g->v + slot * g->points * g->v_plane;
     REAL *const s = g->s + slot * g->points * g->s_plane;
     NAME(channel_sums) *const sums = g->sums != NULL ? g->lane + slot : NULL;
-    int64_t rows = 0, count = 0;
+    uintptr_t *const out_rows = g->rows + slot * g->per_group * g->nb;
+    int64_t rows = 0;
     for (int64_t i = u0; i < u1; i++) {
         const NAME(wino_unit) u = NAME(wino_unit_at)(g, i);
+        const int64_t pixel = (u.block * g->dst_h + u.y) * g->dst_w + u.x;
         NAME(wino_in)(m, g, &u, v + rows * g->row);
-        rows += u.images;
+        for (int64_t k = 0; k < u.images; k++)
+            out_rows[rows++] = (uintptr_t)(g->dst + (pixel * g->nb + k) * g->dc);
     }
-    for (int64_t j = 0; j < g->panels; j++) {
+    int64_t count = 0;
+    for (int64_t j = j0; j < j1; j++) {
         const int64_t n = min_i64(NR, g->dc - j * NR);
-        double *const mean = sums != NULL ? g->sums + task * 2 * g->dc + j * NR : NULL;
+        double *const mean = sums != NULL ? g->sums + run * 2 * g->dc + j * NR : NULL;
         if (sums != NULL)
             NAME(channel_sums_begin)(sums, before, n, mean, mean + g->dc);
-        NAME(wino_products)(g, j, rows, v, s);
+        NAME(wino_products)(g, out_rows, j, rows, v, s);
         const REAL *at = s;
         count = 0;
         for (int64_t i = u0; i < u1; i++) {
@@ -477,12 +505,15 @@ WINO_INLINE int64_t NAME(wino_group)(const int m, const NAME(wino) * g, int64_t 
 
 WINO_INLINE void NAME(wino_groups)(const int m, const NAME(wino) * g, int64_t task, int slot)
 {
-    const int64_t end = part_begin(g->groups, g->tasks, task + 1);
+    const int64_t run = task / g->parts, part = task % g->parts;
+    const int64_t end = part_begin(g->groups, g->runs, run + 1);
+    const int64_t j0 = part_begin(g->panels, g->parts, part);
+    const int64_t j1 = part_begin(g->panels, g->parts, part + 1);
     int64_t count = 0;
-    for (int64_t i = part_begin(g->groups, g->tasks, task); i < end; i++)
-        count = NAME(wino_group)(m, g, i, task, count, slot);
-    if (g->sums != NULL)
-        g->counts[task] = count;
+    for (int64_t i = part_begin(g->groups, g->runs, run); i < end; i++)
+        count = NAME(wino_group)(m, g, i, run, j0, j1, count, slot);
+    if (g->sums != NULL && part == 0)
+        g->counts[run] = count;
 }
 static void NAME(wino2_task)(void *arg, int64_t task, int slot)
 {
@@ -588,7 +619,7 @@ static fw_status NAME(wino_run)(NAME(wino) * g, const fwi_call *c, bool turned)
          .chunks = parts_of(g->sc, WINO_CHUNK)};
     memset(g->zeros, 0, (size_t)(g->nb * g->sc) * sizeof(STORE));
     fwi_pool_for(c->pool, g->panels * f.chunks, NAME(wino_filter_task), &f);
-    fwi_pool_for(c->pool, g->tasks, g->m == 2 ? NAME(wino2_task) : NAME(wino4_task), g);
+    fwi_pool_for(c->pool, g->runs * g->parts, g->m == 2 ? NAME(wino2_task) : NAME(wino4_task), g);
     return FW_OK;
 }
 
@@ -632,7 +663,7 @@ fw_status FN(winograd_conv2d_stats)(const fwi_call *c)
     scratch_cut s = {.base = c->scratch};
     NAME(wino_fwd_plan)(&g, c, true, &s);
     const fw_status st = NAME(wino_run)(&g, c, false);
-    NAME(channel_sums_join)(g.counts, g.tasks, g.dc, g.sums, c->out[1].data, c->out[2].data);
+    NAME(channel_sums_join)(g.counts, g.runs, g.dc, g.sums, c->out[1].data, c->out[2].data);
     return st;
 }
 
