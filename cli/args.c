@@ -52,7 +52,7 @@ static int unknown_option(const command *self, const arg_option *options, int n,
     char copies[MOST][NAME], wanted[NAME];
     const char *names[MOST + 1];
     int count = 0;
-    for (int k = 0; k < n && count < MOST; k++) {
+    for (int k = 0; options != NULL && k < n && count < MOST; k++) {
         const char *comma = strchr(options[k].name, ',');
         snprintf(copies[count], NAME, "%s", comma == NULL ? options[k].name : comma + 1);
         names[count] = copies[count];
