@@ -63,7 +63,8 @@ typedef struct fw_bench_conv_opt {
     const char *pass;  /* fwd dx dw; NULL: those that training needs: no dx of the images */
     const char
         *algo; /* auto (what training takes), direct, winograd2, winograd4; NULL, all: each */
-    const char *layout;  /* blocked, nhwc; NULL: what training would use */
+    const char
+        *layout; /* blocked, nhwc; NULL: blocked, nhwc where an algorithm has no such kernel */
     fw_dtype precision;  /* f32, f64 or bf16 */
     int threads;         /* 0: all allowed */
     int64_t runs, batch; /* 0: 7 runs; the table's batch */

@@ -246,12 +246,12 @@ static fw_status measure(bench_conv *b, int pass, fwi_conv_algo algo, bool chose
 
 /* ---- all rows ---- */
 
-static bool wants_algo(const fw_bench_conv_opt *o, fwi_conv_algo algo, fwi_conv_algo chosen)
+/* chosen: training takes it. */
+static bool wants_algo(const fw_bench_conv_opt *o, fwi_conv_algo algo, bool chosen)
 {
-    if (o->algo == NULL || strcmp(o->algo, "all") == 0)
-        return true;
-    return strcmp(o->algo, algo_names[algo]) == 0 ||
-           (algo == chosen && strcmp(o->algo, algo_names[FWI_CONV_ANY]) == 0);
+    return o->algo == NULL || strcmp(o->algo, "all") == 0 ||
+           strcmp(o->algo, algo_names[algo]) == 0 ||
+           (chosen && strcmp(o->algo, algo_names[FWI_CONV_ANY]) == 0);
 }
 
 static bool wants_layout(const fw_bench_conv_opt *o, bool blocked)
@@ -266,42 +266,49 @@ static bool wants_pass(const fw_bench_conv_opt *o, const fw_conv_shape *s, int p
                            : pass_ops[pass] != FWI_OP_conv2d_dx || s->c > 3;
 }
 
-static fw_status measure_pass(bench_conv *b, int pass, int32_t nb, bool *some)
+/* The rows of one layout. Those that another layout has too are left out if skip says so. */
+static fw_status measure_pass(bench_conv *b, int pass, int32_t nb, bool skip, bool *filled)
 {
+    const fwi_opkind op = pass_ops[pass];
+    const int32_t block = fwi_block_of(b->s.n);
+    /* as the lowering decides it: blocked if there is a row for that without further wishes */
+    const bool trains = nb == (find(b, op, FWI_CONV_ANY, block) != NULL ? block : 0);
     fwi_conv_algo chosen = FWI_CONV_DIRECT;
-    fw_status st = choose(b, pass_ops[pass], nb, &chosen);
+    fw_status st = choose(b, op, nb, &chosen);
     for (int i = FWI_CONV_DIRECT; i < FWI_CONV_ALGOS && st == FW_OK; i++) {
         const fwi_conv_algo algo = (fwi_conv_algo)i;
-        if (!wants_algo(b->opt, algo, chosen))
+        const bool star = trains && algo == chosen;
+        if (!wants_algo(b->opt, algo, star))
             continue;
-        const fwi_kernel *const k = find(b, pass_ops[pass], algo, nb);
-        if (k == NULL)
+        const fwi_kernel *const k = find(b, op, algo, nb);
+        if (k == NULL || (skip && find(b, op, algo, block) != NULL))
             continue;
         if (b->n_sets > 0 && b->nb != nb)
             clear_operands(b);
         b->nb = nb;
         if (b->n_sets == 0)
             st = make_operands(b);
-        if (st == FW_OK && !*some)
+        if (st == FW_OK && !*filled)
             fill_operands(b);
-        *some = true;
+        *filled = true;
         if (st == FW_OK)
-            st = measure(b, pass, algo, chosen == algo, k);
+            st = measure(b, pass, algo, star, k);
     }
     return st;
 }
 
 static fw_status measure_shape(bench_conv *b)
 {
+    const bool both = wants_layout(b->opt, true) && wants_layout(b->opt, false);
     fw_status st = FW_OK;
     for (int pass = 0; pass < N_PASSES && st == FW_OK; pass++) {
-        bool some = false;
+        bool blocked = false, flat = false;
         if (!wants_pass(b->opt, &b->s, pass))
             continue;
         if (wants_layout(b->opt, true))
-            st = measure_pass(b, pass, fwi_block_of(b->s.n), &some);
-        if (st == FW_OK && !some && wants_layout(b->opt, false))
-            st = measure_pass(b, pass, 0, &some);
+            st = measure_pass(b, pass, fwi_block_of(b->s.n), false, &blocked);
+        if (st == FW_OK && wants_layout(b->opt, false))
+            st = measure_pass(b, pass, 0, both, &flat);
     }
     clear_operands(b);
     return st;
