@@ -48,7 +48,6 @@ typedef struct t_result { /* an output, or an input that the op changes */
     double *want;
     double *tol; /* per element; 0: the float nearest to want */
     double *more; /* per element, or NULL: added where images are stored as bf16; see t_more */
-    double bf16_tol; /* more, where it is stored as bf16: functions shortened for that storage */
 } t_result;
 
 typedef struct t_case {

@@ -50,7 +50,17 @@ static bool blocked_gives_bf16(const fwi_call *c)
     X(bn_train, blocked_one_group)                                                                 \
     X(bn_train_grad, blocked_one_group)                                                            \
     X(bn_eval, NULL)                                                                               \
-    X(sum_rows, NULL)
+    X(sum_rows, NULL)                                                                              \
+    X(bn_stats, NULL)                                                                              \
+    X(max_pool_stats, NULL)                                                                        \
+    X(bn_act, NULL)                                                                                \
+    X(bn_act_add, NULL)                                                                            \
+    X(bn_act_pool, NULL)                                                                           \
+    X(bn_act_grad, NULL)                                                                           \
+    X(bn_act_pool_grad, NULL)                                                                      \
+    X(bn_act_unpool_grad, NULL)                                                                    \
+    X(bias_act, NULL)                                                                              \
+    X(bias_act_grad, NULL)
 
 #define BLOCKED_FN3(name, type, isa) fwi_##name##_##type##_##isa
 #define BLOCKED_FN(name, type, isa)  BLOCKED_FN3(name, type, isa)

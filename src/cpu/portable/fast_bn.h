@@ -20,6 +20,10 @@ enum {
 #define BN_BLOCK BN_BLOCK
 #endif
 
+#ifdef BN_POOLS
+void FN(max_pool_places)(const fwi_call *c, int64_t begin, int64_t end); /* fast_pool.h */
+#endif
+
 typedef struct NAME(bn_job) {
     const STORE *x, *dy; /* [groups * rows][c] */
     STORE *y;            /* y or dx */
@@ -33,6 +37,7 @@ typedef struct NAME(bn_job) {
     double *sums;           /* [groups][blocks][2][c] */
     REAL *run;              /* per slot: [3][c] */
     REAL *coef;             /* [groups][4][c], what the second reading needs */
+    const fwi_call *pooled; /* a max_pool whose output x is: each block is made before it is read */
 } NAME(bn_job);
 
 static void NAME(bn_plan)(NAME(bn_job) * g, const fwi_call *c, const fwi_arg *x, int64_t groups,
@@ -131,6 +136,10 @@ static void NAME(bn_stats_task)(void *arg, int64_t task, int slot)
     REAL *const s = shift + c;
     double *const restrict sum = g->sums + task * 2 * c;
     const int64_t sample = min_i64(n, BN_SAMPLE);
+#ifdef BN_POOLS
+    if (g->pooled != NULL)
+        FN(max_pool_places)(g->pooled, r0 / g->nb, r1 / g->nb);
+#endif
     memset(shift, 0, (size_t)(3 * c) * sizeof(REAL));
     memset(sum, 0, (size_t)(2 * c) * sizeof(double));
     for (int64_t k = 0; k < sample; k++) {
@@ -181,6 +190,8 @@ static void NAME(bn_join_task)(void *arg, int64_t group, int slot)
         const double var = m2[i] < 0 ? 0 : m2[i] / n; /* a NaN stays one */
         g->mean[group * c + i] = coef[i] = (REAL)mean[i];
         g->var[group * c + i] = (REAL)var;
+        if (g->gamma == NULL)
+            continue;
         coef[c + i] = (REAL)((double)g->gamma[i] / sqrt(var + g->eps));
         coef[2 * c + i] = g->beta[i];
     }
@@ -201,6 +212,53 @@ static void NAME(bn_apply_task)(void *arg, int64_t task, int slot)
         for (int64_t i = 0; i < c; i++)
             y[i] = KEEP((LOAD(x[i]) - mean[i]) * scale[i] + beta[i]);
 }
+
+/* ---- statistics alone ---- */
+size_t FN(bn_stats_scratch)(const fwi_call *c)
+{
+    NAME(bn_job) g;
+    scratch_cut s = {0};
+    NAME(bn_plan)(&g, c, &c->in[0], 1, &s);
+    return s.used;
+}
+
+/* Of x, into outputs `mean` and the next. */
+static void NAME(bn_stats_of)(NAME(bn_job) * g, const fwi_call *c, int mean)
+{
+    g->mean = c->out[mean].data;
+    g->var = c->out[mean + 1].data;
+    fwi_pool_for(c->pool, g->blocks, NAME(bn_stats_task), g);
+    fwi_pool_for(c->pool, 1, NAME(bn_join_task), g);
+}
+
+fw_status FN(bn_stats)(const fwi_call *c)
+{
+    NAME(bn_job) g;
+    scratch_cut s = {.base = c->scratch};
+    NAME(bn_plan)(&g, c, &c->in[0], 1, &s);
+    NAME(bn_stats_of)(&g, c, 0);
+    return FW_OK;
+}
+
+#ifdef BN_POOLS /* batch-blocked images alone */
+size_t FN(max_pool_stats_scratch)(const fwi_call *c)
+{
+    NAME(bn_job) g;
+    scratch_cut s = {0};
+    NAME(bn_plan)(&g, c, &c->out[0], 1, &s);
+    return s.used;
+}
+
+fw_status FN(max_pool_stats)(const fwi_call *c)
+{
+    NAME(bn_job) g;
+    scratch_cut s = {.base = c->scratch};
+    NAME(bn_plan)(&g, c, &c->out[0], 1, &s);
+    g.pooled = c;
+    NAME(bn_stats_of)(&g, c, 2);
+    return FW_OK;
+}
+#endif
 
 size_t FN(bn_train_scratch)(const fwi_call *c)
 {

@@ -10,6 +10,13 @@
 #include <stdint.h>
 #include <string.h>
 
+/* a b + c, rounded once where the room has an instruction for that, else twice. */
+#ifdef __FMA__
+#define MADD(a, b, c) __builtin_fmaf(a, b, c)
+#else
+#define MADD(a, b, c) ((a) * (b) + (c))
+#endif
+
 static inline float root_f32(float x)
 {
     return sqrtf(x);
@@ -24,15 +31,15 @@ static inline double root_f64(double x)
 static inline float exp_split(float a, float b, float *q)
 {
     const float round = 12582912.0f; /* 1.5 2^23: adding it rounds to a whole number */
-    const float m = a * 1.44269504088896341f + round, n = m - round;
-    const float r = ((a - n * 0.693359375f) + n * 2.12194440e-4f) + b;
+    const float m = MADD(a, 1.44269504088896341f, round), n = m - round;
+    const float r = MADD(n, 2.12194440e-4f, MADD(n, -0.693359375f, a)) + b;
     float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    *q = p * (r * r) + r;
+    p = MADD(p, r, 1.3981999507e-3f);
+    p = MADD(p, r, 8.3334519073e-3f);
+    p = MADD(p, r, 4.1665795894e-2f);
+    p = MADD(p, r, 1.6666665459e-1f);
+    p = MADD(p, r, 5.0000001201e-1f);
+    *q = MADD(p, r * r, r);
     uint32_t bits;
     memcpy(&bits, &m, sizeof bits);
     bits = (bits + 127) << 23; /* m's low bits hold n in two's complement */
@@ -46,7 +53,7 @@ static inline float exp_neg(float x)
 {
     float q;
     const float two_n = exp_split(x < -87.0f ? -87.0f : x, 0.0f, &q);
-    const float e = two_n * q + two_n;
+    const float e = MADD(two_n, q, two_n);
     return x < -87.0f ? 0.0f : e;
 }
 
@@ -55,7 +62,7 @@ static inline float expm1_neg(float x)
 {
     float q;
     const float two_n = exp_split(x < -87.0f ? -87.0f : x, 0.0f, &q);
-    return two_n * q + (two_n - 1.0f);
+    return MADD(two_n, q, two_n - 1.0f);
 }
 
 /* ln(1 + u) for u in [0, 1], as 2 atanh(u / (2 + u)). */
@@ -63,12 +70,12 @@ static inline float log1p_unit(float u)
 {
     const float s = u / (2.0f + u), z = s * s;
     float p = 1.0f / 15.0f;
-    p = p * z + 1.0f / 13.0f;
-    p = p * z + 1.0f / 11.0f;
-    p = p * z + 1.0f / 9.0f;
-    p = p * z + 1.0f / 7.0f;
-    p = p * z + 1.0f / 5.0f;
-    p = p * z + 1.0f / 3.0f;
+    p = MADD(p, z, 1.0f / 13.0f);
+    p = MADD(p, z, 1.0f / 11.0f);
+    p = MADD(p, z, 1.0f / 9.0f);
+    p = MADD(p, z, 1.0f / 7.0f);
+    p = MADD(p, z, 1.0f / 5.0f);
+    p = MADD(p, z, 1.0f / 3.0f);
     return 2.0f * s + 2.0f * s * (z * p);
 }
 
@@ -86,19 +93,19 @@ static inline float normal_cdf_f32(float x, float *bell)
     memcpy(&hi, &bits, sizeof hi);
     float q;
     const float two_n = exp_split(-0.5f * (hi * hi), -0.5f * ((a - hi) * (a + hi)), &q);
-    const float e = two_n * q + two_n;
+    const float e = MADD(two_n, q, two_n);
     const float z = a * 0.70710678118654752f, t = 1.0f / (2.0f + z), s = (2.0f - z) * t;
     float p = 4.4288415665505454e-05f;
-    p = p * s - 3.67643624485936e-05f;
-    p = p * s - 3.0471908394247293e-04f;
-    p = p * s + 4.310400108806789e-04f;
-    p = p * s + 1.5338470693677664e-03f;
-    p = p * s - 3.243732964619994e-03f;
-    p = p * s - 1.0753311216831207e-02f;
-    p = p * s + 1.8221748992800713e-02f;
-    p = p * s + 1.3973595201969147e-01f;
-    p = p * s + 3.4358030557632446e-01f;
-    p = p * s + 5.107913613319397e-01f;
+    p = MADD(p, s, -3.67643624485936e-05f);
+    p = MADD(p, s, -3.0471908394247293e-04f);
+    p = MADD(p, s, 4.310400108806789e-04f);
+    p = MADD(p, s, 1.5338470693677664e-03f);
+    p = MADD(p, s, -3.243732964619994e-03f);
+    p = MADD(p, s, -1.0753311216831207e-02f);
+    p = MADD(p, s, 1.8221748992800713e-02f);
+    p = MADD(p, s, 1.3973595201969147e-01f);
+    p = MADD(p, s, 3.4358030557632446e-01f);
+    p = MADD(p, s, 5.107913613319397e-01f);
     const bool far = fabsf(x) > 13.0f;
     const float tail = far ? 0.0f : e * (p * t); /* erfc(z) / 2 */
     *bell = far ? 0.0f : e;

@@ -4,7 +4,7 @@
 #include "fast_store.h"
 
 #ifndef POOL_CHANNELS
-enum { POOL_CHANNELS = 64 }; /* handled at once: their places fit in a few registers' worth of L1 */
+enum { POOL_CHANNELS = 512 }; /* handled at once: they and their places stay in L1 */
 #define POOL_CHANNELS POOL_CHANNELS
 #endif
 
@@ -28,34 +28,118 @@ static __attribute__((noinline)) void NAME(take_larger)(int64_t n, const STORE *
     }
 }
 
-static void NAME(max_pool_line)(void *arg, int64_t line, int slot)
+#if defined __AVX512BW__ && !LANES_F64 /* written out: compilers find no way to keep bytes */
+#ifdef LANES_BF16
+typedef __m256i NAME(pool_vec);
+static inline __m512 NAME(pool_value)(__m256i v)
 {
-    (void)slot;
-    const fwi_call *const call = arg;
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16));
+}
+static inline __m256i NAME(pool_load)(__mmask16 some, const uint16_t *p)
+{
+    return _mm256_maskz_loadu_epi16(some, p);
+}
+static inline void NAME(pool_store)(uint16_t *p, __mmask16 some, __m256i v)
+{
+    _mm256_mask_storeu_epi16(p, some, v);
+}
+#define POOL_TAKE(best, take, v) _mm256_mask_mov_epi16(best, take, v)
+#else
+typedef __m512 NAME(pool_vec);
+static inline __m512 NAME(pool_value)(__m512 v)
+{
+    return v;
+}
+static inline __m512 NAME(pool_load)(__mmask16 some, const float *p)
+{
+    return _mm512_maskz_loadu_ps(some, p);
+}
+static inline void NAME(pool_store)(float *p, __mmask16 some, __m512 v)
+{
+    _mm512_mask_storeu_ps(p, some, v);
+}
+#define POOL_TAKE(best, take, v) _mm512_mask_mov_ps(best, take, v)
+#endif
+/* n elements of 2 x 2 windows whose rows are `down` apart, neighbours `c` apart. */
+static void NAME(pool_2x2)(int64_t n, const STORE *x, int64_t c, int64_t down, STORE *y,
+                           uint8_t *idx)
+{
+    const int64_t offset[4] = {0, c, down, down + c};
+    for (int64_t i = 0; i < n; i += 16) {
+        const __mmask16 some = (__mmask16)(n - i >= 16 ? 0xFFFFU : (1U << (n - i)) - 1U);
+        NAME(pool_vec) best = NAME(pool_load)(some, x + i);
+        __m512 value = NAME(pool_value)(best);
+        __m128i place = _mm_setzero_si128();
+        for (int p = 1; p < 4; p++) {
+            const NAME(pool_vec) v = NAME(pool_load)(some, x + i + offset[p]);
+            const __m512 f = NAME(pool_value)(v);
+            /* not less or equal, and no NaN yet */
+            const __mmask16 take = _mm512_mask_cmp_ps_mask(
+                _mm512_cmp_ps_mask(value, value, _CMP_ORD_Q), f, value, _CMP_NLE_UQ);
+            best = POOL_TAKE(best, take, v);
+            value = _mm512_mask_mov_ps(value, take, f);
+            place = _mm_mask_mov_epi8(place, take, _mm_set1_epi8((char)p));
+        }
+        NAME(pool_store)(y + i, some, best);
+        _mm_mask_storeu_epi8(idx + i, some, place);
+    }
+}
+#undef POOL_TAKE
+#define POOL_2X2
+#endif
+
+/* Pixels begin .. end of the output, of all its images or blocks of them. */
+static void NAME(max_pool_run)(const fwi_call *call, int64_t begin, int64_t end)
+{
     const int64_t k = call->attr->pool.k, stride = call->attr->pool.stride;
     const int64_t h = call->in[0].shape.d[1], w = call->in[0].shape.d[2];
     const int64_t oh = call->out[0].shape.d[1], ow = call->out[0].shape.d[2];
-    const int64_t c = wide_channels(&call->in[0]), image = line / oh, y = line % oh;
-    const STORE *const x = (const STORE *)call->in[0].data + (image * h + y * stride) * w * c;
-    STORE *const out = (STORE *)call->out[0].data + line * ow * c;
-    uint8_t *const idx = (uint8_t *)call->out[1].data + line * ow * c;
-    for (int64_t o = 0; o < ow; o++)
+    const int64_t c = wide_channels(&call->in[0]);
+    _Alignas(64) int32_t place[POOL_CHANNELS];
+    _Alignas(64) REAL best[POOL_CHANNELS];
+    for (int64_t o = begin; o < end; o++) {
+        const int64_t image = o / ow / oh, y = o / ow % oh;
+        const STORE *const x =
+            (const STORE *)call->in[0].data + ((image * h + y * stride) * w + o % ow * stride) * c;
+        STORE *const out = (STORE *)call->out[0].data + o * c;
+        uint8_t *const idx = (uint8_t *)call->out[1].data + o * c;
+#ifdef POOL_2X2
+        if (k == 2) {
+            NAME(pool_2x2)(c, x, c, w * c, out, idx);
+            continue;
+        }
+#endif
         for (int64_t c0 = 0; c0 < c; c0 += POOL_CHANNELS) {
             const int64_t n = min_i64(POOL_CHANNELS, c - c0);
-            const STORE *const window = x + o * stride * c + c0;
-            STORE *const restrict to = out + o * c + c0;
-            uint8_t *const restrict at = idx + o * c + c0;
-            int32_t place[POOL_CHANNELS] = {0};
-            REAL best[POOL_CHANNELS];
+            const STORE *const window = x + c0;
+            STORE *const restrict to = out + c0;
+            uint8_t *const restrict at = idx + c0;
+            memset(place, 0, sizeof place);
             for (int64_t i = 0; i < n; i++)
                 best[i] = LOAD(window[i]);
             for (int32_t p = 1; p < k * k; p++)
                 NAME(take_larger)(n, window + (p / k * w + p % k) * c, p, best, place);
-            for (int64_t i = 0; i < n; i++) {
+            for (int64_t i = 0; i < n; i++)
                 to[i] = KEEP(best[i]);
+            for (int64_t i = 0; i < n; i++)
                 at[i] = (uint8_t)place[i];
-            }
         }
+    }
+}
+
+#ifdef BN_POOLS /* for fast_bn.h, which has no pools of its own */
+void FN(max_pool_places)(const fwi_call *c, int64_t begin, int64_t end);
+void FN(max_pool_places)(const fwi_call *c, int64_t begin, int64_t end)
+{
+    NAME(max_pool_run)(c, begin, end);
+}
+#endif
+
+static void NAME(max_pool_line)(void *arg, int64_t line, int slot)
+{
+    (void)slot;
+    const int64_t ow = ((const fwi_call *)arg)->out[0].shape.d[2];
+    NAME(max_pool_run)(arg, line * ow, (line + 1) * ow);
 }
 
 fw_status FN(max_pool)(const fwi_call *c)
@@ -288,3 +372,4 @@ fw_status FN(global_avg_pool_grad)(const fwi_call *c)
     fwi_pool_for(c->pool, wide_images(&c->out[0]), NAME(global_avg_grad_image), (void *)c);
     return FW_OK;
 }
+#undef POOL_2X2

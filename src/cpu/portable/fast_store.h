@@ -7,7 +7,6 @@
 #define STORE   uint16_t
 #define LOAD(v) bf16_load(v)
 #define KEEP(v) bf16_keep(v)
-#define MATH(f) f##_f32 /* a function of fast_math.h */
 #else
 #define STORE   REAL
 #define LOAD(v) (v)

@@ -1,12 +1,29 @@
 /* test_fast_math.c: the vector-friendly exp, expm1, log1p and activations against the C library's
  * in double, over the floats' range, in units of the result's last place. */
-#include "fast_math.h"
+#include "fast_math_short.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
+
+/* Both steps of a short form at once. */
+#define SHORT(fn)                                                                                  \
+    static float fn##_short(float x, float alpha)                                                  \
+    {                                                                                              \
+        return fn##_from(x, fn##_e(x, alpha), alpha);                                              \
+    }                                                                                              \
+    static float fn##_slope_short(float x, float alpha)                                            \
+    {                                                                                              \
+        return fn##_slope_from(x, fn##_e(x, alpha), alpha);                                        \
+    }
+SHORT(celu)
+SHORT(gelu)
+SHORT(silu)
+SHORT(tanh)
+SHORT(sigmoid)
+SHORT(softplus)
 
 typedef struct worst {
     double ulp, at;
@@ -101,6 +118,46 @@ static void slopes(void **state)
     assert_true(worst_error <= 5 * 0x1p-24);
 }
 
+/* What serves bf16 storage: values to 2^-11 of themselves (and gelu to 2^-24 |x| where the normal
+ * distribution is smaller than that), slopes to 2^-12. */
+static void short_forms(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"gelu", "silu", "tanh", "sigmoid", "softplus", "celu"};
+    double value[6] = {0}, slope[6] = {0};
+    for (int i = -150000; i <= 150000; i++) {
+        const float x = 1e-4f * (float)i;
+        const double d = (double)x;
+        const double v[6][2] = {{(double)gelu_short(x, 0), gelu_f64(d, 0)},
+                                {(double)silu_short(x, 0), silu_f64(d, 0)},
+                                {(double)tanh_short(x, 0), tanh(d)},
+                                {(double)sigmoid_short(x, 0), sigmoid_f64(d, 0)},
+                                {(double)softplus_short(x, 0), softplus_f64(d, 0)},
+                                {(double)celu_short(x, 0.75f), celu_f64(d, 0.75)}};
+        const double s[6][2] = {{(double)gelu_slope_short(x, 0), gelu_slope_f64(d, 0)},
+                                {(double)silu_slope_short(x, 0), silu_slope_f64(d, 0)},
+                                {(double)tanh_slope_short(x, 0), tanh_slope_f64(d, 0)},
+                                {(double)sigmoid_slope_short(x, 0), sigmoid_slope_f64(d, 0)},
+                                {(double)softplus_slope_short(x, 0), softplus_slope_f64(d, 0)},
+                                {(double)celu_slope_short(x, 0.75f), celu_slope_f64(d, 0.75)}};
+        for (int k = 0; k < 6; k++) {
+            const double floor = k == 0 ? 0x1p-24 * fabs(d) : 0;
+            const double off = fmax(0, fabs(v[k][0] - v[k][1]) - floor);
+            if (off > 0 && !(off <= value[k] * fabs(v[k][1])))
+                value[k] = off / fabs(v[k][1]);
+            if (!(fabs(s[k][0] - s[k][1]) <= slope[k]))
+                slope[k] = fabs(s[k][0] - s[k][1]);
+        }
+    }
+    for (int k = 0; k < 6; k++) {
+        print_message("short %-9s values to %.2g of themselves (limit %.2g), slopes to %.2g (limit "
+                      "%.2g)\n",
+                      names[k], value[k], 0x1p-11, slope[k], 0x1p-12);
+        assert_true(value[k] <= 0x1p-11);
+        assert_true(slope[k] <= 0x1p-12);
+    }
+}
+
 /* The doubles that the floats above are measured by, against their definitions. */
 static void doubles(void **state)
 {
@@ -134,18 +191,45 @@ static void ends_of_the_range(void **state)
     assert_true(softplus_f32(300.0f, 0) == 300.0f);
     assert_true(celu_f32(1e30f, 0.5f) == 1e30f);
     assert_true(celu_f32(-1e30f, 0.5f) == -0.5f);
-    float (*const all[])(float, float) = {celu_f32,       gelu_f32,          silu_f32,
-                                          tanh_f32,       sigmoid_f32,       softplus_f32,
-                                          celu_slope_f32, gelu_slope_f32,    silu_slope_f32,
-                                          tanh_slope_f32, sigmoid_slope_f32, softplus_slope_f32};
+    assert_true(gelu_short(INFINITY, 0) == INFINITY && gelu_short(-1e30f, 0) == 0.0f);
+    assert_true(gelu_slope_short(1e30f, 0) < 1.001f && fabsf(gelu_slope_short(-1e30f, 0)) < 1e-6f);
+    assert_true(silu_short(1e30f, 0) == 1e30f && fabsf(silu_short(-1e30f, 0)) < 1e-35f);
+    assert_true(silu_slope_short(1e30f, 0) == 1.0f && fabsf(silu_slope_short(-1e30f, 0)) < 1e-35f);
+    assert_true(tanh_short(-INFINITY, 0) == -1.0f && sigmoid_short(INFINITY, 0) == 1.0f);
+    assert_true(softplus_short(300.0f, 0) == 300.0f && celu_short(-1e30f, 0.5f) == -0.5f);
+    float (*const all[])(float, float) = {celu_f32,
+                                          gelu_f32,
+                                          silu_f32,
+                                          tanh_f32,
+                                          sigmoid_f32,
+                                          softplus_f32,
+                                          celu_slope_f32,
+                                          gelu_slope_f32,
+                                          silu_slope_f32,
+                                          tanh_slope_f32,
+                                          sigmoid_slope_f32,
+                                          softplus_slope_f32,
+                                          celu_short,
+                                          gelu_short,
+                                          silu_short,
+                                          tanh_short,
+                                          sigmoid_short,
+                                          softplus_short,
+                                          celu_slope_short,
+                                          gelu_slope_short,
+                                          silu_slope_short,
+                                          tanh_slope_short,
+                                          sigmoid_slope_short,
+                                          softplus_slope_short};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         assert_true(isnan(all[i](NAN, 1.0f)));
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(exp_and_log), cmocka_unit_test(activations),
-                                       cmocka_unit_test(slopes), cmocka_unit_test(doubles),
-                                       cmocka_unit_test(ends_of_the_range)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(exp_and_log), cmocka_unit_test(activations),
+        cmocka_unit_test(slopes),      cmocka_unit_test(short_forms),
+        cmocka_unit_test(doubles),     cmocka_unit_test(ends_of_the_range)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
