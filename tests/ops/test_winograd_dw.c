@@ -5,7 +5,7 @@
  * root of the sum of the squares of all products that were added: what the result would be if signs
  * were drawn by lot. An error of rounding is as large as its operands, not as what is left of them
  * after cancelling, and so this ratio does not depend on the number of images.
- *   f32, F2 2e-6, F4 4e-6: some units of 2^-24, more of them where all x are positive and the sums of
+ *   f32, F2 1e-6, F4 2e-6: some units of 2^-24, more of them where all x are positive and the sums of
  *   transformed numbers cancel in the last transform; F4 multiplies by up to 5 on the way in.
  *   bf16, F2 1e-2, F4 1.5e-2: two operands rounded by up to 2^-9 of themselves after a transform
  *   whose numbers are larger than what they come to in the end. 3 to 5e-3 and 1e-2 are usual.
@@ -234,7 +234,7 @@ static double bar(const dw_case *t, fwi_conv_algo algo)
     const double part = t->s.oh < m || t->s.ow < m ? 2 : 1;
     if (t->dtype == FW_BF16)
         return part * (m == 2 ? 1e-2 : 1.5e-2);
-    return part * (m == 2 ? 2e-6 : 4e-6);
+    return part * (m == 2 ? 1e-6 : 2e-6);
 }
 
 /* Every instruction set that has a Winograd row of its own for the case. Returns how many. */
