@@ -46,7 +46,7 @@ typedef struct t_result { /* an output, or an input that the op changes */
     fwi_shape shape;
     int64_t n;
     double *want;
-    double *tol; /* per element; 0: the float nearest to want */
+    double *tol;  /* per element; 0: the float nearest to want */
     double *more; /* per element, or NULL: added where images are stored as bf16; see t_more */
 } t_result;
 
