@@ -67,6 +67,8 @@ static void NAME(pool_2x2)(int64_t n, const STORE *x, int64_t c, int64_t down, S
     const int64_t offset[4] = {0, c, down, down + c};
     for (int64_t i = 0; i < n; i += 16) {
         const __mmask16 some = (__mmask16)(n - i >= 16 ? 0xFFFFU : (1U << (n - i)) - 1U);
+        for (int p = 0; p < 4; p++) /* the next window: it begins where hardware does not look */
+            __builtin_prefetch(x + i + offset[p] + 2 * c);
         NAME(pool_vec) best = NAME(pool_load)(some, x + i);
         __m512 value = NAME(pool_value)(best);
         __m128i place = _mm_setzero_si128();
