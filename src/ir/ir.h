@@ -258,8 +258,8 @@ typedef struct fwi_output {
 
 /* ---- graph ---- a list of tensors and a list of ops in an order that can be run */
 typedef struct fwi_graph {
-    fw_dtype real;    /* FW_F32 or FW_F64 */
-    fw_dtype storage; /* of activations once a backend has lowered the graph: real, or FW_BF16
+    fw_dtype real;      /* FW_F32 or FW_F64 */
+    fw_dtype storage;   /* of activations once a backend has lowered the graph: real, or FW_BF16
                          where that is f32. The canonical graph computes in `real` all the same */
     fwi_conv_algo conv; /* what the user wants of convolutions. ANY: as the backend thinks best;
                            WINO2, WINO4: no further than this, where it is faster */

@@ -105,7 +105,8 @@ static ALWAYS_INLINE void NAME(wino_down)(const int m, const bool is_x, const in
             LINE(0)
             LINE(1)
             LINE(2)
-            LINE(3) LINE(4) LINE(5)
+            LINE(3)
+            LINE(4) LINE(5)
 #undef LINE
                 NAME(v_store)(to, is_x ? NAME(wino_x)(m, row, left) : NAME(wino_dy)(m, row, left));
             NAME(v_store)

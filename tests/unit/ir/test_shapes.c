@@ -265,7 +265,7 @@ static void conv_refusals(void **state)
     refused(g, FW_EARG, "conv2d: attributes are missing", NULL);
     /* padding makes the output larger than any tensor may be, without an overflow on the way */
     g = t_graph();
-    const fwi_attr wide = {.conv = {1, 1, 1, 1 << 30, 1 << 30, 1 << 30, 1 << 30, 8, 8}};
+    const fwi_attr wide = {.conv = {1, 1, 1, 1 << 30, 1 << 30, 1 << 30, 1 << 30, 8, 8, 0}};
     fwi_op2(g, FWI_OP_conv2d, &wide, t_x(g, T_SHAPE(2, 8, 8, 3)), t_x(g, T_SHAPE(4, 1, 1, 3)));
     refused(g, FW_ESHAPE, "output 0 would be", "more than 2^40 elements");
 }
