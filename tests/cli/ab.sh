@@ -9,6 +9,13 @@ row() { # epochs arm: its fields
     awk -v e="$1" -v a="$2" '$1 == e && $2 == a { print $3, $4, $5, $6, $7 }' out
 }
 
+last="scripts/ab --help"
+"$AB" --help > out 2> err || die "exit code"
+out "--summary FILE"
+grep -q 'set -eu' out && die "help goes on into the script"
+"$AB" --sumary m.jsonl > out 2> err && die "an unknown option"
+err "unknown option --sumary"
+
 # Two arms of equal spread: n = 3 each, deviations 0.1 points, so the standard errors are 0.1 / sqrt(3), the degrees of
 # freedom 4 and the 95 % point of t 2.1318: the bound is 0.05 + 2.1318 * 0.1 * sqrt(2 / 3) = 0.2241 points.
 i=0
