@@ -1,6 +1,6 @@
 /* avx512_bf16_rows.c: the kernels that this room adds to the table chain (backends/backends.c):
- * convolutions of batch-blocked images stored as bf16. What else such images need is in the rows of
- * cpu/avx512. */
+ * convolutions of batch-blocked images stored as bf16, and the sweeps of norm, activation and pool
+ * (fused.c). What else such images need is in the rows of cpu/avx512. */
 #include "exec.h"
 #include "winograd_rows.h"
 
@@ -23,6 +23,27 @@ static bool fits_tile(const fwi_call *c)
 }
 
 WINOGRAD_DECLARE(bf16, avx512_bf16)
+
+#define SWEEPS(X)                                                                                  \
+    X(bn_act)                                                                                      \
+    X(bn_act_add)                                                                                  \
+    X(bn_act_pool)                                                                                 \
+    X(bn_act_grad)                                                                                 \
+    X(bn_act_pool_grad)                                                                            \
+    X(bn_act_unpool_grad)                                                                          \
+    X(bias_act)                                                                                    \
+    X(bias_act_grad)
+#define DECLARE_SWEEP(name)                                                                        \
+    size_t fwi_##name##_scratch_bf16_avx512_bf16(const fwi_call *c);                               \
+    fw_status fwi_##name##_bf16_avx512_bf16(const fwi_call *c);
+SWEEPS(DECLARE_SWEEP)
+#define ROW_SWEEP(name_)                                                                           \
+    {.op = FWI_OP_##name_,                                                                         \
+     .dtype = FW_BF16,                                                                             \
+     .run = fwi_##name_##_bf16_avx512_bf16,                                                        \
+     .scratch = fwi_##name_##_scratch_bf16_avx512_bf16,                                            \
+     .name = #name_ "_bf16_blocked_avx512_bf16",                                                   \
+     .blocked = true},
 
 extern const fwi_kernel fwi_rows_avx512_bf16[];
 const fwi_kernel fwi_rows_avx512_bf16[] = {
@@ -61,4 +82,4 @@ const fwi_kernel fwi_rows_avx512_bf16[] = {
      .scratch = fwi_conv2d_dw_scratch_bf16_avx512_bf16,
      .name = "conv2d_dw_bf16_blocked_avx512_bf16_14x32",
      .blocked = true},
-    {.run = NULL}};
+    SWEEPS(ROW_SWEEP){.run = NULL}};

@@ -22,6 +22,8 @@
 #ifndef FUSED_BLOCK
 enum { FUSED_BLOCK = 65536, FUSED_VALUES = 64, FUSED_LLC = 1 << 25 };
 #define FUSED_BLOCK FUSED_BLOCK
+/* What a task does: values forwards; the sums of the first reading backwards; dx. */
+enum { FUSED_VALUES_OUT, FUSED_SUMS_IN, FUSED_DX_OUT };
 #endif
 
 typedef struct NAME(fused_job) {
@@ -97,6 +99,32 @@ static inline int64_t NAME(fused_window)(const NAME(fused_job) * g, int64_t plac
 {
     const int64_t ow = place % g->pw, oh = place / g->pw % g->ph, block = place / g->pw / g->ph;
     return ((block * g->h + oh * g->k + p / g->k) * g->w + ow * g->k + p % g->k) * g->run;
+}
+
+/* Adds the sums of a slot, every channel's repetitions, to the task's and clears them. */
+static void NAME(fused_flush)(const NAME(fused_job) * g, REAL *restrict s, double *restrict sum)
+{
+    for (int64_t half = 0; half < 2; half++, s += g->width, sum += g->c)
+        for (int64_t i = 0; i < g->width; i += g->c)
+            for (int64_t ch = 0; ch < g->c; ch++) {
+                sum[ch] += (double)s[i + ch];
+                s[i + ch] = 0;
+            }
+}
+
+#ifdef FUSED_OWN /* a room's own tasks for some jobs: fused_own(job, step) gives one or NULL */
+#include FUSED_OWN
+#endif
+static fwi_loop_fn NAME(fused_task)(const NAME(fused_job) * g, int step, fwi_loop_fn task)
+{
+#ifdef FUSED_OWN
+    const fwi_loop_fn own = NAME(fused_own)(g, step);
+    return own != NULL ? own : task;
+#else
+    (void)g;
+    (void)step;
+    return task;
+#endif
 }
 
 /* ---- passes ---- */
@@ -282,7 +310,8 @@ fw_status FN(bn_act)(const fwi_call *c)
     scratch_cut s = {.base = c->scratch};
     NAME(fused_forward)(&g, c, &s);
     NAME(fused_norm_of)(&g, &c->attr->bn_act, &c->in[1]);
-    fwi_pool_for(c->pool, g.tasks, g.k > 0 ? NAME(fused_pool_task) : NAME(fused_act_task), &g);
+    const fwi_loop_fn task = g.k > 0 ? NAME(fused_pool_task) : NAME(fused_act_task);
+    fwi_pool_for(c->pool, g.tasks, NAME(fused_task)(&g, FUSED_VALUES_OUT, task), &g);
     return FW_OK;
 }
 size_t FN(bn_act_add_scratch)(const fwi_call *c)
@@ -321,17 +350,6 @@ static void NAME(fused_arrives)(const NAME(fused_job) * g, int64_t i, int64_t at
     }
     NAME(fused_norm)(g, len, from, x_at, d, v);
     NAME(fused_back)(g, len, (const STORE *)g->dy->data + i * g->run + at, v);
-}
-
-/* Adds the sums of a slot, every channel's repetitions, to the task's and clears them. */
-static void NAME(fused_flush)(const NAME(fused_job) * g, REAL *restrict s, double *restrict sum)
-{
-    for (int64_t half = 0; half < 2; half++, s += g->width, sum += g->c)
-        for (int64_t i = 0; i < g->width; i += g->c)
-            for (int64_t ch = 0; ch < g->c; ch++) {
-                sum[ch] += (double)s[i + ch];
-                s[i + ch] = 0;
-            }
 }
 
 /* A task's sums of v and of v d. */
@@ -473,7 +491,7 @@ fw_status FN(bn_act_grad)(const fwi_call *c)
     REAL *const dgamma = c->out[1].data, *const dbeta = c->out[2].data;
     const REAL *const var = norm[3].data;
     const double count = (double)(g.x->shape.d[0] * g.x->shape.d[1] * g.x->shape.d[2]);
-    fwi_pool_for(c->pool, g.tasks, NAME(fused_sums_task), &g);
+    fwi_pool_for(c->pool, g.tasks, NAME(fused_task)(&g, FUSED_SUMS_IN, NAME(fused_sums_task)), &g);
     const double *const sum = NAME(fused_join)(&g);
     for (int64_t i = 0; i < g.width; i++) {
         const int64_t ch = i % g.c;
@@ -485,7 +503,7 @@ fw_status FN(bn_act_grad)(const fwi_call *c)
             dgamma[i] = (REAL)(sum[g.c + i] * sqrt(inv_var));
         }
     }
-    fwi_pool_for(c->pool, g.tasks, NAME(fused_dx_task), &g);
+    fwi_pool_for(c->pool, g.tasks, NAME(fused_task)(&g, FUSED_DX_OUT, NAME(fused_dx_task)), &g);
     if (g.k > 0 && (g.ph * g.k < g.h || g.pw * g.k < g.w))
         fwi_pool_for(c->pool, wide_images(&c->out[0]) * g.h, NAME(fused_rest_task), &g);
     return FW_OK;
@@ -529,7 +547,8 @@ fw_status FN(bias_act)(const fwi_call *c)
     scratch_cut s = {.base = c->scratch};
     NAME(fused_forward)(&g, c, &s);
     NAME(fused_bias_of)(&g, &c->in[1]);
-    fwi_pool_for(c->pool, g.tasks, NAME(fused_act_task), &g);
+    fwi_pool_for(c->pool, g.tasks, NAME(fused_task)(&g, FUSED_VALUES_OUT, NAME(fused_act_task)),
+                 &g);
     return FW_OK;
 }
 
@@ -545,7 +564,7 @@ fw_status FN(bias_act_grad)(const fwi_call *c)
     NAME(fused_bias_of)(&g, &c->in[2]);
     g.store_sum = true;
     REAL *const db = c->out[1].data;
-    fwi_pool_for(c->pool, g.tasks, NAME(fused_sums_task), &g);
+    fwi_pool_for(c->pool, g.tasks, NAME(fused_task)(&g, FUSED_SUMS_IN, NAME(fused_sums_task)), &g);
     const double *const sum = NAME(fused_join)(&g);
     for (int64_t i = 0; i < g.c; i++)
         db[i] = (REAL)sum[i];
