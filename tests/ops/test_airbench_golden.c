@@ -21,6 +21,7 @@
 #include "nn.h"
 #include "recipe_inner.h"
 #include "rng.h"
+#include "worse.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SLOW_BUILD 1
@@ -212,7 +213,7 @@ static double worst_summary(const training *t, const char *key, bool gradients)
         trained += t->network.store->vars[i].trainable;
     assert_int_equal(json_array_size(list), trained); /* none is left out */
     for (size_t i = 0; i < json_array_size(list); i++)
-        worst = fmax(worst, summary_error(t->network.store, json_array_get(list, i), gradients));
+        worst = t_worse(worst, summary_error(t->network.store, json_array_get(list, i), gradients));
     return worst;
 }
 
@@ -273,7 +274,7 @@ static void check_steps(training *t, float *x, int32_t *y, double loss_bound, do
         require(fwi_plan_run(p->plan, &b));
         require(fwi_network_read(p, &b, p->out_loss, &loss, 1));
         const double want = number(json_array_get(losses, s));
-        worst = fmax(worst, fabs(loss - want) / want);
+        worst = t_worse(worst, fabs(loss - want) / want);
     }
     report("steps", t, worst, loss_bound);
     if (after_bound > 0)

@@ -31,6 +31,7 @@
 #include "nn.h"
 #include "optim_inner.h"
 #include "rng.h"
+#include "worse.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SLOW_BUILD 1
@@ -260,7 +261,7 @@ static void check_gradients(bool smooth, fw_dtype real, fwi_conv_algo conv, doub
     double worst = 0;
     assert_int_equal(json_array_size(grads), fwi_graph_params(g, NULL, 0));
     for (size_t i = 0; i < json_array_size(grads); i++)
-        worst = fmax(worst, gradient_error(s, json_array_get(grads, i)));
+        worst = t_worse(worst, gradient_error(s, json_array_get(grads, i)));
     report("gradients", smooth, real, worst, gradient_bound);
 
     d->backend->release(d, scratch, fwi_plan_scratch_bytes(plan));
@@ -312,7 +313,7 @@ static void check_steps(bool smooth, fw_dtype real, double bound)
         require(fwi_plan_run(p->plan, &b));
         require(fwi_network_read(p, &b, p->out_loss, &loss, 1));
         const double w = real_at(want, (size_t)s);
-        worst = fmax(worst, fabs(loss - w) / w);
+        worst = t_worse(worst, fabs(loss - w) / w);
     }
     report("ten steps", smooth, real, worst, bound);
     free(x);

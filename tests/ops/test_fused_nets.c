@@ -26,6 +26,7 @@
 #include "cpu_lower.h"
 #include "nn.h"
 #include "rng.h"
+#include "worse.h"
 
 enum { N = 25, C = 3, CLASSES = 5, MAX_RESULTS = 64 };
 
@@ -287,9 +288,7 @@ static double error_of(const results *got, const results *want, const char *pref
             norm += w->v[j] * w->v[j];
         }
         assert_true(norm > 0);
-        const double e = sqrt(diff / norm);
-        if (!(e <= worst))
-            worst = e;
+        worst = t_worse(worst, sqrt(diff / norm));
     }
     return worst;
 }
