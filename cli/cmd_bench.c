@@ -48,6 +48,7 @@ static int bench_peak(const command *self, const bench_args *a)
 typedef struct conv_output {
     const bench_args *a;
     int64_t rows, slow, wrong;
+    bool unrecorded; /* no best peak to hold the machine's against */
 } conv_output;
 
 static fw_status conv_row(void *arg, const fw_bench_conv_row *r)
@@ -58,11 +59,11 @@ static fw_status conv_row(void *arg, const fw_bench_conv_row *r)
     char name[40], geometry[64];
     o->slow += refused;
     o->wrong += r->wrong;
+    o->unrecorded = o->unrecorded || r->peak_best <= 0;
     if (o->a->json) {
         (void)print_json(json_pack(
             "{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, "
-            "s:f, "
-            "s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:o, s:b, s:I, s:I}",
+            "s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:o, s:b, s:I, s:I}",
             "net", s->net, "name", s->name, "pass", r->pass, "algo", r->algo, "chosen",
             (int)r->chosen, "kernel", r->kernel, "layout", r->layout, "n", (json_int_t)s->n, "h",
             (json_int_t)s->h, "w", (json_int_t)s->w, "c", (json_int_t)s->c, "oc", (json_int_t)s->oc,
@@ -116,6 +117,11 @@ static int bench_conv(const command *self, const bench_args *a)
                 "95 %% of the best recorded, so something else uses it; measure again, or "
                 "--accept-slow\n",
                 o.slow);
+    if (o.unrecorded && !a->accept_slow)
+        fprintf(stderr,
+                "fenwicks bench: no peak is recorded for this processor, instruction set and "
+                "number of threads, so no share was refused; bench peak --record DIR, then "
+                "--results DIR\n");
     const int code = finish_output();
     if (o.wrong == 0)
         return code;
@@ -279,14 +285,104 @@ static int bench_step(const command *self, const fw_recipe *r, const bench_args 
     return code;
 }
 
+/* ---- what is measured ---- */
+
+enum { STEP = 1, CONV = 2, OPS = 4, DATA = 8, PEAK = 16 };
+
+static unsigned subject_of(const char *word)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } subjects[] = {{"step", STEP}, {"conv", CONV}, {"ops", OPS}, {"data", DATA}, {"peak", PEAK}};
+    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++)
+        if (strcmp(word, subjects[i].name) == 0)
+            return subjects[i].bit;
+    return 0;
+}
+
+/* The first option given that says nothing of the subject; NULL: there is none. */
+static const char *misplaced(const bench_args *a, unsigned subject)
+{
+    const struct {
+        const char *name;
+        bool given;
+        unsigned of;
+    } options[] = {{"--data", a->data != NULL, STEP | DATA},
+                   {"--runs", a->runs > 0, STEP | CONV | OPS | DATA},
+                   {"--batch", a->batch != NULL, STEP | CONV | OPS | DATA},
+                   {"--precision", a->precision_word != NULL, STEP | CONV | OPS},
+                   {"--memory-limit", a->memory_limit > 0, STEP},
+                   {"--pin", a->pin, STEP},
+                   {"--explain", a->explain, STEP},
+                   {"--set", a->set.n > 0, STEP | DATA},
+                   {"--shape", a->shape != NULL, CONV | OPS},
+                   {"--pass", a->pass != NULL, CONV},
+                   {"--algo", a->algo != NULL, CONV},
+                   {"--layout", a->layout != NULL, CONV | OPS},
+                   {"--op", a->op != NULL, OPS},
+                   {"--in-place", a->in_place, OPS},
+                   {"--accept-slow", a->accept_slow, CONV},
+                   {"--results", a->results != NULL, CONV},
+                   {"--record", a->record != NULL, PEAK}};
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        if (options[i].given && (options[i].of & subject) == 0)
+            return options[i].name;
+    return NULL;
+}
+
 /* --batch as a number; a recipe reads it as text, with its own message. */
 static bool batch_read(bench_args *a)
 {
+    enum { MOST = 1 << 20 };
     char *end = NULL;
     if (a->batch == NULL)
         return true;
     a->images = strtoll(a->batch, &end, 10);
-    return end != a->batch && *end == 0 && a->images > 0;
+    return end != a->batch && *end == 0 && a->images > 0 && a->images <= MOST;
+}
+
+static int bench_recipe(const command *self, unsigned subject, const char *name,
+                        const bench_args *a)
+{
+    fw_recipe *r = NULL;
+    fw_status st = fw_recipe_open(&r, name);
+    if (st == FW_OK && a->batch != NULL)
+        st = fw_recipe_set(r, "train.batch", a->batch);
+    if (st == FW_OK)
+        st = recipe_set_all(r, &a->set);
+    const int code = st != FW_OK       ? fail(self->name, st, a->json)
+                     : subject == STEP ? bench_step(self, r, a)
+                                       : bench_data(self, r, a);
+    fw_recipe_free(r);
+    return code;
+}
+
+/* pos: the subject and, of some, a recipe. */
+static int measure(const command *self, bench_args *a, const char *const *pos, int n)
+{
+    if (n == 0)
+        return usage_error(self, "needs what to measure: step, conv, ops, data or peak");
+    const unsigned subject = subject_of(pos[0]);
+    if (subject == 0)
+        return usage_error(self, "\"%s\" is none of step, conv, ops, data, peak", pos[0]);
+    if (n > 1 && subject != STEP && subject != DATA)
+        return usage_error(self, "%s takes no recipe, here \"%s\"%s", pos[0], pos[1],
+                           subject == PEAK ? "" : "; --shape names layers");
+    const char *const option = misplaced(a, subject);
+    if (option != NULL)
+        return usage_error(self, "%s says nothing of %s", option, pos[0]);
+    a->precision = FW_F32;
+    if (a->precision_word != NULL && !precision_read(a->precision_word, &a->precision))
+        return usage_error(self, "--precision: \"%s\" is none of f32, f64, bf16, f16",
+                           a->precision_word);
+    if ((subject == CONV || subject == OPS) && !batch_read(a))
+        return usage_error(self, "--batch: \"%s\", expected a whole number from 1 to 1048576",
+                           a->batch);
+    return subject == PEAK   ? bench_peak(self, a)
+           : subject == CONV ? bench_conv(self, a)
+           : subject == OPS  ? bench_ops(self, a)
+                             : bench_recipe(self, subject, n > 1 ? pos[1] : "fenwicks", a);
 }
 
 static int run_bench(const command *self, int argc, char **argv)
@@ -330,34 +426,7 @@ static int run_bench(const command *self, int argc, char **argv)
         args_read(self, argc, argv, options, sizeof options / sizeof *options, pos, 2, &n);
     if (code >= 0)
         return code;
-    if (n == 0)
-        return usage_error(self, "needs what to measure: step, conv, ops, data or peak");
-    if (strcmp(pos[0], "peak") == 0)
-        return bench_peak(self, &a);
-    const bool step = strcmp(pos[0], "step") == 0, conv = strcmp(pos[0], "conv") == 0,
-               ops = strcmp(pos[0], "ops") == 0;
-    if (!step && !conv && !ops && strcmp(pos[0], "data") != 0)
-        return usage_error(self, "\"%s\" is none of step, conv, ops, data, peak", pos[0]);
-    a.precision = FW_F32;
-    if (a.precision_word != NULL && !precision_read(a.precision_word, &a.precision))
-        return usage_error(self, "--precision: \"%s\" is none of f32, f64, bf16, f16",
-                           a.precision_word);
-    if (conv || ops) {
-        if (!batch_read(&a))
-            return usage_error(self, "--batch: \"%s\" is no number of images", a.batch);
-        return conv ? bench_conv(self, &a) : bench_ops(self, &a);
-    }
-    fw_recipe *r = NULL;
-    fw_status st = fw_recipe_open(&r, n > 1 ? pos[1] : "fenwicks");
-    if (st == FW_OK && a.batch != NULL)
-        st = fw_recipe_set(r, "train.batch", a.batch);
-    if (st == FW_OK)
-        st = recipe_set_all(r, &a.set);
-    const int result = st != FW_OK ? fail(self->name, st, a.json)
-                       : step      ? bench_step(self, r, &a)
-                                   : bench_data(self, r, &a);
-    fw_recipe_free(r);
-    return result;
+    return measure(self, &a, pos, n);
 }
 
 const command command_bench = {

@@ -85,13 +85,14 @@ static fw_status make_operands(bench_conv *b)
     const size_t bytes =
         fwi_operand_bytes(&o.x) + fwi_operand_bytes(&o.w) + fwi_operand_bytes(&o.y);
     const int sets = fwi_cold_sets(bytes);
-    for (int i = 0; i < sets; i++) {
+    const fw_status st = fwi_operands_fit(&b->s, bytes * (size_t)sets);
+    for (int i = 0; i < sets && st == FW_OK; i++) {
         operands *const p = &b->set[b->n_sets++];
         *p = o;
         if (!fwi_operand_alloc(&p->x) || !fwi_operand_alloc(&p->w) || !fwi_operand_alloc(&p->y))
             return FW_ENOMEM;
     }
-    return FW_OK;
+    return st;
 }
 
 /* Anew for each pass: x as the last pass made it would be made of y, and their products would sum to

@@ -35,6 +35,9 @@ void fwi_operand_fill(fwi_pool *pool, const fwi_arg *a, double lo, double hi, ui
 /* How many sets of so many bytes push each other out of the last-level cache. */
 enum { FWI_COLD_SETS = 64 };
 int fwi_cold_sets(size_t bytes);
+/* FW_ENOMEM where operands of s take more than the machine has: pages are given when they are
+ * filled, and the system ends who asks for one too many. */
+fw_status fwi_operands_fit(const fw_conv_shape *s, size_t bytes);
 
 /* A net, a name, or net/name. */
 bool fwi_conv_shape_named(const fw_conv_shape *s, const char *word);

@@ -91,6 +91,18 @@ void fwi_operand_fill(fwi_pool *pool, const fwi_arg *a, double lo, double hi, ui
     fwi_pool_for(pool, (n + FILL_CHUNK - 1) / FILL_CHUNK, fill_chunk, &f);
 }
 
+fw_status fwi_operands_fit(const fw_conv_shape *s, size_t bytes)
+{
+    fw_machine m;
+    const fw_status st = fw_machine_get(&m);
+    if (st != FW_OK || m.memory_bytes <= 0 || bytes <= (size_t)m.memory_bytes)
+        return st;
+    return fwi_fail(FW_ENOMEM,
+                    "%s/%s with a batch of %" PRId64 " needs %.1f GiB, this machine has %.1f: a "
+                    "smaller batch needs less",
+                    s->net, s->name, s->n, (double)bytes / 0x1p30, (double)m.memory_bytes / 0x1p30);
+}
+
 int fwi_cold_sets(size_t bytes)
 {
     const long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);

@@ -215,8 +215,10 @@ static fw_status measure(bench_ops *b, const sweep *w, const fwi_kernel *k, cons
     for (int i = 0; w->out[i] != 0; i++)
         bytes += fwi_operand_bytes(&shapes->out[i]);
     const int sets = fwi_cold_sets(bytes);
-    void *const scratch = fwi_big_alloc(scratch_bytes);
-    fw_status st = scratch == NULL ? FW_ENOMEM : FW_OK;
+    fw_status st = fwi_operands_fit(&b->s, bytes * (size_t)sets);
+    void *const scratch = st == FW_OK ? fwi_big_alloc(scratch_bytes) : NULL;
+    if (st == FW_OK && scratch == NULL)
+        st = FW_ENOMEM;
     for (int i = 0; i < sets; i++)
         b->calls[i] = *shapes;
     for (int i = 0; i < sets && st == FW_OK; i++)

@@ -344,7 +344,7 @@ fw_status fwi_estimator_budget(fw_estimator *e, fw_dataset *train, fw_dataset *e
     if (e->opt.memory_limit > 0 && b.total > e->opt.memory_limit)
         return fwi_fail(FW_ENOMEM,
                         "needs %.1f MiB (state %.1f, scratch %.1f, shuffle %.1f, prefetch %.1f, "
-                        "cache %.1f), the limit is %.3g MiB: a smaller batch needs less",
+                        "cache %.1f), the limit is %.6g MiB: a smaller batch needs less",
                         mib(b.total), mib(b.state), mib(b.scratch), mib(b.shuffle), mib(b.prefetch),
                         mib(b.cache), mib(e->opt.memory_limit));
     return FW_OK;

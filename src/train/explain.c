@@ -77,8 +77,8 @@ static fw_status put_plan(const fwi_network_plan *np, fwi_buf *out)
     char layout[WORD_CAP] = "n h w c";
     const int32_t nb = layout_of(p, &conversions);
     if (nb > 0)
-        snprintf(layout, sizeof layout, "blocks of %" PRId32 " images, %d conversions", nb,
-                 conversions);
+        snprintf(layout, sizeof layout, "blocks of %" PRId32 " images, %d conversion%s", nb,
+                 conversions, conversions == 1 ? "" : "s");
     fw_status st = fwi_buf_printf(
         out, "%s, batches of %" PRId64 ": %d steps, %.1f MiB of scratch; layout: %s\n",
         np->training ? "training" : "evaluation", np->batch, fwi_plan_steps(p),

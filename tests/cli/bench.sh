@@ -53,15 +53,32 @@ run 1 bench conv --shape layer2 --precision f64 --algo winograd2
 err "no kernel"
 run 1 bench conv --shape layer2 --results no-such-folder
 err "no-such-folder"
-run 2 bench conv --batch none
-err "is no number"
+for batch in none 0 9000000000; do
+    run 2 bench conv --batch $batch
+    err "expected a whole number from 1 to 1048576"
+done
+for subject in conv ops; do
+    run 1 bench $subject --shape davidnet/layer1 --batch 1048576
+    err "a smaller batch needs less"
+done
+# what says nothing of the subject is not passed over
+run 2 bench conv davidnet
+err "conv takes no recipe"
+run 2 bench peak --pin
+err "--pin says nothing of peak"
+run 2 bench step digits --shape layer1
+err "--shape says nothing of step"
+run 2 bench ops --pass dw
+err "--pass says nothing of ops"
+run 2 bench cnov
+err "none of step, conv, ops, data, peak"
 
 run 0 bench conv --shape layer2 --batch 14 --runs 1 --pass fwd --algo auto --threads 1 --results . --json
 json algo chosen error
 [ "$(sed -n 2p values)" = true ] || die "auto runs what is not chosen"
 
 # the sweeps between them
-run 0 bench ops --shape davidnet/layer2 --batch 20 --runs 1
+run 0 bench ops --shape davidnet/layer3_res --batch 2 --runs 1
 out "GB/s read"
 for op in bn_train relu_grad max_pool add; do
     grep -q "^$op " out || die "no $op"
@@ -84,6 +101,14 @@ err "accept-slow"
 run 0 bench conv --shape layer2 --batch 3 --runs 1 --pass fwd --algo direct --threads 1 --results . --accept-slow
 grep -q "%!" out && die "refused though accepted"
 [ ! -s err ] || die "a warning though accepted"
+# nothing recorded: an error of a folder that was named; else the rows come, and that none was refused is said
+export FENWICKS_ISA=portable
+run 0 bench conv --shape airbench94/block3 --batch 1 --runs 1 --pass fwd --algo direct --threads 1
+err "no peak is recorded"
+unset FENWICKS_ISA
+sed 's/"peaks".*/"peaks": []}/; /peaks/q' "$record" > new && mv new "$record"
+run 1 bench conv --shape layer2 --batch 3 --runs 1 --pass fwd --algo direct --threads 1 --results .
+err "no peaks are recorded for"
 echo '{"cpu": "another", "peaks": []}' > "$record"
 run 1 bench conv --shape layer2 --results .
 err "expected an object"
