@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -115,6 +116,24 @@ int fwi_cold_sets(size_t bytes)
 
 /* ---- shapes ---- */
 
+/* A line of bench/shapes.txt: two words and eight numbers. */
+static bool read_shape(const char *line, fw_conv_shape *s)
+{
+    int64_t *const numbers[] = {&s->n, &s->h, &s->w, &s->c, &s->oc, &s->k, &s->stride, &s->pad};
+    int words = 0;
+    if (sscanf(line, "%15s %15s%n", s->net, s->name, &words) != 2)
+        return false;
+    line += words;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        char *end;
+        *numbers[i] = strtoll(line, &end, 10);
+        if (end == line)
+            return false;
+        line = end;
+    }
+    return true;
+}
+
 int fw_conv_shapes(fw_conv_shape *out, int cap)
 {
     int n = 0;
@@ -123,11 +142,7 @@ int fw_conv_shapes(fw_conv_shape *out, int cap)
         f++;
     for (const char *at = f->name != NULL ? (const char *)f->data : ""; *at != 0;) {
         fw_conv_shape s = {0};
-        if (*at != '#' &&
-            sscanf(at,
-                   "%15s %15s %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64
-                   " %" SCNd64 " %" SCNd64,
-                   s.net, s.name, &s.n, &s.h, &s.w, &s.c, &s.oc, &s.k, &s.stride, &s.pad) == 10) {
+        if (*at != '#' && read_shape(at, &s)) {
             s.oh = (s.h + 2 * s.pad - s.k) / s.stride + 1;
             s.ow = (s.w + 2 * s.pad - s.k) / s.stride + 1;
             if (n < cap)

@@ -106,9 +106,10 @@ static ALWAYS_INLINE void NAME(wino_down)(const int m, const bool is_x, const in
             LINE(1)
             LINE(2)
             LINE(3)
-            LINE(4) LINE(5)
+            LINE(4)
+            LINE(5)
 #undef LINE
-                NAME(v_store)(to, is_x ? NAME(wino_x)(m, row, left) : NAME(wino_dy)(m, row, left));
+            NAME(v_store)(to, is_x ? NAME(wino_x)(m, row, left) : NAME(wino_dy)(m, row, left));
             NAME(v_store)
             (to + VL, is_x ? NAME(wino_x)(m, row, right) : NAME(wino_dy)(m, row, right));
         }
