@@ -13,77 +13,16 @@
  * numbers F2 has nothing to round: every output must be exact, in bf16 up to its last rounding.
  * conv2d_stats: mean and variance of what was stored, in bf16 of what was about to be.
  * ctest: tsan */
-#include "t_ops.h"
+#include "t_wino.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct wino_shape {
-    int64_t n, h, w, c, oc, pt, pl, oh, ow;
-    int32_t nb;
-} wino_shape;
-
-enum { EDGE = 64, WAYS = 3 }; /* inline; 2 threads; 5 threads on odd addresses */
-static fwi_pool *pools[WAYS];
-
-static void *must(void *p)
-{
-    if (p == NULL) {
-        fprintf(stderr, "out of memory\n");
-        exit(1);
-    }
-    return p;
-}
-
-/* ---- numbers ---- */
-
-static uint16_t to_bf16(double v)
-{
-    const float f = (float)v;
-    uint32_t u;
-    memcpy(&u, &f, sizeof u);
-    return (uint16_t)((u + 0x7FFFU + (u >> 16 & 1U)) >> 16);
-}
-
-static double from_bf16(uint16_t v)
-{
-    const uint32_t u = (uint32_t)v << 16;
-    float f;
-    memcpy(&f, &u, sizeof f);
-    return (double)f;
-}
-
-static double *numbers(int64_t n, fw_dtype dtype, t_fill fill)
-{
-    double *v = must(malloc((size_t)n * sizeof *v));
-    for (int64_t i = 0; i < n; i++) {
-        double d = fill == T_INTS ? (double)(t_below(7) - 3) : t_normal();
-        if (fill == T_POSITIVE)
-            d = d < 0 ? 0 : d;
-        v[i] = dtype == FW_BF16 ? from_bf16(to_bf16(d)) : (double)(float)d;
-    }
-    return v;
-}
-
-static fwi_attr attr_of(const wino_shape *s, int algo)
-{
-    return (fwi_attr){.conv = {.kh = 3,
-                               .kw = 3,
-                               .stride = 1,
-                               .pad_t = s->pt,
-                               .pad_l = s->pl,
-                               .pad_b = s->oh + 2 - s->h - s->pt,
-                               .pad_r = s->ow + 2 - s->w - s->pl,
-                               .ih = s->h,
-                               .iw = s->w,
-                               .algo = algo}};
-}
-
 /* ---- a case: one op, its inputs, what should come out ---- */
 typedef struct wino_case {
-    wino_shape s;
+    t_wino_shape s;
     fwi_opkind op; /* conv2d, conv2d_stats or conv2d_dx */
     fw_dtype dtype;
     bool exact;
@@ -96,8 +35,8 @@ typedef struct wino_case {
 /* The reference on these values; gives output 0. */
 static double *by_definition(const wino_case *t, const double *x, const double *f)
 {
-    const fwi_attr a = attr_of(&t->s, FWI_CONV_ANY);
-    double *const out = must(malloc((size_t)fwi_shape_elems(&t->out) * sizeof *out)),
+    const fwi_attr a = t_wino_attr(&t->s, FWI_CONV_ANY);
+    double *const out = t_must(malloc((size_t)fwi_shape_elems(&t->out) * sizeof *out)),
                   *outs[] = {out};
     t_case c;
     t_begin(&c, t->op == FWI_OP_conv2d_dx ? FWI_OP_conv2d_dx : FWI_OP_conv2d, &a);
@@ -110,13 +49,13 @@ static double *by_definition(const wino_case *t, const double *x, const double *
 
 static double *squares(const double *v, int64_t n)
 {
-    double *const s = must(malloc((size_t)n * sizeof *s));
+    double *const s = t_must(malloc((size_t)n * sizeof *s));
     for (int64_t i = 0; i < n; i++)
         s[i] = v[i] * v[i];
     return s;
 }
 
-static wino_case case_of(const wino_shape *s, fwi_opkind op, fw_dtype dtype, t_fill fill)
+static wino_case case_of(const t_wino_shape *s, fwi_opkind op, fw_dtype dtype, t_fill fill)
 {
     const fwi_shape x = fwi_shape4(s->n, s->h, s->w, s->c),
                     y = fwi_shape4(s->n, s->oh, s->ow, s->oc);
@@ -128,8 +67,8 @@ static wino_case case_of(const wino_shape *s, fwi_opkind op, fw_dtype dtype, t_f
                    .in = dx ? y : x,
                    .out = dx ? x : y,
                    .w = fwi_shape4(s->oc, 3, 3, s->c)};
-    t.x = numbers(fwi_shape_elems(&t.in), dtype, fill);
-    t.f = numbers(fwi_shape_elems(&t.w), FW_F32, fill == T_INTS ? T_INTS : T_NORMAL);
+    t.x = t_wino_numbers(fwi_shape_elems(&t.in), dtype, fill);
+    t.f = t_wino_numbers(fwi_shape_elems(&t.w), FW_F32, fill == T_INTS ? T_INTS : T_NORMAL);
     t.want = by_definition(&t, t.x, t.f);
     double *const x2 = squares(t.x, fwi_shape_elems(&t.in));
     double *const f2 = squares(t.f, fwi_shape_elems(&t.w));
@@ -148,50 +87,6 @@ static void drop(wino_case *t)
     free(t->x);
     free(t->f);
     free(t->want);
-}
-
-/* ---- memory: full of NaN (0xFF), with guards; odd: aligned to its elements alone ---- */
-
-static uint8_t *guarded(size_t bytes, size_t elem, bool odd)
-{
-    const size_t room = (bytes + 3 * EDGE + 63) / 64 * 64;
-    uint8_t *p = must(aligned_alloc(64, room));
-    memset(p, 0xA5, room);
-    p += EDGE + (odd ? elem : 0);
-    memset(p, 0xFF, bytes);
-    return p;
-}
-
-static void check_guards(uint8_t *p, size_t bytes, size_t elem, bool odd)
-{
-    for (int i = 1; i <= EDGE; i++) {
-        assert_int_equal(p[-i], 0xA5);
-        assert_int_equal(p[bytes + (size_t)i - 1], 0xA5);
-    }
-    free(p - EDGE - (odd ? elem : 0));
-}
-
-static size_t bytes_of(const fwi_arg *a)
-{
-    return (size_t)fwi_stored_elems(&a->shape, a->nb) * fw_dtype_size(a->dtype);
-}
-
-static int64_t place_of(const fwi_arg *a, int64_t j)
-{
-    const int64_t c = a->shape.d[3], places = a->shape.d[1] * a->shape.d[2];
-    const int64_t image = j / c / places;
-    return ((image / a->nb * places + j / c % places) * a->nb + image % a->nb) * c + j % c;
-}
-
-static uint8_t *images(const double *v, const fwi_arg *a, bool odd)
-{
-    uint8_t *const p = guarded(bytes_of(a), fw_dtype_size(a->dtype), odd);
-    for (int64_t j = 0; j < fwi_shape_elems(&a->shape); j++)
-        if (a->dtype == FW_BF16)
-            ((uint16_t *)(void *)p)[place_of(a, j)] = to_bf16(v[j]);
-        else
-            ((float *)(void *)p)[place_of(a, j)] = (float)v[j];
-    return p;
 }
 
 /* ---- running ---- */
@@ -221,60 +116,42 @@ static fwi_call call_of(const wino_case *t, const fwi_attr *attr)
 static wino_got run(const wino_case *t, const fwi_kernel *k, fwi_call call, int way)
 {
     const bool odd = way == 2;
-    const size_t elem = fw_dtype_size(t->dtype), f_bytes = bytes_of(&call.in[1]);
+    const size_t elem = fw_dtype_size(t->dtype), f_bytes = t_stored_bytes(&call.in[1]);
     const int n_out = t->op == FWI_OP_conv2d_stats ? 3 : 1;
-    call.pool = pools[way];
-    call.in[0].data = images(t->x, &call.in[0], odd);
-    float *const f = (float *)(void *)guarded(f_bytes, sizeof(float), odd);
+    call.pool = t_wino_pool(way);
+    call.in[0].data = t_wino_images(t->x, &call.in[0], odd);
+    float *const f = (float *)(void *)t_guarded(f_bytes, sizeof(float), odd);
     for (int64_t i = 0; i < fwi_shape_elems(&t->w); i++)
         f[i] = (float)t->f[i];
     call.in[1].data = f;
     for (int i = 0; i < n_out; i++)
-        call.out[i].data = guarded(bytes_of(&call.out[i]), fw_dtype_size(call.out[i].dtype), odd);
+        call.out[i].data =
+            t_guarded(t_stored_bytes(&call.out[i]), fw_dtype_size(call.out[i].dtype), odd);
     const size_t scratch = k->scratch(&call);
-    call.scratch = guarded(scratch, 64, false);
+    call.scratch = t_guarded(scratch, 64, false);
     assert_int_equal(k->run(&call), FW_OK);
     const int64_t n = fwi_shape_elems(&t->out);
-    wino_got g = {.y = must(malloc((size_t)n * sizeof *g.y))};
+    wino_got g = {.y = t_must(malloc((size_t)n * sizeof *g.y))};
     for (int64_t j = 0; j < n; j++) {
-        const int64_t at = place_of(&call.out[0], j);
-        g.y[j] = t->dtype == FW_BF16 ? (float)from_bf16(((uint16_t *)call.out[0].data)[at])
+        const int64_t at = t_stored_at(&call.out[0], j);
+        g.y[j] = t->dtype == FW_BF16 ? (float)t_from_bf16(((uint16_t *)call.out[0].data)[at])
                                      : ((float *)call.out[0].data)[at];
     }
     float **const stats[] = {NULL, &g.mean, &g.var};
     for (int i = 1; i < n_out; i++) {
-        *stats[i] = must(malloc(bytes_of(&call.out[i])));
-        memcpy(*stats[i], call.out[i].data, bytes_of(&call.out[i]));
+        *stats[i] = t_must(malloc(t_stored_bytes(&call.out[i])));
+        memcpy(*stats[i], call.out[i].data, t_stored_bytes(&call.out[i]));
     }
-    check_guards(call.scratch, scratch, 64, false);
+    t_check_guards(call.scratch, scratch, 64, false);
     for (int i = 0; i < n_out; i++)
-        check_guards(call.out[i].data, bytes_of(&call.out[i]), fw_dtype_size(call.out[i].dtype),
-                     odd);
-    check_guards(call.in[0].data, bytes_of(&call.in[0]), elem, odd);
-    check_guards(call.in[1].data, f_bytes, sizeof(float), odd);
+        t_check_guards(call.out[i].data, t_stored_bytes(&call.out[i]),
+                       fw_dtype_size(call.out[i].dtype), odd);
+    t_check_guards(call.in[0].data, t_stored_bytes(&call.in[0]), elem, odd);
+    t_check_guards(call.in[1].data, f_bytes, sizeof(float), odd);
     return g;
 }
 
 /* ---- verdicts ---- */
-static struct {
-    const char *name;
-    int algo;
-    double worst;
-    int runs;
-} seen[32];
-
-static void note(const char *name, int algo, double ratio)
-{
-    int i = 0;
-    while (seen[i].name != NULL && (seen[i].algo != algo || strcmp(seen[i].name, name) != 0))
-        i++;
-    assert_true(i + 1 < T_COUNT(seen));
-    seen[i].name = name;
-    seen[i].algo = algo;
-    seen[i].runs++;
-    seen[i].worst = fmax(seen[i].worst, ratio);
-}
-
 static double bar(fw_dtype dtype, int algo)
 {
     if (dtype == FW_BF16)
@@ -282,21 +159,12 @@ static double bar(fw_dtype dtype, int algo)
     return algo == FWI_CONV_WINO2 ? 1e-6 : 3e-6;
 }
 
-static void say(const wino_case *t, int algo, const char *kernel, char *text, size_t cap)
-{
-    const wino_shape *s = &t->s;
-    snprintf(text, cap, "--seed %llu: %s F%d n%lld nb%d %lldx%lld c%lld oc%lld pad %lld %lld",
-             (unsigned long long)t_seed, kernel, algo == FWI_CONV_WINO2 ? 2 : 4, (long long)s->n,
-             (int)s->nb, (long long)s->h, (long long)s->w, (long long)s->c, (long long)s->oc,
-             (long long)s->pt, (long long)s->pl);
-}
-
 static double error_of(const wino_case *t, int algo, const wino_got *g, const char *text)
 {
     double off = 0;
     for (int64_t i = 0; i < fwi_shape_elems(&t->out); i++) {
         const double d = (double)g->y[i] - t->want[i];
-        const double near = t->dtype == FW_BF16 ? from_bf16(to_bf16(t->want[i])) : t->want[i];
+        const double near = t->dtype == FW_BF16 ? t_from_bf16(t_to_bf16(t->want[i])) : t->want[i];
         if (t->exact && algo == FWI_CONV_WINO2 && (double)g->y[i] != near)
             fail_msg("%s: [%lld] is %g, expected %g", text, (long long)i, (double)g->y[i], near);
         off += d * d;
@@ -338,27 +206,24 @@ static bool same(const wino_case *t, const wino_got *a, const wino_got *b)
 /* Every instruction set that has a Winograd row of its own for the case. Returns how many. */
 static int check(const wino_case *t, int algo, double most)
 {
-    const fwi_attr attr = attr_of(&t->s, algo);
+    const fwi_attr attr = t_wino_attr(&t->s, algo);
     const fwi_call call = call_of(t, &attr);
     int rows = 0;
     for (int isa = FWI_ISA_PORTABLE; isa < FWI_ISA_COUNT; isa++) {
-        const fwi_op_table *const table = fwi_cpu_table((fwi_isa)isa), *from = NULL;
-        if (table == NULL || !fwi_isa_supported((fwi_isa)isa))
-            continue;
-        const fwi_kernel *const k = fwi_table_find(table, &call, &from);
-        if (k == NULL || from != table || strstr(k->name, "winograd") == NULL)
+        const fwi_kernel *const k = t_wino_row((fwi_isa)isa, &call);
+        if (k == NULL)
             continue;
         rows++;
         char text[256];
-        say(t, algo, k->name, text, sizeof text);
+        t_wino_say(&t->s, algo, k->name, text, sizeof text);
         wino_got got = run(t, k, call, 0);
         const double error = error_of(t, algo, &got, text);
         if (!(error <= most))
             fail_msg("%s: error %.3g", text, error);
-        note(k->name, algo, error);
+        t_wino_note(k->name, algo, error);
         if (t->op == FWI_OP_conv2d_stats)
             check_stats(t, &got, text);
-        for (int way = 1; way < WAYS; way++) {
+        for (int way = 1; way < T_WINO_WAYS; way++) {
             wino_got again = run(t, k, call, way);
             if (!same(t, &got, &again))
                 fail_msg("%s: other bits %s", text,
@@ -375,7 +240,7 @@ static const fw_dtype types[] = {FW_F32, FW_BF16};
 static const int algos[] = {FWI_CONV_WINO2, FWI_CONV_WINO4};
 
 /* All ops, types and algorithms on one shape. */
-static void check_shape(const wino_shape *s, t_fill fill)
+static void check_shape(const t_wino_shape *s, t_fill fill)
 {
     for (int o = 0; o < T_COUNT(ops); o++)
         for (int d = 0; d < T_COUNT(types); d++) {
@@ -386,20 +251,15 @@ static void check_shape(const wino_shape *s, t_fill fill)
         }
 }
 
-static wino_shape padded(int64_t n, int32_t nb, int64_t h, int64_t w, int64_t c, int64_t oc)
-{
-    return (wino_shape){
-        .n = n, .nb = nb, .h = h, .w = w, .c = c, .oc = oc, .pt = 1, .pl = 1, .oh = h, .ow = w};
-}
-
 static void test_shapes(void **state)
 {
     (void)state;
-    const wino_shape shapes[] = {
-        padded(1, 1, 1, 1, 1, 1),     padded(3, 2, 2, 2, 3, 5),     padded(15, 14, 4, 4, 64, 33),
-        padded(29, 14, 3, 3, 31, 64), padded(20, 10, 15, 7, 24, 7), padded(5, 14, 8, 8, 27, 32),
-        padded(2, 1, 9, 16, 130, 24), padded(3, 5, 7, 5, 48, 100),  padded(2, 2, 5, 30, 5, 3),
-        padded(1, 40, 6, 6, 40, 40),
+    const t_wino_shape shapes[] = {
+        t_wino_same(1, 1, 1, 1, 1, 1),     t_wino_same(3, 2, 2, 2, 3, 5),
+        t_wino_same(15, 14, 4, 4, 64, 33), t_wino_same(29, 14, 3, 3, 31, 64),
+        t_wino_same(20, 10, 15, 7, 24, 7), t_wino_same(5, 14, 8, 8, 27, 32),
+        t_wino_same(2, 1, 9, 16, 130, 24), t_wino_same(3, 5, 7, 5, 48, 100),
+        t_wino_same(2, 2, 5, 30, 5, 3),    t_wino_same(1, 40, 6, 6, 40, 40),
     };
     for (int i = 0; i < T_COUNT(shapes); i++) {
         check_shape(&shapes[i], T_NORMAL);
@@ -414,14 +274,14 @@ static void test_random_shapes(void **state)
     static const int32_t blocks[] = {1, 2, 3, 5, 10, 12, 14};
     static const int64_t channels[] = {3, 7, 16, 24, 27, 33, 64, 70};
     for (int i = 0; i < 40; i++) {
-        wino_shape s = {.n = 1 + t_below(20),
-                        .h = 1 + t_below(10),
-                        .w = 1 + t_below(10),
-                        .c = channels[t_below(T_COUNT(channels))],
-                        .oc = channels[t_below(T_COUNT(channels))],
-                        .pt = t_below(3),
-                        .pl = t_below(3),
-                        .nb = blocks[t_below(T_COUNT(blocks))]};
+        t_wino_shape s = {.n = 1 + t_below(20),
+                          .h = 1 + t_below(10),
+                          .w = 1 + t_below(10),
+                          .c = channels[t_below(T_COUNT(channels))],
+                          .oc = channels[t_below(T_COUNT(channels))],
+                          .pt = t_below(3),
+                          .pl = t_below(3),
+                          .nb = blocks[t_below(T_COUNT(blocks))]};
         s.oh = s.h + s.pt + t_below(3) - 2; /* 0 to 2 lines of padding below */
         s.ow = s.w + s.pl + t_below(3) - 2;
         if (s.oh < 1 || s.ow < 1)
@@ -435,7 +295,8 @@ static void test_layers(void **state)
 {
     (void)state;
     static const double most[2][2] = {{1e-6, 2e-6}, {5e-3, 1.5e-2}}; /* f32, bf16; F2, F4 */
-    const wino_shape shapes[] = {padded(14, 14, 8, 8, 128, 64), padded(20, 10, 4, 4, 512, 96)};
+    const t_wino_shape shapes[] = {t_wino_same(14, 14, 8, 8, 128, 64),
+                                   t_wino_same(20, 10, 4, 4, 512, 96)};
     for (int i = 0; i < T_COUNT(shapes); i++)
         for (int o = 0; o < 2; o++)
             for (int d = 0; d < T_COUNT(types); d++) {
@@ -450,7 +311,7 @@ static void test_layers(void **state)
 static void test_choice(void **state)
 {
     (void)state;
-    const wino_shape s = padded(4, 4, 8, 8, 16, 16);
+    const t_wino_shape s = t_wino_same(4, 4, 8, 8, 16, 16);
     for (int o = 0; o < T_COUNT(ops); o++) {
         wino_case t = case_of(&s, ops[o], FW_F32, T_NORMAL);
         for (int isa = FWI_ISA_PORTABLE; isa < FWI_ISA_COUNT; isa++)
@@ -458,7 +319,7 @@ static void test_choice(void **state)
                 const fwi_op_table *const table = fwi_cpu_table((fwi_isa)isa);
                 if (table == NULL)
                     continue;
-                fwi_attr attr = attr_of(&s, algo);
+                fwi_attr attr = t_wino_attr(&s, algo);
                 const fwi_call call = call_of(&t, &attr);
                 const fwi_kernel *k = fwi_table_find(table, &call, NULL);
                 const bool winograd = algo == FWI_CONV_WINO2 || algo == FWI_CONV_WINO4;
@@ -491,16 +352,5 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_layers),
         cmocka_unit_test(test_choice),
     };
-    setenv("FENWICKS_OVERSUBSCRIBE", "1", 0); /* bits must not depend on the number of threads */
-    if (fwi_pool_new(&pools[1], 2) != FW_OK || fwi_pool_new(&pools[2], 5) != FW_OK) {
-        fprintf(stderr, "test_winograd: %s\n", fw_last_error());
-        return 1;
-    }
-    const int failed = t_main(argc, argv, "test_winograd", tests, sizeof tests / sizeof *tests);
-    for (int i = 0; seen[i].name != NULL; i++)
-        printf("%-48s F%d %5d runs, worst %.3g\n", seen[i].name,
-               seen[i].algo == FWI_CONV_WINO2 ? 2 : 4, seen[i].runs, seen[i].worst);
-    fwi_pool_free(pools[1]);
-    fwi_pool_free(pools[2]);
-    return failed;
+    return t_wino_main(argc, argv, "test_winograd", tests, sizeof tests / sizeof *tests);
 }

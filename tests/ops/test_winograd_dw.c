@@ -13,70 +13,26 @@
  * far off as those of a full one, and there are fewer of them.
  * With small whole numbers F2 has nothing to round: every sum must be exact, in bf16 too.
  * ctest: tsan */
-#include "t_ops.h"
+#include "t_wino.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct dw_shape {
-    int64_t n, h, w, c, oc, pt, pl, oh, ow;
-    int32_t nb;
-} dw_shape;
-
 typedef struct dw_case {
-    dw_shape s;
+    t_wino_shape s;
     fw_dtype dtype;
     double *x, *dy; /* n h w c, exact in dtype */
     double *want;
     double terms; /* |terms| of the measure */
 } dw_case;
 
-enum { EDGE = 64 };
-
-static void *must(void *p)
-{
-    if (p == NULL) {
-        fprintf(stderr, "out of memory\n");
-        exit(1);
-    }
-    return p;
-}
-
-static uint16_t to_bf16(double v)
-{
-    const float f = (float)v;
-    uint32_t u;
-    memcpy(&u, &f, sizeof u);
-    return (uint16_t)((u + 0x7FFFU + (u >> 16 & 1U)) >> 16);
-}
-
-static double from_bf16(uint16_t v)
-{
-    const uint32_t u = (uint32_t)v << 16;
-    float f;
-    memcpy(&f, &u, sizeof f);
-    return (double)f;
-}
-
-static double *numbers(int64_t n, fw_dtype dtype, t_fill fill)
-{
-    double *v = must(malloc((size_t)n * sizeof *v));
-    for (int64_t i = 0; i < n; i++) {
-        double d = fill == T_INTS ? (double)(t_below(7) - 3) : t_normal();
-        if (fill == T_POSITIVE)
-            d = d < 0 ? 0 : d; /* as after a ReLU */
-        v[i] = dtype == FW_BF16 ? from_bf16(to_bf16(d)) : (double)(float)d;
-    }
-    return v;
-}
-
 /* want and |terms|, by definition. */
 static void expect(dw_case *t)
 {
-    const dw_shape *s = &t->s;
-    t->want = must(calloc((size_t)(s->oc * 9 * s->c), sizeof(double)));
+    const t_wino_shape *s = &t->s;
+    t->want = t_must(calloc((size_t)(s->oc * 9 * s->c), sizeof(double)));
     t->terms = 0;
     for (int64_t i = 0; i < s->n; i++)
         for (int64_t y = 0; y < s->oh; y++)
@@ -101,11 +57,11 @@ static void expect(dw_case *t)
     t->terms = sqrt(t->terms);
 }
 
-static dw_case case_of(const dw_shape *s, fw_dtype dtype, t_fill fill)
+static dw_case case_of(const t_wino_shape *s, fw_dtype dtype, t_fill fill)
 {
     dw_case t = {.s = *s, .dtype = dtype};
-    t.x = numbers(s->n * s->h * s->w * s->c, dtype, fill);
-    t.dy = numbers(s->n * s->oh * s->ow * s->oc, dtype, fill == T_INTS ? T_INTS : T_NORMAL);
+    t.x = t_wino_numbers(s->n * s->h * s->w * s->c, dtype, fill);
+    t.dy = t_wino_numbers(s->n * s->oh * s->ow * s->oc, dtype, fill == T_INTS ? T_INTS : T_NORMAL);
     expect(&t);
     return t;
 }
@@ -117,76 +73,32 @@ static void drop(dw_case *t)
     free(t->want);
 }
 
-/* A block of `bytes` full of NaN (0xFF) with guards around it; odd: aligned to its elements alone.
- */
-static uint8_t *guarded(size_t bytes, size_t elem, bool odd)
-{
-    const size_t room = (bytes + 3 * EDGE + 63) / 64 * 64;
-    uint8_t *p = must(aligned_alloc(64, room));
-    memset(p, 0xA5, room);
-    p += EDGE + (odd ? elem : 0);
-    memset(p, 0xFF, bytes);
-    return p;
-}
-
-static void check_guards(uint8_t *p, size_t bytes, size_t elem, bool odd)
-{
-    for (int i = 1; i <= EDGE; i++) {
-        assert_int_equal(p[-i], 0xA5);
-        assert_int_equal(p[bytes + (size_t)i - 1], 0xA5);
-    }
-    free(p - EDGE - (odd ? elem : 0));
-}
-
-/* Images in blocks, padding images NaN. */
-static void *blocked(const double *v, fw_dtype dtype, const fwi_arg *a, bool odd)
-{
-    const size_t elem = fw_dtype_size(dtype);
-    const size_t bytes = (size_t)fwi_stored_elems(&a->shape, a->nb) * elem;
-    uint8_t *const p = guarded(bytes, elem, odd);
-    const int64_t c = a->shape.d[3], places = a->shape.d[1] * a->shape.d[2];
-    for (int64_t i = 0; i < a->shape.d[0]; i++)
-        for (int64_t k = 0; k < places * c; k++) {
-            const int64_t block = i / a->nb * places + k / c;
-            const int64_t at = (block * a->nb + i % a->nb) * c + k % c;
-            const double d = v[i * places * c + k];
-            if (dtype == FW_BF16)
-                ((uint16_t *)(void *)p)[at] = to_bf16(d);
-            else
-                ((float *)(void *)p)[at] = (float)d;
-        }
-    return p;
-}
-
-static fwi_pool *pools[3];
-
 /* One run; gives the filter's gradient. */
 static float *run(const dw_case *t, const fwi_kernel *k, fwi_call call, int way)
 {
     const bool odd = way == 2;
-    const dw_shape *s = &t->s;
+    const t_wino_shape *s = &t->s;
     const size_t elem = fw_dtype_size(t->dtype);
-    call.pool = pools[way];
-    call.in[0].data = blocked(t->x, t->dtype, &call.in[0], odd);
-    call.in[1].data = blocked(t->dy, t->dtype, &call.in[1], odd);
+    call.pool = t_wino_pool(way);
+    call.in[0].data = t_wino_images(t->x, &call.in[0], odd);
+    call.in[1].data = t_wino_images(t->dy, &call.in[1], odd);
     const size_t out_bytes = (size_t)(s->oc * 9 * s->c) * sizeof(float);
     const size_t scratch = k->scratch(&call);
-    call.out[0].data = guarded(out_bytes, sizeof(float), odd);
-    call.scratch = guarded(scratch, 64, false);
+    call.out[0].data = t_guarded(out_bytes, sizeof(float), odd);
+    call.scratch = t_guarded(scratch, 64, false);
     assert_int_equal(k->run(&call), FW_OK);
-    float *const got = must(malloc(out_bytes));
+    float *const got = t_must(malloc(out_bytes));
     memcpy(got, call.out[0].data, out_bytes);
-    check_guards(call.scratch, scratch, 64, false);
-    check_guards(call.out[0].data, out_bytes, sizeof(float), odd);
+    t_check_guards(call.scratch, scratch, 64, false);
+    t_check_guards(call.out[0].data, out_bytes, sizeof(float), odd);
     for (int i = 0; i < 2; i++)
-        check_guards(call.in[i].data,
-                     (size_t)fwi_stored_elems(&call.in[i].shape, call.in[i].nb) * elem, elem, odd);
+        t_check_guards(call.in[i].data, t_stored_bytes(&call.in[i]), elem, odd);
     return got;
 }
 
 static fwi_call call_of(const dw_case *t, const fwi_attr *attr)
 {
-    const dw_shape *s = &t->s;
+    const t_wino_shape *s = &t->s;
     return (fwi_call){
         .kind = FWI_OP_conv2d_dw,
         .attr = attr,
@@ -195,40 +107,7 @@ static fwi_call call_of(const dw_case *t, const fwi_attr *attr)
         .out = {{.dtype = FW_F32, .shape = fwi_shape4(s->oc, 3, 3, s->c)}}};
 }
 
-static fwi_attr attr_of(const dw_shape *s, fwi_conv_algo algo)
-{
-    return (fwi_attr){.conv = {.kh = 3,
-                               .kw = 3,
-                               .stride = 1,
-                               .pad_t = s->pt,
-                               .pad_l = s->pl,
-                               .pad_b = s->oh + 2 - s->h - s->pt,
-                               .pad_r = s->ow + 2 - s->w - s->pl,
-                               .ih = s->h,
-                               .iw = s->w,
-                               .algo = (int64_t)algo}};
-}
-
-static struct {
-    const char *name;
-    fwi_conv_algo algo;
-    double worst;
-    int runs;
-} seen[16];
-
-static void note(const char *name, fwi_conv_algo algo, double ratio)
-{
-    size_t i = 0;
-    while (seen[i].name != NULL && (seen[i].algo != algo || strcmp(seen[i].name, name) != 0))
-        i++;
-    assert_true(i + 1 < sizeof seen / sizeof *seen);
-    seen[i].name = name;
-    seen[i].algo = algo;
-    seen[i].runs++;
-    seen[i].worst = fmax(seen[i].worst, ratio);
-}
-
-static double bar(const dw_case *t, fwi_conv_algo algo)
+static double bar(const dw_case *t, int algo)
 {
     const int64_t m = algo == FWI_CONV_WINO2 ? 2 : 4;
     const double part = t->s.oh < m || t->s.ow < m ? 2 : 1;
@@ -238,20 +117,19 @@ static double bar(const dw_case *t, fwi_conv_algo algo)
 }
 
 /* Every instruction set that has a Winograd row of its own for the case. Returns how many. */
-static int check(const dw_case *t, fwi_conv_algo algo, bool exact)
+static int check(const dw_case *t, int algo, bool exact)
 {
-    const dw_shape *s = &t->s;
-    const fwi_attr attr = attr_of(s, algo);
+    const t_wino_shape *s = &t->s;
+    const fwi_attr attr = t_wino_attr(s, algo);
     const fwi_call call = call_of(t, &attr);
     int rows = 0;
     for (int isa = FWI_ISA_PORTABLE; isa < FWI_ISA_COUNT; isa++) {
-        const fwi_op_table *const table = fwi_cpu_table((fwi_isa)isa), *from = NULL;
-        if (table == NULL || !fwi_isa_supported((fwi_isa)isa))
-            continue;
-        const fwi_kernel *const k = fwi_table_find(table, &call, &from);
-        if (k == NULL || from != table || strstr(k->name, "winograd") == NULL)
+        const fwi_kernel *const k = t_wino_row((fwi_isa)isa, &call);
+        if (k == NULL)
             continue;
         rows++;
+        char text[256];
+        t_wino_say(s, algo, k->name, text, sizeof text);
         float *const got = run(t, k, call, 0);
         double off = 0;
         for (int64_t i = 0; i < s->oc * 9 * s->c; i++) {
@@ -263,12 +141,9 @@ static int check(const dw_case *t, fwi_conv_algo algo, bool exact)
         }
         const double ratio = t->terms > 0 ? sqrt(off) / t->terms : sqrt(off);
         if (!(ratio <= bar(t, algo)))
-            fail_msg("--seed %llu: %s F%d n%lld nb%d %lldx%lld c%lld oc%lld pad %lld %lld: %.3g",
-                     (unsigned long long)t_seed, k->name, algo == FWI_CONV_WINO2 ? 2 : 4,
-                     (long long)s->n, (int)s->nb, (long long)s->h, (long long)s->w, (long long)s->c,
-                     (long long)s->oc, (long long)s->pt, (long long)s->pl, ratio);
-        note(k->name, algo, ratio);
-        for (int way = 1; way < 3; way++) {
+            fail_msg("%s: %.3g", text, ratio);
+        t_wino_note(k->name, algo, ratio);
+        for (int way = 1; way < T_WINO_WAYS; way++) {
             float *const again = run(t, k, call, way);
             if (memcmp(got, again, (size_t)(s->oc * 9 * s->c) * sizeof(float)) != 0)
                 fail_msg("%s gives other bits %s", k->name,
@@ -281,7 +156,7 @@ static int check(const dw_case *t, fwi_conv_algo algo, bool exact)
 }
 
 /* Both algorithms, float and bf16, on one shape. */
-static void check_shape(const dw_shape *s, t_fill fill)
+static void check_shape(const t_wino_shape *s, t_fill fill)
 {
     static const fw_dtype types[] = {FW_F32, FW_BF16};
     for (int d = 0; d < 2; d++) {
@@ -293,19 +168,15 @@ static void check_shape(const dw_shape *s, t_fill fill)
     }
 }
 
-static dw_shape same(int64_t n, int32_t nb, int64_t h, int64_t w, int64_t c, int64_t oc)
-{
-    return (dw_shape){
-        .n = n, .nb = nb, .h = h, .w = w, .c = c, .oc = oc, .pt = 1, .pl = 1, .oh = h, .ow = w};
-}
-
 static void test_shapes(void **state)
 {
     (void)state;
-    const dw_shape shapes[] = {
-        same(1, 1, 1, 1, 1, 1),     same(3, 2, 2, 2, 3, 5),     same(15, 14, 4, 4, 64, 33),
-        same(29, 14, 3, 3, 31, 64), same(20, 10, 15, 7, 24, 7), same(5, 14, 8, 8, 32, 32),
-        same(2, 1, 32, 32, 16, 40), same(3, 5, 7, 40, 9, 8),    same(2, 2, 5, 130, 5, 3),
+    const t_wino_shape shapes[] = {
+        t_wino_same(1, 1, 1, 1, 1, 1),     t_wino_same(3, 2, 2, 2, 3, 5),
+        t_wino_same(15, 14, 4, 4, 64, 33), t_wino_same(29, 14, 3, 3, 31, 64),
+        t_wino_same(20, 10, 15, 7, 24, 7), t_wino_same(5, 14, 8, 8, 32, 32),
+        t_wino_same(2, 1, 32, 32, 16, 40), t_wino_same(3, 5, 7, 40, 9, 8),
+        t_wino_same(2, 2, 5, 130, 5, 3),
     };
     for (int i = 0; i < T_COUNT(shapes); i++) {
         check_shape(&shapes[i], T_NORMAL);
@@ -318,8 +189,9 @@ static void test_shapes(void **state)
 static void test_parts(void **state)
 {
     (void)state;
-    const dw_shape shapes[] = {same(2, 2, 6, 6, 200, 290), same(28, 14, 16, 16, 48, 64),
-                               same(14, 14, 32, 32, 64, 32)};
+    const t_wino_shape shapes[] = {t_wino_same(2, 2, 6, 6, 200, 290),
+                                   t_wino_same(28, 14, 16, 16, 48, 64),
+                                   t_wino_same(14, 14, 32, 32, 64, 32)};
     for (int i = 0; i < T_COUNT(shapes); i++)
         check_shape(&shapes[i], T_POSITIVE);
 }
@@ -329,14 +201,14 @@ static void test_random_shapes(void **state)
     (void)state;
     static const int32_t blocks[] = {1, 2, 3, 5, 10, 12, 14};
     for (int i = 0; i < 40; i++) {
-        dw_shape s = {.n = 1 + t_below(40),
-                      .h = 1 + t_below(12),
-                      .w = 1 + t_below(12),
-                      .c = 1 + t_below(70),
-                      .oc = 1 + t_below(70),
-                      .pt = t_below(3),
-                      .pl = t_below(3),
-                      .nb = blocks[t_below(T_COUNT(blocks))]};
+        t_wino_shape s = {.n = 1 + t_below(40),
+                          .h = 1 + t_below(12),
+                          .w = 1 + t_below(12),
+                          .c = 1 + t_below(70),
+                          .oc = 1 + t_below(70),
+                          .pt = t_below(3),
+                          .pl = t_below(3),
+                          .nb = blocks[t_below(T_COUNT(blocks))]};
         s.oh = s.h + s.pt + t_below(2) - 2;
         s.ow = s.w + s.pl + t_below(2) - 2;
         if (s.oh < 1 || s.ow < 1)
@@ -349,14 +221,14 @@ static void test_random_shapes(void **state)
 static void test_choice(void **state)
 {
     (void)state;
-    const dw_shape s = same(4, 4, 8, 8, 16, 16);
+    const t_wino_shape s = t_wino_same(4, 4, 8, 8, 16, 16);
     dw_case t = case_of(&s, FW_F32, T_NORMAL);
     for (int isa = FWI_ISA_PORTABLE; isa < FWI_ISA_COUNT; isa++)
         for (int algo = 0; algo < FWI_CONV_ALGOS; algo++) {
             const fwi_op_table *const table = fwi_cpu_table((fwi_isa)isa);
             if (table == NULL)
                 continue;
-            fwi_attr attr = attr_of(&s, (fwi_conv_algo)algo);
+            fwi_attr attr = t_wino_attr(&s, algo);
             const fwi_call call = call_of(&t, &attr);
             const fwi_kernel *k = fwi_table_find(table, &call, NULL);
             const bool winograd = algo == FWI_CONV_WINO2 || algo == FWI_CONV_WINO4;
@@ -381,16 +253,5 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_random_shapes),
         cmocka_unit_test(test_choice),
     };
-    (void)setenv("FENWICKS_OVERSUBSCRIBE", "1", 1); /* 5 threads on whatever machine */
-    if (fwi_pool_new(&pools[1], 2) != FW_OK || fwi_pool_new(&pools[2], 5) != FW_OK) {
-        fprintf(stderr, "%s\n", fw_last_error());
-        return 1;
-    }
-    const int failed = t_main(argc, argv, "test_winograd_dw", tests, sizeof tests / sizeof *tests);
-    for (int i = 0; seen[i].name != NULL; i++)
-        printf("%-44s F%d %5d runs, worst %.3g\n", seen[i].name,
-               seen[i].algo == FWI_CONV_WINO2 ? 2 : 4, seen[i].runs, seen[i].worst);
-    fwi_pool_free(pools[1]);
-    fwi_pool_free(pools[2]);
-    return failed;
+    return t_wino_main(argc, argv, "test_winograd_dw", tests, sizeof tests / sizeof *tests);
 }
