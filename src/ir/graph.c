@@ -38,6 +38,12 @@ const fwi_op_info *fwi_op_info_get(fwi_opkind kind)
     return at < FWI_OP_COUNT ? &infos[at] : NULL;
 }
 
+bool fwi_op_is_conv(fwi_opkind kind)
+{
+    const fwi_op_info *info = fwi_op_info_get(kind);
+    return info != NULL && strcmp(info->attr, "conv") == 0;
+}
+
 int fwi_op_mutates(fwi_opkind kind)
 {
     const fwi_op_info *info = fwi_op_info_get(kind);

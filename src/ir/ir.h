@@ -177,7 +177,8 @@ typedef struct fwi_op_info {
     bool has_grad;
 } fwi_op_info;
 const fwi_op_info *fwi_op_info_get(fwi_opkind kind);
-int fwi_op_mutates(fwi_opkind kind); /* how many leading inputs it changes: 0, 2, 3 */
+bool fwi_op_is_conv(fwi_opkind kind); /* has the attributes of a convolution */
+int fwi_op_mutates(fwi_opkind kind);  /* how many leading inputs it changes: 0, 2, 3 */
 
 /* ---- tensors ---- */
 typedef enum fwi_tensor_kind {

@@ -11,11 +11,6 @@
 
 enum { WORD_CAP = 64 };
 
-static bool is_conv(fwi_opkind kind)
-{
-    return strcmp(fwi_op_info_get(kind)->attr, "conv") == 0;
-}
-
 static bool is_fused(fwi_opkind kind)
 {
     return (fwi_op_info_get(kind)->flags & FWI_BACKEND) != 0 && kind != FWI_OP_to_blocked &&
@@ -86,7 +81,7 @@ static fw_status put_plan(const fwi_network_plan *np, fwi_buf *out)
     for (int i = 0; i < fwi_plan_steps(p) && st == FW_OK; i++) {
         fwi_step_info s;
         fwi_plan_step(p, i, &s);
-        if (!is_conv(s.op))
+        if (!fwi_op_is_conv(s.op))
             continue;
         if (convs++ == 0)
             st = fwi_buf_printf(out, "  %-4s %-20s %-8s %-10s %s\n", "pass", "image, channels",

@@ -6,18 +6,8 @@
 #include "fast_rows.h"
 #include "winograd_rows.h"
 
-size_t fwi_winograd_dw_scratch_f32_avx2(const fwi_call *c);
-fw_status fwi_winograd_dw_f32_avx2(const fwi_call *c);
-
 WINOGRAD_DECLARE(f32, avx2)
 
 extern const fwi_kernel fwi_rows_avx2[];
 const fwi_kernel fwi_rows_avx2[] = {WINOGRAD_ROWS(f32, FW_F32, avx2, "6x16"),
-                                    {.op = FWI_OP_conv2d_dw,
-                                     .dtype = FW_F32,
-                                     .run = fwi_winograd_dw_f32_avx2,
-                                     .scratch = fwi_winograd_dw_scratch_f32_avx2,
-                                     .accepts = winograd_takes,
-                                     .name = "conv2d_dw_f32_winograd_avx2_6x16",
-                                     .blocked = true},
                                     FAST_ROWS{.run = NULL}};

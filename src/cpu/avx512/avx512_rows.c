@@ -7,9 +7,6 @@
 #include "fast_rows.h"
 #include "winograd_rows.h"
 
-size_t fwi_winograd_dw_scratch_f32_avx512(const fwi_call *c);
-fw_status fwi_winograd_dw_f32_avx512(const fwi_call *c);
-
 size_t fwi_blocked_conv2d_scratch_f32_avx512(const fwi_call *c);
 size_t fwi_blocked_conv2d_dx_scratch_f32_avx512(const fwi_call *c);
 fw_status fwi_blocked_conv2d_f32_avx512(const fwi_call *c);
@@ -27,13 +24,6 @@ WINOGRAD_DECLARE(f32, avx512)
 
 extern const fwi_kernel fwi_rows_avx512[];
 const fwi_kernel fwi_rows_avx512[] = {WINOGRAD_ROWS(f32, FW_F32, avx512, "14x32"),
-                                      {.op = FWI_OP_conv2d_dw,
-                                       .dtype = FW_F32,
-                                       .run = fwi_winograd_dw_f32_avx512,
-                                       .scratch = fwi_winograd_dw_scratch_f32_avx512,
-                                       .accepts = winograd_takes,
-                                       .name = "conv2d_dw_f32_winograd_avx512_14x32",
-                                       .blocked = true},
                                       {.op = FWI_OP_conv2d,
                                        .dtype = FW_F32,
                                        .run = fwi_blocked_conv2d_f32_avx512,

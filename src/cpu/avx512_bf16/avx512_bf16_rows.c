@@ -4,9 +4,6 @@
 #include "exec.h"
 #include "winograd_rows.h"
 
-size_t fwi_winograd_dw_scratch_bf16_avx512_bf16(const fwi_call *c);
-fw_status fwi_winograd_dw_bf16_avx512_bf16(const fwi_call *c);
-
 fw_status fwi_blocked_conv2d_bf16_avx512_bf16(const fwi_call *c);
 fw_status fwi_blocked_conv2d_stats_bf16_avx512_bf16(const fwi_call *c);
 size_t fwi_blocked_conv2d_stats_scratch_bf16_avx512_bf16(const fwi_call *c);
@@ -48,13 +45,6 @@ SWEEPS(DECLARE_SWEEP)
 extern const fwi_kernel fwi_rows_avx512_bf16[];
 const fwi_kernel fwi_rows_avx512_bf16[] = {
     WINOGRAD_ROWS(bf16, FW_BF16, avx512_bf16, "14x32"),
-    {.op = FWI_OP_conv2d_dw,
-     .dtype = FW_BF16,
-     .run = fwi_winograd_dw_bf16_avx512_bf16,
-     .scratch = fwi_winograd_dw_scratch_bf16_avx512_bf16,
-     .accepts = winograd_takes,
-     .name = "conv2d_dw_bf16_winograd_avx512_bf16_14x32",
-     .blocked = true},
     {.op = FWI_OP_conv2d,
      .dtype = FW_BF16,
      .run = fwi_blocked_conv2d_bf16_avx512_bf16,

@@ -82,9 +82,6 @@ static void blocked_dx_task_bf16(void *arg, int64_t panel, int slot)
     const int64_t j0 = panel * NR, n = min_i64(NR, f->ic - j0);
     const int64_t n0 = min_i64(16, n), n1 = n - n0;
     const __mmask16 m0 = (__mmask16)((1U << n0) - 1U), m1 = (__mmask16)((1U << n1) - 1U);
-    const __m512i weave =
-        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
-                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     uint32_t *out = f->out + panel * f->taps * f->tap_steps * NR;
     for (int64_t t = f->taps - 1; t >= 0; t--)
         for (int64_t o = 0; o < f->oc; o += 2, out += NR) {
@@ -95,9 +92,7 @@ static void blocked_dx_task_bf16(void *arg, int64_t panel, int slot)
                 v[i][0] = _mm512_maskz_loadu_ps(m0, w);
                 v[i][1] = _mm512_maskz_loadu_ps(m1, w + n0);
             }
-            for (int half = 0; half < 2; half++) {
-                const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(v[1][half], v[0][half]);
-                _mm512_storeu_si512(out + half * 16, _mm512_permutexvar_epi16(weave, both));
-            }
+            for (int half = 0; half < 2; half++)
+                _mm512_storeu_si512(out + half * 16, pairs_woven(v[0][half], v[1][half]));
         }
 }

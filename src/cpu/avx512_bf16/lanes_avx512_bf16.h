@@ -15,3 +15,12 @@
 #define NAME(x) x##_bf16
 #define FN(x)   fwi_##x##_bf16_avx512_bf16
 #include "fast_store.h"
+
+/* Two vectors of floats as 16 pairs of bf16: (low, high) of each. */
+static inline __m512i pairs_woven(__m512 low, __m512 high)
+{
+    const __m512i weave =
+        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return _mm512_permutexvar_epi16(weave, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+}

@@ -60,11 +60,7 @@ static inline void wino_keep_tail_bf16(uint32_t *to, vec_bf16 d)
 }
 static inline void wino_keep_step_bf16(uint32_t *to, const vec_bf16 u[PER])
 {
-    const __m512i weave =
-        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
-                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(u[1], u[0]);
-    _mm512_storeu_si512(to, _mm512_permutexvar_epi16(weave, both));
+    _mm512_storeu_si512(to, pairs_woven(u[0], u[1]));
 }
 static inline int64_t wino_channel_bf16(int64_t step, int64_t p, int64_t n)
 {

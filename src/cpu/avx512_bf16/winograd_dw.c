@@ -45,11 +45,7 @@ static inline __attribute__((always_inline)) void wino_load_bf16(const uint16_t 
 /* The two images' numbers side by side. */
 static inline __attribute__((always_inline)) void wino_keep_bf16(uint32_t *p, const vec_bf16 v[2])
 {
-    const __m512i weave =
-        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
-                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(v[1], v[0]);
-    _mm512_storeu_si512(p, _mm512_permutexvar_epi16(weave, both));
+    _mm512_storeu_si512(p, pairs_woven(v[0], v[1]));
 }
 
 static inline int64_t wino_place_bf16(int64_t k)

@@ -16,6 +16,11 @@ int32_t fwi_block_of(int64_t n);
  * after. */
 fw_status fwi_lower_fuse(fwi_graph *g, const fwi_op_table *table);
 
+/* The op's call with its activations blocked and stored as g->storage, the rest as it is in n h w c;
+ * whether layout.c and the table let it run so. */
+bool fwi_blocked_call(const fwi_graph *g, const fwi_op_table *table, const fwi_op *op,
+                      fwi_call *out);
+
 /* Makes the activations of each op that has a blocked row in `table` batch-blocked, stored as
  * g->storage, and puts conversions where the other ops read or make them. g is verified before and
  * verifies after; inputs, variables, gradients and outputs keep type and layout. */
@@ -33,7 +38,6 @@ typedef enum fwi_conv_pass {
     FWI_CONV_FILTER_GRAD
 } fwi_conv_pass;
 fwi_conv_pass fwi_conv_pass_of(fwi_opkind kind); /* of an op with the attributes of a convolution */
-bool fwi_is_conv(fwi_opkind kind);
 /* The fastest of the algorithms up to `most` (DIRECT, WINO2, WINO4) for a 3 x 3 convolution with
  * stride 1. table: of the kernels that would compute it ("avx512"); side: of its images, the
  * shorter one; c, oc: channels. */

@@ -86,36 +86,36 @@ static fw_status blocked_form(lowering *w, fwi_val v, fwi_val *out)
     return st;
 }
 
-static fwi_arg arg_for(const lowering *w, fwi_val v, bool blocked)
+static fwi_arg arg_for(const fwi_graph *g, fwi_val v, bool blocked)
 {
-    const fwi_tensor *t = &w->g->tensors[v];
+    const fwi_tensor *t = &g->tensors[v];
     fwi_arg a = {.dtype = t->dtype, .shape = t->shape};
     if (blocked) {
         a.nb = fwi_block_of(t->shape.d[0]);
-        if (t->dtype == w->g->real)
-            a.dtype = w->g->storage;
+        if (t->dtype == g->real)
+            a.dtype = g->storage;
     } else if (t->nb > 0 && t->dtype == FW_BF16)
-        a.dtype = w->g->real; /* as its flat form will be */
+        a.dtype = g->real; /* as its flat form will be */
     return a;
 }
 
-/* The op's call with its activations blocked; whether layout.c and the table let it run so. */
-static bool has_row(const lowering *w, const fwi_op *op, fwi_call *c)
+bool fwi_blocked_call(const fwi_graph *g, const fwi_op_table *table, const fwi_op *op,
+                      fwi_call *out)
 {
     const fwi_layout layout = fwi_op_layout(op->kind);
     if ((layout.in | layout.out) == 0)
         return false;
-    *c = (fwi_call){.kind = op->kind, .attr = &op->attr};
+    *out = (fwi_call){.kind = op->kind, .attr = &op->attr};
     for (int k = 0; k < op->n_in + op->n_out; k++) {
         const bool is_in = k < op->n_in;
         const int slot = is_in ? k : k - op->n_in;
         const fwi_val v = is_in ? op->in[slot] : op->out[slot];
         const bool active = (is_in ? layout.in : layout.out) >> slot & 1;
-        if (active && w->g->tensors[v].shape.rank != 4)
+        if (active && g->tensors[v].shape.rank != 4)
             return false;
-        *(is_in ? &c->in[slot] : &c->out[slot]) = arg_for(w, v, active);
+        *(is_in ? &out->in[slot] : &out->out[slot]) = arg_for(g, v, active);
     }
-    return fwi_table_find(w->table, c, NULL) != NULL;
+    return fwi_table_find(table, out, NULL) != NULL;
 }
 
 /* The gradients of pools, alone or fused, read places as their input 1. */
@@ -135,8 +135,8 @@ static bool places_stay(const lowering *w, fwi_val v)
     for (int32_t i = 0; i < w->n_old_ops; i++)
         for (int k = 0; k < w->old[i].n_in; k++) {
             fwi_call c;
-            if (w->old[i].in[k] == v &&
-                (!reads_places(w->old[i].kind) || !has_row(w, &w->old[i], &c)))
+            if (w->old[i].in[k] == v && (!reads_places(w->old[i].kind) ||
+                                         !fwi_blocked_call(w->g, w->table, &w->old[i], &c)))
                 return false;
         }
     return true;
@@ -156,7 +156,7 @@ static bool runs_blocked(const lowering *w, const fwi_op *op, fwi_call *c)
         if ((layout.out >> k & 1) && w->g->tensors[op->out[k]].dtype == FW_U8 &&
             !places_stay(w, op->out[k]))
             return false;
-    return has_row(w, op, c);
+    return fwi_blocked_call(w->g, w->table, op, c);
 }
 
 static fw_status lower_op(lowering *w, const fwi_op *old)

@@ -4,13 +4,6 @@
  * reads it, and with it a printed plan. Read before: ir.h (fwi_conv_algo). */
 #include "cpu_lower.h"
 
-#include <string.h>
-
-bool fwi_is_conv(fwi_opkind kind)
-{
-    return strcmp(fwi_op_info_get(kind)->attr, "conv") == 0;
-}
-
 fwi_conv_pass fwi_conv_pass_of(fwi_opkind kind)
 {
     return kind == FWI_OP_conv2d_dx   ? FWI_CONV_INPUT_GRAD
@@ -76,7 +69,7 @@ static fwi_conv_algo choose(const fwi_graph *g, const fwi_op *op, const fwi_op_t
 fw_status fwi_lower_conv(fwi_graph *g, const fwi_op_table *table)
 {
     for (int32_t i = 0; i < g->n_ops; i++)
-        if (fwi_is_conv(g->ops[i].kind))
+        if (fwi_op_is_conv(g->ops[i].kind))
             g->ops[i].attr.conv.algo = (int64_t)choose(g, &g->ops[i], table);
     return fwi_graph_status(g);
 }

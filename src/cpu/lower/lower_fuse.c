@@ -93,27 +93,11 @@ static bool changed_before(const fusion *f, fwi_val v, int32_t at)
     return false;
 }
 
-/* Whether the table has a row for the op on blocked images, as lower_blocked.c will ask for it. */
+/* Whether the table has a row for the op on blocked images, which lower_blocked.c will ask for. */
 static bool has_row(const fusion *f, const fwi_op *op)
 {
-    const fwi_graph *g = f->g;
-    const fwi_layout layout = fwi_op_layout(op->kind);
-    fwi_call c = {.kind = op->kind, .attr = &op->attr};
-    for (int k = 0; k < op->n_in + op->n_out; k++) {
-        const bool is_in = k < op->n_in;
-        const int slot = is_in ? k : k - op->n_in;
-        const fwi_tensor *t = &g->tensors[is_in ? op->in[slot] : op->out[slot]];
-        fwi_arg *a = is_in ? &c.in[slot] : &c.out[slot];
-        *a = (fwi_arg){.dtype = t->dtype, .shape = t->shape};
-        if (!((is_in ? layout.in : layout.out) >> slot & 1))
-            continue;
-        if (t->shape.rank != 4)
-            return false;
-        a->nb = fwi_block_of(t->shape.d[0]);
-        if (t->dtype == g->real)
-            a->dtype = g->storage;
-    }
-    return fwi_table_find(f->table, &c, NULL) != NULL;
+    fwi_call c;
+    return fwi_blocked_call(f->g, f->table, op, &c);
 }
 
 /* ---- what there is ---- */

@@ -367,7 +367,7 @@ static void NAME(wino_taps_task)(void *arg, int64_t task, int slot)
         }
 }
 
-size_t FN(winograd_dw_scratch)(const fwi_call *c)
+size_t FN(winograd_conv2d_dw_scratch)(const fwi_call *c)
 {
     NAME(wino_job) g;
     scratch_cut s = {0};
@@ -375,7 +375,7 @@ size_t FN(winograd_dw_scratch)(const fwi_call *c)
     return s.used;
 }
 
-fw_status FN(winograd_dw)(const fwi_call *c)
+fw_status FN(winograd_conv2d_dw)(const fwi_call *c)
 {
     NAME(wino_job) g;
     scratch_cut s = {.base = c->scratch};

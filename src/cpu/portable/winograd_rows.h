@@ -1,4 +1,4 @@
-/* winograd_rows.h: the rows of fast_winograd.h, once for every room that includes it. A room's rows
+/* winograd_rows.h: the rows of fast_winograd.h and fast_winograd_dw.h, once for every room that includes them. A room's rows
  * file puts WINOGRAD_DECLARE(type, isa) before its array and WINOGRAD_ROWS(type, key, isa, tile)
  * into it, above its direct convolutions: these take every call. */
 #ifndef FWI_WINOGRAD_ROWS_H
@@ -10,9 +10,11 @@
     size_t fwi_winograd_conv2d_scratch_##type##_##isa(const fwi_call *c);                          \
     size_t fwi_winograd_conv2d_stats_scratch_##type##_##isa(const fwi_call *c);                    \
     size_t fwi_winograd_conv2d_dx_scratch_##type##_##isa(const fwi_call *c);                       \
+    size_t fwi_winograd_conv2d_dw_scratch_##type##_##isa(const fwi_call *c);                       \
     fw_status fwi_winograd_conv2d_##type##_##isa(const fwi_call *c);                               \
     fw_status fwi_winograd_conv2d_stats_##type##_##isa(const fwi_call *c);                         \
-    fw_status fwi_winograd_conv2d_dx_##type##_##isa(const fwi_call *c);
+    fw_status fwi_winograd_conv2d_dx_##type##_##isa(const fwi_call *c);                            \
+    fw_status fwi_winograd_conv2d_dw_##type##_##isa(const fwi_call *c);
 
 #define WINOGRAD_ROW(op_, type, key, isa, tile)                                                    \
     {                                                                                              \
@@ -22,6 +24,7 @@
     }
 #define WINOGRAD_ROWS(type, key, isa, tile)                                                        \
     WINOGRAD_ROW(conv2d, type, key, isa, tile), WINOGRAD_ROW(conv2d_stats, type, key, isa, tile),  \
-        WINOGRAD_ROW(conv2d_dx, type, key, isa, tile)
+        WINOGRAD_ROW(conv2d_dx, type, key, isa, tile),                                             \
+        WINOGRAD_ROW(conv2d_dw, type, key, isa, tile)
 
 #endif

@@ -88,7 +88,7 @@ static void check(const fwi_op_table *table, fwi_conv_algo wanted, int64_t side,
                      fwi_conv_algo_name(expected[i]));
     }
     for (int32_t i = 0; i < g->n_ops; i++) /* the 1 x 1 convolution in front */
-        if (fwi_is_conv(g->ops[i].kind) && g->ops[i].attr.conv.kh == 1 && k != 1)
+        if (fwi_op_is_conv(g->ops[i].kind) && g->ops[i].attr.conv.kh == 1 && k != 1)
             assert_int_equal(g->ops[i].attr.conv.algo, FWI_CONV_DIRECT);
     fwi_graph_free(g);
 }
