@@ -41,15 +41,17 @@ typedef enum fw_transform_kind {
     FW_TRANSFORM_PAD_CROP = 2,
     FW_TRANSFORM_FLIP = 3,
     FW_TRANSFORM_CUTOUT = 4,
-    FW_TRANSFORM_USER = 5
+    FW_TRANSFORM_USER = 5,
+    FW_TRANSFORM_COLOR_JITTER = 6
 } fw_transform_kind;
 
 /* Made by the functions below; the fields are for them. */
 typedef struct fw_transform {
     fw_transform_kind kind;
-    int64_t h, w;               /* cutout: size of the hole; pad-crop: h = padding */
-    bool dihedral, alternating; /* flip */
-    int64_t c;                  /* standardize */
+    int64_t h, w;                /* cutout: size of the hole; pad-crop: h = padding */
+    bool dihedral, alternating;  /* flip */
+    double brightness, contrast; /* color-jitter: half widths */
+    int64_t c;                   /* standardize */
     float mean[FW_MAX_CHANNELS], std[FW_MAX_CHANNELS];
     fw_sample_fn fn;
     void *user;
@@ -80,6 +82,12 @@ FW_API fw_transform fw_random_dihedral(void);
 /* Sets an h x w hole, wholly inside the image, to 0 (DeVries and Taylor 2017): put it after
  * fw_standardize. */
 FW_API fw_transform fw_cutout(int64_t h, int64_t w);
+
+/* x <- (x + b) m for all values of an image, b uniform in [-brightness, brightness), m uniform in
+ * [1 - contrast, 1 + contrast), both anew in each pass: put it after fw_standardize, so that x is in
+ * standard deviations. brightness >= 0; contrast in [0, 1]. Source: hiverge 2025, "CIFAR-10
+ * speedrun" (0.1399 and 0.1308 there). */
+FW_API fw_transform fw_color_jitter(double brightness, double contrast);
 
 /* A function of the caller's own. */
 FW_API fw_transform fw_user_transform(fw_sample_fn fn, void *user);

@@ -1,11 +1,12 @@
 /* chain.c: transforms on one image, as few passes over its memory as the list allows.
  *
  * A list is cut into steps. A user's own function is a step; what lies between is cut into
- * segments: first standardisations and moves (crop, flip, turn) in any order, then cutouts. The
+ * segments: first standardisations and moves (crop, flip, turn) in any order, then cutouts and
+ * jitters, which change the float image in place. The
  * moves of a segment are composed into one: every output row is one source row, or column, and the
  * same holds along the other axis, whatever was composed. So a segment is one gather of rows, with
- * the standardisation done while converting, and one write of the float image; holes are then
- * cleared. Standardising first or moving first gives the same bits, because a standardisation
+ * the standardisation done while converting, and one write of the float image; then holes
+ * are cleared and colours jittered. Standardising first or moving first gives the same bits, because a standardisation
  * looks at a value and its channel only.
  *
  * Neighbours: transform.c makes the list's items, dataset.c runs chains in jobs. */
@@ -29,7 +30,8 @@ typedef struct row_affine {
     float *mean, *std; /* [w * c] */
 } row_affine;
 
-/* ops [first, moved) are standardisations and moves, [moved, end) cutouts; or one user's own. */
+/* ops [first, moved) are standardisations and moves, [moved, end) cutouts and jitters; or one user's
+ * own. */
 typedef struct step {
     bool user;
     bool moves; /* at least one move */
@@ -124,6 +126,13 @@ static fw_status check_transform(const fw_transform *t, int i, int64_t h, int64_
                             "of %lldx%lld",
                             i, (long long)t->h, (long long)t->w, (long long)h, (long long)w);
         return FW_OK;
+    case FW_TRANSFORM_COLOR_JITTER:
+        if (!(t->brightness >= 0 && t->brightness <= 1e6 && t->contrast >= 0 && t->contrast <= 1))
+            return fwi_fail(FW_EARG,
+                            "transform %d, color_jitter: brightness %g and contrast %g, expected 0 "
+                            "to 1e6 and 0 to 1",
+                            i, t->brightness, t->contrast);
+        return FW_OK;
     case FW_TRANSFORM_USER:
         if (t->fn == NULL)
             return fwi_fail(FW_EARG, "transform %d, user_transform: the function is NULL", i);
@@ -152,7 +161,8 @@ static void cut_steps(fwi_chain *chain)
                 if (chain->list[i].kind != FW_TRANSFORM_STANDARDIZE)
                     s->moves = true;
             s->moved = i;
-            while (i < chain->n && chain->list[i].kind == FW_TRANSFORM_CUTOUT)
+            while (i < chain->n && (chain->list[i].kind == FW_TRANSFORM_CUTOUT ||
+                                    chain->list[i].kind == FW_TRANSFORM_COLOR_JITTER))
                 i++;
             if (s->moves && chain->n_steps > 0)
                 chain->needs_copy = true;
@@ -482,6 +492,18 @@ static void cut_hole(const fwi_chain *chain, const fw_transform *t, const fwi_dr
         memset(out + (i * chain->w + x) * chain->c, 0, (size_t)(t->w * chain->c) * sizeof *out);
 }
 
+static void jitter(const fwi_chain *chain, const fw_transform *t, const fwi_draw *draw, int place,
+                   float *out)
+{
+    uint32_t words[4];
+    draw_words(draw, FWI_RNG_JITTER, place, words);
+    const float b = (float)(t->brightness * (2 * fwi_unit(words[0]) - 1));
+    const float m = (float)(1 + t->contrast * (2 * fwi_unit(words[1]) - 1));
+    const int64_t n = chain->h * chain->w * chain->c;
+    for (int64_t i = 0; i < n; i++)
+        out[i] = (out[i] + b) * m;
+}
+
 /* in is u8 for the first segment of a u8 image, else f32; in == out where nothing moves. */
 static void run_segment(const fwi_chain *chain, const step *s, uint8_t *scratch,
                         const fwi_draw *draw, fw_dtype dtype, const void *in, float *out)
@@ -526,8 +548,13 @@ static void run_segment(const fwi_chain *chain, const step *s, uint8_t *scratch,
         for (const row_affine *a; (a = next_affine(chain, s, &at)) != NULL;)
             standardize_row(to, a, row);
     }
-    for (int i = s->moved; i < s->end; i++)
-        cut_hole(chain, &chain->list[i], draw, i, out);
+    for (int i = s->moved; i < s->end; i++) {
+        const fw_transform *t = &chain->list[i];
+        if (t->kind == FW_TRANSFORM_CUTOUT)
+            cut_hole(chain, t, draw, i, out);
+        else
+            jitter(chain, t, draw, i, out);
+    }
 }
 
 static fw_status run_user(const fwi_chain *chain, int place, const fwi_draw *draw, int32_t label,

@@ -44,6 +44,9 @@ static void put_transform(line *l, const fw_transform *t)
     case FW_TRANSFORM_CUTOUT:
         put(l, "cutout(%lldx%lld)", (long long)t->h, (long long)t->w);
         break;
+    case FW_TRANSFORM_COLOR_JITTER:
+        put(l, "color_jitter(%.17g,%.17g)", t->brightness, t->contrast);
+        break;
     case FW_TRANSFORM_USER:
         put(l, "user");
         break;

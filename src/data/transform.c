@@ -50,6 +50,12 @@ fw_transform fw_cutout(int64_t h, int64_t w)
     return (fw_transform){.kind = FW_TRANSFORM_CUTOUT, .h = h, .w = w};
 }
 
+fw_transform fw_color_jitter(double brightness, double contrast)
+{
+    return (fw_transform){
+        .kind = FW_TRANSFORM_COLOR_JITTER, .brightness = brightness, .contrast = contrast};
+}
+
 fw_transform fw_user_transform(fw_sample_fn fn, void *user)
 {
     return (fw_transform){.kind = FW_TRANSFORM_USER, .fn = fn, .user = user};

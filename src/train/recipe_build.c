@@ -33,8 +33,9 @@ fw_status fwi_recipe_net(const fw_recipe *r, fw_layer **out)
 
 /* ---- transforms ---- */
 
-static const char *const transform_names[] = {"standardize",      "pad_crop", "translate", "flip",
-                                              "alternating_flip", "dihedral", "cutout"};
+static const char *const transform_names[] = {"standardize", "pad_crop",         "translate",
+                                              "flip",        "alternating_flip", "dihedral",
+                                              "cutout",      "color_jitter"};
 enum {
     T_STANDARDIZE,
     T_PAD_CROP,
@@ -43,6 +44,7 @@ enum {
     T_ALTERNATING_FLIP,
     T_DIHEDRAL,
     T_CUTOUT,
+    T_COLOR_JITTER,
     T_COUNT
 };
 
@@ -64,10 +66,18 @@ static fw_status read_numbers(const char *at, const char *name, numbers *out)
     return FW_OK;
 }
 
-static fw_status want_sizes(const numbers *x, const char *name, int n)
+static fw_status want_count(const numbers *x, const char *name, int n)
 {
     if (x->n != n)
         return fwi_fail(FW_EFORMAT, "%s: %d numbers, expected %d", name, x->n, n);
+    return FW_OK;
+}
+
+static fw_status want_sizes(const numbers *x, const char *name, int n)
+{
+    const fw_status st = want_count(x, name, n);
+    if (st != FW_OK)
+        return st;
     for (int i = 0; i < n; i++)
         if (!(x->v[i] >= 1 && x->v[i] <= 65536) || x->v[i] != floor(x->v[i]))
             return fwi_fail(FW_EFORMAT, "%s: %g, expected a whole number from 1 to 65536", name,
@@ -112,13 +122,17 @@ static fw_status make_transform(const fw_recipe *r, const char *line, const floa
     if (kind == T_COUNT)
         return fwi_fail(FW_EFORMAT, "unknown transform \"%s\", the nearest valid one is %s", name,
                         fwi_nearest(name, transform_names, T_COUNT));
-    numbers x;
+    numbers x = {.n = 0};
     fw_status st = read_numbers(at, name, &x);
     if (st != FW_OK)
         return st;
     static const int sizes[T_COUNT] = {[T_PAD_CROP] = 1, [T_TRANSLATE] = 1, [T_CUTOUT] = 2};
     if (kind == T_STANDARDIZE)
         return make_standardize(r, &x, mean, std, out);
+    if (kind == T_COLOR_JITTER) {
+        *out = fw_color_jitter(x.v[0], x.v[1]); /* zeros where the count is wrong */
+        return want_count(&x, name, 2);
+    }
     if ((st = want_sizes(&x, name, sizes[kind])) != FW_OK)
         return st;
     *out = kind == T_PAD_CROP || kind == T_TRANSLATE ? fw_random_pad_crop((int64_t)x.v[0])

@@ -318,9 +318,13 @@ static void test_describe(void **state)
 {
     (void)state;
     fw_images im = random_images(9, 4, 4, 3, FW_U8);
-    const fw_transform list[] = {
-        fw_standardize(3, MEAN, STD), fw_random_pad_crop(2), fw_random_flip(), fw_cutout(2, 1),
-        fw_random_dihedral(),         FW_TRANSFORM_END};
+    const fw_transform list[] = {fw_standardize(3, MEAN, STD),
+                                 fw_random_pad_crop(2),
+                                 fw_random_flip(),
+                                 fw_cutout(2, 1),
+                                 fw_random_dihedral(),
+                                 fw_color_jitter(0.125, 0.5),
+                                 FW_TRANSFORM_END};
     fw_dataset *ds = NULL;
     const fw_dataset_opt opt = {
         .batch = 4, .training = true, .seed = 7, .folds = 3, .fold = 1, .shards = 2, .shard = 1};
@@ -330,13 +334,13 @@ static void test_describe(void **state)
     assert_string_equal(text,
                         "source=memory records=9 image=4x4x3 batch=4 seed=7 shuffled fold=1/3 "
                         "shard=1/2 transforms=standardize(125/51,123/50,114/51),pad_crop(2),"
-                        "flip,cutout(2x1),dihedral");
+                        "flip,cutout(2x1),dihedral,color_jitter(0.125,0.5)");
     const size_t n = strlen(text);
     assert_fails(fwi_dataset_describe(ds, text, n), FW_EARG, "there are");
     assert_ok(fwi_dataset_describe(ds, text, n + 1));
     int count = 0;
     const fw_transform *t = fwi_dataset_transforms(ds, &count);
-    assert_int_equal(count, 5);
+    assert_int_equal(count, 6);
     assert_int_equal(t[3].kind, FW_TRANSFORM_CUTOUT);
     assert_true(fwi_dataset_training(ds));
     assert_true(fwi_dataset_labelled(ds));

@@ -19,7 +19,8 @@ static void plain_one(const fw_transform *t, int place, uint64_t seed, int64_t p
     uint32_t r[4];
     const fwi_purpose purpose = t->kind == FW_TRANSFORM_PAD_CROP ? FWI_RNG_CROP
                                 : t->kind == FW_TRANSFORM_FLIP   ? FWI_RNG_FLIP
-                                                                 : FWI_RNG_CUTOUT;
+                                : t->kind == FW_TRANSFORM_CUTOUT ? FWI_RNG_CUTOUT
+                                                                 : FWI_RNG_JITTER;
     const bool odd = pass % 2 == 1;
     fwi_rng_block(seed, purpose, t->alternating ? 0 : (uint32_t)pass, (uint64_t)record,
                   (uint32_t)place, r);
@@ -50,6 +51,11 @@ static void plain_one(const fw_transform *t, int place, uint64_t seed, int64_t p
                     const int64_t left = fwi_below(r[1], (uint32_t)(w - t->w + 1));
                     if (i >= top && i < top + t->h && j >= left && j < left + t->w)
                         v = 0.0f;
+                }
+                if (t->kind == FW_TRANSFORM_COLOR_JITTER) {
+                    const double u = (double)(r[0] >> 8) / 16777216, v1 = (double)(r[1] >> 8);
+                    v = v + (float)(t->brightness * (2 * u - 1));
+                    v = v * (float)(1 + t->contrast * (2 * (v1 / 16777216) - 1));
                 }
                 y[(i * w + j) * c + k] = v;
             }
@@ -93,8 +99,9 @@ static void compare(const fw_transform *list, int64_t h, int64_t w, int64_t c, i
 static void test_each_alone(void **state)
 {
     (void)state;
-    const fw_transform one[] = {fw_standardize(3, MEAN, STD), fw_random_pad_crop(4),
-                                fw_random_flip(), fw_alternating_flip(), fw_cutout(8, 5)};
+    const fw_transform one[] = {
+        fw_standardize(3, MEAN, STD), fw_random_pad_crop(4), fw_random_flip(),
+        fw_alternating_flip(),        fw_cutout(8, 5),       fw_color_jitter(0.1399, 0.1308)};
     for (size_t i = 0; i < sizeof one / sizeof one[0]; i++) {
         const fw_transform list[] = {one[i], FW_TRANSFORM_END};
         compare(list, 32, 32, 3, 40);
@@ -118,6 +125,15 @@ static void test_chains(void **state)
     const fw_transform airbench[] = {fw_standardize(3, MEAN, STD), fw_alternating_flip(),
                                      fw_random_pad_crop(2), FW_TRANSFORM_END};
     compare(airbench, 32, 32, 3, 100);
+    const fw_transform hiverge[] = {fw_standardize(3, MEAN, STD),    fw_alternating_flip(),
+                                    fw_random_pad_crop(2),           fw_cutout(4, 4),
+                                    fw_color_jitter(0.1399, 0.1308), FW_TRANSFORM_END};
+    compare(hiverge, 32, 32, 3, 100);
+    /* jittered images that are cut, moved and jittered again */
+    const fw_transform jitters[] = {fw_color_jitter(1, 1),   fw_cutout(2, 3),
+                                    fw_color_jitter(0, 0.5), fw_random_pad_crop(3),
+                                    fw_color_jitter(0.5, 0), FW_TRANSFORM_END};
+    compare(jitters, 5, 7, 2, 50);
     /* holes that are moved, reflected, turned and standardised afterwards; two crops in a row */
     const fw_transform odd[] = {fw_random_flip(),
                                 fw_cutout(3, 4),
@@ -216,6 +232,39 @@ static void test_alternating_flip(void **state)
     assert_in_range(bits, 430, 570);
 }
 
+/* One b and one m for all values of an image, anew in each pass, within their ranges and all over
+ * them. */
+static void test_color_jitter(void **state)
+{
+    (void)state;
+    const float in[3] = {0, 1, -2};
+    const fw_transform list[] = {fw_color_jitter(0.25, 0.5), FW_TRANSFORM_END};
+    const fw_transform none[] = {fw_color_jitter(0, 0), FW_TRANSFORM_END};
+    double sum_b = 0, sum_m = 0, low_b = 1, high_b = -1, low_m = 9, high_m = 0;
+    enum { N = 1000 };
+    for (int64_t i = 0; i < N; i++) {
+        float out[3], again[3];
+        assert_ok(fw_transform_apply(list, 9, i % 7, i, FW_F32, 1, 3, 1, in, 0, out));
+        const double m = (double)out[1] - (double)out[0], b = (double)out[0] / m;
+        assert_true(fabs((b - 2) * m - (double)out[2]) < 1e-6);
+        assert_true(b > -0.250001 && b < 0.250001 && m > 0.499999 && m < 1.500001);
+        sum_b += b;
+        sum_m += m;
+        low_b = fmin(low_b, b);
+        high_b = fmax(high_b, b);
+        low_m = fmin(low_m, m);
+        high_m = fmax(high_m, m);
+        assert_ok(fw_transform_apply(list, 9, i % 7 + 1, i, FW_F32, 1, 3, 1, in, 0, again));
+        assert_memory_not_equal(out, again, sizeof out);
+        assert_ok(fw_transform_apply(none, 9, i % 7, i, FW_F32, 1, 3, 1, in, 0, out));
+        assert_memory_equal(out, in, sizeof out);
+    }
+    /* five standard errors of a uniform number's mean: width / sqrt(12 N) */
+    assert_true(fabs(sum_b / N) < 5 * 0.5 / sqrt(12.0 * N));
+    assert_true(fabs(sum_m / N - 1) < 5 * 1.0 / sqrt(12.0 * N));
+    assert_true(low_b < -0.24 && high_b > 0.24 && low_m < 0.52 && high_m > 1.48);
+}
+
 /* ---- the caller's own ---- */
 
 typedef struct seen_sample {
@@ -311,6 +360,9 @@ static void test_refusals(void **state)
     refuse(fw_cutout(5, 1), 4, 4, 1, FW_ESHAPE, "5x1 is larger than the image of 4x4");
     refuse(fw_cutout(1, 5), 4, 4, 1, FW_ESHAPE, "larger");
     refuse(fw_cutout(0, 1), 4, 4, 1, FW_EARG, "0x1");
+    refuse(fw_color_jitter(-0.1, 0), 4, 4, 1, FW_EARG, "brightness -0.1");
+    refuse(fw_color_jitter(NAN, 0), 4, 4, 1, FW_EARG, "brightness");
+    refuse(fw_color_jitter(0, 1.5), 4, 4, 1, FW_EARG, "contrast 1.5");
     refuse(fw_standardize(3, MEAN, STD), 4, 4, 1, FW_ESHAPE, "3 channels, images have 1");
     refuse(fw_standardize(3, NULL, STD), 4, 4, 3, FW_EARG, "NULL");
     const float bad[3] = {1, NAN, 1}, negative[3] = {1, 1, -1};
@@ -363,6 +415,7 @@ int main(void)
         cmocka_unit_test(test_dihedral_covers_all),
         cmocka_unit_test(test_flip_is_fair_and_crops_are_all_there),
         cmocka_unit_test(test_alternating_flip),
+        cmocka_unit_test(test_color_jitter),
         cmocka_unit_test(test_user),
         cmocka_unit_test(test_user_first),
         cmocka_unit_test(test_refusals),

@@ -96,6 +96,8 @@ static void names_file_line_and_nearest(void **state)
     refused("[augment]\ntransform = flip\ntransform = cutuot 8 8\n",
             "x.recipe: line 3: unknown transform \"cutuot\", the nearest valid one is cutout");
     refused("[augment]\ntransform = cutout 8\n", "line 2: cutout: 1 numbers, expected 2");
+    refused("[augment]\ntransform = color_jitter 0.1\n",
+            "line 2: color_jitter: 1 numbers, expected 2");
     refused("[augment]\ntransform = pad_crop 1.5\n", "line 2: pad_crop: 1.5");
     refused("[network]\ninput = 8 8 3\n[augment]\ntransform = standardize 1 2\n",
             "line 4: standardize: 2 numbers, expected none (the data's own) or 6");
