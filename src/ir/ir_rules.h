@@ -6,6 +6,13 @@
 
 #include "ir.h"
 
+#define TRY(call)                                                                                  \
+    do {                                                                                           \
+        const fw_status st_ = (call);                                                              \
+        if (st_ != FW_OK)                                                                          \
+            return st_;                                                                            \
+    } while (0)
+
 typedef struct fwi_type {
     fw_dtype dtype;
     fwi_shape shape;

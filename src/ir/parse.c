@@ -9,13 +9,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define TRY(call)                                                                                  \
-    do {                                                                                           \
-        const fw_status st_ = (call);                                                              \
-        if (st_ != FW_OK)                                                                          \
-            return st_;                                                                            \
-    } while (0)
-
 enum { MAX_WORD = 40, MAX_NAME = 255 };
 
 typedef struct parser {

@@ -8,13 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-#define TRY(call)                                                                                  \
-    do {                                                                                           \
-        const fw_status st_ = (call);                                                              \
-        if (st_ != FW_OK)                                                                          \
-            return st_;                                                                            \
-    } while (0)
-
 typedef struct checker {
     const fwi_graph *g;
     bool *changed;  /* [n_tensors] the variable was changed by an op before this one */

@@ -42,7 +42,7 @@ static inline double act_value(fwi_act_fn fn, double alpha, double x)
     case FWI_ACT_COUNT:
         break;
     }
-    return NAN; /* not reached: ir/shapes.c checks fn */
+    return NAN; /* not reached: the shape rule checks fn */
 }
 
 /* The derivative at x. */

@@ -8,7 +8,7 @@
  *     is then as good as a float can be. Exceptions: single additions and products, which round the
  *     same either way, and the parameter updates (optim_body.h), whose steps round in the tensor's
  *     own type, as they are defined;
- *   - types, shapes and attributes were checked by ir/shapes.c and are not checked again.
+ *   - types, shapes and attributes were checked by the rules in ir and are not checked again.
  * Read next: conv2d_body.h, and tests/ops for what is asked of every other kernel. */
 #ifndef FWI_REF_KERNELS_H
 #define FWI_REF_KERNELS_H

@@ -86,6 +86,26 @@ static inline void t_message_has(const char *word)
         fail_msg("\"%s\" is not in: %s", word, fw_last_error());
 }
 
+/* Expects that the builder refused, with each of the words in its message. */
+static inline void t_refused(fwi_graph *g, fw_status st, const char *a, const char *b)
+{
+    const fw_status got = fwi_graph_status(g);
+    if (got != st)
+        fail_msg("status %s (%s), expected %s with \"%s\"", fw_status_name(got),
+                 got == FW_OK ? "" : fw_last_error(), fw_status_name(st), a);
+    t_message_has(a);
+    if (b != NULL)
+        t_message_has(b);
+    fwi_graph_free(g);
+}
+
+static inline fwi_val t_op3(fwi_graph *g, fwi_opkind kind, const fwi_attr *a, fwi_val x, fwi_val y,
+                            fwi_val z, fwi_val *outs)
+{
+    const fwi_val in[] = {x, y, z};
+    return fwi_graph_op(g, kind, a, in, 3, outs);
+}
+
 static inline int t_count(const fwi_graph *g, fwi_opkind kind)
 {
     int n = 0;
