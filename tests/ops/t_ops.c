@@ -26,6 +26,12 @@ static struct {
 } kernels[MAX_KERNELS];
 static int n_kernels;
 
+void t_require(fw_status st)
+{
+    if (st != FW_OK)
+        fail_msg("%s: %s", fw_status_name(st), fw_last_error());
+}
+
 /* ---- random numbers ---- */
 
 static void words(uint32_t w[4])

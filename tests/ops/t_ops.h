@@ -29,6 +29,8 @@ enum { T_RESULTS = FWI_MAX_OUT + 3 };
  * "test_conv2d", as in ops.def. Understands --seed N. */
 int t_main(int argc, char **argv, const char *name, const struct CMUnitTest *tests, size_t n);
 
+void t_require(fw_status st); /* FW_OK, or the test fails with this thread's message */
+
 extern uint64_t t_seed;
 /* Uniform in [0, n) and normal numbers, by (seed, the number of draws so far). */
 int64_t t_below(int64_t n);

@@ -6,87 +6,24 @@
  * Tolerances as in test_davidnet.c: in double 1e-9, 1e-8 after steps; in float 1e-5 for the loss,
  * 1e-4 for the smooth twin's gradients, 2e-2 for those of the net with max-pools, 1e-3 and
  * 5e-3 for the losses of their steps (PyTorch's own float: 2e-7 and 5e-4, where a tie flips). */
-#include <jansson.h>
+#include "t_golden.h"
+
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "backends.h"
 #include "network.h"
 #include "nn.h"
 #include "recipe_inner.h"
-#include "rng.h"
 #include "worse.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SLOW_BUILD 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SLOW_BUILD 1
-#endif
-#endif
-#ifndef SLOW_BUILD
-#define SLOW_BUILD 0
-#endif
-
-enum {
-    N = 16,
-    SIDE = 32,
-    CLASSES = 10,
-    VALUES = N * SIDE * SIDE * 3,
-    VECTORS = 8,
-    MAX_PARAMS = 64
-};
-
-static json_t *golden;
-
-static int load_golden(void **state)
-{
-    (void)state;
-    json_error_t err;
-    golden = json_load_file(FW_SOURCE_DIR "/tests/golden/airbench.json", 0, &err);
-    if (golden == NULL)
-        fprintf(stderr, "airbench.json: %s\n", err.text);
-    return golden == NULL;
-}
-
-static int free_golden(void **state)
-{
-    (void)state;
-    json_decref(golden);
-    return 0;
-}
-
-static void require(fw_status st)
-{
-    if (st != FW_OK)
-        fail_msg("%s: %s", fw_status_name(st), fw_last_error());
-}
-
-static double number(const json_t *v)
-{
-    assert_true(json_is_number(v));
-    return json_number_value(v);
-}
-
-static uint32_t word_at(fwi_purpose purpose, uint64_t seed, uint32_t pass, int64_t i)
-{
-    uint32_t w[4];
-    fwi_rng_block(seed, purpose, pass, (uint64_t)i / 4, 0, w);
-    return w[i % 4];
-}
+enum { N = 16, SIDE = 32, CLASSES = 10, VALUES = N * SIDE * SIDE * 3, MAX_PARAMS = 64 };
 
 static void draw_batch(uint32_t x_pass, uint32_t y_pass, float *x, int32_t *y)
 {
-    for (int64_t i = 0; i < VALUES; i++)
-        x[i] = (float)(2 * sqrt(3) * (fwi_unit(word_at(FWI_RNG_TEST, 1, x_pass, i)) - 0.5));
-    for (int64_t i = 0; i < N; i++)
-        y[i] = (int32_t)fwi_below(word_at(FWI_RNG_TEST, 1, y_pass, i), CLASSES);
+    t_golden_draw(1, x_pass, VALUES, FW_F32, x);
+    t_golden_labels(1, y_pass, N, CLASSES, y);
 }
 
 /* ---- the recipe ---- */
@@ -105,10 +42,10 @@ static fw_layer *make_net(const fw_recipe *r, bool smooth)
 {
     fw_layer *net = NULL, *twin = NULL;
     char *text = NULL;
-    require(fwi_recipe_net(r, &net));
+    t_require(fwi_recipe_net(r, &net));
     if (!smooth)
         return net;
-    require(fw_layer_print(net, &text));
+    t_require(fw_layer_print(net, &text));
     char changed[2048] = "";
     for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
         const bool pool = strcmp(line, "global_max_pool") == 0;
@@ -117,20 +54,20 @@ static fw_layer *make_net(const fw_recipe *r, bool smooth)
     }
     fw_text_free(text);
     fw_layer_free(net);
-    require(fw_layer_parse(&twin, changed, "smooth twin"));
+    t_require(fw_layer_parse(&twin, changed, "smooth twin"));
     return twin;
 }
 
 static void open_training(training *t, bool smooth, fw_dtype real)
 {
     *t = (training){.smooth = smooth};
-    const int64_t run = (int64_t)number(json_object_get(golden, "run"));
-    const int64_t epoch = (int64_t)number(json_object_get(golden, "epoch"));
-    require(fw_recipe_open(&t->recipe, "airbench94-muon"));
-    require(fw_recipe_set(t->recipe, "train.batch", "16")); /* the decays follow */
-    assert_int_equal(number(json_object_get(golden, "batch")), N);
-    require(fwi_recipe_optimizer(t->recipe, run, &t->optim.rest));
-    require(fwi_recipe_groups(t->recipe, run, epoch, t->optim.group, &t->optim.n_groups));
+    const int64_t run = (int64_t)t_number(t_golden("airbench"), "run");
+    const int64_t epoch = (int64_t)t_number(t_golden("airbench"), "epoch");
+    t_require(fw_recipe_open(&t->recipe, "airbench94-muon"));
+    t_require(fw_recipe_set(t->recipe, "train.batch", "16")); /* the decays follow */
+    assert_int_equal(t_number(t_golden("airbench"), "batch"), N);
+    t_require(fwi_recipe_optimizer(t->recipe, run, &t->optim.rest));
+    t_require(fwi_recipe_groups(t->recipe, run, epoch, t->optim.group, &t->optim.n_groups));
     assert_int_equal(t->optim.n_groups, 3);
     t->net = make_net(t->recipe, smooth);
     const fwi_network_spec spec = {.net = t->net,
@@ -142,9 +79,9 @@ static void open_training(training *t, bool smooth, fw_dtype real)
                                    .label_smoothing =
                                        fwi_recipe_number(t->recipe, FWI_KEY_TRAIN_SMOOTHING),
                                    .loss_sum = fwi_recipe_word(t->recipe, FWI_KEY_TRAIN_LOSS) == 1};
-    require(fwi_device_open(&t->device, "cpu", &(fwi_device_opt){0}));
-    require(fwi_network_init(&t->network, t->device, &spec));
-    require(fwi_store_init(t->network.store, 1));
+    t_require(fwi_device_open(&t->device, "cpu", &(fwi_device_opt){0}));
+    t_require(fwi_network_init(&t->network, t->device, &spec));
+    t_require(fwi_store_init(t->network.store, 1));
     /* the whitening filter as if it were drawn */
     const fwi_var *v = fwi_store_find(t->network.store, "0.whiten.weight");
     assert_non_null(v);
@@ -153,11 +90,12 @@ static void open_training(training *t, bool smooth, fw_dtype real)
     assert_int_equal(fwi_shape_elems(&v->shape), 288);
     const double bound = 1 / sqrt(12);
     for (int i = 0; i < 288; i++) {
-        const uint32_t word = word_at(FWI_RNG_INIT, 1, fwi_fnv1a(v->name), i);
-        single[i] = (float)(-bound + (bound - -bound) * fwi_unit(word));
+        uint32_t word[4];
+        fwi_rng_block(1, FWI_RNG_INIT, fwi_fnv1a(v->name), (uint64_t)i / 4, 0, word);
+        single[i] = (float)(-bound + (bound - -bound) * fwi_unit(word[i % 4]));
         wide[i] = (double)single[i];
     }
-    require(fwi_store_write(t->network.store, v, real == FW_F64 ? (void *)wide : (void *)single));
+    t_require(fwi_store_write(t->network.store, v, real == FW_F64 ? (void *)wide : (void *)single));
 }
 
 static void close_training(training *t)
@@ -171,7 +109,8 @@ static void close_training(training *t)
 static const json_t *wanted(const training *t, const char *key)
 {
     const char *net = t->smooth ? "smooth" : "airbench";
-    return json_object_get(json_object_get(json_object_get(golden, "nets"), net), key);
+    return json_object_get(json_object_get(json_object_get(t_golden("airbench"), "nets"), net),
+                           key);
 }
 
 static void report(const char *what, const training *t, double error, double bound)
@@ -179,29 +118,6 @@ static void report(const char *what, const training *t, double error, double bou
     printf("%-9s %-8s %s error %.2e, bound %.0e\n", what, t->smooth ? "smooth" : "airbench",
            fw_dtype_name(t->network.spec.real), error, bound);
     assert_true(error <= bound);
-}
-
-/* |d| / |x| as estimated from inner products with eight vectors of signs; and the norms themselves.
- */
-static double summary_error(const fwi_store *s, const json_t *want, bool gradient)
-{
-    const fwi_var *v = fwi_store_find(s, json_string_value(json_object_get(want, "name")));
-    assert_non_null(v);
-    void *raw = malloc(v->bytes);
-    assert_non_null(raw);
-    require(gradient ? fwi_store_read_grad(s, v, raw) : fwi_store_read(s, v, raw));
-    double dot[VECTORS] = {0}, squares = 0, sum = 0;
-    for (int64_t i = 0; i < fwi_shape_elems(&v->shape); i++) {
-        const double x = v->dtype == FW_F64 ? ((double *)raw)[i] : (double)((float *)raw)[i];
-        squares += x * x;
-        for (uint32_t k = 0; k < VECTORS; k++)
-            dot[k] += word_at(FWI_RNG_TEST, 2, 100 + k, i) % 2 == 0 ? x : -x;
-    }
-    free(raw);
-    const double norm = number(json_object_get(want, "norm"));
-    for (size_t k = 0; k < VECTORS; k++)
-        sum += pow(dot[k] - number(json_array_get(json_object_get(want, "dots"), k)), 2);
-    return fmax(sqrt(sum / VECTORS), fabs(sqrt(squares) - norm)) / norm;
 }
 
 static double worst_summary(const training *t, const char *key, bool gradients)
@@ -213,7 +129,8 @@ static double worst_summary(const training *t, const char *key, bool gradients)
         trained += t->network.store->vars[i].trainable;
     assert_int_equal(json_array_size(list), trained); /* none is left out */
     for (size_t i = 0; i < json_array_size(list); i++)
-        worst = t_worse(worst, summary_error(t->network.store, json_array_get(list, i), gradients));
+        worst =
+            t_worse(worst, t_golden_summary(t->network.store, json_array_get(list, i), gradients));
     return worst;
 }
 
@@ -227,7 +144,7 @@ static void check_gradients(training *t, const float *x, const int32_t *y, doubl
     fwi_plan *plan = NULL;
     void *scratch = NULL;
     fwi_val params[MAX_PARAMS], grads[MAX_PARAMS];
-    require(fwi_graph_new(&g, spec->real));
+    t_require(fwi_graph_new(&g, spec->real));
     fwi_val in = fwi_graph_input(g, "x", FW_F32, fwi_shape4(N, SIDE, SIDE, 3));
     if (spec->real == FW_F64)
         in = fwi_op1(g, FWI_OP_cast, &(fwi_attr){.cast = {.dtype = FW_F64}}, in);
@@ -235,20 +152,20 @@ static void check_gradients(training *t, const float *x, const int32_t *y, doubl
     const fwi_val labels = fwi_graph_input(g, "labels", FW_I32, fwi_shape1(N));
     const fwi_attr xent = {.xent = {.smoothing = spec->label_smoothing}};
     const fwi_val loss = fwi_op2(g, FWI_OP_softmax_xent, &xent, logits, labels);
-    require(fwi_graph_status(g));
+    t_require(fwi_graph_status(g));
     fwi_graph_output(g, "loss", loss);
     const int n = fwi_graph_params(g, params, MAX_PARAMS);
-    require(fwi_graph_gradient(g, loss, params, n, grads));
-    require(fwi_plan_new(&plan, t->device, t->network.store, g));
-    require(t->device->backend->alloc(t->device, fwi_plan_scratch_bytes(plan), &scratch));
+    t_require(fwi_graph_gradient(g, loss, params, n, grads));
+    t_require(fwi_plan_new(&plan, t->device, t->network.store, g));
+    t_require(t->device->backend->alloc(t->device, fwi_plan_scratch_bytes(plan), &scratch));
     fwi_binding b = {.scratch = scratch};
     b.inputs[fwi_plan_input(plan, "x")] = x;
     b.inputs[fwi_plan_input(plan, "labels")] = y;
-    require(fwi_plan_run(plan, &b));
+    t_require(fwi_plan_run(plan, &b));
     const fwi_network_plan np = {.plan = plan};
     double got = 0;
-    require(fwi_network_read(&np, &b, fwi_plan_output(plan, "loss"), &got, 1));
-    const double want = number(wanted(t, "loss"));
+    t_require(fwi_network_read(&np, &b, fwi_plan_output(plan, "loss"), &got, 1));
+    const double want = json_number_value(wanted(t, "loss"));
     report("loss", t, fabs(got - want) / want, value_bound);
     report("gradients", t, worst_summary(t, "gradients", true), gradient_bound);
     t->device->backend->release(t->device, scratch, fwi_plan_scratch_bytes(plan));
@@ -262,8 +179,8 @@ static void check_steps(training *t, float *x, int32_t *y, double loss_bound, do
 {
     fwi_network_plan *p = NULL;
     double row[FWI_MAX_COLUMNS], worst = 0;
-    require(fwi_network_plan_get(&t->network, true, N, &p));
-    require(fwi_network_bind(&t->network));
+    t_require(fwi_network_plan_get(&t->network, true, N, &p));
+    t_require(fwi_network_bind(&t->network));
     const json_t *losses = wanted(t, "step_loss");
     for (size_t s = 0; s < json_array_size(losses); s++) {
         draw_batch((uint32_t)(10 + s), (uint32_t)(30 + s), x, y);
@@ -271,9 +188,9 @@ static void check_steps(training *t, float *x, int32_t *y, double loss_bound, do
         const int64_t rng[2] = {1, (int64_t)s};
         const fwi_binding b = fwi_network_binding(p, t->network.scratch, x, y, row, rng);
         double loss = 0;
-        require(fwi_plan_run(p->plan, &b));
-        require(fwi_network_read(p, &b, p->out_loss, &loss, 1));
-        const double want = number(json_array_get(losses, s));
+        t_require(fwi_plan_run(p->plan, &b));
+        t_require(fwi_network_read(p, &b, p->out_loss, &loss, 1));
+        const double want = t_number_at(losses, s);
         worst = t_worse(worst, fabs(loss - want) / want);
     }
     report("steps", t, worst, loss_bound);
@@ -290,7 +207,7 @@ static void check(bool smooth, fw_dtype real, const double bounds[4])
     open_training(&t, smooth, real);
     draw_batch(1, 2, x, y);
     check_gradients(&t, x, y, bounds[0], bounds[1]);
-    if (SLOW_BUILD)
+    if (T_SLOW_BUILD)
         printf("steps: left out under a sanitizer, where they take minutes\n");
     else
         check_steps(&t, x, y, bounds[2], bounds[3]);
@@ -330,5 +247,5 @@ int main(void)
         cmocka_unit_test(double_airbench),
         cmocka_unit_test(double_smooth),
     };
-    return cmocka_run_group_tests_name("airbench", tests, load_golden, free_golden);
+    return cmocka_run_group_tests_name("airbench", tests, NULL, NULL);
 }

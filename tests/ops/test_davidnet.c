@@ -13,36 +13,18 @@
  * by the thousand otherwise, are only held to the right direction: 0.45 (0.40 seen) and 0.6 (0.42
  * to 0.50 seen), where two unrelated gradients are 1.4 apart.
  */
+#include "t_golden.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 #include <fenwicks/layers.h>
 #include <fenwicks/optim.h>
 
-#include <jansson.h>
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "backends.h"
 #include "network.h"
 #include "nn.h"
-#include "optim_inner.h"
-#include "rng.h"
 #include "worse.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SLOW_BUILD 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SLOW_BUILD 1
-#endif
-#endif
-#ifndef SLOW_BUILD
-#define SLOW_BUILD 0
-#endif
 
 enum {
     N = 32,
@@ -50,54 +32,19 @@ enum {
     CHANNELS = 3,
     CLASSES = 10,
     VALUES = N * SIDE * SIDE * CHANNELS,
-    STEPS = 10,
-    VECTORS = 8
+    STEPS = 10
 };
-
-static json_t *golden;
-
-static int load_golden(void **state)
-{
-    (void)state;
-    json_error_t err;
-    golden = json_load_file(FW_SOURCE_DIR "/tests/golden/davidnet.json", 0, &err);
-    if (golden == NULL)
-        fprintf(stderr, "davidnet.json: %s\n", err.text);
-    return golden == NULL;
-}
-
-static int free_golden(void **state)
-{
-    (void)state;
-    json_decref(golden);
-    return 0;
-}
 
 static const json_t *net_golden(bool smooth)
 {
-    return json_object_get(json_object_get(golden, "nets"), smooth ? "smooth" : "davidnet");
-}
-
-static double real_at(const json_t *list, size_t i)
-{
-    const json_t *v = json_array_get(list, i);
-    assert_true(json_is_number(v));
-    return json_number_value(v);
-}
-
-static uint32_t word_at(fwi_purpose purpose, uint64_t seed, uint32_t pass, int64_t i)
-{
-    uint32_t w[4];
-    fwi_rng_block(seed, purpose, pass, (uint64_t)i / 4, 0, w);
-    return w[i % 4];
+    return json_object_get(json_object_get(t_golden("davidnet"), "nets"),
+                           smooth ? "smooth" : "davidnet");
 }
 
 static void draw_batch(uint32_t x_pass, uint32_t y_pass, float *x, int32_t *y)
 {
-    for (int64_t i = 0; i < VALUES; i++)
-        x[i] = (float)(2 * sqrt(3) * (fwi_unit(word_at(FWI_RNG_TEST, 1, x_pass, i)) - 0.5));
-    for (int64_t i = 0; i < N; i++)
-        y[i] = (int32_t)fwi_below(word_at(FWI_RNG_TEST, 1, y_pass, i), CLASSES);
+    t_golden_draw(1, x_pass, VALUES, FW_F32, x);
+    t_golden_labels(1, y_pass, N, CLASSES, y);
 }
 
 static fw_layer *make_net(bool smooth)
@@ -119,13 +66,6 @@ static fw_layer *make_net(bool smooth)
     return net;
 }
 
-static void require(fw_status st)
-{
-    if (st != FW_OK)
-        fprintf(stderr, "%s: %s\n", fw_status_name(st), fw_last_error());
-    assert_int_equal(st, FW_OK);
-}
-
 static void report(const char *what, bool smooth, fw_dtype real, double error, double bound)
 {
     printf("%-9s %-8s %s error %.2e, bound %.0e\n", what, smooth ? "smooth" : "davidnet",
@@ -141,7 +81,7 @@ static fwi_graph *gradient_graph(const fw_layer *net, fw_dtype real, fwi_conv_al
 {
     fwi_graph *g = NULL;
     fwi_val params[64], grads[64];
-    require(fwi_graph_new(&g, real == FW_F64 ? FW_F64 : FW_F32));
+    t_require(fwi_graph_new(&g, real == FW_F64 ? FW_F64 : FW_F32));
     if (real == FW_BF16)
         g->storage = FW_BF16;
     g->conv = conv;
@@ -154,17 +94,17 @@ static fwi_graph *gradient_graph(const fw_layer *net, fw_dtype real, fwi_conv_al
     const fwi_val labels = fwi_graph_input(g, "labels", FW_I32, fwi_shape1(N));
     const fwi_attr xent = {.xent = {.smoothing = 0, .mean = 0}};
     const fwi_val loss = fwi_op2(g, FWI_OP_softmax_xent, &xent, logits, labels);
-    require(fwi_graph_status(g));
+    t_require(fwi_graph_status(g));
     fwi_graph_output(g, "logits", logits);
     fwi_graph_output(g, "loss", loss);
     const int n = fwi_graph_params(g, params, 64);
-    require(fwi_graph_gradient(g, loss, params, n, grads));
+    t_require(fwi_graph_gradient(g, loss, params, n, grads));
     for (int i = 0; i < n; i++) { /* so that none is dead code */
         char name[64];
         snprintf(name, sizeof name, "d_%s", g->tensors[params[i]].name);
         fwi_graph_output(g, name, grads[i]);
     }
-    require(fwi_graph_status(g));
+    t_require(fwi_graph_status(g));
     return g;
 }
 
@@ -175,49 +115,17 @@ static double logit_error(const fwi_plan *plan, const fwi_binding *b, const json
     float single[N * CLASSES];
     const int out = fwi_plan_output(plan, "logits");
     if (real == FW_F64)
-        require(fwi_plan_read(plan, b, out, got, sizeof got));
+        t_require(fwi_plan_read(plan, b, out, got, sizeof got));
     else
-        require(fwi_plan_read(plan, b, out, single, sizeof single));
+        t_require(fwi_plan_read(plan, b, out, single, sizeof single));
     for (size_t i = 0; i < N * CLASSES; i++) {
         const double v = real == FW_F64 ? got[i] : (double)single[i];
-        const double w = real_at(json_array_get(want, i / CLASSES), i % CLASSES);
+        const double w = t_number_at(json_array_get(want, i / CLASSES), i % CLASSES);
         diff += (v - w) * (v - w);
         norm += w * w;
     }
     assert_true(norm > 0);
     return sqrt(diff / norm);
-}
-
-/* |d| / |g| as estimated from inner products with eight vectors of signs; and the norms themselves.
- */
-static double gradient_error(const fwi_store *s, const json_t *want)
-{
-    const fwi_var *v = fwi_store_find(s, json_string_value(json_object_get(want, "name")));
-    assert_non_null(v);
-    const int64_t n = fwi_shape_elems(&v->shape);
-    void *raw = malloc(v->bytes);
-    assert_non_null(raw);
-    require(fwi_store_read_grad(s, v, raw));
-    double dot[VECTORS] = {0}, squares = 0;
-    uint32_t w[VECTORS][4];
-    for (int64_t i = 0; i < n; i++) {
-        const double g = v->dtype == FW_F64 ? ((double *)raw)[i] : (double)((float *)raw)[i];
-        squares += g * g;
-        for (uint32_t k = 0; k < VECTORS; k++) {
-            if (i % 4 == 0)
-                fwi_rng_block(2, FWI_RNG_TEST, 100 + k, (uint64_t)i / 4, 0, w[k]);
-            dot[k] += w[k][i % 4] % 2 == 0 ? g : -g;
-        }
-    }
-    free(raw);
-    const double norm = json_number_value(json_object_get(want, "norm"));
-    double sum = 0;
-    for (size_t k = 0; k < VECTORS; k++) {
-        const double d = dot[k] - real_at(json_object_get(want, "dots"), k);
-        sum += d * d;
-    }
-    const double by_dots = sqrt(sum / VECTORS) / norm, by_norm = fabs(sqrt(squares) - norm) / norm;
-    return by_dots > by_norm ? by_dots : by_norm;
 }
 
 static void check_gradients(bool smooth, fw_dtype real, fwi_conv_algo conv, double logit_bound,
@@ -227,41 +135,41 @@ static void check_gradients(bool smooth, fw_dtype real, fwi_conv_algo conv, doub
     fwi_store *s = NULL;
     fwi_plan *plan = NULL;
     fw_layer *net = make_net(smooth);
-    require(fwi_device_open(&d, "cpu", &(fwi_device_opt){0}));
+    t_require(fwi_device_open(&d, "cpu", &(fwi_device_opt){0}));
     fwi_graph *g = gradient_graph(net, real, conv);
-    require(fwi_store_new(&s, d, (const fwi_graph *const *)&g, 1));
-    require(fwi_store_init(s, 1));
-    require(fwi_plan_new(&plan, d, s, g));
+    t_require(fwi_store_new(&s, d, (const fwi_graph *const *)&g, 1));
+    t_require(fwi_store_init(s, 1));
+    t_require(fwi_plan_new(&plan, d, s, g));
 
     float *x = malloc(VALUES * sizeof *x);
     assert_non_null(x);
     int32_t y[N];
     draw_batch(1, 2, x, y);
-    const json_t *labels = json_object_get(golden, "labels");
+    const json_t *labels = json_object_get(t_golden("davidnet"), "labels");
     for (size_t i = 0; i < N; i++) /* the draws agree, or nothing below means anything */
-        assert_int_equal(y[i], (int)real_at(labels, i));
+        assert_int_equal(y[i], (int)t_number_at(labels, i));
 
     void *scratch = NULL;
-    require(d->backend->alloc(d, fwi_plan_scratch_bytes(plan), &scratch));
+    t_require(d->backend->alloc(d, fwi_plan_scratch_bytes(plan), &scratch));
     fwi_binding b = {.scratch = scratch};
     b.inputs[fwi_plan_input(plan, "x")] = x;
     b.inputs[fwi_plan_input(plan, "labels")] = y;
-    require(fwi_plan_run(plan, &b));
+    t_require(fwi_plan_run(plan, &b));
 
     const json_t *want = net_golden(smooth);
     report("logits", smooth, real, logit_error(plan, &b, json_object_get(want, "logits"), real),
            logit_bound);
     const fwi_network_plan np = {.plan = plan};
     double loss = 0;
-    require(fwi_network_read(&np, &b, fwi_plan_output(plan, "loss"), &loss, 1));
-    const double loss_want = json_number_value(json_object_get(want, "loss"));
+    t_require(fwi_network_read(&np, &b, fwi_plan_output(plan, "loss"), &loss, 1));
+    const double loss_want = t_number(want, "loss");
     report("loss", smooth, real, fabs(loss - loss_want) / loss_want, value_bound);
 
     const json_t *grads = json_object_get(want, "gradients");
     double worst = 0;
     assert_int_equal(json_array_size(grads), fwi_graph_params(g, NULL, 0));
     for (size_t i = 0; i < json_array_size(grads); i++)
-        worst = t_worse(worst, gradient_error(s, json_array_get(grads, i)));
+        worst = t_worse(worst, t_golden_summary(s, json_array_get(grads, i), true));
     report("gradients", smooth, real, worst, gradient_bound);
 
     d->backend->release(d, scratch, fwi_plan_scratch_bytes(plan));
@@ -277,7 +185,7 @@ static void check_gradients(bool smooth, fw_dtype real, fwi_conv_algo conv, doub
 
 static void check_steps(bool smooth, fw_dtype real, double bound)
 {
-    if (SLOW_BUILD) {
+    if (T_SLOW_BUILD) {
         printf("ten steps: left out under a sanitizer, where they take minutes\n");
         return;
     }
@@ -294,11 +202,11 @@ static void check_steps(bool smooth, fw_dtype real, double bound)
                                    .w = SIDE,
                                    .c = CHANNELS,
                                    .loss_sum = true};
-    require(fwi_device_open(&d, "cpu", &(fwi_device_opt){0}));
-    require(fwi_network_init(&n, d, &spec));
-    require(fwi_store_init(n.store, 1));
-    require(fwi_network_plan_get(&n, true, N, &p));
-    require(fwi_network_bind(&n));
+    t_require(fwi_device_open(&d, "cpu", &(fwi_device_opt){0}));
+    t_require(fwi_network_init(&n, d, &spec));
+    t_require(fwi_store_init(n.store, 1));
+    t_require(fwi_network_plan_get(&n, true, N, &p));
+    t_require(fwi_network_bind(&n));
     float *x = malloc(VALUES * sizeof *x);
     assert_non_null(x);
     int32_t y[N];
@@ -310,9 +218,9 @@ static void check_steps(bool smooth, fw_dtype real, double bound)
         const int64_t rng[2] = {1, s};
         const fwi_binding b = fwi_network_binding(p, n.scratch, x, y, row, rng);
         double loss = 0;
-        require(fwi_plan_run(p->plan, &b));
-        require(fwi_network_read(p, &b, p->out_loss, &loss, 1));
-        const double w = real_at(want, (size_t)s);
+        t_require(fwi_plan_run(p->plan, &b));
+        t_require(fwi_network_read(p, &b, p->out_loss, &loss, 1));
+        const double w = t_number_at(want, (size_t)s);
         worst = t_worse(worst, fabs(loss - w) / w);
     }
     report("ten steps", smooth, real, worst, bound);
@@ -384,5 +292,5 @@ int main(void)
         cmocka_unit_test(float_davidnet),  cmocka_unit_test(float_smooth),
         cmocka_unit_test(double_davidnet), cmocka_unit_test(double_smooth),
     };
-    return cmocka_run_group_tests_name("davidnet", tests, load_golden, free_golden);
+    return cmocka_run_group_tests_name("davidnet", tests, NULL, NULL);
 }

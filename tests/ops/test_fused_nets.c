@@ -9,23 +9,17 @@
  * without kinks, and where relu and max-pool jump at ties, of which bf16 has many, only what keeps a
  * wrong formula out: 0.4 for gradients.
  * ctest: tsan */
+#include "t_ops.h"
+
 #include <fenwicks/layers.h>
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "backends.h"
 #include "cpu_lower.h"
 #include "nn.h"
-#include "rng.h"
 #include "worse.h"
 
 enum { N = 25, C = 3, CLASSES = 5, MAX_RESULTS = 64 };
@@ -40,12 +34,6 @@ typedef struct results {
     result r[MAX_RESULTS];
     int n;
 } results;
-
-static void require(fw_status st)
-{
-    if (st != FW_OK)
-        fail_msg("%s: %s", fw_status_name(st), fw_last_error());
-}
 
 static result *add_result(results *out, const char *name, int64_t n)
 {
@@ -177,7 +165,7 @@ static void fill_store(fwi_store *s)
             else
                 ((float *)raw)[i] = (float)x;
         }
-        require(fwi_store_write(s, v, raw));
+        t_require(fwi_store_write(s, v, raw));
         free(raw);
     }
 }
@@ -187,26 +175,26 @@ static fwi_graph *build(const fw_layer *net, const net_case *nc, fw_dtype type, 
     fwi_graph *g = NULL;
     fwi_val params[MAX_RESULTS], grads[MAX_RESULTS];
     const fw_dtype real = type == FW_F64 ? FW_F64 : FW_F32;
-    require(fwi_graph_new(&g, real));
+    t_require(fwi_graph_new(&g, real));
     g->storage = type;
     const fwi_val x = fwi_graph_input(g, "x", real, fwi_shape4(N, nc->h, nc->w, C));
     const fwi_val labels = fwi_graph_input(g, "labels", FW_I32, fwi_shape1(N));
     const fwi_val logits = fwi_layer_build(net, g, x, training);
     fwi_graph_output(g, "logits", logits);
     if (!training) {
-        require(fwi_graph_status(g));
+        t_require(fwi_graph_status(g));
         return g;
     }
     const fwi_attr xent = {.xent = {.smoothing = 0, .mean = 0}};
     const fwi_val loss = fwi_op2(g, FWI_OP_softmax_xent, &xent, logits, labels);
     const int n = fwi_graph_params(g, params, MAX_RESULTS);
-    require(fwi_graph_gradient(g, loss, params, n, grads));
+    t_require(fwi_graph_gradient(g, loss, params, n, grads));
     for (int i = 0; i < n; i++) {
         char name[80];
         snprintf(name, sizeof name, "d_%s", g->tensors[params[i]].name);
         fwi_graph_output(g, name, grads[i]);
     }
-    require(fwi_graph_status(g));
+    t_require(fwi_graph_status(g));
     return g;
 }
 
@@ -223,9 +211,9 @@ static void run(fwi_device *d, const net_case *nc, fw_dtype type, bool training,
     fwi_store *s = NULL;
     fwi_plan *plan = NULL;
     fwi_graph *g = build(net, nc, type, training);
-    require(fwi_store_new(&s, d, (const fwi_graph *const *)&g, 1));
+    t_require(fwi_store_new(&s, d, (const fwi_graph *const *)&g, 1));
     fill_store(s);
-    require(fwi_plan_new(&plan, d, s, g));
+    t_require(fwi_plan_new(&plan, d, s, g));
     const int64_t n_x = N * nc->h * nc->w * C;
     double *x64 = malloc((size_t)n_x * sizeof *x64);
     float *x32 = malloc((size_t)n_x * sizeof *x32);
@@ -238,13 +226,13 @@ static void run(fwi_device *d, const net_case *nc, fw_dtype type, bool training,
     for (int i = 0; i < N; i++)
         y[i] = i % CLASSES;
     void *scratch = NULL;
-    require(d->backend->alloc(d, fwi_plan_scratch_bytes(plan), &scratch));
+    t_require(d->backend->alloc(d, fwi_plan_scratch_bytes(plan), &scratch));
     memset(scratch, 0xFF, fwi_plan_scratch_bytes(plan)); /* NaN wherever nobody writes */
     fwi_binding b = {.scratch = scratch};
     b.inputs[fwi_plan_input(plan, "x")] = type == FW_F64 ? (const void *)x64 : x32;
     if (training)
         b.inputs[fwi_plan_input(plan, "labels")] = y;
-    require(fwi_plan_run(plan, &b));
+    t_require(fwi_plan_run(plan, &b));
     for (int32_t i = 0; i < g->n_outputs; i++) {
         const int at = fwi_plan_output(plan, g->outputs[i].name);
         fw_dtype t;
@@ -252,7 +240,7 @@ static void run(fwi_device *d, const net_case *nc, fw_dtype type, bool training,
         result *r = add_result(out, g->outputs[i].name, fwi_shape_elems(shape));
         void *raw = malloc((size_t)r->n * 8);
         assert_non_null(raw);
-        require(fwi_plan_read(plan, &b, at, raw, (size_t)r->n * fw_dtype_size(t)));
+        t_require(fwi_plan_read(plan, &b, at, raw, (size_t)r->n * fw_dtype_size(t)));
         widen(raw, t, r);
         free(raw);
     }
@@ -341,7 +329,7 @@ static fwi_backend with_lower(const fwi_device *d, fw_status (*lower)(fwi_device
 static void run_plain(const net_case *nc, bool training, results *out)
 {
     fwi_device *d = NULL;
-    require(fwi_device_open(&d, "cpu", &(fwi_device_opt){.threads = 1}));
+    t_require(fwi_device_open(&d, "cpu", &(fwi_device_opt){.threads = 1}));
     const fwi_backend plain = with_lower(d, lower_nothing), *const own = d->backend;
     d->backend = &plain;
     d->table = fwi_cpu_table(FWI_ISA_REF);
@@ -354,7 +342,7 @@ static void double_is_the_same(void **state)
 {
     (void)state;
     fwi_device *d = NULL;
-    require(fwi_device_open(&d, "cpu", &(fwi_device_opt){.threads = 1}));
+    t_require(fwi_device_open(&d, "cpu", &(fwi_device_opt){.threads = 1}));
     const fwi_backend fused = with_lower(d, lower_all), *const own = d->backend;
     d->backend = &fused;
     d->table = fwi_cpu_table(FWI_ISA_REF);
@@ -385,7 +373,7 @@ static void double_is_the_same(void **state)
 static void check_device(const char *isa, fw_dtype type)
 {
     fwi_device *d = NULL;
-    require(fwi_device_open(&d, "cpu", &(fwi_device_opt){.threads = 2}));
+    t_require(fwi_device_open(&d, "cpu", &(fwi_device_opt){.threads = 2}));
     for (size_t i = 0; i < sizeof nets / sizeof *nets; i++)
         for (int training = 0; training < 2; training++) {
             results got = {0}, want = {0};

@@ -5,30 +5,19 @@
  *   - each block against the single layers that it stands for: the same bits;
  *   - the walk-through's order in the residual block, the halves of global_pools, dropout's mean.
  * Ops alone are tested beside this file, whole nets against PyTorch in test_davidnet.c. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 
-#include <cmocka.h>
+#include "t_ops.h"
+
 #include <fenwicks/layers.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "backends.h"
 #include "layer_inner.h"
 #include "nn.h"
-#include "rng.h"
 
 enum { BATCH = 3, SIDE = 6, DEPTH = 2, CLASSES = 4, VALUES = BATCH * SIDE * SIDE * DEPTH };
-
-static void require(fw_status st)
-{
-    if (st != FW_OK)
-        fail_msg("%s: %s", fw_status_name(st), fw_last_error());
-}
 
 /* Uniform in +-1. */
 static double draw(uint32_t pass, int64_t i)
@@ -63,11 +52,11 @@ static void open_net(net *t, fw_layer *l, bool training, bool with_loss)
         t->labels[i] = (i * 3 + 1) % CLASSES;
     t->rng[0] = 5;
     t->rng[1] = 17;
-    require(fwi_device_open(&t->device, "cpu", &(fwi_device_opt){.threads = 1}));
-    require(fwi_graph_new(&g, FW_F64));
+    t_require(fwi_device_open(&t->device, "cpu", &(fwi_device_opt){.threads = 1}));
+    t_require(fwi_graph_new(&g, FW_F64));
     const fwi_val x = fwi_graph_input(g, "x", FW_F64, fwi_shape4(BATCH, SIDE, SIDE, DEPTH));
     fwi_val y = fwi_layer_build(l, g, x, training);
-    require(fwi_graph_status(g));
+    t_require(fwi_graph_status(g));
     t->width = fwi_shape_elems(&g->tensors[y].shape) / BATCH;
     if (g->tensors[y].kind != FWI_TEMP) /* an identity: a plan's outputs are made by ops */
         y = fwi_op1(g, FWI_OP_scale, &(fwi_attr){.scalar = {.value = 1}}, y);
@@ -77,14 +66,14 @@ static void open_net(net *t, fw_layer *l, bool training, bool with_loss)
         const fwi_val loss =
             fwi_op2(g, FWI_OP_softmax_xent, &(fwi_attr){.xent = {.smoothing = 0.1}}, y, labels);
         fwi_graph_output(g, "loss", loss);
-        require(fwi_graph_status(g));
+        t_require(fwi_graph_status(g));
         const int n = fwi_graph_params(g, params, 64);
         assert_in_range(n, 1, 64);
-        require(fwi_graph_gradient(g, loss, params, n, grads));
+        t_require(fwi_graph_gradient(g, loss, params, n, grads));
     }
-    require(fwi_graph_verify(g));
-    require(fwi_store_new(&t->store, t->device, (const fwi_graph *const *)&g, 1));
-    require(fwi_store_init(t->store, 3));
+    t_require(fwi_graph_verify(g));
+    t_require(fwi_store_new(&t->store, t->device, (const fwi_graph *const *)&g, 1));
+    t_require(fwi_store_init(t->store, 3));
     /* Values of no special kind: batch norm's scale, shift and statistics included. The same order
      * gives the same values, whatever the names are. */
     int ordinal = 0;
@@ -99,8 +88,8 @@ static void open_net(net *t, fw_layer *l, bool training, bool with_loss)
                                : 0.7 * draw((uint32_t)(10 + ordinal), j);
         ordinal++;
     }
-    require(fwi_plan_new(&t->plan, t->device, t->store, g));
-    require(t->device->backend->alloc(t->device, fwi_plan_scratch_bytes(t->plan), &t->scratch));
+    t_require(fwi_plan_new(&t->plan, t->device, t->store, g));
+    t_require(t->device->backend->alloc(t->device, fwi_plan_scratch_bytes(t->plan), &t->scratch));
     fwi_graph_free(g);
     fw_layer_free(l);
 }
@@ -122,8 +111,8 @@ static void run(const net *t, const char *name, double *out, int64_t n)
     for (int i = 0; i < 3; i++)
         if (fwi_plan_input(t->plan, names[i]) >= 0)
             b.inputs[fwi_plan_input(t->plan, names[i])] = data[i];
-    require(fwi_plan_run(t->plan, &b));
-    require(
+    t_require(fwi_plan_run(t->plan, &b));
+    t_require(
         fwi_plan_read(t->plan, &b, fwi_plan_output(t->plan, name), out, (size_t)n * sizeof *out));
 }
 
@@ -161,7 +150,7 @@ static void check_gradient(const char *what, fw_layer *l, bool training)
             double *const g = malloc(v->bytes);
             double own = 0;
             assert_non_null(g);
-            require(fwi_store_read_grad(t.store, v, g));
+            t_require(fwi_store_read_grad(t.store, v, g));
             for (int64_t j = 0; j < fwi_shape_elems(&v->shape); j++, n++) {
                 dot += g[j] * draw(pass + (uint32_t)i, j);
                 own += g[j] * g[j];
@@ -201,7 +190,7 @@ static void check_layer_gradient(const char *what, const char *lines)
         char text[1024];
         fw_layer *l = NULL;
         snprintf(text, sizeof text, "%s%s\nflatten\ndense %d\n", before, lines, CLASSES);
-        require(fw_layer_parse(&l, text, what));
+        t_require(fw_layer_parse(&l, text, what));
         check_gradient(what, l, training == 1);
     }
 }
@@ -262,7 +251,7 @@ static void run_lines(const char *lines, bool training, double **out, int64_t *n
 {
     net t;
     fw_layer *l = NULL;
-    require(fw_layer_parse(&l, lines, "lines"));
+    t_require(fw_layer_parse(&l, lines, "lines"));
     open_net(&t, l, training, false);
     *n = BATCH * t.width;
     *out = malloc((size_t)*n * sizeof **out);
@@ -354,12 +343,12 @@ static void running_statistics_follow_the_batch(void **state)
     net t;
     fw_layer *l = NULL;
     double before[2][DEPTH], y[VALUES];
-    require(fw_layer_parse(&l, "batch_norm bn_update=0.3", "lines"));
+    t_require(fw_layer_parse(&l, "batch_norm bn_update=0.3", "lines"));
     open_net(&t, l, true, false);
     const fwi_var *const stats[] = {fwi_store_find(t.store, "0.bn.mean"),
                                     fwi_store_find(t.store, "0.bn.var")};
     for (int i = 0; i < 2; i++)
-        require(fwi_store_read(t.store, stats[i], before[i]));
+        t_require(fwi_store_read(t.store, stats[i], before[i]));
     run(&t, "y", y, VALUES);
     for (int c = 0; c < DEPTH; c++) {
         const int n = VALUES / DEPTH;
@@ -369,7 +358,7 @@ static void running_statistics_follow_the_batch(void **state)
         for (int i = 0; i < n; i++)
             var += pow(t.x[i * DEPTH + c] - mean, 2) / (n - 1);
         for (int i = 0; i < 2; i++)
-            require(fwi_store_read(t.store, stats[i], after[i]));
+            t_require(fwi_store_read(t.store, stats[i], after[i]));
         assert_true(fabs(after[0][c] - (0.7 * before[0][c] + 0.3 * mean)) < 1e-14);
         assert_true(fabs(after[1][c] - (0.7 * before[1][c] + 0.3 * var)) < 1e-14);
     }

@@ -2,15 +2,13 @@
  * of it: the map of singular values on diagonal matrices, gradients of zeros, and ten steps of
  * PyTorch (tests/golden/muon.json, by scripts/golden/muon_golden.py) through fwi_optim_append.
  * ctest: tsan */
-#include "t_ops.h"
+#include "t_golden.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "optim_inner.h"
 #include "worse.h"
 
 enum { LR, WD, RN, COLUMNS };
@@ -187,137 +185,35 @@ static void test_nan(void **state)
 
 /* ---- ten steps of PyTorch ---- */
 
-enum { STEPS = 10, MAX_N = 128 };
-
-static void require(fw_status st)
-{
-    if (st != FW_OK)
-        fail_msg("%s: %s", fw_status_name(st), fw_last_error());
-}
-
-static double number(const json_t *object, const char *key)
-{
-    const json_t *const v = json_object_get(object, key);
-    assert_true(json_is_number(v));
-    return json_number_value(v);
-}
-
-static double number_at(const json_t *list, size_t i)
-{
-    const json_t *const v = json_array_get(list, i);
-    assert_true(json_is_number(v));
-    return json_number_value(v);
-}
-
-/* The golden file's formula: f32(2 sqrt(3) (unit - 0.5)) of seed 5. */
-static void draw(uint32_t pass, int64_t n, fw_dtype real, void *out)
-{
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t w[4];
-        fwi_rng_block(5, FWI_RNG_TEST, pass, (uint64_t)i / 4, 0, w);
-        const float v = (float)(2 * sqrt(3) * (fwi_unit(w[i % 4]) - 0.5));
-        if (real == FW_F64)
-            ((double *)out)[i] = (double)v;
-        else
-            ((float *)out)[i] = v;
-    }
-}
-
 static fw_optimizer make(const json_t *c)
 {
-    double knots[STEPS], rates[STEPS];
-    for (size_t s = 0; s < STEPS; s++) {
-        knots[s] = (double)s;
-        rates[s] = number_at(json_object_get(c, "rate"), s);
-    }
     const json_t *const abc = json_object_get(c, "abc");
     const bool renorm = json_is_true(json_object_get(c, "renorm"));
-    return fw_muon(fw_piecewise_lr(STEPS, knots, rates), number(c, "momentum"),
-                   &(fw_muon_opt){.steps = (int32_t)number(c, "steps"),
-                                  .a = number_at(abc, 0),
-                                  .b = number_at(abc, 1),
-                                  .c = number_at(abc, 2),
-                                  .weight_decay = number(c, "weight_decay"),
+    return fw_muon(t_golden_rate(c), t_number(c, "momentum"),
+                   &(fw_muon_opt){.steps = (int32_t)t_number(c, "steps"),
+                                  .a = t_number_at(abc, 0),
+                                  .b = t_number_at(abc, 1),
+                                  .c = t_number_at(abc, 2),
+                                  .weight_decay = t_number(c, "weight_decay"),
                                   .renorm = renorm ? FW_RENORM_EVERY_STEP : FW_RENORM_NONE});
-}
-
-static void check_golden(const json_t *c, fw_dtype real, double bound)
-{
-    fwi_device *d = NULL;
-    fwi_graph *g = NULL;
-    fwi_store *store = NULL;
-    fwi_plan *plan = NULL;
-    void *scratch = NULL;
-    double raw[MAX_N], row[COLUMNS], worst = 0;
-    int compared = 0;
-    fwi_shape s = {0};
-    const json_t *const shape = json_object_get(c, "shape");
-    s.rank = (int32_t)json_array_size(shape);
-    for (int32_t i = 0; i < s.rank; i++)
-        s.d[i] = json_integer_value(json_array_get(shape, (size_t)i));
-    const int64_t n = fwi_shape_elems(&s);
-    assert_true(n > 0 && n <= MAX_N);
-    const fwi_optim o = {.rest = make(c)};
-    assert_int_equal(fwi_optim_columns(&o), COLUMNS);
-    require(fwi_device_open(&d, "cpu", &(fwi_device_opt){.threads = 1}));
-    require(fwi_graph_new(&g, real));
-    const fwi_val w = fwi_graph_var(g, "w", FWI_VAR_CONV, true, s, (fwi_init){0});
-    const fwi_val grad = fwi_graph_input(g, "grad", real, s);
-    require(fwi_optim_append(&o, g, &w, &grad, 1));
-    require(fwi_store_new(&store, d, (const fwi_graph *const *)&g, 1));
-    require(fwi_store_init(store, 1));
-    require(fwi_plan_new(&plan, d, store, g));
-    require(d->backend->alloc(d, fwi_plan_scratch_bytes(plan), &scratch));
-    const fwi_var *const var = fwi_store_find(store, "w");
-    draw(299, n, real, raw);
-    require(fwi_store_write(store, var, raw));
-    for (int step = 0; step < STEPS; step++) {
-        char key[8];
-        double ww = 0, off = 0;
-        draw((uint32_t)(300 + step), n, real, raw);
-        fwi_optim_row(&o, step, row);
-        fwi_binding bind = {.scratch = scratch};
-        bind.inputs[fwi_plan_input(plan, "grad")] = raw;
-        bind.inputs[fwi_plan_input(plan, "hyper")] = row;
-        require(fwi_plan_run(plan, &bind));
-        require(fwi_store_read(store, var, raw));
-        snprintf(key, sizeof key, "%d", step + 1);
-        const json_t *const after = json_object_get(json_object_get(c, "after"), key);
-        for (int64_t i = 0; i < n; i++) {
-            const double is = real == FW_F64 ? raw[i] : (double)((float *)raw)[i];
-            ww += is * is;
-            if (after != NULL)
-                off += pow(is - number_at(after, (size_t)i), 2);
-        }
-        const double norm = number_at(json_object_get(c, "norm"), (size_t)step);
-        worst = t_worse(worst, fmax(fabs(sqrt(ww) - norm), sqrt(off)) / norm);
-        compared += after != NULL;
-    }
-    assert_int_equal(compared, 3);
-    printf("%-20s %s error %.2e, bound %.0e\n", json_string_value(json_object_get(c, "name")),
-           fw_dtype_name(real), worst, bound);
-    assert_true(worst <= bound);
-    d->backend->release(d, scratch, fwi_plan_scratch_bytes(plan));
-    fwi_plan_free(plan);
-    fwi_store_free(store);
-    fwi_graph_free(g);
-    fwi_device_close(d);
 }
 
 static void test_golden(void **state)
 {
     (void)state;
-    json_error_t e;
-    json_t *const golden = json_load_file(FW_SOURCE_DIR "/tests/golden/muon.json", 0, &e);
-    if (golden == NULL)
-        fail_msg("muon.json: %s", e.text);
-    const json_t *const cases = json_object_get(golden, "cases");
+    const json_t *const cases = json_object_get(t_golden("muon"), "cases");
     assert_int_equal(json_array_size(cases), 4);
     for (size_t i = 0; i < json_array_size(cases); i++) {
-        check_golden(json_array_get(cases, i), FW_F64, 1e-12);
-        check_golden(json_array_get(cases, i), FW_F32, 1e-5);
+        const json_t *const c = json_array_get(cases, i), *const shape =
+                                                              json_object_get(c, "shape");
+        fwi_shape s = {.rank = (int32_t)json_array_size(shape)};
+        for (int32_t k = 0; k < s.rank; k++)
+            s.d[k] = (int64_t)t_number_at(shape, (size_t)k);
+        const fwi_optim o = {.rest = make(c)};
+        assert_int_equal(fwi_optim_columns(&o), COLUMNS);
+        t_golden_steps(c, &o, FW_F64, s, 5, 300, 1e-12);
+        t_golden_steps(c, &o, FW_F32, s, 5, 300, 1e-5);
     }
-    json_decref(golden);
 }
 
 int main(int argc, char **argv)
