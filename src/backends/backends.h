@@ -14,6 +14,12 @@ void fwi_device_close(fwi_device *d); /* NULL: nothing */
  * has none. */
 const fwi_op_table *fwi_cpu_table(fwi_isa isa);
 
+/* What the CPU's device decides when it lowers a graph, for benchmarks and tables of a net: images in a
+ * block of its batch-blocked layout for a batch of n; and by which algorithm `table` is to compute each
+ * convolution of a graph that has its layout, which g->ops then say. */
+int32_t fwi_cpu_block_of(int64_t n);
+fw_status fwi_cpu_choose_conv(fwi_graph *g, const fwi_op_table *table);
+
 /* Fused multiply-adds in f32 that stay in registers, on the calling thread: runs n_rounds of them,
  * writes one float of the result to sink, returns how many operations (2 each) were done. NULL
  * where this build has none for isa. For benchmarks. */

@@ -105,6 +105,16 @@ static fw_status cpu_copy(fwi_device *d, void *dst, const void *src, size_t n_by
     return FW_OK;
 }
 
+int32_t fwi_cpu_block_of(int64_t n)
+{
+    return fwi_block_of(n);
+}
+
+fw_status fwi_cpu_choose_conv(fwi_graph *g, const fwi_op_table *table)
+{
+    return fwi_lower_conv(g, table);
+}
+
 static fw_status cpu_lower(fwi_device *d, fwi_graph *g)
 {
     const bool bf16 = g->storage == FW_BF16;

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "clock.h"
-#include "cpu_lower.h"
 #include "fail.h"
 #include "mem.h"
 #include "recipe_inner.h"
@@ -171,7 +170,7 @@ static fw_status choose(const bench_conv *b, fwi_opkind op, int32_t nb, fwi_conv
             g->tensors[v[i]].dtype = a[i]->dtype;
             g->tensors[v[i]].nb = a[i]->nb;
         }
-        st = fwi_lower_conv(g, b->table);
+        st = fwi_cpu_choose_conv(g, b->table);
         *out = (fwi_conv_algo)g->ops[0].attr.conv.algo;
     }
     fwi_graph_free(g);
@@ -271,7 +270,7 @@ static bool wants_pass(const fw_bench_conv_opt *o, const fw_conv_shape *s, int p
 static fw_status measure_pass(bench_conv *b, int pass, int32_t nb, bool skip, bool *filled)
 {
     const fwi_opkind op = pass_ops[pass];
-    const int32_t block = fwi_block_of(b->s.n);
+    const int32_t block = fwi_cpu_block_of(b->s.n);
     /* as the lowering decides it: blocked if there is a row for that without further wishes */
     const bool trains = nb == (find(b, op, FWI_CONV_ANY, block) != NULL ? block : 0);
     fwi_conv_algo chosen = FWI_CONV_DIRECT;
@@ -307,7 +306,7 @@ static fw_status measure_shape(bench_conv *b)
         if (!wants_pass(b->opt, &b->s, pass))
             continue;
         if (wants_layout(b->opt, true))
-            st = measure_pass(b, pass, fwi_block_of(b->s.n), false, &blocked);
+            st = measure_pass(b, pass, fwi_cpu_block_of(b->s.n), false, &blocked);
         if (st == FW_OK && wants_layout(b->opt, false))
             st = measure_pass(b, pass, 0, both, &flat);
     }

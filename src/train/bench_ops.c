@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "clock.h"
-#include "cpu_lower.h"
 #include "fail.h"
 #include "mem.h"
 
@@ -116,7 +115,7 @@ static fwi_arg operand(const bench_ops *b, char letter, bool blocked)
     if (letter == 'J')
         a.dtype = FW_I32;
     if (blocked) {
-        a.nb = fwi_block_of(s->n);
+        a.nb = fwi_cpu_block_of(s->n);
         if (letter != 'I')
             a.dtype = b->opt->precision;
     }
