@@ -1,12 +1,14 @@
 /* cmd_train.c: training runs: one seed or several, resumable, interruptible. */
 #include "cli.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -117,7 +119,9 @@ static int print_summary(const train_args *a, fw_recipe *recipe, const summary *
     return finish_output();
 }
 
-/* Where a run's results go when nobody says: runs/RECIPE-DATE-TIME. */
+/* Where a run's results go when nobody says: runs/RECIPE-DATE-TIME, or with -2, -3 ... behind it
+ * where another run has that name. Made here: of runs that begin in the same second, mkdir gives the
+ * name to one. Where no folder can be made at all, making it again says why. */
 static void default_out(char *buf, size_t cap, const char *recipe)
 {
     char when[32] = "";
@@ -125,7 +129,10 @@ static void default_out(char *buf, size_t cap, const char *recipe)
     struct tm t;
     if (localtime_r(&now, &t) != NULL)
         (void)strftime(when, sizeof when, "%Y%m%d-%H%M%S", &t);
-    snprintf(buf, cap, "runs/%s-%s", recipe, when);
+    (void)mkdir("runs", 0777);
+    const int n = snprintf(buf, cap, "runs/%s-%s", recipe, when);
+    for (int i = 2; n > 0 && (size_t)n < cap && mkdir(buf, 0777) != 0 && errno == EEXIST; i++)
+        snprintf(buf + n, cap - (size_t)n, "-%d", i);
 }
 
 /* Of several seeds the first ones were begun when the command was stopped: those go on, and the
@@ -159,6 +166,8 @@ static int train_runs(const command *self, const train_args *a, fw_recipe *recip
         const fw_status st = fw_recipe_run(recipe, opt, &result);
         if (st != FW_OK) {
             json_decref(runs);
+            if (a->out == NULL)
+                (void)rmdir(out); /* only if the run did not come to write anything */
             const int code = fail(self->name, st, a->json);
             if (st == FW_ESTOPPED)
                 fprintf(stderr, "to go on: the same command with --out %s --resume\n", out);

@@ -113,4 +113,12 @@ run 0 train digits --epochs 0.2 --runs 3 --seed 5 --out seeds --resume
 [ -f seeds/seed-6/model.safetensors ] || die "no model of the second seed"
 run 1 train digits --epochs 0.2 --runs 3 --seed 8 --out seeds --resume
 err "seeds/seed-8: holds no run"
+
+# Runs that nobody names, begun together: a folder each. One that cannot begin leaves none.
+for i in 1 2 3; do "$FENWICKS" train digits --epochs 0.05 --quiet > "out$i" 2>&1 & done
+wait
+[ "$(cat runs/digits-*/config.json | grep -c recipe)" -ge 3 ] || die "runs took one another's folder"
+[ "$(ls runs | wc -l)" = 3 ] || die "not a folder for each of three runs"
+run 1 train digits --data nowhere
+[ "$(ls runs | wc -l)" = 3 ] || die "a folder of a run that did not begin"
 exit 0
