@@ -81,9 +81,9 @@ void model_data_clear(model_data *d);
  * the training part). */
 fw_status images_open(fw_images *out, const char *file);
 
-/* The X-test.tfrec (or X-train.tfrec) that X, X.tfrec or a folder with only one such stands for, whole or in
- * shards; else X itself. Caller frees. */
-char *records_part(const char *data, const char *part);
+/* The records that data stands for, as a pattern, whole or in shards: X-test.tfrec of X, X.tfrec or
+ * their folder if test is set and it is there; X.tfrec itself; else data as it is. Caller frees. */
+fw_status records_find(const char *data, bool test, char **out);
 bool is_records(const char *path); /* names a TFRecord file, a pattern or shards */
 
 #endif

@@ -142,8 +142,10 @@ static int run_inspect(const command *self, int argc, char **argv)
         return inspect_tensors(self, pos[0], verify, json);
     if (is_folder(pos[0]))
         return inspect_folder(self, pos[0], verify, json);
-    char *path = records_part(pos[0], "");
-    const int result = inspect_records(self, path == NULL ? pos[0] : path, verify, json);
+    char *path = NULL;
+    const fw_status st = records_find(pos[0], false, &path);
+    const int result =
+        st != FW_OK ? fail(self->name, st, json) : inspect_records(self, path, verify, json);
     free(path);
     return result;
 }

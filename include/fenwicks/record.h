@@ -62,6 +62,16 @@ FW_API fw_status fw_record_info_scan(const char *pattern, int64_t h, int64_t w, 
                                      fw_record_info *out);
 FW_API void fw_record_info_clear(fw_record_info *info);
 
+/* The record files that a name stands for, as patterns (shards as NAME@5); NULL where not there. data:
+ * X or X.tfrec, which gives X-train.tfrec, X-test.tfrec and X.tfrec itself (whole), or a folder with
+ * the records of one data set, which gives the first two. Errors: FW_EARG (a folder with several data
+ * sets), FW_EIO (a folder that cannot be read), FW_EUNAVAILABLE (gs:// and the like), FW_ENOMEM. */
+typedef struct fw_record_parts {
+    char *whole, *train, *test;
+} fw_record_parts;
+FW_API fw_status fw_record_parts_find(const char *data, fw_record_parts *out);
+FW_API void fw_record_parts_clear(fw_record_parts *p);
+
 /* With a context: one record after the other, of one file. */
 typedef struct fw_tfrecord fw_tfrecord;
 FW_API fw_status fw_tfrecord_open(fw_tfrecord **out, const char *path);

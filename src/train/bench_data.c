@@ -70,20 +70,20 @@ static fw_status temporary_make(const fw_recipe *r, temporary *t)
 static fw_status count_bytes(const char *data, const fw_recipe_data *d, double *out)
 {
     const fw_images *im = &d->train_images;
-    fwi_data_place place = {0};
+    fw_record_parts place = {0};
     fwi_paths files = {0};
     if (im->n > 0) {
         *out = (double)(im->n * im->h * im->w * im->c) * (double)fw_dtype_size(im->dtype);
         return FW_OK;
     }
-    fw_status st = fwi_data_place_find(data, &place);
+    fw_status st = fwi_train_records_find(data, &place);
     if (st == FW_OK)
         st = fwi_glob(place.train, &files);
     *out = 0;
     for (int64_t i = 0; i < files.n; i++)
         *out += (double)fwi_file_size(files.items[i]);
     fwi_paths_clear(&files);
-    fwi_data_place_clear(&place);
+    fw_record_parts_clear(&place);
     return st;
 }
 

@@ -2,8 +2,6 @@
  * that an importer reads, or the digits inside the library. Read before: recipe_build.c. */
 #include "recipe_inner.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,142 +11,24 @@
 #include "file.h"
 #include "image_set.h"
 
-static const char records_end[] = ".tfrec", train_end[] = "-train", test_end[] = "-test";
-
 /* ---- where records are ---- */
 
-static bool ends_with(const char *s, const char *end)
+fw_status fwi_train_records_find(const char *data, fw_record_parts *out)
 {
-    const size_t n = strlen(s), k = strlen(end);
-    return n >= k && strcmp(s + n - k, end) == 0;
-}
-
-void fwi_data_place_clear(fwi_data_place *p)
-{
-    fwi_free(p->train);
-    fwi_free(p->test);
-    *p = (fwi_data_place){0};
-}
-
-/* In how many shards the file `base` is whose first shard `name` is; 0: it is something else. */
-static int64_t first_of_shards(const char *name, const char *base, size_t base_bytes)
-{
-    int64_t i = 0, n = 0;
-    return fwi_shard_parse(name, &i, &n) == base_bytes && i == 0 &&
-                   memcmp(name, base, base_bytes) == 0
-               ? n
-               : 0;
-}
-
-/* The pattern of "dir/stem.tfrec", whole or in shards; *out NULL: not there. */
-static fw_status find_part(const char *dir, const char *stem, char **out)
-{
-    *out = NULL;
-    char *whole = fwi_sprintf("%s/%s%s", dir, stem, records_end);
-    DIR *d = NULL;
-    fw_status st = whole == NULL ? FW_ENOMEM : FW_OK;
-    if (st != FW_OK || fwi_file_exists(whole)) {
-        *out = whole;
-        return st;
-    }
-    const char *base = fwi_path_base(whole);
-    d = opendir(dir); /* a folder that cannot be read has none */
-    for (struct dirent *e; st == FW_OK && d != NULL && *out == NULL && (e = readdir(d)) != NULL;) {
-        const int64_t n = first_of_shards(e->d_name, base, strlen(base));
-        if (n > 0 && (*out = fwi_sprintf("%s@%" PRId64, whole, n)) == NULL)
-            st = FW_ENOMEM;
-    }
-    if (d != NULL)
-        closedir(d);
-    fwi_free(whole);
-    return st;
-}
-
-static fw_status find_pair(const char *dir, const char *name, fwi_data_place *out)
-{
-    char *train = fwi_sprintf("%s%s", name, train_end), *test = fwi_sprintf("%s%s", name, test_end);
-    fw_status st = train == NULL || test == NULL ? FW_ENOMEM : FW_OK;
-    if (st == FW_OK)
-        st = find_part(dir, train, &out->train);
-    if (st == FW_OK)
-        st = find_part(dir, test, &out->test);
-    fwi_free(train);
-    fwi_free(test);
-    return st;
-}
-
-/* The name X of a folder's X-train.tfrec; FW_EARG if there are several. *out NULL: none. */
-static fw_status name_in_folder(const char *dir, char **out)
-{
-    *out = NULL;
-    DIR *d = opendir(dir);
-    if (d == NULL)
-        return fwi_fail(FW_EIO, "%s: cannot open the folder: %s", dir, strerror(errno));
-    fw_status st = FW_OK;
-    for (struct dirent *e; st == FW_OK && (e = readdir(d)) != NULL;) {
-        const char *at = strstr(e->d_name, "-train.tfrec");
-        if (at == NULL)
-            continue;
-        const char *rest = at + strlen("-train.tfrec");
-        if (*rest != 0 && first_of_shards(e->d_name, e->d_name, (size_t)(rest - e->d_name)) == 0)
-            continue;
-        char *name = fwi_sprintf("%.*s", (int)(at - e->d_name), e->d_name);
-        if (name == NULL)
-            st = FW_ENOMEM;
-        else if (*out != NULL && strcmp(*out, name) != 0)
-            st = fwi_fail(FW_EARG,
-                          "%s: holds records of several data sets (%.100s, %.100s): name one "
-                          "of them, as in %s/%.100s",
-                          dir, *out, name, dir, name);
-        if (*out == NULL)
-            *out = name;
-        else
-            fwi_free(name);
-    }
-    closedir(d);
-    if (st != FW_OK) {
-        fwi_free(*out);
-        *out = NULL;
-    }
-    return st;
-}
-
-fw_status fwi_data_place_find(const char *data, fwi_data_place *out)
-{
-    fwi_data_place p = {0};
-    char *dir = NULL, *name = NULL;
-    fw_status st = fwi_path_check_local(data);
-    if (st != FW_OK)
-        return st;
-    if (fwi_is_dir(data)) {
-        dir = fwi_strdup(data);
-        st = dir == NULL ? FW_ENOMEM : name_in_folder(data, &name);
-    } else {
-        const char *base = fwi_path_base(data);
-        size_t n = strlen(base);
-        if (ends_with(base, records_end))
-            n -= sizeof records_end - 1;
-        const size_t n_dir = (size_t)(base - data);
-        dir = n_dir == 0 ? fwi_strdup(".")
-                         : fwi_sprintf("%.*s", (int)(n_dir > 1 ? n_dir - 1 : 1), data);
-        name = fwi_sprintf("%.*s", (int)n, base);
-        if (dir == NULL || name == NULL)
-            st = FW_ENOMEM;
-    }
-    if (st == FW_OK && name != NULL)
-        st = find_pair(dir, name, &p);
-    if (st == FW_OK && p.train == NULL && ends_with(data, records_end))
-        st = fwi_fail(FW_ENOTFOUND,
-                      "%s: there is no %s/%s-train.tfrec (nor shards of it); records of a data set "
-                      "are a pair X-train.tfrec and X-test.tfrec, named as X",
-                      data, dir, name);
-    if (st != FW_OK)
-        fwi_data_place_clear(&p);
-    else
+    static const char end[] = ".tfrec";
+    fw_record_parts p = {0};
+    const fw_status st = fw_record_parts_find(data, &p);
+    const size_t n = strlen(data), k = sizeof end - 1;
+    if (st != FW_OK || p.train != NULL || n < k || strcmp(data + n - k, end) != 0) {
         *out = p;
-    fwi_free(dir);
-    fwi_free(name);
-    return st;
+        return st;
+    }
+    fw_record_parts_clear(&p);
+    return fwi_fail(
+        FW_ENOTFOUND,
+        "%s: there is no %.*s-train.tfrec (nor shards of it); records of a data set are "
+        "a pair X-train.tfrec and X-test.tfrec, named as X",
+        data, (int)(n - k), data);
 }
 
 /* ---- what has to agree ---- */
@@ -290,7 +170,7 @@ static fw_status import(const fw_recipe *r, const char *data, fw_recipe_data *ou
 
 /* ---- records ---- */
 
-static fw_status open_records(const fw_recipe *r, const fwi_data_place *place, uint64_t seed,
+static fw_status open_records(const fw_recipe *r, const fw_record_parts *place, uint64_t seed,
                               const fwi_data_opt *opt, fw_recipe_data *out)
 {
     const char *const pattern[2] = {place->train, opt->no_test ? NULL : place->test};
@@ -327,14 +207,14 @@ fw_status fwi_recipe_data_open(const fw_recipe *r, const char *data, uint64_t se
                                const fwi_data_opt *opt, fw_recipe_data *out)
 {
     fw_recipe_data d = {0};
-    fwi_data_place place = {0};
+    fw_record_parts place = {0};
     fw_model_cost cost;
     fw_status st = fw_recipe_check(r, &cost);
     if (st != FW_OK)
         return st;
     d.n_classes = cost.n_classes;
     if (data != NULL)
-        st = fwi_data_place_find(data, &place);
+        st = fwi_train_records_find(data, &place);
     if (st == FW_OK && place.train != NULL) {
         st = open_records(r, &place, seed, opt, &d);
     } else if (st == FW_OK) {
@@ -349,7 +229,7 @@ fw_status fwi_recipe_data_open(const fw_recipe *r, const char *data, uint64_t se
                       place.train != NULL ? place.train
                       : data != NULL      ? data
                                           : "the bundled data");
-    fwi_data_place_clear(&place);
+    fw_record_parts_clear(&place);
     if (st != FW_OK)
         fw_recipe_data_clear(&d);
     else

@@ -127,12 +127,9 @@ fw_status fwi_recipe_data_open(const fw_recipe *r, const char *data, uint64_t se
 /* Data sets over images that are in out->train_images and out->test_images (n 0: none). */
 fw_status fwi_recipe_data_arrays(const fw_recipe *r, uint64_t seed, const fwi_data_opt *opt,
                                  fw_recipe_data *out);
-/* Where records are: patterns of both parts, NULL if there are none by this name. */
-typedef struct fwi_data_place {
-    char *train, *test;
-} fwi_data_place;
-fw_status fwi_data_place_find(const char *data, fwi_data_place *out);
-void fwi_data_place_clear(fwi_data_place *p);
+/* fw_record_parts_find for training: FW_ENOTFOUND where data is called *.tfrec and has no part for
+ * training. */
+fw_status fwi_train_records_find(const char *data, fw_record_parts *out);
 
 /* ---- files inside the library: made by cmake/embed.cmake ---- */
 typedef struct fwi_embedded {
