@@ -215,17 +215,23 @@ fw_status fwi_ckpt_save(fwi_ckpt *c, int64_t step, const char **path)
     return FW_OK;
 }
 
-static fw_status is_whole(const char *path)
+/* Opens the file and reads all of it against its crc, into memory if out is not NULL. */
+static fw_status open_whole(const char *path, fwi_safetensors **out)
 {
     fwi_safetensors *s = NULL;
     fw_status st = fwi_st_open(&s, path);
     if (st == FW_OK)
-        st = fwi_st_verify(s);
+        st = out != NULL ? fwi_st_hold(s) : fwi_st_verify(s);
+    if (st == FW_OK && out != NULL) {
+        *out = s;
+        s = NULL;
+    }
     fwi_st_close(s);
     return st;
 }
 
-fw_status fwi_ckpt_newest(const char *dir, int64_t *step, char *path, size_t cap)
+static fw_status newest(const char *dir, int64_t *step, char *path, size_t cap,
+                        fwi_safetensors **out)
 {
     int64_t *steps = NULL, n = 0;
     *step = -1;
@@ -234,7 +240,7 @@ fw_status fwi_ckpt_newest(const char *dir, int64_t *step, char *path, size_t cap
         st = name_make(path, cap, dir, steps[i]);
         if (st != FW_OK)
             break;
-        const fw_status whole = is_whole(path);
+        const fw_status whole = open_whole(path, out);
         if (whole == FW_OK)
             *step = steps[i];
         else if (whole == FW_ENOMEM) /* says nothing about the file */
@@ -251,58 +257,105 @@ fw_status fwi_ckpt_newest(const char *dir, int64_t *step, char *path, size_t cap
     return st;
 }
 
-/* Where two descriptions differ: whole words, from the first that is another one to the last. */
+fw_status fwi_ckpt_newest(const char *dir, int64_t *step, char *path, size_t cap)
+{
+    return newest(dir, step, path, cap, NULL);
+}
+
+fw_status fwi_ckpt_open(const char *dir, int64_t *step, fwi_safetensors **out)
+{
+    char path[PATH_CAP];
+    *out = NULL;
+    return newest(dir, step, path, sizeof path, out);
+}
+
+/* Where two descriptions differ: the first word that is another one, or stands in one line only, and
+ * what begins that line or group: the words up to the first KEY=VALUE. */
 typedef struct difference {
-    int at, n_was, n_is;
+    const char *was, *is, *part;
+    int n_was, n_is, n_part;
 } difference;
+
+static int word_bytes(const char *s)
+{
+    enum { MOST = 100 };
+    const size_t n = strcspn(s, " \n");
+    return n < MOST ? (int)n : MOST;
+}
 
 static difference differ(const char *was, const char *is)
 {
-    const size_t n_was = strlen(was), n_is = strlen(is), least = n_was < n_is ? n_was : n_is;
-    size_t head = 0, tail = 0;
-    while (head < least && was[head] == is[head])
-        head++;
-    while (tail < least - head && was[n_was - 1 - tail] == is[n_is - 1 - tail])
-        tail++;
-    while (head > 0 && was[head - 1] != ' ' && was[head - 1] != '\n')
-        head--;
-    while (tail > 0 && was[n_was - tail] != ' ' && was[n_was - tail] != '\n')
-        tail--;
-    enum { MOST = 300 };
-    const size_t a = n_was - head - tail, b = n_is - head - tail;
-    return (difference){(int)head, (int)(a < MOST ? a : MOST), (int)(b < MOST ? b : MOST)};
+    const char *part = is, *end;
+    for (;;) {
+        const size_t n = strcspn(is, " \n");
+        if (strcspn(was, " \n") != n || memcmp(was, is, n) != 0)
+            break;
+        was += n;
+        is += n;
+        const char a = *was, b = *is;
+        if (a != b ||
+            a == 0) { /* a line ends in one of them; what goes on there is the difference */
+            was += a == ' ' || (a == '\n' && b == 0);
+            is += b == ' ' || (b == '\n' && a == 0);
+            break;
+        }
+        was++;
+        is++;
+        if (a == '\n' || (n > 0 && is[-2] == ';'))
+            part = is;
+    }
+    end = part;
+    for (const char *p = part; p < is && memchr(p, '=', strcspn(p, " \n")) == NULL; p = end + 1)
+        end = p + strcspn(p, " \n");
+    return (difference){was, is, part, word_bytes(was), word_bytes(is), (int)(end - part)};
 }
 
-fw_status fwi_ckpt_check(const char *path, const fwi_identity *ids, int n)
+static fw_status other_run(const char *path, const char *key, const char *was, const char *is)
 {
-    fwi_safetensors *s = NULL;
-    fw_status st = fwi_st_open(&s, path);
-    for (int i = 0; i < n && st == FW_OK; i++) {
+    const difference d = differ(was, is);
+    return fwi_fail(
+        FW_EEXISTS, "%s: is of a run with another %s%s%.*s: there \"%.*s\", here \"%.*s\"%s", path,
+        key, d.n_part > 0 ? ", first in " : "", d.n_part, d.part, d.n_was, d.was, d.n_is, d.is,
+        strcmp(key, "optimizer") == 0 ? "; the schedule is part of it, and with it epochs and "
+                                        "batch: a run goes on with those "
+                                        "it was begun with"
+                                      : "");
+}
+
+/* A checkpoint that says some of what must agree is ours, but of a version that knew less. */
+static fw_status key_missing(const fwi_safetensors *s, const fwi_identity *ids, int n,
+                             const char *key)
+{
+    for (int i = 0; i < n; i++)
+        if (fwi_st_meta(s, ids[i].key) != NULL)
+            return fwi_fail(FW_EFORMAT,
+                            "%s: was written by another version of fenwicks, which did not record "
+                            "\"%s\", so that nobody can tell whether this run would go on as that "
+                            "one: go on with that version, begin anew in another folder, or begin "
+                            "with its weights (warm start)",
+                            fwi_st_path(s), key);
+    return fwi_fail(FW_EFORMAT, "%s: is no checkpoint of fenwicks: its metadata has no \"%s\"",
+                    fwi_st_path(s), key);
+}
+
+fw_status fwi_ckpt_check(const fwi_safetensors *s, const fwi_identity *ids, int n)
+{
+    for (int i = 0; i < n; i++) {
         const char *was = fwi_st_meta(s, ids[i].key);
         if (was == NULL)
-            st = fwi_fail(FW_EFORMAT, "%s: metadata has no %s: no checkpoint of ours", path,
-                          ids[i].key);
-        else if (strcmp(was, ids[i].text) != 0) {
-            const difference d = differ(was, ids[i].text);
-            st = fwi_fail(FW_EEXISTS,
-                          "%s: is of a run with another %s: there \"%.*s\", here \"%.*s\"%s", path,
-                          ids[i].key, d.n_was, was + d.at, d.n_is, ids[i].text + d.at,
-                          strcmp(ids[i].key, "optimizer") == 0
-                              ? "; the schedule is part of it, and with it epochs and batch: a run "
-                                "goes on with those it was begun with"
-                              : "");
-        }
+            return key_missing(s, ids, n, ids[i].key);
+        if (strcmp(was, ids[i].text) != 0)
+            return other_run(fwi_st_path(s), ids[i].key, was, ids[i].text);
     }
-    fwi_st_close(s);
-    return st;
+    return FW_OK;
 }
 
-fw_status fwi_ckpt_load(fwi_store *store, const char *path)
+fw_status fwi_ckpt_load(fwi_store *store, fwi_safetensors *s)
 {
-    fwi_safetensors *s = NULL;
     fwi_buf host = {0};
-    fw_status st = fwi_st_open(&s, path);
-    if (st == FW_OK && fwi_st_count(s) != store->n_vars)
+    const char *path = fwi_st_path(s);
+    fw_status st = FW_OK;
+    if (fwi_st_count(s) != store->n_vars)
         st = fwi_fail(FW_ESHAPE, "%s: has %d tensors, this model and optimiser have %d", path,
                       fwi_st_count(s), store->n_vars);
     for (int i = 0; i < store->n_vars && st == FW_OK; i++) {
@@ -319,7 +372,6 @@ fw_status fwi_ckpt_load(fwi_store *store, const char *path)
             st = fwi_store_write(store, v, host.data);
     }
     fwi_buf_clear(&host);
-    fwi_st_close(s);
     return st;
 }
 

@@ -26,10 +26,14 @@ fw_status fwi_ckpt_save(fwi_ckpt *c, int64_t step, const char **path);
 /* The newest checkpoint in dir that is whole: *step < 0 if there is none. path: cap bytes. Damaged
  * ones are passed over with a warning in the log; FW_EFORMAT if all are damaged. */
 fw_status fwi_ckpt_newest(const char *dir, int64_t *step, char *path, size_t cap);
-/* FW_EEXISTS, naming key and both texts, if the file was written by another kind of run. */
-fw_status fwi_ckpt_check(const char *path, const fwi_identity *ids, int n);
+/* The same, open, with its data in memory as they were checked: what is loaded later is what was
+ * checked, and is read once. *out NULL if there is none. Caller closes. */
+fw_status fwi_ckpt_open(const char *dir, int64_t *step, fwi_safetensors **out);
+/* FW_EEXISTS, naming key, place and both texts, if the file was written by another kind of run;
+ * FW_EFORMAT if it does not say all that must agree. */
+fw_status fwi_ckpt_check(const fwi_safetensors *s, const fwi_identity *ids, int n);
 /* Every variable of the store from the file: names, types and shapes must agree. */
-fw_status fwi_ckpt_load(fwi_store *store, const char *path);
+fw_status fwi_ckpt_load(fwi_store *store, fwi_safetensors *s);
 /* Removes every checkpoint in dir. */
 fw_status fwi_ckpt_remove_all(const char *dir);
 

@@ -26,6 +26,7 @@ struct fwi_safetensors {
     char *path;
     int fd;
     uint64_t data_at, data_bytes;
+    uint8_t *held;  /* [data_bytes] or NULL: to be read from the file */
     json_t *header; /* owns the names and texts that the items point to */
     fwi_st_tensor *tensors;
     int n_tensors;
@@ -40,6 +41,7 @@ void fwi_st_close(fwi_safetensors *s)
     if (s->fd >= 0)
         close(s->fd);
     json_decref(s->header);
+    fwi_free(s->held);
     fwi_free(s->tensors);
     fwi_free(s->meta);
     fwi_free(s->path);
@@ -310,14 +312,28 @@ const char *fwi_st_path(const fwi_safetensors *s)
 
 fw_status fwi_st_read(fwi_safetensors *s, const fwi_st_tensor *t, void *dst)
 {
-    return read_at(s, s->data_at + t->begin, dst, (size_t)t->bytes);
+    if (s->held == NULL)
+        return read_at(s, s->data_at + t->begin, dst, (size_t)t->bytes);
+    if (t->bytes > 0)
+        memcpy(dst, s->held + t->begin, (size_t)t->bytes);
+    return FW_OK;
+}
+
+static fw_status check_crc(const fwi_safetensors *s, uint32_t crc)
+{
+    const char *said = fwi_st_meta(s, "crc32c");
+    char found[16];
+    snprintf(found, sizeof found, "%08" PRIx32, crc);
+    if (said != NULL && strcmp(found, said) != 0)
+        return fwi_fail(FW_EFORMAT, "%s: crc of the data is %s, the header says %.16s: damaged",
+                        s->path, found, said);
+    return FW_OK;
 }
 
 fw_status fwi_st_verify(fwi_safetensors *s)
 {
     enum { CHUNK = 1 << 20 };
-    const char *said = fwi_st_meta(s, "crc32c");
-    if (said == NULL)
+    if (fwi_st_meta(s, "crc32c") == NULL)
         return FW_OK;
     uint8_t *chunk = fwi_alloc(CHUNK);
     if (chunk == NULL)
@@ -331,11 +347,32 @@ fw_status fwi_st_verify(fwi_safetensors *s)
         if (st == FW_OK)
             crc = fwi_crc32c_update(crc, chunk, n);
     }
-    char found[16];
-    snprintf(found, sizeof found, "%08" PRIx32, crc);
-    if (st == FW_OK && strcmp(found, said) != 0)
-        st = fwi_fail(FW_EFORMAT, "%s: crc of the data is %s, the header says %.16s: damaged",
-                      s->path, found, said);
+    if (st == FW_OK)
+        st = check_crc(s, crc);
     fwi_free(chunk);
     return st;
+}
+
+fw_status fwi_st_hold(fwi_safetensors *s)
+{
+    const size_t n = (size_t)s->data_bytes; /* of a file that was found to be as long */
+    uint8_t *data = fwi_alloc(n + 1);       /* + 1: never 0 bytes */
+    if (data == NULL)
+        return FW_ENOMEM;
+    fw_status st = read_at(s, s->data_at, data, n);
+    if (st == FW_OK)
+        st = check_crc(s, fwi_crc32c_update(0, data, n));
+    if (st != FW_OK) {
+        fwi_free(data);
+        return st;
+    }
+    fwi_st_drop(s);
+    s->held = data;
+    return FW_OK;
+}
+
+void fwi_st_drop(fwi_safetensors *s)
+{
+    fwi_free(s->held);
+    s->held = NULL;
 }

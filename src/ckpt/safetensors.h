@@ -47,5 +47,9 @@ const char *fwi_st_path(const fwi_safetensors *s);
 fw_status fwi_st_read(fwi_safetensors *s, const fwi_st_tensor *t, void *dst); /* t->bytes */
 fw_status
 fwi_st_verify(fwi_safetensors *s); /* reads all data against the crc, where there is one */
+/* The same, keeping the data in memory, from where fwi_st_read takes them from then on; drop lets them
+ * go: reading then reads the file again. */
+fw_status fwi_st_hold(fwi_safetensors *s);
+void fwi_st_drop(fwi_safetensors *s);
 
 #endif

@@ -110,15 +110,13 @@ static fw_status find_resume(fw_estimator *e)
         st = fwi_mkdirs(e->opt.work_dir);
     if (st != FW_OK || e->opt.fresh)
         return st;
-    st = fwi_ckpt_newest(e->opt.work_dir, &step, e->resume_path, sizeof e->resume_path);
-    if (st != FW_OK || step < 0) {
-        e->resume_path[0] = 0;
+    st = fwi_ckpt_open(e->opt.work_dir, &step, &e->resume);
+    if (st != FW_OK || step < 0)
         return st;
-    }
     fwi_ids ids;
     st = fwi_estimator_ids(e, NULL, &ids);
     if (st == FW_OK)
-        st = fwi_ckpt_check(e->resume_path, ids.id, ids.n);
+        st = fwi_ckpt_check(e->resume, ids.id, ids.n);
     e->step = step;
     return st;
 }
@@ -175,6 +173,7 @@ void fw_estimator_free(fw_estimator *e)
     if (e == NULL)
         return;
     fwi_ckpt_free(e->ckpt);
+    fwi_st_close(e->resume);
     fwi_tta_clear(&e->tta);
     (void)fwi_runlog_close(e->log); /* what mattered was flushed when training ended */
     if (e->compiled)
@@ -233,9 +232,13 @@ fw_status fwi_estimator_ids(const fw_estimator *e, const fw_dataset *data, fwi_i
 
 static fw_status fill_store(fw_estimator *e)
 {
-    if (e->resume_path[0] != 0)
-        return fwi_ckpt_load(e->network.store, e->resume_path);
-    const fw_status st = fwi_store_init(e->network.store, e->opt.seed);
+    fw_status st;
+    if (e->resume != NULL) {
+        st = fwi_ckpt_load(e->network.store, e->resume);
+        fwi_st_drop(e->resume); /* what it says of its run is still asked for */
+        return st;
+    }
+    st = fwi_store_init(e->network.store, e->opt.seed);
     if (st != FW_OK || e->opt.warm_start == NULL)
         return st;
     return fwi_model_warm_start(e->network.store, e->opt.warm_start);

@@ -23,8 +23,8 @@ struct fw_estimator {
     bool broken; /* a loss was not finite: the weights are lost */
     int64_t step;
     char *layers_text, *optimizer_text;
-    char resume_path[FWI_PATH_CAP]; /* checkpoint to load when compiled; "" none */
-    fw_transform transforms[2];     /* standardisation of the training data, for the model file */
+    fwi_safetensors *resume;    /* checkpoint to load when compiled; NULL: none */
+    fw_transform transforms[2]; /* standardisation of the training data, for the model file */
     fwi_runlog *log;
     fwi_ckpt *ckpt;
     fwi_tta tta;      /* room for the views of evaluation */

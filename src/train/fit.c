@@ -145,8 +145,8 @@ static fw_status open_folder(fit *f)
         return FW_OK;
     fwi_ids ids;
     fw_status st = fwi_estimator_ids(e, f->ds, &ids);
-    if (st == FW_OK && e->resume_path[0] != 0)
-        st = fwi_ckpt_check(e->resume_path, ids.id, ids.n); /* now the data is known too */
+    if (st == FW_OK && e->resume != NULL)
+        st = fwi_ckpt_check(e->resume, ids.id, ids.n); /* now the data is known too */
     if (st == FW_OK && e->opt.fresh && e->ckpt == NULL)
         st = fwi_ckpt_remove_all(e->opt.work_dir);
     if (st == FW_OK)

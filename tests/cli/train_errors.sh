@@ -98,7 +98,7 @@ err "labels"
 # Another length is another schedule.
 run 0 train digits --epochs 0.5 --out short --quiet
 run 1 train digits --epochs 1 --out short --resume
-err 'another optimizer: there "steps=11 warmup=2.2", here "steps=22 warmup=4.4"; the schedule is part of it'
+err 'another optimizer, first in sgd: there "steps=11", here "steps=22"; the schedule is part of it'
 
 # Model files: damaged header, damaged data, cut, another kind of file, other shapes.
 model=run/model.safetensors

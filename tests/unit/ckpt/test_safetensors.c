@@ -270,8 +270,25 @@ static fwi_store *make_store(fwi_device *d, int64_t width)
     return s;
 }
 
-static const fwi_identity ids[] = {{"layers", "dense 3\n"}, {"seed", "7"}};
+static const fwi_identity ids[] = {
+    {"layers", "dense 3\n"},
+    {"seed", "7"},
+    {"optimizer", "sgd momentum=0.9 steps=4 lr=1; group norm bias train_steps=3: adam eps=1"}};
 static const fwi_identity other_ids[] = {{"layers", "dense 3\n"}, {"seed", "8"}};
+static const fwi_identity newer_ids[] = {{"layers", "dense 3\n"}, {"seed", "7"}, {"conv", "auto"}};
+
+/* Texts that differ, and what the message says of it. */
+static const char *const differences[][3] = {
+    {"optimizer", "sgd momentum=0.9 steps=7 lr=2; group bias: adam",
+     "another optimizer, first in sgd: there \"steps=4\", here \"steps=7\"; the schedule"},
+    {"optimizer", "sgd momentum=0.9 steps=4 lr=1; group norm bias train_steps=30: adam eps=1",
+     "first in group norm bias: there \"train_steps=3:\", here \"train_steps=30:\""},
+    {"optimizer", "adam", "another optimizer: there \"sgd\", here \"adam\""},
+    {"optimizer", "sgd momentum=0.9 steps=4", "first in sgd: there \"lr=1;\", here \"\""},
+    {"layers", "dense 3\nrelu\n", "another layers: there \"\", here \"relu\""},
+    {"layers", "dense 3 x=1\n", "another layers, first in dense 3: there \"\", here \"x=1\""},
+    {"layers", "", "another layers: there \"dense\", here \"\""},
+};
 
 static void checkpoints(void **state)
 {
@@ -289,7 +306,7 @@ static void checkpoints(void **state)
         assert_int_equal(fwi_ckpt_newest(home, &step, path, sizeof path), FW_OK);
         assert_int_equal(step, -1);
         assert_int_equal(fwi_store_init(s, 7), FW_OK);
-        assert_int_equal(fwi_ckpt_new(&c, s, home, 2, ids, 2), FW_OK);
+        assert_int_equal(fwi_ckpt_new(&c, s, home, 2, ids, 3), FW_OK);
         for (int64_t i = 1; i <= 4; i++)
             assert_int_equal(fwi_ckpt_save(c, 10 * i, NULL), FW_OK);
         assert_int_equal(fwi_ckpt_newest(home, &step, path, sizeof path), FW_OK);
@@ -297,19 +314,47 @@ static void checkpoints(void **state)
         assert_int_equal(access(in_dir("run/checkpoint-00000030.safetensors"), F_OK), 0);
         assert_int_equal(access(in_dir("run/checkpoint-00000020.safetensors"), F_OK), -1);
 
-        assert_int_equal(fwi_ckpt_check(path, ids, 2), FW_OK);
-        assert_int_equal(fwi_ckpt_check(path, other_ids, 2), FW_EEXISTS);
+        fwi_safetensors *file = NULL;
+        assert_int_equal(fwi_ckpt_open(home, &step, &file), FW_OK);
+        assert_int_equal(step, 40);
+        assert_string_equal(fwi_st_path(file), path);
+        assert_int_equal(fwi_ckpt_check(file, ids, 3), FW_OK);
+        assert_int_equal(fwi_ckpt_check(file, other_ids, 2), FW_EEXISTS);
         assert_non_null(strstr(fw_last_error(), "another seed: there \"7\", here \"8\""));
+        assert_int_equal(fwi_ckpt_check(file, newer_ids, 3), FW_EFORMAT);
+        assert_non_null(strstr(fw_last_error(), "another version of fenwicks"));
+        assert_non_null(strstr(fw_last_error(), "did not record \"conv\""));
+        assert_int_equal(fwi_ckpt_check(file, newer_ids + 2, 1), FW_EFORMAT);
+        assert_non_null(strstr(fw_last_error(), "is no checkpoint of fenwicks"));
 
-        assert_int_equal(fwi_ckpt_load(t, path), FW_OK);
+        for (size_t i = 0; i < sizeof differences / sizeof *differences; i++) {
+            const fwi_identity id = {differences[i][0], differences[i][1]};
+            assert_int_equal(fwi_ckpt_check(file, &id, 1), FW_EEXISTS);
+            if (strstr(fw_last_error(), differences[i][2]) == NULL)
+                fail_msg("\"%s\" is not in: %s", differences[i][2], fw_last_error());
+        }
+
+        /* What was checked is what is loaded, whatever becomes of the file meanwhile. */
+        const int there = open(path, O_RDWR);
+        assert_true(there >= 0);
+        const off_t end = lseek(there, -4, SEEK_END);
+        char last[4];
+        assert_int_equal(pread(there, last, 4, end), 4);
+        assert_int_equal(pwrite(there, "\1\2\3\4", 4, end), 4);
+        assert_int_equal(fwi_ckpt_load(t, file), FW_OK);
+        assert_int_equal(pwrite(there, last, 4, end), 4);
+        close(there);
+        fwi_st_drop(file);
+        assert_int_equal(fwi_ckpt_load(t, file), FW_OK);
         assert_int_equal(fwi_store_read(s, &s->vars[0], before), FW_OK);
         assert_int_equal(fwi_store_read(t, &t->vars[0], after), FW_OK);
         assert_memory_equal(before, after, sizeof before);
         assert_true(before[0] != before[1]);
 
         fwi_store *wide = make_store(devices[k], 6);
-        assert_int_equal(fwi_ckpt_load(wide, path), FW_ESHAPE);
+        assert_int_equal(fwi_ckpt_load(wide, file), FW_ESHAPE);
         fwi_store_free(wide);
+        fwi_st_close(file);
 
         /* Saving goes on without allocating; a damaged newest file is passed over. */
         fwi_mem_fail_at(0);
