@@ -4,13 +4,18 @@
 #include "backends.h"
 
 #include "backends_inner.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
-static const fwi_op_table ref = {"ref", NULL, fwi_rows_ref};
-static const fwi_op_table portable = {"portable", &ref, fwi_rows_portable};
-static const fwi_op_table avx2 = {"avx2", &portable, fwi_rows_avx2};
-static const fwi_op_table avx512 = {"avx512", &avx2, fwi_rows_avx512};
-static const fwi_op_table avx512_bf16 = {"avx512_bf16", &avx512, fwi_rows_avx512_bf16};
+static const fwi_op_table ref = {.name = "ref", .rows = fwi_rows_ref};
+static const fwi_op_table portable = {.name = "portable", .base = &ref, .rows = fwi_rows_portable};
+static const fwi_op_table avx2 = {.name = "avx2", .base = &portable, .rows = fwi_rows_avx2};
+static const fwi_op_table avx512 = {.name = "avx512", .base = &avx2, .rows = fwi_rows_avx512};
+static const fwi_op_table avx512_bf16 = {
+    .name = "avx512_bf16", .base = &avx512, .rows = fwi_rows_avx512_bf16};
 
 const fwi_op_table *fwi_cpu_table(fwi_isa isa)
 {
@@ -75,6 +80,21 @@ static bool names_cuda(const char *name)
     return name[4] == ':' && name[5] != 0 && strspn(name + 5, "0123456789") == strlen(name + 5);
 }
 
+static fw_status open_cuda(fwi_device **out, const char *name, const fwi_device_opt *opt)
+{
+    if (fwi_backend_cuda.open == NULL)
+        return fwi_fail(FW_EUNAVAILABLE,
+                        "device %s: this build has no CUDA backend; use the device cpu", name);
+    fwi_device_opt o = *opt;
+    if (name[4] == ':') {
+        errno = 0;
+        const long index = strtol(name + 5, NULL, 10);
+        o.index = errno != 0 || index > INT_MAX ? INT_MAX : (int)index;
+    }
+    const fw_status st = fwi_backend_cuda.open(out, &o);
+    return st == FW_OK ? st : fwi_fail_in(st, "device %s", name);
+}
+
 fw_status fwi_device_open(fwi_device **out, const char *name, const fwi_device_opt *opt)
 {
     *out = NULL;
@@ -84,8 +104,7 @@ fw_status fwi_device_open(fwi_device **out, const char *name, const fwi_device_o
     if (name == NULL || strcmp(name, "cpu") == 0)
         return fwi_backend_cpu.open(out, opt);
     if (names_cuda(name))
-        return fwi_fail(FW_EUNAVAILABLE,
-                        "device %s: this build has no CUDA backend; use the device cpu", name);
+        return open_cuda(out, name, opt);
     return fwi_fail(FW_ENOTFOUND, "device %s: unknown; known are cpu, cuda and cuda:NUMBER", name);
 }
 

@@ -10,6 +10,9 @@
 fw_status fwi_device_open(fwi_device **out, const char *name, const fwi_device_opt *opt);
 void fwi_device_close(fwi_device *d); /* NULL: nothing */
 
+/* Which NVIDIA GPUs this build and machine offer, or why none: cuda_backend.h. */
+bool fwi_cuda_describe(char *text, size_t cap);
+
 /* The CPU's table for an instruction set (its chain ends at the reference); NULL where this build
  * has none. */
 const fwi_op_table *fwi_cpu_table(fwi_isa isa);

@@ -51,6 +51,7 @@ typedef struct fwi_op_table {
     const char *name; /* "avx512" */
     const struct fwi_op_table *base;
     const fwi_kernel *rows; /* ends with a row whose run is NULL */
+    int32_t nb; /* images per block that its rows want, where there are several; 0: as the CPU's */
 } fwi_op_table;
 bool fwi_call_blocked(const fwi_call *c); /* has a batch-blocked operand */
 /* NULL if no row of the chain fits. from, if not NULL, gets the table it came from. */

@@ -84,8 +84,21 @@ static bool on_path(const char *program)
     return false;
 }
 
+static char cuda_text[512];
+static bool cuda_there;
+static pthread_once_t cuda_once = PTHREAD_ONCE_INIT;
+
+static void look_for_cuda(void)
+{
+    char found[384];
+    cuda_there = fwi_cuda_describe(found, sizeof found);
+    snprintf(cuda_text, sizeof cuda_text, "training on NVIDIA GPUs%s%s", cuda_there ? ": " : "; ",
+             found);
+}
+
 int fw_parts(fw_part *out, int cap)
 {
+    pthread_once(&cuda_once, look_for_cuda);
     const bool gnuplot = on_path("gnuplot");
     const fw_part parts[] = {
         {"protobuf-c", true, "records and event files", "libprotobuf-c-dev"},
@@ -95,7 +108,7 @@ int fw_parts(fw_part *out, int cap)
         {"zlib", true, "compressed records and IDX files", "zlib1g-dev"},
         {"gnuplot", gnuplot, gnuplot ? "plots" : "plots; no program of this name on PATH",
          "gnuplot-nox"},
-        {"cuda", false, "training on NVIDIA GPUs; this build has no CUDA backend", NULL},
+        {"cuda", cuda_there, cuda_text, NULL},
         {"jpeg, png", false, "encoded images; this build does not read them yet", NULL},
         {"http, gs, s3", false, "data over the network; this build reads local files", NULL},
     };

@@ -297,7 +297,7 @@ static const fwi_kernel all_rows[] = {
     ROW(conv2d_stats), ROW(max_pool_stats),     ROW(bn_stats),      ROW(bn_act),
     ROW(bn_act_add),   ROW(bn_act_pool),        ROW(bn_act_grad),   ROW(bn_act_pool_grad),
     ROW(bias_act),     ROW(bn_act_unpool_grad), ROW(bias_act_grad), {.run = NULL}};
-static const fwi_op_table all_fused = {"all", NULL, all_rows};
+static const fwi_op_table all_fused = {.name = "all", .rows = all_rows};
 
 static int counts[FWI_OP_COUNT]; /* of the graph lowered last */
 

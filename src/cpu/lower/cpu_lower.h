@@ -1,4 +1,4 @@
-/* cpu_lower.h: the CPU backend's own passes over a canonical graph, in this order: fusion, the
+/* cpu_lower.h: a backend's own passes over a canonical graph, in this order: fusion, the
  * batch-blocked layout, and by which algorithm each convolution is computed. Which kernels a table
  * has decides what is fused and what becomes blocked, so that a table without blocked rows leaves a
  * graph as it is. Read before: ir.h (fwi_layout), exec.h. */
@@ -7,8 +7,9 @@
 
 #include "exec.h"
 
-/* Images per block for a batch of n. */
+/* Images per block for a batch of n: of the CPU's kernels, and of a table's. */
 int32_t fwi_block_of(int64_t n);
+int32_t fwi_table_block_of(const fwi_op_table *table, int64_t n);
 
 /* Joins batch norms (one group, images of rank 4) and bias additions with what stands around them,
  * and their gradients, into the fused ops of ops.def, as far as `table` has rows of these for

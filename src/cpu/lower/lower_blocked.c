@@ -36,6 +36,11 @@ int32_t fwi_block_of(int64_t n)
     return best;
 }
 
+int32_t fwi_table_block_of(const fwi_op_table *table, int64_t n)
+{
+    return table->nb > 0 ? table->nb : fwi_block_of(n);
+}
+
 static fw_status append_op(lowering *w, const fwi_op *op)
 {
     if (w->n_ops == w->cap_ops) {
@@ -57,8 +62,8 @@ static fw_status append_op(lowering *w, const fwi_op *op)
 static fw_status convert(lowering *w, fwi_val v, bool to_blocked, fwi_val *out)
 {
     fwi_graph *g = w->g;
-    const fwi_attr a = {
-        .layout = {.nb = fwi_block_of(g->tensors[v].shape.d[0]), .dtype = (int64_t)g->storage}};
+    const fwi_attr a = {.layout = {.nb = fwi_table_block_of(w->table, g->tensors[v].shape.d[0]),
+                                   .dtype = (int64_t)g->storage}};
     *out = to_blocked ? fwi_op1(g, FWI_OP_to_blocked, &a, v)
                       : fwi_op1(g, FWI_OP_from_blocked, NULL, v);
     const fw_status st = fwi_graph_status(g);
@@ -86,15 +91,15 @@ static fw_status blocked_form(lowering *w, fwi_val v, fwi_val *out)
     return st;
 }
 
-static fwi_arg arg_for(const fwi_graph *g, fwi_val v, bool blocked)
+static fwi_arg arg_for(const fwi_graph *g, const fwi_op_table *table, fwi_val v, bool blocked)
 {
     const fwi_tensor *t = &g->tensors[v];
     fwi_arg a = {.dtype = t->dtype, .shape = t->shape};
     if (blocked) {
-        a.nb = fwi_block_of(t->shape.d[0]);
+        a.nb = fwi_table_block_of(table, t->shape.d[0]);
         if (t->dtype == g->real)
             a.dtype = g->storage;
-    } else if (t->nb > 0 && t->dtype == FW_BF16)
+    } else if (t->nb > 0 && (t->dtype == FW_BF16 || t->dtype == FW_F16))
         a.dtype = g->real; /* as its flat form will be */
     return a;
 }
@@ -113,7 +118,7 @@ bool fwi_blocked_call(const fwi_graph *g, const fwi_op_table *table, const fwi_o
         const bool active = (is_in ? layout.in : layout.out) >> slot & 1;
         if (active && g->tensors[v].shape.rank != 4)
             return false;
-        *(is_in ? &out->in[slot] : &out->out[slot]) = arg_for(g, v, active);
+        *(is_in ? &out->in[slot] : &out->out[slot]) = arg_for(g, table, v, active);
     }
     return fwi_table_find(table, out, NULL) != NULL;
 }

@@ -26,8 +26,8 @@ static fw_status never(const fwi_call *c)
         ROW(max_pool_grad, type), ROW(global_max_pool, type)
 static const fwi_kernel rows[] = {
     ROWS(FW_F32), ROWS(FW_BF16), ROW(global_max_pool_grad, FW_F32), {.run = NULL}};
-static const fwi_op_table full = {"full", NULL, rows};
-static const fwi_op_table empty = {"empty", NULL, &rows[sizeof rows / sizeof *rows - 1]};
+static const fwi_op_table full = {.name = "full", .rows = rows};
+static const fwi_op_table empty = {.name = "empty", .rows = &rows[sizeof rows / sizeof *rows - 1]};
 
 static fwi_val var(fwi_graph *g, const char *name, fwi_shape s)
 {
@@ -146,7 +146,7 @@ static void test_some_rows(void **state)
                 some[n++] = rows[i];
         }
         some[n] = (fwi_kernel){.run = NULL};
-        const fwi_op_table table = {"some", NULL, some};
+        const fwi_op_table table = {.name = "some", .rows = some};
         fwi_graph *g = net(FW_F32, mask % 3 == 0);
         assert_int_equal(fwi_lower_blocked(g, &table), FW_OK);
         if (fwi_graph_verify(g) != FW_OK)

@@ -35,9 +35,9 @@ static bool takes_4(const fwi_call *c)
 static const fwi_kernel direct_rows[] = {ROWS(NULL), {.run = NULL}};
 static const fwi_kernel rows_2[] = {ROWS(takes_2), {.run = NULL}};
 static const fwi_kernel rows_4[] = {ROWS(takes_2), ROWS(takes_4), {.run = NULL}};
-static const fwi_op_table direct = {"direct", NULL, direct_rows};
-static const fwi_op_table up_to_2 = {"avx512", &direct, rows_2};
-static const fwi_op_table up_to_4 = {"avx512", &direct, rows_4};
+static const fwi_op_table direct = {.name = "direct", .rows = direct_rows};
+static const fwi_op_table up_to_2 = {.name = "avx512", .base = &direct, .rows = rows_2};
+static const fwi_op_table up_to_4 = {.name = "avx512", .base = &direct, .rows = rows_4};
 
 /* A convolution of images side x side and its gradients; no conversions: n h w c. */
 static fwi_graph *net(int64_t side, int64_t c, int64_t oc, int64_t k, int64_t stride)

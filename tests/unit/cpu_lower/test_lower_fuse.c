@@ -32,9 +32,11 @@ static const fwi_kernel forward_rows[] = {
     ROW(conv2d_stats), ROW(bn_act), ROW(bn_act_pool), ROW(bn_act_add), {.run = NULL}};
 static const fwi_kernel no_conv_rows[] = {
     ROW(bn_stats), ROW(bn_act), ROW(bn_act_grad), {.run = NULL}};
-static const fwi_op_table all = {"all", NULL, all_rows}, forward = {"forward", NULL, forward_rows},
-                          no_conv = {"no conv", NULL, no_conv_rows},
-                          none = {"none", NULL, &all_rows[sizeof all_rows / sizeof *all_rows - 1]};
+static const fwi_op_table all = {.name = "all", .rows = all_rows},
+                          forward = {.name = "forward", .rows = forward_rows},
+                          no_conv = {.name = "no conv", .rows = no_conv_rows},
+                          none = {.name = "none",
+                                  .rows = &all_rows[sizeof all_rows / sizeof *all_rows - 1]};
 
 static const char residual[] =
     "graph f32\n"

@@ -119,7 +119,7 @@ static const fwi_kernel fake_rows[] = {
     {FWI_OP_sgd, FW_F32, fake_sgd, NULL, NULL, "sgd_fake", false},
     {.run = NULL},
 };
-static const fwi_op_table fake_table = {"fake", NULL, fake_rows};
+static const fwi_op_table fake_table = {.name = "fake", .rows = fake_rows};
 static const fwi_backend fake_backend = {.name = "fake",
                                          .alloc = fake_alloc,
                                          .release = fake_release,

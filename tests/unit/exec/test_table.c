@@ -12,7 +12,7 @@ static const fwi_kernel fast_rows[] = {
     {FWI_OP_scale, FW_F64, fake_scale, NULL, NULL, "scale_f64_second", false},
     {.run = NULL},
 };
-static const fwi_op_table fast = {"fast", &fake_table, fast_rows};
+static const fwi_op_table fast = {.name = "fast", .base = &fake_table, .rows = fast_rows};
 
 static fwi_call call(fwi_opkind kind, fw_dtype dtype, int64_t n)
 {

@@ -1,0 +1,41 @@
+/* cuda_launch.h: the one way in which a kernel of this room is started. No file of ops uses <<< >>>:
+ * so the same files compile as plain C++ for tests/cuda, whose emulate.h takes this header's place
+ * there. Kernels use what both have: the built-in indices, __shared__ arrays of fixed size,
+ * __syncthreads and the warp's shuffles; no atomics, since their order is not fixed. */
+#ifndef FWI_CUDA_LAUNCH_H
+#define FWI_CUDA_LAUNCH_H
+
+#ifdef FWI_CUDA_EMULATED
+#include "emulate.h"
+#else
+
+#include <cuda_runtime.h>
+
+namespace fwi_cuda
+{
+
+/* Threads of a block work together. */
+template <class... P, class... A>
+static inline fw_status launch(const fwi_call *c, void (*kernel)(P...), dim3 grid, dim3 block,
+                               A... args)
+{
+    void (*const k)(P...) = kernel;
+    auto run = [&](P... p) {
+        void *list[] = {(void *)&p...};
+        return cudaLaunchKernel((const void *)k, grid, block, list, 0, fwi_cuda_stream_of(c));
+    };
+    return fwi_cuda_check(run(args...), fwi_op_info_get(c->kind)->name);
+}
+
+/* Threads know nothing of each other: no barrier, no shuffle, no shared memory. */
+template <class... P, class... A>
+static inline fw_status launch_alone(const fwi_call *c, void (*kernel)(P...), dim3 grid, dim3 block,
+                                     A... args)
+{
+    return launch(c, kernel, grid, block, args...);
+}
+
+} // namespace fwi_cuda
+
+#endif
+#endif
