@@ -3,8 +3,9 @@
  * Formats: docs/formats/tfrecord.md and example.md. Files are plain, or GZIP or ZLIB compressed as
  * TensorFlow has them (told apart by their first bytes when reading). A pattern names one file,
  * shards NAME@5 for NAME-00000-of-00005 to NAME-00004-of-00005, or a glob ("train-*.tfrec"), whose
- * files are taken in the order of their names. In messages records are counted within their file,
- * from 0, and a byte offset is where the record's frame begins (after decompression). */
+ * files, less their sidecars, are taken in the order of their names. In messages records are counted within their file,
+ * from 0, and a byte offset is where the record's frame begins (after decompression). Of a file that is
+ * none of records the message says what it looks like. */
 #ifndef FENWICKS_RECORD_H
 #define FENWICKS_RECORD_H
 

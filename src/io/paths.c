@@ -148,6 +148,31 @@ static int by_bytes(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* A sidecar Y.json stands beside Y, or beside its shards: "X.tfrec*" does not mean it. */
+static bool is_sidecar(const char *path, const fwi_paths *all)
+{
+    static const char end[] = ".json";
+    const size_t n = strlen(path), k = sizeof end - 1;
+    if (n <= k || strcmp(path + n - k, end) != 0)
+        return false;
+    for (int64_t i = 0; i < all->n; i++) {
+        const char *other = all->items[i];
+        if (strncmp(other, path, n - k) == 0 &&
+            (other[n - k] == 0 || fwi_shard_parse(other, NULL, NULL) == n - k))
+            return true;
+    }
+    return false;
+}
+
+static void leave_sidecars_out(fwi_paths *p)
+{
+    for (int64_t i = p->n - 1; i >= 0; i--)
+        if (is_sidecar(p->items[i], p)) {
+            fwi_free(p->items[i]);
+            memmove(p->items + i, p->items + i + 1, (size_t)(--p->n - i) * sizeof *p->items);
+        }
+}
+
 static fw_status expand_glob(const char *pattern, fwi_paths *p)
 {
     glob_t found = {0};
@@ -174,9 +199,11 @@ static fw_status expand_glob(const char *pattern, fwi_paths *p)
     }
     if (st == FW_OK && p->n == 0)
         st = fwi_fail(FW_ENOTFOUND, "%s: matches folders only, a file was expected", pattern);
-    if (st == FW_OK)
+    if (st == FW_OK) {
+        leave_sidecars_out(p);
         qsort(p->items, (size_t)p->n, sizeof *p->items,
               by_bytes); /* not by locale, as glob would */
+    }
 done:
     globfree(&found);
     return st;

@@ -94,11 +94,13 @@ static fw_status scan(fwi_record_set *s, set_file *f, const char *path, uint8_t 
                           (long long)left, FWI_RECORD_HEAD);
         if (st == FW_OK)
             st = fwi_tfrecord_check_head(buf + (at - buf_at), left - FWI_RECORD_HEAD, &length);
-        if (st == FW_OK)
-            st = add_offset(s, at);
-        if (st != FW_OK)
-            return fwi_fail_in(st, "%s: record %lld at byte %lld", path, (long long)count,
-                               (long long)at);
+        if (st != FW_OK) {
+            const fwi_record_start start = {buf, buf_n < FWI_RECORD_HEAD ? buf_n : FWI_RECORD_HEAD,
+                                            left - FWI_RECORD_HEAD, FW_PLAIN};
+            return fwi_tfrecord_fail_at(st, path, count, at, &start);
+        }
+        if ((st = add_offset(s, at)) != FW_OK)
+            return st;
         if (length + FWI_RECORD_FOOT > s->max_length)
             s->max_length = length + FWI_RECORD_FOOT;
         at += FWI_RECORD_HEAD + (int64_t)length + FWI_RECORD_FOOT;

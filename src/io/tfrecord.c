@@ -58,6 +58,60 @@ fw_status fwi_tfrecord_check_head(const uint8_t head[FWI_RECORD_HEAD], int64_t l
     return FW_OK;
 }
 
+/* What other files begin with, as far as 12 bytes tell; NULL: nothing known. */
+static const char *file_kind(const uint8_t *p, size_t n)
+{
+    static const struct {
+        const char *kind, *magic;
+        size_t n;
+    } known[] = {
+        {"a PNG image", "\x89PNG\r\n\x1a\n", 8},
+        {"a JPEG image", "\xff\xd8\xff", 3},
+        {"a GIF image", "GIF8", 4},
+        {"a NumPy array", "\x93NUMPY", 6},
+        {"a zip archive", "PK\3\4", 4},
+        {"an HDF5 file", "\x89HDF\r\n\x1a\n", 8},
+        {"a Parquet file", "PAR1", 4},
+        {"a WebP or other RIFF file", "RIFF", 4},
+        {"an xz file",
+         "\xfd"
+         "7zXZ",
+         5},
+        {"a zstd file", "\x28\xb5\x2f\xfd", 4},
+        {"a bzip2 file", "BZh", 3},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (n >= known[i].n && memcmp(p, known[i].magic, known[i].n) == 0)
+            return known[i].kind;
+    if (n >= 9 && p[8] == '{' && fwi_get_le64(p) < (uint64_t)1 << 32)
+        return "a safetensors file";
+    size_t text = 0;
+    while (text < n && (p[text] >= 0x20 ? p[text] != 0x7f : p[text] >= '\t' && p[text] <= '\r'))
+        text++;
+    return n > 0 && text == n ? "text" : NULL;
+}
+
+fw_status fwi_tfrecord_fail_at(fw_status st, const char *name, int64_t record, int64_t offset,
+                               const fwi_record_start *start)
+{
+    static const char *const packed[] = {"", ", compressed by gzip", ", compressed by zlib"};
+    const bool whole = start != NULL && start->n_bytes == FWI_RECORD_HEAD;
+    if (record > 0 || start == NULL || st != FW_EFORMAT ||
+        (whole && fwi_crc32c_masked(start->head, 8) == fwi_get_le32(start->head + 8)))
+        return fwi_fail_in(st, "%s: record %lld at byte %lld", name, (long long)record,
+                           (long long)offset);
+    const char *const kind = file_kind(start->head, start->n_bytes);
+    if (kind != NULL)
+        return fwi_fail_in(st, "%s: is no TFRecord file but %s%s: record 0 at byte 0", name, kind,
+                           packed[start->compression]);
+    const uint64_t most =
+        start->left < 0 ? FWI_RECORD_MAX_BYTES : (uint64_t)start->left; /* of a length */
+    if (whole && fwi_get_le64(start->head) > most)
+        return fwi_fail_in(
+            st, "%s: is no TFRecord file, or its beginning is damaged: record 0 at byte 0", name);
+    return fwi_fail_in(st, "%s: record 0 at byte 0", name);
+}
+
 fw_status fwi_tfrecord_check_data(const uint8_t *data, size_t n_bytes)
 {
     const uint32_t crc = fwi_crc32c_masked(data, n_bytes);
@@ -147,8 +201,7 @@ static fw_status start(fw_tfrecord *r)
 /* The message of the source names the file; the frame's own lack it. */
 static fw_status in_record(const fw_tfrecord *r, fw_status st)
 {
-    return fwi_fail_in(st, "%s: record %lld at byte %lld", r->name, (long long)r->record,
-                       (long long)r->offset);
+    return fwi_tfrecord_fail_at(st, r->name, r->record, r->offset, NULL);
 }
 
 static fw_status read_body(fw_tfrecord *r, size_t n_bytes)
@@ -191,16 +244,18 @@ static fw_status next(fw_tfrecord *r, size_t *n_bytes)
                            (long long)r->offset);
     if (got == 0)
         return FW_END;
-    if (got < sizeof head)
-        return in_record(r,
-                         fwi_fail(FW_EFORMAT,
-                                  "ends after %zu of %d bytes of length and crc: the file is cut "
-                                  "off",
-                                  got, FWI_RECORD_HEAD));
     uint64_t length = 0;
-    st = fwi_tfrecord_check_head(head, fwi_source_left(r->src), &length);
-    if (st != FW_OK)
-        return in_record(r, st);
+    if (got < sizeof head)
+        st = fwi_fail(FW_EFORMAT,
+                      "ends after %zu of %d bytes of length and crc: the file is cut off", got,
+                      FWI_RECORD_HEAD);
+    else
+        st = fwi_tfrecord_check_head(head, fwi_source_left(r->src), &length);
+    if (st != FW_OK) {
+        const fwi_record_start start = {head, got, fwi_source_left(r->src),
+                                        fwi_source_compression(r->src)};
+        return fwi_tfrecord_fail_at(st, r->name, r->record, r->offset, &start);
+    }
     st = read_body(r, (size_t)length + FWI_RECORD_FOOT);
     if (st != FW_OK)
         return st;

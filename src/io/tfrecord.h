@@ -25,6 +25,18 @@ fw_status fwi_tfrecord_check_head(const uint8_t head[FWI_RECORD_HEAD], int64_t l
 fw_status fwi_tfrecord_check_data(const uint8_t *data,
                                   size_t n_bytes); /* its foot follows the data */
 
+/* Puts file, record and offset in front of what is wrong there, and of a file's first head, where that
+ * is no record's, that it is no TFRecord file and what it looks like. start: NULL if the head was
+ * right. Returns st. */
+typedef struct fwi_record_start {
+    const uint8_t *head; /* as far as it was there */
+    size_t n_bytes;
+    int64_t left; /* bytes behind it; under 0: not known */
+    fw_compression compression;
+} fwi_record_start;
+fw_status fwi_tfrecord_fail_at(fw_status st, const char *name, int64_t record, int64_t offset,
+                               const fwi_record_start *start);
+
 /* The reader in two steps, so that one reader can go through many files without allocating: path is
  * borrowed while it is read. */
 fw_status fwi_tfrecord_new(fw_tfrecord **out);

@@ -53,5 +53,5 @@ run 0 inspect empty.tfrec --verify
 out "records      0"
 printf 'this is not a record file at all' > text.tfrec
 run 1 inspect text.tfrec
-err "text.tfrec: record 0 at byte 0"
+err "text.tfrec: is no TFRecord file but text: record 0 at byte 0: length crc is"
 exit 0

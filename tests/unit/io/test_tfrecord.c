@@ -168,12 +168,11 @@ static void every_flipped_bit(void **state)
         int64_t count = 0;
         const size_t record = bit / 8 / sizeof hello;
         char place[64];
-        snprintf(place, sizeof place, "flip: record %zu at byte %zu: ", record,
-                 record * sizeof hello);
+        snprintf(place, sizeof place, ": record %zu at byte %zu: ", record, record * sizeof hello);
         const bool in_length = bit / 8 % sizeof hello < 12;
         /* a first byte changed to a gzip or zlib mark would be another story; none of these is one
          */
-        assert_fails(read_all(in_dir("flip"), &count), FW_EFORMAT, place,
+        assert_fails(read_all(in_dir("flip"), &count), FW_EFORMAT, "flip: ", place,
                      in_length ? "length crc is" : "data crc is", "file says");
         assert_int_equal(count, record);
         assert_fails(read_all_indexed(in_dir("flip")), FW_EFORMAT, place);
@@ -181,6 +180,39 @@ static void every_flipped_bit(void **state)
         refused++;
     }
     assert_int_equal(refused, 8 * sizeof three);
+}
+
+/* What is no TFRecord file at all is said to be none, and what it looks like. */
+static void other_files(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t n;
+        const char *looks;
+    } files[] = {
+        {"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16, "but a PNG image: "},
+        {"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1", 13, "but a JPEG image: "},
+        {"\x93NUMPY\1\0\x76\0{'descr'", 17, "but a NumPy array: "},
+        {"PK\3\4\x14\0\0\0\0\0\0\0\0", 13, "but a zip archive: "},
+        {"\x40\0\0\0\0\0\0\0{\"__metadata__\":", 24, "but a safetensors file: "},
+        {"label,0,1,2,3\n5,0,0,1,2\n", 24, "but text: "},
+        {"5,0\n", 4, "but text: "},
+        {"\x13\x88\xc2\x77\x80\x91\xa2\xb3\xc4\xd5\xe6\xf7", 12, ", or its beginning is damaged: "},
+    };
+    int64_t count = 0;
+    for (int i = 0; i < (int)(sizeof files / sizeof *files); i++) {
+        write_bytes(in_dir("other"), files[i].bytes, files[i].n);
+        assert_fails(read_all(in_dir("other"), &count), FW_EFORMAT, "other: is no TFRecord file",
+                     files[i].looks, "record 0 at byte 0: ");
+        assert_fails(read_all_indexed(in_dir("other")), FW_EFORMAT, "other: is no TFRecord file",
+                     files[i].looks, "record 0 at byte 0: ");
+    }
+    gzFile z = gzopen(in_dir("packed"), "wb");
+    assert_int_equal(gzwrite(z, "some text, and not a record", 27), 27);
+    assert_int_equal(gzclose(z), Z_OK);
+    assert_fails(read_all(in_dir("packed"), &count), FW_EFORMAT,
+                 "packed: is no TFRecord file but text, compressed by gzip: record 0 at byte 0: ");
 }
 
 static void every_truncation(void **state)
@@ -320,6 +352,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(concatenated, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(every_flipped_bit, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(every_truncation, dir_setup, dir_teardown),
+        cmocka_unit_test_setup_teardown(other_files, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(compressed_damage, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(hostile_lengths, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(stays_failed, dir_setup, dir_teardown),
