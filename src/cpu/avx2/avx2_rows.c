@@ -3,11 +3,14 @@
 #define ISA      avx2
 #define TILE_F32 "6x16"
 #define TILE_F64 "6x8"
-#include "fast_rows.h"
+#include "blocked_rows.h"
 #include "winograd_rows.h"
 
 WINOGRAD_DECLARE(f32, avx2)
+BLOCKED_CONV_DECLARE(f32, avx2)
+BLOCKED_F32_DECLARE
 
 extern const fwi_kernel fwi_rows_avx2[];
-const fwi_kernel fwi_rows_avx2[] = {WINOGRAD_ROWS(f32, FW_F32, avx2, "6x16"),
-                                    FAST_ROWS{.run = NULL}};
+const fwi_kernel fwi_rows_avx2[] = {WINOGRAD_ROWS(f32, FW_F32, avx2, TILE_F32),
+                                    BLOCKED_CONV_ROWS(f32, FW_F32, avx2, TILE_F32),
+                                    FAST_ROWS BLOCKED_F32_ROWS{.run = NULL}};

@@ -1,6 +1,7 @@
 /* lanes_avx2.h: the vector type that the kernel bodies of cpu/portable are written in, for AVX2
- * with FMA. Included once per element type, before the bodies, with LANES_F64 0 or 1; lanes_end.h
- * forgets the names again. lanes_portable.h lists what a lanes header must define. */
+ * with FMA. Included once per element type, before the bodies, with LANES_F64 0 or 1 (and LANES_BF16
+ * defined for activations stored as bf16, in float arithmetic); lanes_end.h forgets the names again.
+ * lanes_portable.h lists what a lanes header must define. */
 #include <immintrin.h>
 #include <stdint.h>
 
@@ -12,6 +13,13 @@
 #define FN(x)      fwi_##x##_f64_avx2
 #define VL         4
 typedef __m256d vec_f64;
+#elif defined LANES_BF16
+#define REAL       float
+#define REAL_DTYPE FW_F32
+#define NAME(x)    x##_bf16
+#define FN(x)      fwi_##x##_bf16_avx2
+#define VL         8
+typedef __m256 vec_bf16;
 #else
 #define REAL       float
 #define REAL_DTYPE FW_F32

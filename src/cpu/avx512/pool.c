@@ -1,5 +1,4 @@
 /* pool.c: pools, for AVX-512; fast_pool.h of cpu/portable has the code. */
-#define BN_POOLS /* max_pool_stats, on batch-blocked images */
-#define BODY     "fast_pool.h"
+#define BODY "fast_pool.h"
 #include "bf16_avx512.h"
 #include "both_avx512.h"

@@ -28,7 +28,8 @@ typedef struct choice {
 } choice;
 
 /* The first line that fits counts; none: direct. Behind a line: GFLOP/s counting every tap, direct
- * / F2 / F4, of the layer of bench/shapes.txt that decided it, on two cores of Zen 5. */
+ * / F2 / F4, of the layer of bench/shapes.txt that decided it, on two cores of Zen 5; those of avx2
+ * on two of Zen 3, which were shared: the best of ten runs. */
 static const choice choices[] = {
     /* bf16 products: airbench94/block1. A side of 3 stays direct: 1290 / 890 / 950 (block3). */
     {"avx512_bf16", FW_BF16, FWD, 4, ANY, 32, F2, F4}, /* 1020 / 1310 / 1440 */
@@ -37,6 +38,13 @@ static const choice choices[] = {
     /* 24 channels (airbench94/block1_in); forward 930 / 930 / 830 */
     {"avx512_bf16", FW_BF16, DX, 4, ANY, 24, F2, F2},     /* 870 / 990 / 850 */
     {"avx512_bf16", FW_BF16, DW, 4, ANY, 24, DIRECT, F4}, /* 810 / 820 / 980 */
+    /* AVX2: block1, block1_in. A side of 3 stays direct: 220 / 160 / 210 forward (block3). */
+    {"avx2", FW_F32, FWD, 4, ANY, 32, F2, F4}, /* 149 / 217 / 318 */
+    {"avx2", FW_F32, DX, 4, ANY, 32, F2, F4},  /* 156 / 197 / 312 */
+    {"avx2", FW_F32, DW, 4, ANY, 32, F2, F4},  /* 160 / 186 / 207 */
+    {"avx2", FW_F32, FWD, 4, ANY, 24, F2, F4}, /* 125 / 165 / 256 */
+    {"avx2", FW_F32, DX, 4, ANY, 24, F2, F4},  /* 117 / 140 / 175 */
+    {"avx2", FW_F32, DW, 4, ANY, 24, F2, F4},  /* 120 / 153 / 200 */
     /* f32 products, half as many at a time, so that transforms weigh half as much: block1, block1_in. */
     {NULL, FW_F32, FWD, 4, ANY, 32, F2, F4}, /* 490 / 650 / 800 */
     {NULL, FW_F32, DX, 4, ANY, 32, F2, F4},  /* 480 / 650 / 790 */

@@ -20,9 +20,7 @@ enum {
 #define BN_BLOCK BN_BLOCK
 #endif
 
-#ifdef BN_POOLS
 void FN(max_pool_places)(const fwi_call *c, int64_t begin, int64_t end); /* fast_pool.h */
-#endif
 
 typedef struct NAME(bn_job) {
     const STORE *x, *dy; /* [groups * rows][c] */
@@ -136,10 +134,8 @@ static void NAME(bn_stats_task)(void *arg, int64_t task, int slot)
     REAL *const s = shift + c;
     double *const restrict sum = g->sums + task * 2 * c;
     const int64_t sample = min_i64(n, BN_SAMPLE);
-#ifdef BN_POOLS
     if (g->pooled != NULL)
         FN(max_pool_places)(g->pooled, r0 / g->nb, r1 / g->nb);
-#endif
     memset(shift, 0, (size_t)(3 * c) * sizeof(REAL));
     memset(sum, 0, (size_t)(2 * c) * sizeof(double));
     for (int64_t k = 0; k < sample; k++) {
@@ -240,7 +236,7 @@ fw_status FN(bn_stats)(const fwi_call *c)
     return FW_OK;
 }
 
-#ifdef BN_POOLS /* batch-blocked images alone */
+/* Of the result of a pool, on batch-blocked images alone. */
 size_t FN(max_pool_stats_scratch)(const fwi_call *c)
 {
     NAME(bn_job) g;
@@ -258,7 +254,6 @@ fw_status FN(max_pool_stats)(const fwi_call *c)
     NAME(bn_stats_of)(&g, c, 2);
     return FW_OK;
 }
-#endif
 
 size_t FN(bn_train_scratch)(const fwi_call *c)
 {

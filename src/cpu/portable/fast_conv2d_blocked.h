@@ -3,7 +3,9 @@
  *
  * One tile is one block's images at one pixel times NR channels: its rows lie one behind the other
  * in memory, all of them have the same valid taps, and a tap outside the image is left off the list
- * instead of multiplied by zero. So nothing is packed but the filter. A task is a part of the lines
+ * instead of multiplied by zero. So nothing is packed but the filter. Where an instruction set has
+ * registers for fewer rows than a block has images (MR), a pixel is two to four tiles of nearly
+ * equal height. A task is a part of the lines
  * of one block. It goes strip by strip, so short that the strip's source stays in L2 while one
  * panel of the filter after the other passes over it; along a line the list of taps moves on with
  * the pixels instead of being made anew.
@@ -160,6 +162,27 @@ static int64_t NAME(blocked_segs)(const NAME(blocked) * g, const NAME(blocked_sr
     return count;
 }
 
+/* All m images of a pixel, in tiles of at most MR rows. */
+static inline void NAME(blocked_tiles)(const NAME(blocked) * g, int64_t m, NAME(seg) * seg,
+                                       int64_t n_seg, const NAME(tile_out) * first)
+{
+    const int64_t heights = parts_of(m, MR);
+    if (heights == 1) {
+        NAME(tile)(m, seg, n_seg, g->tap_steps, 1, first);
+        return;
+    }
+    NAME(tile_out) out = *first;
+    for (int64_t k = 0; k < heights; k++) {
+        const int64_t rows = part_begin(m, heights, k + 1) - part_begin(m, heights, k);
+        NAME(tile)(rows, seg, n_seg, g->tap_steps, 1, &out);
+        out.c += rows * out.ldc;
+        for (int64_t s = 0; s < n_seg; s++)
+            seg[s].a += rows * g->tap_steps;
+    }
+    for (int64_t s = 0; s < n_seg; s++)
+        seg[s].a -= m * g->tap_steps;
+}
+
 /* One panel of the filter over one line. ahead: asks for the source of the pixel to come. */
 static void NAME(blocked_line)(const NAME(blocked) * g, const NAME(blocked_src) * src,
                                int64_t block, int64_t m, int64_t y, int64_t j, NAME(seg) * seg,
@@ -189,7 +212,7 @@ static void NAME(blocked_line)(const NAME(blocked) * g, const NAME(blocked_src) 
         if (g->steps < BLOCKED_FEW_STEPS)
             for (int64_t i = 0; i < m; i++)
                 __builtin_prefetch(out.c + (g->nb + i) * g->dc, 1);
-        NAME(tile)(m, seg, n_seg, g->tap_steps, 1, &out);
+        NAME(blocked_tiles)(g, m, seg, n_seg, &out);
     }
 }
 

@@ -129,13 +129,12 @@ static void NAME(max_pool_run)(const fwi_call *call, int64_t begin, int64_t end)
     }
 }
 
-#ifdef BN_POOLS /* for fast_bn.h, which has no pools of its own */
+/* For fast_bn.h, which has no pools of its own. */
 void FN(max_pool_places)(const fwi_call *c, int64_t begin, int64_t end);
 void FN(max_pool_places)(const fwi_call *c, int64_t begin, int64_t end)
 {
     NAME(max_pool_run)(c, begin, end);
 }
-#endif
 
 static void NAME(max_pool_line)(void *arg, int64_t line, int slot)
 {

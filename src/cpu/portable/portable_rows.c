@@ -3,7 +3,14 @@
 #define ISA      portable
 #define TILE_F32 "4x8"
 #define TILE_F64 "4x4"
-#include "fast_rows.h"
+#include "blocked_rows.h"
+#include "winograd_rows.h"
+
+WINOGRAD_DECLARE(f32, portable)
+BLOCKED_CONV_DECLARE(f32, portable)
+BLOCKED_F32_DECLARE
 
 extern const fwi_kernel fwi_rows_portable[];
-const fwi_kernel fwi_rows_portable[] = {FAST_ROWS{.run = NULL}};
+const fwi_kernel fwi_rows_portable[] = {WINOGRAD_ROWS(f32, FW_F32, portable, TILE_F32),
+                                        BLOCKED_CONV_ROWS(f32, FW_F32, portable, TILE_F32),
+                                        FAST_ROWS BLOCKED_F32_ROWS{.run = NULL}};

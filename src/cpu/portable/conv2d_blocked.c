@@ -1,0 +1,11 @@
+/* conv2d_blocked.c: convolution and its input's gradient on batch-blocked images in float, for
+ * any processor; fast_conv2d_blocked.h has the code. */
+#include "exec.h"
+#include "fast_loop.h"
+
+#define LANES_F64 0
+#include "lanes_portable.h"
+
+#include "fast_conv2d_blocked.h"
+
+#include "lanes_end.h"
