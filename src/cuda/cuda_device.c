@@ -4,6 +4,7 @@
  * Read before: exec.h, cuda_inner.h, cuda_check.c. */
 #include "cpu_lower.h"
 #include "cuda_inner.h"
+#include "cuda_libs.h"
 
 #include <string.h>
 
@@ -21,6 +22,7 @@ typedef struct cuda_device {
     fwi_pool *own_pool; /* for the host's work: views, whitening */
     pinned ring[N_PINNED];
     int next;
+    fwi_cuda_tables tables; /* the libraries' rows before our own */
     char *label;
 } cuda_device;
 
@@ -30,6 +32,7 @@ static void cuda_close(fwi_device *d)
     if (c->queue.stream != NULL) {
         (void)cudaSetDevice(c->queue.device);
         (void)cudaStreamSynchronize(c->queue.stream);
+        fwi_cuda_libs_close(c->queue.libs);
         (void)cudaStreamDestroy(c->queue.stream);
     }
     for (int i = 0; i < N_PINNED; i++) {
@@ -76,6 +79,19 @@ static fw_status describe(cuda_device *c)
     return c->label == NULL ? FW_ENOMEM : FW_OK;
 }
 
+/* cuDNN and cuBLASLt as far as they are there; our own kernels do what they do not. */
+static fw_status open_libs(cuda_device *c)
+{
+    char text[128];
+    const fwi_cuda_libs_opt opt = {.stream = c->queue.stream, .sm = c->queue.sm};
+    const fw_status st = fwi_cuda_libs_open(&c->queue.libs, &opt);
+    if (st != FW_OK)
+        return fwi_fail_in(st, "%s", c->label);
+    fwi_cuda_libs_describe(c->queue.libs, text, sizeof text);
+    fwi_log(2, "%s: %s", c->label, text);
+    return FW_OK;
+}
+
 static fw_status cuda_open(fwi_device **out, const fwi_device_opt *opt)
 {
     int n = 0;
@@ -89,13 +105,15 @@ static fw_status cuda_open(fwi_device **out, const fwi_device_opt *opt)
     if (c == NULL)
         return FW_ENOMEM;
     c->base.backend = &fwi_backend_cuda;
-    c->base.table = fwi_cuda_own_table();
+    c->base.table = fwi_cuda_libs_tables(&c->tables, fwi_cuda_own_table());
     c->base.stream = &c->queue;
     c->base.has_bf16 = true;
     c->queue.device = opt->index;
     st = describe(c);
     if (st == FW_OK)
         st = make_queue(c);
+    if (st == FW_OK)
+        st = open_libs(c);
     if (st == FW_OK && opt->pool == NULL)
         st = fwi_pool_new(&c->own_pool, opt->threads);
     c->base.pool = opt->pool != NULL ? opt->pool : c->own_pool;

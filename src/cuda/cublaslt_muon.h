@@ -1,0 +1,26 @@
+/* cublaslt_muon.h: the iteration in the middle of Muon's update, by cuBLASLt. Read before:
+ * cublaslt_matmul.h. Next: cublaslt_muon.c. */
+#ifndef FWI_CUBLASLT_MUON_H
+#define FWI_CUBLASLT_MUON_H
+
+#include "cublaslt_matmul.h"
+
+/* batch matrices X [m][n] one behind the other, m <= n, in f32 or bf16 (sums are in f32):
+ * steps times A = X X^T; X = a X + (b A + c A^2) X. */
+typedef struct fwi_newton_schulz {
+    int64_t m, n, batch, steps;
+    double a, b, c;
+    fw_dtype dtype;
+} fwi_newton_schulz;
+
+/* Makes the plans of its three products. false: cuBLASLt has not got them, or (with a message) they
+ * could not be made. */
+bool fwi_newton_schulz_prepare(fwi_cuda_libs *l, const fwi_newton_schulz *s);
+/* Bytes of scratch, after prepare. */
+size_t fwi_newton_schulz_scratch(const fwi_cuda_libs *l, const fwi_newton_schulz *s);
+/* Enqueues it. x: on a boundary of FWI_LIBS_ALIGN, as is scratch. *result is where the result will
+ * be: x, or the same number of bytes at scratch. */
+fw_status fwi_newton_schulz_run(const fwi_cuda_libs *l, const fwi_newton_schulz *s, void *x,
+                                void *scratch, void **result);
+
+#endif

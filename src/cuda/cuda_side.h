@@ -1,0 +1,31 @@
+/* cuda_side.h: the small kernels that the rows over cuDNN and cuBLASLt need beside the libraries.
+ * They are a table so that a test without a GPU can give others. No type of CUDA or of the libraries
+ * stands here: side.cu includes it. Read before: exec.h. */
+#ifndef FWI_CUDA_SIDE_H
+#define FWI_CUDA_SIDE_H
+
+#include "exec.h"
+
+/* An update of Muon on its way: see cublaslt_muon.c. w is [rows][rest]; X is [m][n] with m <= n, the
+ * same or, where w is tall, turned. */
+typedef struct fwi_muon_work {
+    int64_t rows, rest, m, n;
+    fw_dtype dtype; /* of X: f32 or bf16 */
+    void *x;        /* X */
+    double *sums;   /* FWI_MUON_SUMS: [0] of u^2, [1] of w^2, behind them room for parts of them */
+} fwi_muon_work;
+enum { FWI_MUON_PARTS = 256, FWI_MUON_SUMS = 2 * (1 + FWI_MUON_PARTS) };
+
+typedef struct fwi_cuda_side {
+    /* n numbers of f32 to bf16 or f16, rounded to the nearest, ties to even */
+    fw_status (*narrow)(const fwi_call *c, void *to, fw_dtype dtype, const float *from, int64_t n);
+    /* n numbers of f32, bf16 or f16 to f32 */
+    fw_status (*widen)(const fwi_call *c, float *to, const void *from, fw_dtype dtype, int64_t n);
+    /* c is a muon: v = mom v + g; sums; X = (g + mom v) / (sqrt(sums[0]) + 1e-7) */
+    fw_status (*muon_begin)(const fwi_call *c, const fwi_muon_work *m);
+    /* w = (renorm w - lr X) (1 - lr wd), as cpu/ref/muon_body.h has it; lr 0: nothing */
+    fw_status (*muon_end)(const fwi_call *c, const fwi_muon_work *m);
+} fwi_cuda_side;
+extern const fwi_cuda_side fwi_cuda_side_kernels; /* side.cu */
+
+#endif

@@ -1,0 +1,152 @@
+/* libs_test.h: what the tests of the libraries' rows share: a device's libraries opened over the two
+ * stand-ins, small kernels on the host, and calls. */
+#ifndef LIBS_TEST_H
+#define LIBS_TEST_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "cublaslt_muon.h"
+#include "cuda_inner.h"
+#include "cudnn_conv.h"
+#include "fake_cublaslt.h"
+#include "fake_cudnn.h"
+
+#include <assert.h>
+#include <dlfcn.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(array)         ((int)(sizeof(array) / sizeof *(array)))
+#define assert_message(text) assert_non_null(strstr(fw_last_error(), text))
+
+extern const fwi_kernel fwi_rows_cudnn[], fwi_rows_cublaslt[], fwi_rows_cublaslt_muon[];
+
+static inline void point_at_fakes(void)
+{
+    setenv("FENWICKS_CUDNN", FW_FAKE_CUDNN, 1);
+    setenv("FENWICKS_CUBLASLT", FW_FAKE_CUBLASLT, 1);
+    setenv("FENWICKS_CONV_CHOICES", "conv-choices.json", 1); /* in the test's own folder */
+}
+
+/* The state in the stand-in; it stays loaded. */
+static inline void *fake_state(const char *path, const char *name)
+{
+    void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    assert_non_null(lib);
+    void *state = dlsym(lib, name);
+    assert_non_null(state);
+    return state;
+}
+
+static inline fake_cudnn_state *dnn_state(void)
+{
+    return fake_state(FW_FAKE_CUDNN, "fake_cudnn");
+}
+
+static inline fake_cublaslt_state *blas_state(void)
+{
+    return fake_state(FW_FAKE_CUBLASLT, "fake_cublaslt");
+}
+
+static inline float widened(uint16_t v)
+{
+    const uint32_t bits = (uint32_t)v << 16;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static inline uint16_t narrowed(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static int narrow_calls, widen_calls;
+
+static inline fw_status host_narrow(const fwi_call *c, void *to, fw_dtype dtype, const float *from,
+                                    int64_t n)
+{
+    (void)c;
+    assert_int_equal(dtype, FW_BF16);
+    narrow_calls++;
+    for (int64_t i = 0; i < n; i++)
+        ((uint16_t *)to)[i] = narrowed(from[i]);
+    return FW_OK;
+}
+
+static inline fw_status host_widen(const fwi_call *c, float *to, const void *from, fw_dtype dtype,
+                                   int64_t n)
+{
+    (void)c;
+    widen_calls++;
+    for (int64_t i = 0; i < n; i++) {
+        if (dtype == FW_BF16)
+            to[i] = widened(((const uint16_t *)from)[i]);
+        else
+            memcpy(&to[i], (const float *)from + i, sizeof *to);
+    }
+    return FW_OK;
+}
+
+/* As side.cu has them, in plain loops. */
+static inline int64_t host_turned(const fwi_muon_work *m, int64_t i)
+{
+    return m->rows > m->rest ? i % m->rest * m->rows + i / m->rest : i;
+}
+
+static inline fw_status host_muon_begin(const fwi_call *c, const fwi_muon_work *m)
+{
+    const float mom = (float)c->attr->muon.momentum;
+    const float *w = c->in[0].data, *g = c->in[2].data;
+    float *v = c->in[1].data, *x = m->x;
+    assert_int_equal(m->dtype, FW_F32);
+    m->sums[0] = m->sums[1] = 0;
+    m->sums[FWI_MUON_SUMS - 1] = NAN; /* room to the last of them */
+    for (int64_t i = 0; i < m->rows * m->rest; i++) {
+        v[i] = mom * v[i] + g[i];
+        const float u = g[i] + mom * v[i];
+        m->sums[0] += (double)u * (double)u;
+        m->sums[1] += (double)w[i] * (double)w[i];
+    }
+    for (int64_t i = 0; i < m->rows * m->rest; i++)
+        x[host_turned(m, i)] = (float)((double)(g[i] + mom * v[i]) / (sqrt(m->sums[0]) + 1e-7));
+    return FW_OK;
+}
+
+static inline fw_status host_muon_end(const fwi_call *c, const fwi_muon_work *m)
+{
+    const fwi_muon_attr *a = &c->attr->muon;
+    const double *hyper = c->in[3].data, lr = hyper[a->lr_col], ww = m->sums[1];
+    const double renorm = hyper[a->rn_col] != 0 && ww > 0 ? sqrt((double)m->rows / ww) : 1;
+    float *w = c->in[0].data;
+    for (int64_t i = 0; i < m->rows * m->rest && lr != 0; i++) {
+        const double x = (double)((const float *)m->x)[host_turned(m, i)];
+        w[i] = (float)((renorm * (double)w[i] - lr * x) * (1 - lr * hyper[a->wd_col]));
+    }
+    return FW_OK;
+}
+
+static const fwi_cuda_side host_side = {.narrow = host_narrow,
+                                        .widen = host_widen,
+                                        .muon_begin = host_muon_begin,
+                                        .muon_end = host_muon_end};
+static int a_stream; /* its address is the stream */
+
+static inline fwi_cuda_libs *open_libs(bool tf32)
+{
+    fwi_cuda_libs *l = NULL;
+    const fwi_cuda_libs_opt opt = {
+        .stream = (cudaStream_t)(void *)&a_stream, .sm = 90, .tf32 = tf32, .side = &host_side};
+    assert_int_equal(fwi_cuda_libs_open(&l, &opt), FW_OK);
+    return l;
+}
+
+#endif
