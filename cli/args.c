@@ -110,6 +110,8 @@ static const char *expected(arg_kind kind)
         return "a number of bytes, as in 512M or 2G";
     case ARG_LIST:
         return "KEY=VALUE, at most 64 times";
+    case ARG_WORDS:
+        return "some text, at most 64 times";
     default:
         return "some text";
     }
@@ -138,9 +140,10 @@ static bool store(const arg_option *o, const char *text)
         const double v = strtod(text, &end);
         return end != text && *end == 0 && isfinite(v) && (*(double *)o->to = v, true);
     }
-    case ARG_LIST: {
+    case ARG_LIST:
+    case ARG_WORDS: {
         arg_list *list = o->to;
-        return strchr(text, '=') != NULL &&
+        return text[0] != 0 && (o->kind == ARG_WORDS || strchr(text, '=') != NULL) &&
                list->n < (int)(sizeof list->items / sizeof *list->items) &&
                (list->items[list->n++] = text, true);
     }

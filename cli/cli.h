@@ -5,6 +5,7 @@
 
 #include <fenwicks/fenwicks.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdbool.h>
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
@@ -19,7 +20,8 @@ typedef enum arg_kind {
     ARG_SEED,    /* uint64_t */
     ARG_REAL,    /* double */
     ARG_SIZE,    /* int64_t bytes: 512M, 2G */
-    ARG_LIST     /* arg_list of KEY=VALUE: may be given several times */
+    ARG_LIST,    /* arg_list of KEY=VALUE: may be given several times */
+    ARG_WORDS    /* arg_list of any text */
 } arg_kind;
 
 typedef struct arg_list {
@@ -61,11 +63,21 @@ int fail_with(const char *what, fw_status st, const char *message, bool json);
  * written. */
 int print_json(json_t *object);
 void print_explanation(void *user, const char *text); /* on standard error */
+json_t *number_or_null(double v);                     /* null for NaN */
+/* SIGINT and SIGTERM end the step and set it; a second one ends the program at once. */
+extern volatile sig_atomic_t stop_asked;
+void catch_interrupts(void);
 int finish_output(void); /* flushes standard output: a full disk is a failure */
 
 /* ---- recipes ---- */
-fw_status recipe_set_all(fw_recipe *r, const arg_list *set); /* each KEY=VALUE */
-bool precision_read(const char *text, fw_dtype *out);        /* f32, f64, bf16, f16; false: none */
+fw_status recipe_set_all(fw_recipe *r,
+                         const arg_list *set); /* each change, as in fw_recipe_change */
+/* Opens a recipe with --epochs and --batch (NULL: not given) and --set. *out NULL on failure. */
+fw_status recipe_open_with(fw_recipe **out, const char *name, const char *epochs, const char *batch,
+                           const arg_list *set);
+/* The same options as one text of changes, for a line of a results file. Caller frees. NULL: no memory. */
+char *changes_text(const char *epochs, const char *batch, const arg_list *set, const char *more);
+bool precision_read(const char *text, fw_dtype *out); /* f32, f64, bf16, f16; false: none */
 
 /* ---- data for models ---- */
 typedef struct model_data {

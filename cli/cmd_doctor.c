@@ -33,10 +33,10 @@ static int run_doctor(const command *self, int argc, char **argv)
                                         json_pack("{s:s, s:b, s:s, s:s?}", "name", parts[i].name,
                                                   "present", parts[i].present, "what",
                                                   parts[i].what, "package", parts[i].package));
-        json_t *root =
-            json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:o}", "version", m.version, "compiler",
-                      m.compiler, "cpu", m.cpu, "isa", m.isa, "isas", m.isas, "threads", m.threads,
-                      "memory_bytes", (json_int_t)m.memory_bytes, "parts", list);
+        json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:I, s:o}", "version",
+                                 m.version, "commit", fw_commit(), "compiler", m.compiler, "cpu",
+                                 m.cpu, "isa", m.isa, "isas", m.isas, "threads", m.threads,
+                                 "memory_bytes", (json_int_t)m.memory_bytes, "parts", list);
         if (table != NULL)
             (void)json_object_set_new(root, "ops", json_string(table));
         fw_text_free(table);

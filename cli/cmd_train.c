@@ -1,10 +1,11 @@
-/* cmd_train.c: training runs: one seed or several, resumable, interruptible. */
+/* cmd_train.c: training runs: one seed or several, resumable, interruptible, as folders, as lines of
+ * a results file or both. Comparing variants: cmd_ablate.c. */
 #include "cli.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,24 +13,16 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { OUT_CAP = 4096 }; /* bytes of a results folder's path */
+enum { OUT_CAP = 4096, /* bytes of a results folder's path */ MOST_RUNS = 100000 };
 
 typedef struct train_args {
-    const char *data, *out, *device, *precision, *warm_start, *epochs, *batch;
+    const char *data, *out, *log, *device, *precision, *warm_start, *epochs, *batch;
     uint64_t seed;
     int64_t threads, runs, eval_every, checkpoint_every, keep, memory_limit;
-    double until;
-    bool resume, json, quiet, explain, pin;
+    double until, target;
+    bool resume, json, quiet, explain, pin, same_commit;
     arg_list set;
 } train_args;
-
-static volatile sig_atomic_t stop_asked;
-
-static void on_interrupt(int number)
-{
-    stop_asked = 1;
-    (void)signal(number, SIG_DFL); /* a second one ends the program at once */
-}
 
 bool precision_read(const char *text, fw_dtype *out)
 {
@@ -42,82 +35,133 @@ bool precision_read(const char *text, fw_dtype *out)
     return false;
 }
 
-fw_status recipe_set_all(fw_recipe *r, const arg_list *set)
-{
-    fw_status st = FW_OK;
-    for (int i = 0; i < set->n && st == FW_OK; i++) {
-        char key[128];
-        const char *equals = strchr(set->items[i], '='); /* args_read saw to it */
-        snprintf(key, sizeof key, "%.*s", (int)(equals - set->items[i]), set->items[i]);
-        st = fw_recipe_set(r, key, equals + 1);
-    }
-    return st;
-}
+/* ---- a run, and what several come to ---- */
 
-static json_t *run_json(uint64_t seed, const fw_run_result *r)
+typedef struct run_row {
+    uint64_t seed;
+    double accuracy, plain, loss, epochs; /* plain: without other views */
+    double t_train, t_total, t_dawn, images_per_second;
+    int64_t steps, peak;
+    bool stopped_early, held; /* held: the results file had it */
+    char model[1024];
+} run_row;
+
+static json_t *run_json(const run_row *r)
 {
-    return json_pack("{s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:b, s:s}", "seed",
-                     (json_int_t)seed, "accuracy", r->test.accuracy, "accuracy_plain",
-                     r->test.accuracy_plain, "loss", r->test.loss, "steps", (json_int_t)r->steps,
-                     "epochs", r->epochs, "t_train", r->t_train, "t_total", r->t_total, "t_dawn",
-                     r->t_dawn, "images_per_second", r->images_per_second, "stopped_early",
-                     r->stopped_early, "model", r->model);
+    return json_pack("{s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:b, s:b, s:s}", "seed",
+                     (json_int_t)r->seed, "accuracy", r->accuracy, "accuracy_plain", r->plain,
+                     "loss", r->loss, "steps", (json_int_t)r->steps, "epochs", r->epochs, "t_train",
+                     r->t_train, "t_total", r->t_total, "t_dawn", r->t_dawn, "images_per_second",
+                     r->images_per_second, "stopped_early", r->stopped_early, "held", r->held,
+                     "model", r->model);
 }
 
 typedef struct summary {
-    int64_t n;
-    double mean, m2; /* of accuracies: Welford */
-    double plain;    /* accuracy without other views */
-    double loss, t_train, t_total, t_dawn, images_per_second;
+    fw_summary accuracy, plain, loss, t_train, t_total, t_dawn, images_per_second;
+    double above, p; /* share at or above the target; of a mean above it */
+    double later;    /* mean of t_train without the first run */
     int64_t peak;
+    bool stopped_early;
 } summary;
 
-static void add_run(summary *s, const fw_run_result *r)
+/* A column of the rows: `at` is the offset of a double. */
+static void column(const run_row *rows, int64_t n, size_t at, double *x, fw_summary *out)
 {
-    s->n++;
-    const double d = r->test.accuracy - s->mean, k = 1.0 / (double)s->n;
-    s->mean += d * k;
-    s->m2 += d * (r->test.accuracy - s->mean);
-    s->plain += (r->test.accuracy_plain - s->plain) * k;
-    s->loss += (r->test.loss - s->loss) * k;
-    s->t_train += (r->t_train - s->t_train) * k;
-    s->t_total += (r->t_total - s->t_total) * k;
-    s->t_dawn += (r->t_dawn - s->t_dawn) * k;
-    s->images_per_second += (r->images_per_second - s->images_per_second) * k;
-    if (r->peak_memory_bytes > s->peak)
-        s->peak = r->peak_memory_bytes;
+    for (int64_t i = 0; i < n; i++)
+        memcpy(&x[i], (const char *)&rows[i] + at, sizeof *x);
+    (void)fw_summary_of(x, n, out); /* of finite values: a run that is not fails */
+}
+
+/* x has room for n values. */
+static void summarise(const run_row *rows, int64_t n, double target, double *x, summary *s)
+{
+    fw_summary later = {.mean = NAN};
+    column(rows, n, offsetof(run_row, plain), x, &s->plain);
+    column(rows, n, offsetof(run_row, loss), x, &s->loss);
+    column(rows, n, offsetof(run_row, t_total), x, &s->t_total);
+    column(rows, n, offsetof(run_row, t_dawn), x, &s->t_dawn);
+    column(rows, n, offsetof(run_row, images_per_second), x, &s->images_per_second);
+    column(rows, n, offsetof(run_row, t_train), x, &s->t_train);
+    if (n > 1)
+        (void)fw_summary_of(x + 1, n - 1, &later);
+    s->later = later.mean;
+    column(rows, n, offsetof(run_row, accuracy), x, &s->accuracy);
+    s->above = fw_share_at_least(x, n, target);
+    s->p = fw_t_test_above(&s->accuracy, target);
+    for (int64_t i = 0; i < n; i++) {
+        s->peak = rows[i].peak > s->peak ? rows[i].peak : s->peak;
+        s->stopped_early = rows[i].stopped_early;
+    }
+}
+
+/* The keys of accuracy have had a 0 for the spread of a single run ever since. */
+static double or_zero(double v)
+{
+    return isnan(v) ? 0 : v;
+}
+
+static int print_summary_json(const train_args *a, fw_recipe *recipe, const summary *s,
+                              const run_row *rows, int64_t n)
+{
+    json_t *runs = json_array();
+    for (int64_t i = 0; i < n; i++)
+        (void)json_array_append_new(runs, run_json(&rows[i]));
+    const run_row *const last = &rows[n - 1];
+    json_t *o = json_pack(
+        "{s:s, s:f, s:f, s:f, s:I, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:b, s:I, "
+        "s:s}",
+        "recipe", fw_recipe_name(recipe), "accuracy", s->accuracy.mean, "loss", s->loss.mean,
+        "epochs", last->epochs, "steps", (json_int_t)last->steps, "runs", runs, "accuracy_mean",
+        s->accuracy.mean, "accuracy_std", or_zero(s->accuracy.std), "accuracy_se",
+        or_zero(s->accuracy.se), "accuracy_plain", s->plain.mean, "t_train", s->t_train.mean,
+        "t_total", s->t_total.mean, "t_dawn", s->t_dawn.mean, "images_per_second",
+        s->images_per_second.mean, "tta", fw_recipe_get(recipe, "evaluate.tta"), "stopped_early",
+        s->stopped_early, "peak_memory_bytes", (json_int_t)s->peak, "model", last->model);
+    json_t *more = json_pack(
+        "{s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:f, s:o, s:s, s:s}", "accuracy_min", s->accuracy.min,
+        "target", a->target, "target_share", s->above, "target_p", number_or_null(s->p),
+        "t_train_std", number_or_null(s->t_train.std), "t_total_std",
+        number_or_null(s->t_total.std), "t_dawn_std", number_or_null(s->t_dawn.std), "t_train_min",
+        s->t_train.min, "t_train_without_first", number_or_null(s->later), "version", fw_version(),
+        "commit", fw_commit());
+    if (o != NULL && more != NULL)
+        (void)json_object_update(o, more);
+    json_decref(more);
+    return print_json(o);
 }
 
 static int print_summary(const train_args *a, fw_recipe *recipe, const summary *s,
-                         const fw_run_result *last, json_t *runs)
+                         const run_row *rows, int64_t n)
 {
     const char *const tta = fw_recipe_get(recipe, "evaluate.tta");
-    const double std = s->n > 1 ? sqrt(s->m2 / (double)(s->n - 1)) : 0,
-                 se = std / sqrt((double)s->n);
     if (a->json)
-        return print_json(json_pack(
-            "{s:s, s:f, s:f, s:f, s:I, s:O, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:b, s:I, "
-            "s:s}",
-            "recipe", fw_recipe_name(recipe), "accuracy", s->mean, "loss", s->loss, "epochs",
-            last->epochs, "steps", (json_int_t)last->steps, "runs", runs, "accuracy_mean", s->mean,
-            "accuracy_std", std, "accuracy_se", se, "accuracy_plain", s->plain, "t_train",
-            s->t_train, "t_total", s->t_total, "t_dawn", s->t_dawn, "images_per_second",
-            s->images_per_second, "tta", tta, "stopped_early", last->stopped_early,
-            "peak_memory_bytes", (json_int_t)s->peak, "model", last->model));
-    if (s->n > 1)
+        return print_summary_json(a, recipe, s, rows, n);
+    if (n > 1) {
         printf("accuracy %.2f %% (mean of %" PRId64 " runs, standard deviation %.2f), loss %.4f\n",
-               100 * s->mean, s->n, 100 * std, s->loss);
-    else
-        printf("accuracy %.2f %%, loss %.4f\n", 100 * s->mean, s->loss);
+               100 * s->accuracy.mean, n, 100 * s->accuracy.std, s->loss.mean);
+        printf("         standard error %.3f, least %.2f %%; at or above %.2f %%: %.0f of %" PRId64
+               " runs; p = %.3g that the true mean is no higher than that\n",
+               100 * s->accuracy.se, 100 * s->accuracy.min, 100 * a->target, s->above * (double)n,
+               n, s->p);
+    } else {
+        printf("accuracy %.2f %%, loss %.4f\n", 100 * s->accuracy.mean, s->loss.mean);
+    }
     if (strcmp(tta, "none") != 0)
-        printf("         %.2f %% without the other views of %s\n", 100 * s->plain, tta);
+        printf("         %.2f %% without the other views of %s\n", 100 * s->plain.mean, tta);
     printf("time     %.1f s to train, %.1f s with the final evaluation, %.0f images/s\n",
-           s->t_train, s->t_total, s->images_per_second);
+           s->t_train.mean, s->t_total.mean, s->images_per_second.mean);
+    if (n > 1)
+        printf("         %.1f s with reading the data; standard deviations %.2f, %.2f, %.2f; least "
+               "%.1f, mean without the first %.1f s\n",
+               s->t_dawn.mean, s->t_train.std, s->t_total.std, s->t_dawn.std, s->t_train.min,
+               s->later);
     printf("memory   %.0f MiB at most\n", (double)s->peak / 1048576);
-    if (last->model[0] != 0)
-        printf("model    %s\n", last->model);
+    if (rows[n - 1].model[0] != 0)
+        printf("model    %s\n", rows[n - 1].model);
     return finish_output();
 }
+
+/* ---- the runs ---- */
 
 /* Where a run's results go when nobody says: runs/RECIPE-DATE-TIME, or with -2, -3 ... behind it
  * where another run has that name. Made here: of runs that begin in the same second, mkdir gives the
@@ -144,50 +188,115 @@ static bool begun(const char *run_out)
     return access(path, F_OK) == 0;
 }
 
+static void row_of_result(run_row *row, const fw_run_result *r)
+{
+    row->accuracy = r->test.accuracy;
+    row->plain = r->test.accuracy_plain;
+    row->loss = r->test.loss;
+    row->epochs = r->epochs;
+    row->t_train = r->t_train;
+    row->t_total = r->t_total;
+    row->t_dawn = r->t_dawn;
+    row->images_per_second = r->images_per_second;
+    row->steps = r->steps;
+    row->peak = r->peak_memory_bytes;
+    row->stopped_early = r->stopped_early;
+    snprintf(row->model, sizeof row->model, "%s", r->model);
+}
+
+static void row_of_trial(run_row *row, const fw_trial *t)
+{
+    row->accuracy = t->accuracy;
+    row->plain = t->accuracy_plain;
+    row->loss = t->loss;
+    row->epochs = t->epochs;
+    row->t_train = t->t_train;
+    row->t_total = t->t_total;
+    row->t_dawn = t->t_dawn;
+    row->images_per_second = t->images_per_second;
+    row->steps = t->steps;
+    row->peak = t->peak_memory_bytes;
+    row->held = true;
+}
+
+/* One seed: run, or taken from the results file. */
+static fw_status one_run(const train_args *a, fw_recipe *recipe, fw_run_opt *opt, fw_trials *log,
+                         const char *changes, run_row *row)
+{
+    fw_run_result result = {0};
+    const fw_trial *trial = NULL;
+    bool held = false;
+    fprintf(stderr, "fenwicks %s, recipe %s, seed %" PRIu64 ", results in %s\n", fw_version(),
+            fw_recipe_name(recipe), row->seed, opt->out != NULL ? opt->out : a->log);
+    const fw_status st =
+        log == NULL
+            ? fw_recipe_run(recipe, opt, &result)
+            : fw_trial_run(log, recipe, opt,
+                           &(fw_trial_opt){.changes = changes, .same_commit = a->same_commit},
+                           &trial, &result, &held);
+    if (st == FW_OK && held)
+        row_of_trial(row, trial);
+    else if (st == FW_OK)
+        row_of_result(row, &result);
+    return st;
+}
+
 static int train_runs(const command *self, const train_args *a, fw_recipe *recipe, fw_run_opt *opt)
 {
-    char out[OUT_CAP], run_out[OUT_CAP + 64];
+    char out[OUT_CAP] = "", run_out[OUT_CAP + 64];
+    const int64_t n = a->runs;
+    const bool folders = a->out != NULL || a->log == NULL;
+    fw_trials *log = NULL;
+    fw_status st = FW_OK;
+    int code;
     if (a->out != NULL)
         snprintf(out, sizeof out, "%s", a->out);
-    else
+    else if (folders)
         default_out(out, sizeof out, fw_recipe_name(recipe));
-    summary s = {0};
-    fw_run_result result = {0};
-    json_t *runs = json_array();
-    const int64_t n = a->runs;
-    for (int64_t i = 0; i < n; i++) {
-        snprintf(run_out, sizeof run_out, n == 1 ? "%s" : "%s/seed-%" PRIu64, out,
-                 a->seed + (uint64_t)i);
-        opt->seed = a->seed + (uint64_t)i;
-        opt->out = run_out;
-        opt->resume = a->resume && (i == 0 || begun(run_out));
-        fprintf(stderr, "fenwicks %s, recipe %s, seed %" PRIu64 ", results in %s\n", fw_version(),
-                fw_recipe_name(recipe), opt->seed, run_out);
-        const fw_status st = fw_recipe_run(recipe, opt, &result);
-        if (st != FW_OK) {
-            json_decref(runs);
-            if (a->out == NULL)
-                (void)rmdir(out); /* only if the run did not come to write anything */
-            const int code = fail(self->name, st, a->json);
-            if (st == FW_ESTOPPED)
-                fprintf(stderr, "to go on: the same command with --out %s --resume\n", out);
-            return code;
-        }
-        add_run(&s, &result);
-        (void)json_array_append_new(runs, run_json(opt->seed, &result));
-        if (n > 1)
-            fprintf(stderr, "seed %" PRIu64 ": accuracy %.2f %%\n", opt->seed,
-                    100 * result.test.accuracy);
+    run_row *rows = calloc((size_t)n, sizeof *rows);
+    double *scratch = calloc((size_t)n, sizeof *scratch);
+    char *changes = changes_text(a->epochs, a->batch, &a->set, NULL);
+    if (rows == NULL || scratch == NULL || changes == NULL) {
+        code = fail_with(self->name, FW_ENOMEM, "no memory for so many runs", a->json);
+        goto done;
     }
-    const int code = print_summary(a, recipe, &s, &result, runs);
-    json_decref(runs);
+    if (a->log != NULL)
+        st = fw_trials_open(&log, a->log, false);
+    for (int64_t i = 0; i < n && st == FW_OK; i++) {
+        rows[i].seed = opt->seed = a->seed + (uint64_t)i;
+        snprintf(run_out, sizeof run_out, n == 1 ? "%s" : "%s/seed-%" PRIu64, out, opt->seed);
+        opt->out = folders ? run_out : NULL;
+        opt->resume = a->resume && folders && ((i == 0 && log == NULL) || begun(run_out));
+        st = one_run(a, recipe, opt, log, changes, &rows[i]);
+        if (st == FW_OK && n > 1)
+            fprintf(stderr, "seed %" PRIu64 ": accuracy %.2f %%%s\n", opt->seed,
+                    100 * rows[i].accuracy, rows[i].held ? ", done before" : "");
+    }
+    if (st != FW_OK) {
+        if (a->out == NULL && folders)
+            (void)rmdir(out); /* only if the run did not come to write anything */
+        code = fail(self->name, st, a->json);
+        if (st == FW_ESTOPPED && folders)
+            fprintf(stderr, "to go on: the same command with --out %s --resume\n", out);
+        else if (st == FW_ESTOPPED)
+            fprintf(stderr, "to go on: the same command; runs that are done are in %s\n", a->log);
+        goto done;
+    }
+    summary s = {0};
+    summarise(rows, n, a->target, scratch, &s);
+    code = print_summary(a, recipe, &s, rows, n);
+done:
+    fw_trials_close(log);
+    free(rows);
+    free(scratch);
+    free(changes);
     return code;
 }
 
 static int run_train(const command *self, int argc, char **argv)
 {
     const char *pos[1];
-    train_args a = {.runs = 1};
+    train_args a = {.runs = 1, .target = 0.94};
     int n;
     const arg_option options[] = {
         {"--data", "PATH",
@@ -202,6 +311,14 @@ static int run_train(const command *self, int argc, char **argv)
         {"--batch", "N", "images per step (default: the recipe's)", ARG_TEXT, &a.batch},
         {"--seed", "N", "of weights, order and augmentation (default 0)", ARG_SEED, &a.seed},
         {"--runs", "N", "train N seeds, from --seed on (default 1)", ARG_COUNT, &a.runs},
+        {"--target", "A",
+         "of several runs: count those at or above it, test the mean (a fraction; default 0.94)",
+         ARG_REAL, &a.target},
+        {"--log", "FILE",
+         "a line of JSON per run; what it holds is not run again; no folders without --out",
+         ARG_TEXT, &a.log},
+        {"--same-commit", NULL, "of --log: only lines of this very commit count as done", ARG_FLAG,
+         &a.same_commit},
         {"--device", "NAME", "cpu (default cpu)", ARG_TEXT, &a.device},
         {"--precision", "TYPE", "f32, f64 or bf16 (default f32)", ARG_TEXT, &a.precision},
         {"--threads", "N", "at most, and by default, as many as this process may use", ARG_THREADS,
@@ -235,6 +352,15 @@ static int run_train(const command *self, int argc, char **argv)
     if (a.out != NULL && strlen(a.out) >= OUT_CAP)
         return usage_error(self, "--out: a path of %zu bytes, at most %d are possible",
                            strlen(a.out), OUT_CAP - 1);
+    if (a.runs > MOST_RUNS)
+        return usage_error(self, "--runs: at most %d", (int)MOST_RUNS);
+    if (!(a.target > 0 && a.target <= 1))
+        return usage_error(self, "--target: %g is no fraction above 0", a.target);
+    if (a.log != NULL && (a.until != 0 || a.warm_start != NULL))
+        return usage_error(self, "%s does not go with --log: such a run is no repetition of others",
+                           a.until != 0 ? "--until-accuracy" : "--warm-start");
+    if (a.same_commit && a.log == NULL)
+        return usage_error(self, "--same-commit needs --log");
     if (a.until != 0 && a.runs > 1)
         return usage_error(self, "--until-accuracy does not go with --runs: runs that stop when "
                                  "they are good do not make a mean");
@@ -247,13 +373,7 @@ static int run_train(const command *self, int argc, char **argv)
         return usage_error(self, "--precision: \"%s\" is none of f32, f64, bf16, f16", a.precision);
 
     fw_recipe *recipe = NULL;
-    fw_status st = fw_recipe_open(&recipe, pos[0]);
-    if (st == FW_OK && a.epochs != NULL)
-        st = fw_recipe_set(recipe, "train.epochs", a.epochs);
-    if (st == FW_OK && a.batch != NULL)
-        st = fw_recipe_set(recipe, "train.batch", a.batch);
-    if (st == FW_OK)
-        st = recipe_set_all(recipe, &a.set);
+    fw_status st = recipe_open_with(&recipe, pos[0], a.epochs, a.batch, &a.set);
     if (st == FW_OK)
         st = fw_recipe_check(recipe, NULL);
     if (st != FW_OK) {
@@ -275,8 +395,7 @@ static int run_train(const command *self, int argc, char **argv)
                       .progress = a.quiet ? NULL : fw_progress_stderr,
                       .explain = a.explain ? print_explanation : NULL,
                       .stop = &stop_asked};
-    (void)signal(SIGINT, on_interrupt);
-    (void)signal(SIGTERM, on_interrupt);
+    catch_interrupts();
     const int result = train_runs(self, &a, recipe, &opt);
     fw_recipe_free(recipe);
     return result;

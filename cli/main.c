@@ -43,7 +43,8 @@ int main(int argc, char **argv)
         return finish_output();
     }
     if (strcmp(argv[1], "--version") == 0) {
-        printf("fenwicks %s\n", fw_version());
+        const char *const commit = fw_commit();
+        printf("fenwicks %s%s%s\n", fw_version(), *commit == 0 ? "" : " ", commit);
         return finish_output();
     }
     for (const command *const *c = commands; *c != NULL; c++)

@@ -1,6 +1,7 @@
 /* output.c: results on standard output, words on standard error, exit codes. */
 #include "cli.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,11 @@ void print_explanation(void *user, const char *text)
 {
     (void)user;
     (void)fputs(text, stderr);
+}
+
+json_t *number_or_null(double v)
+{
+    return isnan(v) ? json_null() : json_real(v);
 }
 
 int print_json(json_t *object)

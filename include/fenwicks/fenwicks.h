@@ -30,12 +30,14 @@
 #include <fenwicks/bench.h>
 #include <fenwicks/data.h>
 #include <fenwicks/image.h>
+#include <fenwicks/lab.h>
 #include <fenwicks/layers.h>
 #include <fenwicks/model.h>
 #include <fenwicks/optim.h>
 #include <fenwicks/plot.h>
 #include <fenwicks/recipe.h>
 #include <fenwicks/record.h>
+#include <fenwicks/stats.h>
 #include <fenwicks/status.h>
 #include <fenwicks/storage.h>
 #include <fenwicks/tensor.h>

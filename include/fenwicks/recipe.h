@@ -30,6 +30,30 @@ FW_API const char *fw_recipe_get(fw_recipe *r, const char *key);
 /* The whole recipe, every key, as a recipe file. Caller frees with fw_text_free. */
 FW_API fw_status fw_recipe_print(const fw_recipe *r, char **text);
 FW_API const char *fw_recipe_name(const fw_recipe *r);
+/* ---- variants of a recipe ----
+ * A change is one of
+ *   KEY=VALUE               as fw_recipe_set; without VALUE the key goes back to its default
+ *   KEY:WORD=LINE           of a repeated key (transform, layer, group) the lines that begin with
+ *                           WORD become LINE; without LINE they are dropped
+ *   KEY:WORD.OPTION=VALUE   in these lines OPTION=VALUE replaces the option, or is added; without
+ *                           VALUE it is taken out. WORD * stands for every line that has the option
+ * Changes are separated by commas: one that a name and '=' follow begins the next change. */
+
+/* Makes them, in order. Errors: those of fw_recipe_set; FW_ENOTFOUND where no line is meant. After
+ * an error some may have been made. */
+FW_API fw_status fw_recipe_change(fw_recipe *r, const char *changes);
+/* The names of the recipe's tricks (its lines "trick = NAME CHANGES", which say what it means to
+ * leave one out), separated by blanks; "" for none. Caller frees with fw_text_free. */
+FW_API fw_status fw_recipe_tricks(const fw_recipe *r, char **names);
+/* The changes that leave `what` out: those of the trick of that name; else the key of that name back
+ * to its default; else the transforms, else the layers' options of that name dropped. FW_ENOTFOUND
+ * with the nearest of these names. Caller frees with fw_text_free. */
+FW_API fw_status fw_recipe_without(const fw_recipe *r, const char *what, char **changes);
+/* A text that two recipes share if they ask for the same: 16 hexadecimal digits, over every value
+ * that is not its default and every line, but not over section [recipe]. */
+enum { FW_RECIPE_ID_CAP = 17 };
+FW_API fw_status fw_recipe_id(const fw_recipe *r, char id[FW_RECIPE_ID_CAP]);
+
 /* Checks all of it, network included, without data; fills cost (may be NULL). */
 FW_API fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost);
 /* The rate's schedule for that many training records, and how many steps the run has. */

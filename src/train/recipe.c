@@ -37,6 +37,7 @@ void fw_recipe_free(fw_recipe *r)
     fwi_recipe_lines_clear(r, FWI_KEY_AUGMENT_TRANSFORM);
     fwi_recipe_lines_clear(r, FWI_KEY_NETWORK_LAYER);
     fwi_recipe_lines_clear(r, FWI_KEY_TRAIN_GROUP);
+    fwi_recipe_lines_clear(r, FWI_KEY_RECIPE_TRICK);
     fwi_free(r->source);
     fwi_free(r->name);
     fwi_buf_clear(&r->scratch);
@@ -50,6 +51,7 @@ static int lines_at(fwi_key key)
     return key == FWI_KEY_AUGMENT_TRANSFORM ? 0
            : key == FWI_KEY_NETWORK_LAYER   ? 1
            : key == FWI_KEY_TRAIN_GROUP     ? 2
+           : key == FWI_KEY_RECIPE_TRICK    ? 3
                                             : -1;
 }
 
@@ -145,7 +147,7 @@ fw_status fwi_recipe_put(fw_recipe *r, fwi_key key, const char *value, int64_t l
         return put_part(r, key, value, value + n, line);
     fw_status st = FW_OK;
     for (const char *at = value; st == FW_OK && *at != 0;) {
-        const size_t part = strcspn(at, ",\n");
+        const size_t part = strcspn(at, key == FWI_KEY_RECIPE_TRICK ? "\n" : ",\n");
         st = put_part(r, key, at, at + part, line > 0 ? line : fwi_recipe_lines(r, key)->n + 1);
         at += at[part] != 0 ? part + 1 : part;
     }

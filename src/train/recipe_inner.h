@@ -54,16 +54,16 @@ typedef struct fwi_lines {
 struct fw_recipe {
     char *source, *name;        /* for messages: the file; what to call it without recipe.name */
     char *value[FWI_KEY_COUNT]; /* as written, blanks around it removed; NULL: the default */
-    fwi_lines lines[3];         /* of augment.transform, network.layer and train.group */
-    char *lines_source[3];      /* NULL: source */
+    fwi_lines lines[4];         /* of augment.transform, network.layer, train.group, recipe.trick */
+    char *lines_source[4];      /* NULL: source */
     fwi_buf scratch;            /* what fw_recipe_get returned */
 };
 fwi_lines *fwi_recipe_lines(const fw_recipe *r, fwi_key key); /* NULL: key is not repeated */
 const char *fwi_recipe_lines_source(const fw_recipe *r, fwi_key key);
 
 /* Checks and stores value (blanks around it removed; empty: back to the default; of a repeated key
- * it is added, cut at commas and line ends, line being its place or 0: counted). Messages begin
- * with the key. */
+ * it is added, cut at line ends and, but for tricks, at commas, line being its place or 0: counted).
+ * Messages begin with the key. */
 fw_status fwi_recipe_put(fw_recipe *r, fwi_key key, const char *value, int64_t line);
 void fwi_recipe_lines_clear(fw_recipe *r, fwi_key key);
 /* FWI_KEY_COUNT with a message (FW_ENOTFOUND, FW_EARG for an ambiguous one) in *st. */
@@ -107,6 +107,9 @@ fw_status fwi_recipe_net(const fw_recipe *r, fw_layer **out);
 fw_status fwi_recipe_transforms(const fw_recipe *r, const float *mean, const float *std,
                                 bool training, fw_transform out[FWI_RECIPE_TRANSFORMS + 1]);
 fw_status fwi_recipe_optimizer(const fw_recipe *r, int64_t steps, fw_optimizer *out);
+/* ---- recipe_change.c ---- */
+/* Whether every line of recipe.trick reads; what it changes is not looked up. */
+fw_status fwi_recipe_tricks_check(const fw_recipe *r);
 /* ---- recipe_groups.c ---- */
 /* Whether every line of train.group reads; the optimisers are not made. */
 fw_status fwi_recipe_groups_check(const fw_recipe *r);

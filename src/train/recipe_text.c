@@ -139,7 +139,7 @@ fw_status fw_recipe_parse(fw_recipe **out, const char *text, const char *source)
     } else if (rc < 0) {
         st = fwi_fail(FW_ENOMEM, "%s: memory ran out", source);
     }
-    /* Lines of layers, transforms and groups are read now, so that a mistake in a file is found when the
+    /* Lines of layers, transforms, groups and tricks are read now, so that a mistake in a file is found when the
      * file is. A recipe without layers may be completed by fw_recipe_set. */
     if (st == FW_OK && fwi_recipe_lines(p.r, FWI_KEY_NETWORK_LAYER)->n > 0)
         st = fwi_recipe_net(p.r, &net);
@@ -147,6 +147,8 @@ fw_status fw_recipe_parse(fw_recipe **out, const char *text, const char *source)
         st = fwi_recipe_transforms(p.r, NULL, NULL, true, chain);
     if (st == FW_OK)
         st = fwi_recipe_groups_check(p.r);
+    if (st == FW_OK)
+        st = fwi_recipe_tricks_check(p.r);
     fw_layer_free(net);
     if (st != FW_OK) {
         fw_recipe_free(p.r);

@@ -2,7 +2,7 @@
 . "$2/tests/cli/common"
 
 run 0 --version
-grep -qE '^fenwicks [0-9]+\.[0-9]+\.[0-9]+$' out || die "no version"
+grep -qE '^fenwicks [0-9]+\.[0-9]+\.[0-9]+( [0-9a-f]{10,40}(-changed)?)?$' out || die "no version"
 [ ! -s err ] || die "standard error is not empty"
 version=$(cut -d ' ' -f 2 out)
 

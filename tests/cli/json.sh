@@ -7,7 +7,7 @@ run 0 recipes digits --json
 json name text params macs
 [ "$(head -n 1 values)" = digits ] || die "name"
 run 0 doctor --json
-json version compiler cpu isa isas threads memory_bytes parts
+json version commit compiler cpu isa isas threads memory_bytes parts
 
 "$TOOL" npy x.npy 12 || die "t_tool"
 run 0 convert x.npy x.tfrec --labels x.npy-labels.npy --json

@@ -1,0 +1,74 @@
+/* recipe_arg.c: a recipe as the verbs that train take it: its name, --epochs, --batch and --set; and
+ * the stop that Ctrl-C asks for. */
+#include "cli.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+volatile sig_atomic_t stop_asked;
+
+static void on_interrupt(int number)
+{
+    stop_asked = 1;
+    (void)signal(number, SIG_DFL); /* a second one ends the program at once */
+}
+
+void catch_interrupts(void)
+{
+    (void)signal(SIGINT, on_interrupt);
+    (void)signal(SIGTERM, on_interrupt);
+}
+
+fw_status recipe_set_all(fw_recipe *r, const arg_list *set)
+{
+    fw_status st = FW_OK;
+    for (int i = 0; i < set->n && st == FW_OK; i++)
+        st = fw_recipe_change(r, set->items[i]);
+    return st;
+}
+
+fw_status recipe_open_with(fw_recipe **out, const char *name, const char *epochs, const char *batch,
+                           const arg_list *set)
+{
+    fw_recipe *r = NULL;
+    fw_status st = fw_recipe_open(&r, name);
+    if (st == FW_OK && epochs != NULL)
+        st = fw_recipe_set(r, "train.epochs", epochs);
+    if (st == FW_OK && batch != NULL)
+        st = fw_recipe_set(r, "train.batch", batch);
+    if (st == FW_OK)
+        st = recipe_set_all(r, set);
+    if (st != FW_OK) {
+        fw_recipe_free(r);
+        r = NULL;
+    }
+    *out = r;
+    return st;
+}
+
+static void append(char *text, size_t cap, const char *key, const char *value)
+{
+    const size_t n = strlen(text);
+    if (value != NULL && *value != 0)
+        snprintf(text + n, cap - n, "%s%s%s", n > 0 ? ", " : "", key, value);
+}
+
+char *changes_text(const char *epochs, const char *batch, const arg_list *set, const char *more)
+{
+    size_t cap = 64;
+    const char *const texts[] = {epochs, batch, more};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        cap += texts[i] == NULL ? 0 : strlen(texts[i]) + 2;
+    for (int i = 0; i < set->n; i++)
+        cap += strlen(set->items[i]) + 2;
+    char *text = calloc(cap, 1);
+    if (text == NULL)
+        return NULL;
+    append(text, cap, "train.epochs=", epochs);
+    append(text, cap, "train.batch=", batch);
+    for (int i = 0; i < set->n; i++)
+        append(text, cap, "", set->items[i]);
+    append(text, cap, "", more);
+    return text;
+}

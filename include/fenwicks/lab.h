@@ -1,0 +1,64 @@
+/* lab.h: many runs as evidence: each finished run is a line of JSON in a file that grows, and what
+ * a file holds is not run again (docs/formats/trials.md). What the numbers mean: stats.h. */
+#ifndef FENWICKS_LAB_H
+#define FENWICKS_LAB_H
+
+#include <fenwicks/recipe.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One finished run. Texts are never NULL; "" where nothing is known. */
+typedef struct fw_trial {
+    const char *recipe;  /* its name */
+    const char *id;      /* fw_recipe_id of the recipe as it was run */
+    const char *variant; /* what a comparison calls it */
+    const char *changes; /* of the recipe, as in fw_recipe_change, separated by ", " */
+    const char *data;    /* what the records are called: the last part of their path; "": bundled */
+    const char *device, *precision; /* "cpu", "f32" */
+    const char *version, *commit;   /* fw_version, fw_commit */
+    const char *cpu, *isa;          /* the machine: processor, kernels in use */
+    int threads;
+    uint64_t seed;
+    int64_t steps, peak_memory_bytes;
+    double epochs;
+    double accuracy, accuracy_plain, loss; /* fractions; plain: without other views */
+    double t_train, t_total, t_dawn;       /* seconds, as in fw_run_result */
+    double images_per_second;
+} fw_trial;
+
+typedef struct fw_trials fw_trials;
+
+/* The runs that `path` holds. For growing (readonly false) the file is made where it is missing,
+ * and a last line that was cut short is taken off, with a warning to the log; else it is passed
+ * over. path NULL: a list in memory. Errors: FW_EFORMAT with the line for one that is no JSON
+ * object or has no seed, epochs or accuracy; FW_EIO where it cannot be written. */
+FW_API fw_status fw_trials_open(fw_trials **out, const char *path, bool readonly);
+FW_API void fw_trials_close(fw_trials *t);
+FW_API int64_t fw_trials_count(const fw_trials *t);
+FW_API const fw_trial *fw_trials_get(const fw_trials *t, int64_t i); /* borrowed; NULL beyond */
+
+/* Adds a copy, and its line to the file: written at once and synced, so that an interrupted program
+ * leaves whole lines. FW_ESTATE for one that was opened readonly. */
+FW_API fw_status fw_trials_add(fw_trials *t, const fw_trial *trial);
+
+/* The run of this id, seed, data, device and precision by this version of the library; NULL: there
+ * is none. Commits between versions are taken as equal unless same_commit. Borrowed. */
+FW_API const fw_trial *fw_trials_find(const fw_trials *t, const fw_trial *like, bool same_commit);
+
+typedef struct fw_trial_opt {
+    const char *variant, *changes; /* for the line; NULL: "" */
+    bool same_commit;              /* as in fw_trials_find */
+} fw_trial_opt;
+/* fw_recipe_run, unless t holds the run; then its line. *out is borrowed from t. result (may be
+ * NULL) is filled where the recipe was run, *held says whether it was not. run->warm_start and
+ * until_accuracy make another experiment: FW_EARG. */
+FW_API fw_status fw_trial_run(fw_trials *t, const fw_recipe *r, const fw_run_opt *run,
+                              const fw_trial_opt *opt, const fw_trial **out, fw_run_result *result,
+                              bool *held);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,329 @@
+/* trials.c: finished runs as lines of a file (docs/formats/trials.md): read, found again, added.
+ *
+ * A line is handed to the system whole and synced, at the end of the file: so it is there or not. A
+ * last line without its end comes from a program that was killed in between, or a full disk. */
+#include <fenwicks/bench.h>
+#include <fenwicks/lab.h>
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fail.h"
+#include "file.h"
+#include "mem.h"
+
+enum { MOST_BYTES = 256 << 20 }; /* of a file */
+
+struct fw_trials {
+    char *path; /* NULL: in memory */
+    bool readonly;
+    fw_trial *items;
+    int64_t n, cap;
+    fwi_arena *texts;
+};
+
+/* ---- the list ---- */
+
+static const char *keep(fw_trials *t, const char *text, bool *failed)
+{
+    const char *copy = text == NULL || *text == 0 ? "" : fwi_arena_strdup(t->texts, text);
+    *failed = *failed || copy == NULL;
+    return copy;
+}
+
+static fw_status add_copy(fw_trials *t, const fw_trial *from)
+{
+    if (t->n == t->cap) {
+        const int64_t cap = t->cap == 0 ? 64 : 2 * t->cap;
+        fw_trial *items = fwi_realloc(t->items, (size_t)cap * sizeof *items);
+        if (items == NULL)
+            return FW_ENOMEM;
+        t->items = items;
+        t->cap = cap;
+    }
+    fw_trial c = *from;
+    bool failed = false;
+    const char **const texts[] = {&c.recipe, &c.id,     &c.variant,   &c.changes,
+                                  &c.data,   &c.device, &c.precision, &c.version,
+                                  &c.commit, &c.cpu,    &c.isa};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        *texts[i] = keep(t, *texts[i], &failed);
+    if (failed)
+        return FW_ENOMEM;
+    t->items[t->n++] = c;
+    return FW_OK;
+}
+
+/* ---- lines ---- */
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text == NULL ? "" : text;
+}
+
+static double number_of(const json_t *o, const char *key, double otherwise)
+{
+    const json_t *v = json_object_get(o, key);
+    return json_is_number(v) ? json_number_value(v) : otherwise;
+}
+
+/* Lines of scripts/ab call the variant "arm" and t_train "seconds". */
+static bool trial_of(const json_t *o, fw_trial *out)
+{
+    const json_t *seed = json_object_get(o, "seed");
+    const char *variant = text_of(o, "variant");
+    *out =
+        (fw_trial){.recipe = text_of(o, "recipe"),
+                   .id = text_of(o, "id"),
+                   .variant = *variant != 0 ? variant : text_of(o, "arm"),
+                   .changes = text_of(o, "changes"),
+                   .data = text_of(o, "data"),
+                   .device = text_of(o, "device"),
+                   .precision = text_of(o, "precision"),
+                   .version = text_of(o, "version"),
+                   .commit = text_of(o, "commit"),
+                   .cpu = text_of(o, "cpu"),
+                   .isa = text_of(o, "isa"),
+                   .threads = (int)number_of(o, "threads", 0),
+                   .seed = (uint64_t)json_integer_value(seed),
+                   .steps = (int64_t)number_of(o, "steps", 0),
+                   .peak_memory_bytes = (int64_t)number_of(o, "peak_memory_bytes", 0),
+                   .epochs = number_of(o, "epochs", NAN),
+                   .accuracy = number_of(o, "accuracy", NAN),
+                   .accuracy_plain = number_of(o, "accuracy_plain", number_of(o, "accuracy", NAN)),
+                   .loss = number_of(o, "loss", 0),
+                   .t_train = number_of(o, "t_train", number_of(o, "seconds", 0)),
+                   .images_per_second = number_of(o, "images_per_second", 0)};
+    out->t_total = number_of(o, "t_total", out->t_train);
+    out->t_dawn = number_of(o, "t_dawn", out->t_total);
+    return json_is_integer(seed) && json_integer_value(seed) >= 0 && isfinite(out->epochs) &&
+           isfinite(out->accuracy);
+}
+
+static char *line_of(const fw_trial *t)
+{
+    json_t *o = json_pack(
+        "{s:s, s:s, s:s, s:s, s:I, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:s, s:s, "
+        "s:s, "
+        "s:s, s:s, s:s, s:s, s:i}",
+        "recipe", t->recipe, "variant", t->variant, "changes", t->changes, "id", t->id, "seed",
+        (json_int_t)t->seed, "epochs", t->epochs, "steps", (json_int_t)t->steps, "accuracy",
+        t->accuracy, "accuracy_plain", t->accuracy_plain, "loss", t->loss, "t_train", t->t_train,
+        "t_total", t->t_total, "t_dawn", t->t_dawn, "images_per_second", t->images_per_second,
+        "peak_memory_bytes", (json_int_t)t->peak_memory_bytes, "data", t->data, "device", t->device,
+        "precision", t->precision, "version", t->version, "commit", t->commit, "cpu", t->cpu, "isa",
+        t->isa, "threads", t->threads);
+    char *text = o == NULL ? NULL : json_dumps(o, JSON_REAL_PRECISION(15));
+    json_decref(o);
+    return text;
+}
+
+static bool is_blank(const char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strchr(" \t\r", text[i]) == NULL)
+            return false;
+    return true;
+}
+
+/* All lines of text; *whole: bytes up to the end of the last that is one. */
+static fw_status read_lines(fw_trials *t, const char *text, size_t n, size_t *whole)
+{
+    fw_status st = FW_OK;
+    int64_t line = 1;
+    *whole = 0;
+    for (size_t at = 0; at < n && st == FW_OK; line++) {
+        const char *end = memchr(text + at, '\n', n - at);
+        const size_t bytes = end == NULL ? n - at : (size_t)(end - (text + at));
+        json_error_t err;
+        fw_trial trial;
+        json_t *o = is_blank(text + at, bytes)
+                        ? NULL
+                        : json_loadb(text + at, bytes, JSON_REJECT_DUPLICATES, &err);
+        if (json_is_object(o) && trial_of(o, &trial))
+            st = add_copy(t, &trial);
+        else if (o != NULL || (end != NULL && !is_blank(text + at, bytes)))
+            st = fwi_fail(FW_EFORMAT, "%s: line %" PRId64 ": %s", t->path, line,
+                          json_is_object(o) ? "no seed, epochs or accuracy" : "no JSON object");
+        if (end != NULL || o != NULL)
+            *whole = at + bytes + (end != NULL);
+        json_decref(o);
+        at += bytes + (end != NULL);
+    }
+    return st;
+}
+
+/* Takes off what is behind the last whole line, and gives that line its end. */
+static fw_status mend(const fw_trials *t, const fwi_buf *text, size_t whole)
+{
+    fwi_file_writer *w = NULL;
+    if (whole < text->size)
+        fwi_log(1, "%s: the last line was cut short, and is taken off", t->path);
+    fw_status st = fwi_file_writer_append(&w, t->path, (int64_t)whole);
+    if (st != FW_OK)
+        return st;
+    if (whole > 0 && text->data[whole - 1] != '\n')
+        st = fwi_file_writer_put(w, "\n", 1);
+    const fw_status closed = fwi_file_writer_close(w);
+    return st != FW_OK ? st : closed;
+}
+
+/* ---- life ---- */
+
+fw_status fw_trials_open(fw_trials **out, const char *path, bool readonly)
+{
+    if (out == NULL || (path == NULL && readonly))
+        return fwi_fail(FW_EARG, "fw_trials_open: NULL argument");
+    fwi_buf text = {0};
+    size_t whole = 0;
+    fw_trials *t = fwi_alloc_zero(sizeof *t);
+    fw_status st = t == NULL ? FW_ENOMEM : fwi_arena_new(&t->texts, 0);
+    if (st != FW_OK || path == NULL)
+        goto done;
+    t->readonly = readonly;
+    if ((t->path = fwi_strdup(path)) == NULL) {
+        st = FW_ENOMEM;
+        goto done;
+    }
+    st = fwi_read_file(path, MOST_BYTES, &text);
+    if (st == FW_ENOTFOUND && !readonly)
+        st = FW_OK;
+    if (st == FW_OK && text.size > 0)
+        st = read_lines(t, (const char *)text.data, text.size, &whole);
+    if (st == FW_OK && !readonly) /* also: whether it can be written, before hours of work */
+        st = mend(t, &text, whole);
+done:
+    fwi_buf_clear(&text);
+    if (st != FW_OK)
+        fw_trials_close(t);
+    else
+        *out = t;
+    return st;
+}
+
+void fw_trials_close(fw_trials *t)
+{
+    if (t == NULL)
+        return;
+    fwi_arena_free(t->texts);
+    fwi_free(t->items);
+    fwi_free(t->path);
+    fwi_free(t);
+}
+
+int64_t fw_trials_count(const fw_trials *t)
+{
+    return t == NULL ? 0 : t->n;
+}
+
+const fw_trial *fw_trials_get(const fw_trials *t, int64_t i)
+{
+    return t == NULL || i < 0 || i >= t->n ? NULL : &t->items[i];
+}
+
+fw_status fw_trials_add(fw_trials *t, const fw_trial *trial)
+{
+    if (t == NULL || trial == NULL)
+        return fwi_fail(FW_EARG, "fw_trials_add: NULL argument");
+    if (t->readonly)
+        return fwi_fail(FW_ESTATE, "%s: was opened to be read", t->path);
+    fw_status st = add_copy(t, trial);
+    if (st != FW_OK || t->path == NULL)
+        return st;
+    fwi_file_writer *w = NULL;
+    char *line = line_of(&t->items[t->n - 1]);
+    if (line == NULL)
+        return fwi_fail(FW_EARG,
+                        "%s: the run of seed %" PRIu64 " cannot be put as JSON: a number "
+                        "that is not finite, a text that is not UTF-8, or no memory",
+                        t->path, trial->seed);
+    const size_t n = strlen(line);
+    line[n] = '\n'; /* in place of its 0: one piece to write */
+    st = fwi_file_writer_append(&w, t->path, -1);
+    if (st == FW_OK) {
+        st = fwi_file_writer_put(w, line, n + 1);
+        if (st == FW_OK)
+            st = fwi_file_writer_sync(w);
+        const fw_status closed = fwi_file_writer_close(w);
+        st = st != FW_OK ? st : closed;
+    }
+    free(line); /* jansson's */
+    return st;
+}
+
+/* ---- runs ---- */
+
+static bool same(const char *a, const char *b)
+{
+    return strcmp(a == NULL ? "" : a, b == NULL ? "" : b) == 0;
+}
+
+const fw_trial *fw_trials_find(const fw_trials *t, const fw_trial *like, bool same_commit)
+{
+    if (t == NULL || like == NULL)
+        return NULL;
+    for (int64_t i = 0; i < t->n; i++) {
+        const fw_trial *s = &t->items[i];
+        if (*s->id != 0 && s->seed == like->seed && same(s->id, like->id) &&
+            same(s->data, like->data) && same(s->device, like->device) &&
+            same(s->precision, like->precision) && same(s->version, like->version) &&
+            (!same_commit || same(s->commit, like->commit)))
+            return s;
+    }
+    return NULL;
+}
+
+fw_status fw_trial_run(fw_trials *t, const fw_recipe *r, const fw_run_opt *run,
+                       const fw_trial_opt *opt, const fw_trial **out, fw_run_result *result,
+                       bool *held)
+{
+    static const fw_trial_opt none = {0};
+    if (t == NULL || r == NULL || run == NULL || out == NULL || held == NULL)
+        return fwi_fail(FW_EARG, "fw_trial_run: NULL argument");
+    if (run->warm_start != NULL || run->until_accuracy != 0)
+        return fwi_fail(FW_EARG, "a run that begins with another's weights, or stops when it is "
+                                 "good, does not go with others");
+    const fw_trial_opt *const o = opt != NULL ? opt : &none;
+    fw_machine machine;
+    fw_run_result own, *const res = result != NULL ? result : &own;
+    char id[FW_RECIPE_ID_CAP];
+    fw_status st = fw_machine_get(&machine);
+    if (st != FW_OK || (st = fw_recipe_id(r, id)) != FW_OK)
+        return st;
+    fw_trial trial = {.recipe = fw_recipe_name(r),
+                      .id = id,
+                      .variant = o->variant,
+                      .changes = o->changes,
+                      .data = run->data == NULL ? "" : fwi_path_base(run->data),
+                      .device = run->device == NULL ? "cpu" : run->device,
+                      .precision = fw_dtype_name(run->precision),
+                      .version = fw_version(),
+                      .commit = fw_commit(),
+                      .cpu = machine.cpu,
+                      .isa = machine.isa,
+                      .threads = run->threads > 0 ? run->threads : machine.threads,
+                      .seed = run->seed};
+    *out = fw_trials_find(t, &trial, o->same_commit);
+    *held = *out != NULL;
+    if (*held)
+        return FW_OK;
+    if ((st = fw_recipe_run(r, run, res)) != FW_OK)
+        return st;
+    trial.steps = res->steps;
+    trial.peak_memory_bytes = res->peak_memory_bytes;
+    trial.epochs = res->epochs;
+    trial.accuracy = res->test.accuracy;
+    trial.accuracy_plain = res->test.accuracy_plain;
+    trial.loss = res->test.loss;
+    trial.t_train = res->t_train;
+    trial.t_total = res->t_total;
+    trial.t_dawn = res->t_dawn;
+    trial.images_per_second = res->images_per_second;
+    if ((st = fw_trials_add(t, &trial)) == FW_OK)
+        *out = fw_trials_get(t, fw_trials_count(t) - 1);
+    return st;
+}

@@ -1,0 +1,68 @@
+# train --runs --log: lines instead of folders, each run once, and what several runs come to.
+. "$2/tests/cli/common"
+
+run 0 train digits --epochs 0.2 --runs 3 --seed 5 --log r.jsonl --target 0.01
+grep -qE '^accuracy [0-9.]+ % \(mean of 3 runs, standard deviation [0-9.]+\), loss ' out || die "no mean"
+grep -qE '^ +standard error [0-9.]+, least [0-9.]+ %; at or above 1.00 %: 3 of 3 runs; p = ' out || die "no target"
+grep -qE '^ +[0-9.]+ s with reading the data; standard deviations [0-9.]+, [0-9.]+, [0-9.]+; least ' out || die "no times"
+err "seed 5, results in r.jsonl"
+[ "$(ls)" = "$(printf 'err\nout\nr.jsonl')" ] || die "something else than the file: $(ls)"
+"$TOOL" jsonl recipe id variant changes seed epochs steps accuracy accuracy_plain loss t_train t_total t_dawn data \
+    precision device version commit cpu isa threads images_per_second peak_memory_bytes < r.jsonl || die "lines"
+[ "$(wc -l < r.jsonl)" = 3 ] || die "three lines"
+grep -q '"changes": "train.epochs=0.2"' r.jsonl || die "no changes"
+
+# again: nothing is run; one more seed: that one is; the line cut short was not there
+cp r.jsonl before
+run 0 train digits --epochs 0.2 --runs 3 --seed 5 --log r.jsonl --json
+json accuracy_mean accuracy_std accuracy_se accuracy_min target target_share target_p t_train t_total t_dawn t_train_std \
+    t_total_std t_dawn_std t_train_min t_train_without_first runs version commit model
+cmp before r.jsonl || die "runs were done again"
+[ "$(sed -n 5p values)" = 0.94 ] || die "the target's default"
+is "$(sed -n 4p values) <= $(head -n 1 values) && $(sed -n 7p values) > 0.5"
+printf '{"recipe": "dig' >> r.jsonl
+run 0 train digits --epochs 0.2 --runs 4 --seed 5 --log r.jsonl
+err "r.jsonl: the last line was cut short"
+[ "$(grep -c 'done before' err)" = 3 ] || die "three done before"
+[ "$(wc -l < r.jsonl)" = 4 ] || die "four lines"
+# another length, another precision: other runs
+run 0 train digits --epochs 0.3 --seed 5 --log r.jsonl
+run 0 train digits --epochs 0.2 --seed 5 --precision f64 --log r.jsonl
+[ "$(wc -l < r.jsonl)" = 6 ] || die "six lines"
+# with folders, too; the same bits as a run by itself
+run 0 train digits --epochs 0.2 --runs 2 --seed 9 --log r.jsonl --out both
+run 0 train digits --epochs 0.2 --seed 10 --out alone
+cmp both/seed-10/model.safetensors alone/model.safetensors || die "a run depends on the one before it"
+
+# a single run has no spread
+run 0 train digits --epochs 0.2 --seed 5 --log r.jsonl --json
+json accuracy_std target_p t_train_std
+[ "$(tr '\n' ' ' < values)" = "0.0 null null " ] || die "spread of one run: $(cat values)"
+
+# interrupted: whole lines, and the same command goes on
+"$FENWICKS" train digits --epochs 3 --runs 50 --log i.jsonl > out 2> err &
+pid=$!
+while kill -0 $pid 2> /dev/null && [ ! -s i.jsonl ]; do sleep 0.02; done
+kill -INT $pid 2> /dev/null
+code=0
+wait $pid || code=$?
+[ $code = 130 ] || die "exit code $code, expected 130"
+err "to go on: the same command; runs that are done are in i.jsonl"
+"$TOOL" jsonl seed accuracy < i.jsonl || die "lines"
+done_before=$(wc -l < i.jsonl)
+run 0 train digits --epochs 3 --runs "$done_before" --log i.jsonl
+[ "$(wc -l < i.jsonl)" = "$done_before" ] || die "done again"
+
+echo '{"seed": 1}' > bad.jsonl
+run 1 train digits --epochs 0.2 --log bad.jsonl
+err "bad.jsonl: line 1: no seed, epochs or accuracy"
+run 1 train digits --epochs 0.2 --log no/folder.jsonl
+err "no/folder.jsonl"
+run 2 train digits --log r.jsonl --until-accuracy 0.9
+err "--until-accuracy does not go with --log"
+run 2 train digits --log r.jsonl --warm-start m.safetensors
+run 2 train digits --same-commit
+err "--same-commit needs --log"
+run 2 train digits --runs 2 --target 94
+err "--target: 94 is no fraction"
+exit 0

@@ -1,0 +1,166 @@
+/* test_trials.c: runs as lines of a file: each once, whole lines only, and no run that knows which
+ * came before it. */
+#include "t_runs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static fw_recipe *short_digits(void)
+{
+    fw_recipe *r = NULL;
+    assert_ok(fw_recipe_open(&r, "digits"));
+    assert_ok(fw_recipe_set(r, "train.epochs", "0.2"));
+    return r;
+}
+
+/* Seeds in one order and in the other, in one process: the same model files, bit for bit. */
+static void test_order(void **state)
+{
+    (void)state;
+    enum { SEEDS = 3 };
+    fw_recipe *r = short_digits();
+    fw_run_result result[2][SEEDS];
+    for (int order = 0; order < 2; order++)
+        for (int i = 0; i < SEEDS; i++) {
+            const int seed = order == 0 ? i : SEEDS - 1 - i;
+            const fw_run_opt opt = {.out = t_path("order%d-%d", order, seed),
+                                    .seed = (uint64_t)seed};
+            assert_ok(fw_recipe_run(r, &opt, &result[order][seed]));
+        }
+    for (int i = 0; i < SEEDS; i++) {
+        assert_true(result[0][i].test.loss == result[1][i].test.loss);
+        t_assert_same_file(result[0][i].model, result[1][i].model);
+    }
+    const t_bytes a = t_read(result[0][0].model), b = t_read(result[0][1].model);
+    assert_true(a.n != b.n || memcmp(a.data, b.data, a.n) != 0); /* seeds do differ */
+    free(a.data);
+    free(b.data);
+    fw_recipe_free(r);
+}
+
+static void test_once(void **state)
+{
+    (void)state;
+    const char *path = t_path("once.jsonl");
+    fw_recipe *r = short_digits();
+    fw_trials *t = NULL;
+    const fw_trial *trial = NULL;
+    fw_run_result result;
+    bool held = true;
+    fw_run_opt opt = {.seed = 4};
+    const fw_trial_opt how = {.variant = "base", .changes = "train.epochs=0.2"};
+    assert_ok(fw_trials_open(&t, path, false));
+    assert_ok(fw_trial_run(t, r, &opt, &how, &trial, &result, &held));
+    assert_false(held);
+    assert_true(trial->accuracy == result.test.accuracy && trial->steps == result.steps);
+    fw_trials_close(t);
+
+    assert_ok(fw_trials_open(&t, path, false));
+    assert_int_equal(fw_trials_count(t), 1);
+    assert_ok(fw_trial_run(t, r, &opt, &how, &trial, &result, &held));
+    assert_true(held);
+    assert_true(trial->seed == 4 && trial->steps == 4 && trial->t_train > 0);
+    assert_true(trial->t_total >= trial->t_train && trial->t_dawn >= trial->t_total);
+    assert_string_equal(trial->variant, "base");
+    assert_string_equal(trial->changes, "train.epochs=0.2");
+    assert_string_equal(trial->recipe, "digits");
+    assert_string_equal(trial->version, fw_version());
+    assert_string_equal(trial->commit, fw_commit());
+    assert_string_equal(trial->precision, "f32");
+    assert_true(trial->threads > 0 && *trial->cpu != 0 && *trial->isa != 0);
+    /* what makes another run of it */
+    fw_trial like = *trial;
+    assert_ptr_equal(fw_trials_find(t, &like, true), trial);
+    like.commit = "another";
+    assert_ptr_equal(fw_trials_find(t, &like, false), trial);
+    assert_null(fw_trials_find(t, &like, true));
+    like = *trial;
+    like.seed = 5;
+    assert_null(fw_trials_find(t, &like, false));
+    like = *trial;
+    like.data = "other.tfrec";
+    assert_null(fw_trials_find(t, &like, false));
+    like = *trial;
+    like.precision = "f64";
+    assert_null(fw_trials_find(t, &like, false));
+    like = *trial;
+    like.version = "0.0.9";
+    assert_null(fw_trials_find(t, &like, false));
+    assert_ok(fw_recipe_set(r, "lr", "0.1"));
+    assert_ok(fw_trial_run(t, r, &opt, NULL, &trial, NULL, &held));
+    assert_false(held);
+    opt.until_accuracy = 0.5;
+    assert_fails(fw_trial_run(t, r, &opt, NULL, &trial, NULL, &held), FW_EARG, "does not go");
+    fw_trials_close(t);
+    assert_ok(fw_trials_open(&t, path, true));
+    assert_int_equal(fw_trials_count(t), 2);
+    assert_fails(fw_trials_add(t, fw_trials_get(t, 0)), FW_ESTATE, "once.jsonl");
+    assert_null(fw_trials_get(t, 2));
+    fw_trials_close(t);
+    fw_recipe_free(r);
+}
+
+static const char good[] = "{\"arm\": \"a\", \"seed\": 1, \"epochs\": 4, \"accuracy\": 0.9}";
+
+static void opens(const char *text, int64_t lines, const char *after)
+{
+    const char *path = t_path("lines.jsonl");
+    fw_trials *t = NULL;
+    t_write(path, text, strlen(text));
+    assert_ok(fw_trials_open(&t, path, true)); /* reading leaves it as it is */
+    assert_int_equal(fw_trials_count(t), lines);
+    fw_trials_close(t);
+    t_bytes b = t_read(path);
+    assert_string_equal((const char *)b.data, text);
+    free(b.data);
+    assert_ok(fw_trials_open(&t, path, false));
+    assert_int_equal(fw_trials_count(t), lines);
+    fw_trials_close(t);
+    b = t_read(path);
+    assert_string_equal((const char *)b.data, after);
+    free(b.data);
+}
+
+static void test_lines(void **state)
+{
+    (void)state;
+    char text[512], want[512];
+    fw_trials *t = NULL;
+    opens("", 0, "");
+    snprintf(text, sizeof text, "%s\n\n%s\n", good, good);
+    opens(text, 2, text);
+    snprintf(want, sizeof want, "%s\n", good);
+    snprintf(text, sizeof text, "%s\n{\"arm\": \"a\", \"se", good); /* cut short: taken off */
+    opens(text, 1, want);
+    snprintf(text, sizeof text, "%s", good); /* whole but for its end */
+    opens(text, 1, want);
+    static const struct {
+        const char *text, *why;
+    } bad[] = {{"{\"seed\": 1, \"epochs\": 4}\n", "bad.jsonl: line 1: no seed, epochs or accuracy"},
+               {"\nnothing\n", "line 2: no JSON object"},
+               {"{\"seed\": -1, \"epochs\": 4, \"accuracy\": 1}\n", "line 1: no seed"},
+               {"[1]\n", "line 1: no JSON object"}};
+    for (size_t i = 0; i < T_COUNT(bad); i++) {
+        t_write(t_path("bad.jsonl"), bad[i].text, strlen(bad[i].text));
+        assert_fails(fw_trials_open(&t, t_path("bad.jsonl"), false), FW_EFORMAT, bad[i].why);
+    }
+    assert_fails(fw_trials_open(&t, t_path("none.jsonl"), true), FW_ENOTFOUND, "none.jsonl");
+    assert_fails(fw_trials_open(&t, t_path("no/folder.jsonl"), false), FW_EIO, "folder.jsonl");
+    assert_ok(fw_trials_open(&t, NULL, false)); /* in memory */
+    assert_ok(fw_trials_add(t, &(fw_trial){.seed = 3, .epochs = 1, .accuracy = 0.5}));
+    assert_int_equal(fw_trials_get(t, 0)->seed, 3);
+    assert_string_equal(fw_trials_get(t, 0)->variant, "");
+    fw_trials_close(t);
+    fw_trials_close(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_once),
+        cmocka_unit_test(test_lines),
+    };
+    return cmocka_run_group_tests_name("trials", tests, t_setup, t_teardown);
+}
