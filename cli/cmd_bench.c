@@ -12,7 +12,7 @@ typedef struct bench_args {
     const char *data;
     int64_t threads, runs, memory_limit;
     bool explain, pin;
-    arg_list set;
+    arg_list set, with;
     const char *batch, *precision_word;
     const char *shape, *pass, *algo, *layout, *results, *record, *op;
     fw_dtype precision;
@@ -179,23 +179,95 @@ static int bench_ops(const command *self, const bench_args *a)
     return st != FW_OK ? fail(self->name, st, a->json) : finish_output();
 }
 
-static int bench_data(const command *self, const fw_recipe *r, const bench_args *a)
+/* ---- the input pipeline, of one recipe or several variants ---- */
+
+typedef struct data_row {
+    char name[160];
+    fw_bench_data_result r;
+    double ms_per_batch;
+} data_row;
+
+enum { MOST_RECIPES = 16, MOST_ROWS = MOST_RECIPES + 64 };
+
+/* A recipe with the options of the command and `changes` (NULL: none). */
+static fw_status data_row_measure(const bench_args *a, const char *recipe, const char *changes,
+                                  data_row *row)
 {
-    fw_bench_data_result d;
-    const fw_status st = fw_bench_data(r, a->data, (int)a->threads, a->runs, &d);
-    if (st != FW_OK)
-        return fail(self->name, st, a->json);
-    if (a->json)
-        return print_json(json_pack(
-            "{s:f, s:f, s:f, s:f, s:i, s:I, s:I}", "images_per_second", d.images_per_second_median,
-            "images_per_second_min", d.images_per_second_min, "images_per_second_max",
-            d.images_per_second_max, "gbytes_per_second", d.gbytes_per_second, "threads", d.threads,
-            "images", (json_int_t)d.images, "runs", (json_int_t)d.runs));
-    printf("input pipeline of %s on %d thread%s: %.0f images/s (median of %" PRId64
-           " passes over %" PRId64 " images; %.0f to %.0f), %.2f GB/s of records\n",
-           fw_recipe_name(r), d.threads, d.threads == 1 ? "" : "s", d.images_per_second_median,
-           d.runs, d.images, d.images_per_second_min, d.images_per_second_max, d.gbytes_per_second);
+    fw_recipe *r = NULL;
+    fw_status st = recipe_open_with(&r, recipe, NULL, a->batch, &a->set);
+    if (st == FW_OK && changes != NULL)
+        st = fw_recipe_change(r, changes);
+    if (st == FW_OK)
+        st = fw_bench_data(r, a->data, (int)a->threads, a->runs, &row->r);
+    if (st == FW_OK) {
+        snprintf(row->name, sizeof row->name, "%s%s%s", fw_recipe_name(r),
+                 changes == NULL ? "" : " ", changes == NULL ? "" : changes);
+        row->ms_per_batch =
+            1e3 * strtod(fw_recipe_get(r, "train.batch"), NULL) / row->r.images_per_second_median;
+    }
+    fw_recipe_free(r);
+    return st;
+}
+
+static json_t *data_json(const data_row *row)
+{
+    const fw_bench_data_result *const d = &row->r;
+    return json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:i, s:I, s:I}", "name", row->name,
+                     "images_per_second", d->images_per_second_median, "images_per_second_min",
+                     d->images_per_second_min, "images_per_second_max", d->images_per_second_max,
+                     "ms_per_batch", row->ms_per_batch, "gbytes_per_second", d->gbytes_per_second,
+                     "threads", d->threads, "images", (json_int_t)d->images, "runs",
+                     (json_int_t)d->runs);
+}
+
+static int print_data(const bench_args *a, const data_row *rows, int n)
+{
+    if (a->json) {
+        json_t *o = data_json(&rows[0]);
+        json_t *list = n > 1 ? json_array() : NULL;
+        for (int i = 0; i < n && list != NULL; i++)
+            (void)json_array_append_new(list, data_json(&rows[i]));
+        if (list != NULL)
+            (void)json_object_set_new(o, "variants", list);
+        return print_json(o);
+    }
+    const fw_bench_data_result *const d = &rows[0].r;
+    if (n == 1) {
+        printf("input pipeline of %s on %d thread%s: %.0f images/s (median of %" PRId64
+               " passes over %" PRId64
+               " images; %.0f to %.0f), %.2f ms per batch, %.2f GB/s of records\n",
+               rows[0].name, d->threads, d->threads == 1 ? "" : "s", d->images_per_second_median,
+               d->runs, d->images, d->images_per_second_min, d->images_per_second_max,
+               rows[0].ms_per_batch, d->gbytes_per_second);
+        return finish_output();
+    }
+    printf("input pipelines on %d thread%s, medians of %" PRId64 " passes\n\n%-40s %10s %10s %10s "
+           "%12s %8s\n",
+           d->threads, d->threads == 1 ? "" : "s", d->runs, "recipe", "images/s", "least", "most",
+           "ms per batch", "GB/s");
+    for (int i = 0; i < n; i++)
+        printf("%-40s %10.0f %10.0f %10.0f %12.3f %8.2f\n", rows[i].name,
+               rows[i].r.images_per_second_median, rows[i].r.images_per_second_min,
+               rows[i].r.images_per_second_max, rows[i].ms_per_batch, rows[i].r.gbytes_per_second);
     return finish_output();
+}
+
+/* Each recipe, then the first one with each change. */
+static int bench_data(const command *self, const char *const *recipes, int n_recipes,
+                      const bench_args *a)
+{
+    data_row *rows = calloc(MOST_ROWS, sizeof *rows);
+    fw_status st = FW_OK;
+    int n = 0, code;
+    if (rows == NULL)
+        return fail_with(self->name, FW_ENOMEM, "no memory", a->json);
+    for (int i = 0; i < n_recipes && st == FW_OK; i++)
+        st = data_row_measure(a, recipes[i], NULL, &rows[n++]);
+    for (int i = 0; i < a->with.n && st == FW_OK; i++)
+        st = data_row_measure(a, recipes[0], a->with.items[i], &rows[n++]);
+    code = st != FW_OK ? fail(self->name, st, a->json) : print_data(a, rows, n);
+    free(rows);
+    return code;
 }
 
 static json_t *ops_json(const fw_bench_step_result *s)
@@ -289,15 +361,14 @@ static int bench_step(const command *self, const fw_recipe *r, const bench_args 
 
 enum { STEP = 1, CONV = 2, OPS = 4, DATA = 8, PEAK = 16 };
 
+enum { SUBJECTS = 5 };
+static const char *const subject_names[SUBJECTS] = {"step", "conv", "ops", "data", "peak"};
+
 static unsigned subject_of(const char *word)
 {
-    static const struct {
-        const char *name;
-        unsigned bit;
-    } subjects[] = {{"step", STEP}, {"conv", CONV}, {"ops", OPS}, {"data", DATA}, {"peak", PEAK}};
-    for (size_t i = 0; i < sizeof subjects / sizeof *subjects; i++)
-        if (strcmp(word, subjects[i].name) == 0)
-            return subjects[i].bit;
+    for (unsigned i = 0; i < SUBJECTS; i++)
+        if (strcmp(word, subject_names[i]) == 0)
+            return 1U << i; /* STEP, CONV, ... */
     return 0;
 }
 
@@ -316,6 +387,7 @@ static const char *misplaced(const bench_args *a, unsigned subject)
                    {"--pin", a->pin, STEP},
                    {"--explain", a->explain, STEP},
                    {"--set", a->set.n > 0, STEP | DATA},
+                   {"--with", a->with.n > 0, DATA},
                    {"--shape", a->shape != NULL, CONV | OPS},
                    {"--pass", a->pass != NULL, CONV},
                    {"--algo", a->algo != NULL, CONV},
@@ -342,8 +414,7 @@ static bool batch_read(bench_args *a)
     return end != a->batch && *end == 0 && a->images > 0 && a->images <= MOST;
 }
 
-static int bench_recipe(const command *self, unsigned subject, const char *name,
-                        const bench_args *a)
+static int bench_recipe(const command *self, const char *name, const bench_args *a)
 {
     fw_recipe *r = NULL;
     fw_status st = fw_recipe_open(&r, name);
@@ -351,9 +422,7 @@ static int bench_recipe(const command *self, unsigned subject, const char *name,
         st = fw_recipe_set(r, "train.batch", a->batch);
     if (st == FW_OK)
         st = recipe_set_all(r, &a->set);
-    const int code = st != FW_OK       ? fail(self->name, st, a->json)
-                     : subject == STEP ? bench_step(self, r, a)
-                                       : bench_data(self, r, a);
+    const int code = st != FW_OK ? fail(self->name, st, a->json) : bench_step(self, r, a);
     fw_recipe_free(r);
     return code;
 }
@@ -361,14 +430,18 @@ static int bench_recipe(const command *self, unsigned subject, const char *name,
 /* pos: the subject and, of some, a recipe. */
 static int measure(const command *self, bench_args *a, const char *const *pos, int n)
 {
+    static const char *const walkthrough = "fenwicks";
     if (n == 0)
         return usage_error(self, "needs what to measure: step, conv, ops, data or peak");
     const unsigned subject = subject_of(pos[0]);
     if (subject == 0)
-        return usage_error(self, "\"%s\" is none of step, conv, ops, data, peak", pos[0]);
+        return usage_error(self, "\"%s\" is none of step, conv, ops, data, peak; the nearest is %s",
+                           pos[0], fw_nearest(pos[0], subject_names, SUBJECTS));
     if (n > 1 && subject != STEP && subject != DATA)
         return usage_error(self, "%s takes no recipe, here \"%s\"%s", pos[0], pos[1],
                            subject == PEAK ? "" : "; --shape names layers");
+    if (n > 2 && subject != DATA)
+        return usage_error(self, "%s takes one recipe", pos[0]);
     const char *const option = misplaced(a, subject);
     if (option != NULL)
         return usage_error(self, "%s says nothing of %s", option, pos[0]);
@@ -382,12 +455,14 @@ static int measure(const command *self, bench_args *a, const char *const *pos, i
     return subject == PEAK   ? bench_peak(self, a)
            : subject == CONV ? bench_conv(self, a)
            : subject == OPS  ? bench_ops(self, a)
-                             : bench_recipe(self, subject, n > 1 ? pos[1] : "fenwicks", a);
+           : subject == DATA
+               ? bench_data(self, n > 1 ? pos + 1 : &walkthrough, n > 1 ? n - 1 : 1, a)
+               : bench_recipe(self, n > 1 ? pos[1] : walkthrough, a);
 }
 
 static int run_bench(const command *self, int argc, char **argv)
 {
-    const char *pos[2];
+    const char *pos[1 + MOST_RECIPES];
     bench_args a = {0};
     int n;
     const arg_option options[] = {
@@ -405,6 +480,8 @@ static int run_bench(const command *self, int argc, char **argv)
         {"--explain", NULL, "of a step: say what was chosen: kernels, layout, memory", ARG_FLAG,
          &a.explain},
         {"--set", "KEY=VALUE", "change a key of the recipe (may be repeated)", ARG_LIST, &a.set},
+        {"--with", "CHANGES", "data: another row, the first recipe so changed (may be repeated)",
+         ARG_LIST, &a.with},
         {"--shape", "NAME", "conv, ops: a net, a layer, or net/layer (default: all)", ARG_TEXT,
          &a.shape},
         {"--pass", "PASS", "conv: fwd, dx or dw (default: those that training needs)", ARG_TEXT,
@@ -422,13 +499,13 @@ static int run_bench(const command *self, int argc, char **argv)
         {"--record", "DIR", "peak: put higher readings into DIR/<processor>.json", ARG_TEXT,
          &a.record},
         {"--json", NULL, "JSON on standard output; conv, ops: a line per row", ARG_FLAG, &a.json}};
-    const int code =
-        args_read(self, argc, argv, options, sizeof options / sizeof *options, pos, 2, &n);
+    const int code = args_read(self, argc, argv, options, sizeof options / sizeof *options, pos,
+                               1 + MOST_RECIPES, &n);
     if (code >= 0)
         return code;
     return measure(self, &a, pos, n);
 }
 
 const command command_bench = {
-    "bench", "bench step|conv|ops|data|peak [RECIPE] [options]",
+    "bench", "bench step|conv|ops|data|peak [RECIPE...] [options]",
     "measure a training step, single kernels, the input pipeline, or the machine", run_bench};

@@ -4,8 +4,18 @@
 run 0 bench data digits --runs 2 --data "$SOURCE/recipes/digits.csv"
 out "images/s"
 run 0 bench data digits --runs 2 --json
-json images_per_second images_per_second_min images_per_second_max threads images runs
+json images_per_second images_per_second_min images_per_second_max threads images runs ms_per_batch
 is "$(head -n 1 values) > 0 && $(sed -n 2p values) <= $(sed -n 3p values)"
+is "$(sed -n 2p values) > 0"
+run 0 bench data digits --runs 1 --with data.prefetch=0 --with data.cache=true,data.prefetch=4
+for row in "digits" "digits data.prefetch=0" "digits data.cache=true,data.prefetch=4"; do
+    grep -qE "^$row +[0-9]+ +[0-9]+ +[0-9]+ +[0-9.]+ +[0-9.]+$" out || die "no row of $row"
+done
+run 0 bench data digits mnist --runs 1 --json
+json images_per_second ms_per_batch name variants
+grep -q '"name": "mnist"' out || die "no second recipe"
+run 1 bench data digits --with data.prefetc=0
+err "the nearest valid one is data.prefetch"
 run 0 bench step digits --runs 2 --batch 8
 out "images/s"
 out "start to first step"
