@@ -43,8 +43,8 @@ typedef struct command {
 } command;
 /* In the order of --help; NULL ends it. */
 extern const command *const commands[];
-extern const command command_convert, command_inspect, command_recipes, command_train, command_eval,
-    command_predict, command_plot, command_bench, command_doctor;
+extern const command command_convert, command_inspect, command_recipes, command_train,
+    command_ablate, command_eval, command_predict, command_plot, command_bench, command_doctor;
 
 /* Reads argv (the verb's own arguments). positional gets those without dashes, at most cap; *n how
  * many. Returns -1 to go on, else the exit code

@@ -16,7 +16,7 @@
 enum { OUT_CAP = 4096, /* bytes of a results folder's path */ MOST_RUNS = 100000 };
 
 typedef struct train_args {
-    const char *data, *out, *log, *device, *precision, *warm_start, *epochs, *batch;
+    const char *data, *out, *log, *label, *device, *precision, *warm_start, *epochs, *batch;
     uint64_t seed;
     int64_t threads, runs, eval_every, checkpoint_every, keep, memory_limit;
     double until, target;
@@ -228,12 +228,12 @@ static fw_status one_run(const train_args *a, fw_recipe *recipe, fw_run_opt *opt
     bool held = false;
     fprintf(stderr, "fenwicks %s, recipe %s, seed %" PRIu64 ", results in %s\n", fw_version(),
             fw_recipe_name(recipe), row->seed, opt->out != NULL ? opt->out : a->log);
-    const fw_status st =
-        log == NULL
-            ? fw_recipe_run(recipe, opt, &result)
-            : fw_trial_run(log, recipe, opt,
-                           &(fw_trial_opt){.changes = changes, .same_commit = a->same_commit},
-                           &trial, &result, &held);
+    const fw_status st = log == NULL ? fw_recipe_run(recipe, opt, &result)
+                                     : fw_trial_run(log, recipe, opt,
+                                                    &(fw_trial_opt){.variant = a->label,
+                                                                    .changes = changes,
+                                                                    .same_commit = a->same_commit},
+                                                    &trial, &result, &held);
     if (st == FW_OK && held)
         row_of_trial(row, trial);
     else if (st == FW_OK)
@@ -317,6 +317,9 @@ static int run_train(const command *self, int argc, char **argv)
         {"--log", "FILE",
          "a line of JSON per run; what it holds is not run again; no folders without --out",
          ARG_TEXT, &a.log},
+        {"--label", "NAME",
+         "of --log: what ablate --compare calls these runs (default: their changes)", ARG_TEXT,
+         &a.label},
         {"--same-commit", NULL, "of --log: only lines of this very commit count as done", ARG_FLAG,
          &a.same_commit},
         {"--device", "NAME", "cpu (default cpu)", ARG_TEXT, &a.device},
@@ -359,8 +362,8 @@ static int run_train(const command *self, int argc, char **argv)
     if (a.log != NULL && (a.until != 0 || a.warm_start != NULL))
         return usage_error(self, "%s does not go with --log: such a run is no repetition of others",
                            a.until != 0 ? "--until-accuracy" : "--warm-start");
-    if (a.same_commit && a.log == NULL)
-        return usage_error(self, "--same-commit needs --log");
+    if ((a.same_commit || a.label != NULL) && a.log == NULL)
+        return usage_error(self, "%s needs --log", a.same_commit ? "--same-commit" : "--label");
     if (a.until != 0 && a.runs > 1)
         return usage_error(self, "--until-accuracy does not go with --runs: runs that stop when "
                                  "they are good do not make a mean");

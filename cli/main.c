@@ -5,9 +5,17 @@
 #include <stdio.h>
 #include <string.h>
 
-const command *const commands[] = {
-    &command_convert, &command_inspect, &command_recipes, &command_train,  &command_eval,
-    &command_predict, &command_plot,    &command_bench,   &command_doctor, NULL};
+const command *const commands[] = {&command_convert,
+                                   &command_inspect,
+                                   &command_recipes,
+                                   &command_train,
+                                   &command_ablate,
+                                   &command_eval,
+                                   &command_predict,
+                                   &command_plot,
+                                   &command_bench,
+                                   &command_doctor,
+                                   NULL};
 
 static void print_help(FILE *f)
 {

@@ -9,6 +9,10 @@
 extern "C" {
 #endif
 
+/* The git commit that was built, "4f2c1ab09d"; "4f2c1ab09d-changed" where the sources were not as
+ * committed; "" where they were not in a repository of their own. Never NULL. */
+FW_API const char *fw_commit(void);
+
 /* One finished run. Texts are never NULL; "" where nothing is known. */
 typedef struct fw_trial {
     const char *recipe;  /* its name */

@@ -49,9 +49,6 @@ FW_API const char *fw_nearest(const char *word, const char *const *words, int n)
 
 /* "0.1.0" */
 FW_API const char *fw_version(void);
-/* The git commit that was built, "4f2c1ab09d"; "4f2c1ab09d-changed" where the sources were not as
- * committed; "" where they were not in a repository of their own. Never NULL. */
-FW_API const char *fw_commit(void);
 
 /* Log messages. level: 0 error, 1 warning, 2 info, 3 debug. The line has no newline at its end. The
  * library's default is to drop them. The callback may be called from any thread, one call at a

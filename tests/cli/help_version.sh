@@ -9,7 +9,7 @@ version=$(cut -d ' ' -f 2 out)
 run 0 --help
 [ ! -s err ] || die "standard error is not empty"
 out "fenwicks $version"
-verbs="convert inspect recipes train eval predict plot bench doctor"
+verbs="convert inspect recipes train ablate eval predict plot bench doctor"
 for verb in $verbs; do
     grep -qE "^  $verb  *[^ ]" out || die "no line for $verb"
 done

@@ -2,7 +2,7 @@
 . "$2/tests/cli/common"
 
 page=$SOURCE/docs/fenwicks.1
-for verb in convert inspect recipes train eval predict plot bench doctor; do
+for verb in convert inspect recipes train ablate eval predict plot bench doctor; do
     sed -n "/^\.SS fenwicks $verb/,/^\.S[SH] /p" "$page" > section
     [ -s section ] || die "no section for $verb"
     run 0 $verb --help

@@ -41,8 +41,13 @@ wrong '"loss" is none of the kinds: lr' plot loss fenwicks
 wrong "--records: at least 1" plot lr fenwicks --records 0
 wrong "needs what to measure" bench
 wrong "is none of step, conv, ops, data, peak" bench all
+wrong "the nearest is data" bench dtaa
+wrong "step takes one recipe" bench step digits mnist
+wrong "--with says nothing of step" bench step --with lr=1
+wrong 'no command "albate"; the nearest is ablate' albate
+wrong "--label needs --log" train digits --label x
 wrong 'unexpected argument "now"' doctor now
-for verb in convert inspect recipes train eval predict plot bench doctor; do
+for verb in convert inspect recipes train ablate eval predict plot bench doctor; do
     wrong "usage: fenwicks $verb" $verb --no-such-option
     err "fenwicks $verb --help"
 done

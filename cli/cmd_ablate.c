@@ -1,0 +1,431 @@
+/* cmd_ablate.c: variants of a recipe on the same seeds: what each change, or each trick left out,
+ * does to accuracy and time. The table is made in compare.c; each run is a line of a results file,
+ * as those of cmd_train.c are. */
+#include "compare.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_VARIANTS = 64, MOST_RUNS = 100000 };
+
+typedef struct ablate_args {
+    const char *data, *log, *device, *precision, *epochs, *batch, *slope, *plot, *base;
+    uint64_t seed;
+    int64_t threads, runs, memory_limit;
+    double confidence;
+    bool json, quiet, pin, same_commit;
+    arg_list set, with, without, compare;
+} ablate_args;
+
+/* ---- variants ---- */
+
+typedef struct variant {
+    fw_recipe *recipe;
+    cell cell;
+} variant;
+
+typedef struct lab {
+    const command *self;
+    const ablate_args *a;
+    const char *recipe;
+    variant v[MOST_VARIANTS + 2]; /* the base first */
+    int n;
+    bool has_other; /* the last is the base at another length */
+} lab;
+
+static void lab_clear(lab *l)
+{
+    for (int i = 0; i < l->n; i++) {
+        fw_recipe_free(l->v[i].recipe);
+        cell_clear(&l->v[i].cell);
+    }
+}
+
+/* The recipe with the options of the command, then `changes` (NULL: none). One that asks for the
+ * same as the base is refused: it would be compared with itself. */
+static fw_status add_variant(lab *l, const char *name, const char *changes, char *why, size_t cap)
+{
+    const ablate_args *const a = l->a;
+    char id[2][FW_RECIPE_ID_CAP];
+    if (l->n == MOST_VARIANTS + 2) {
+        snprintf(why, cap, "more than %d variants", (int)MOST_VARIANTS);
+        return FW_EARG;
+    }
+    variant *const v = &l->v[l->n];
+    fw_status st = recipe_open_with(&v->recipe, l->recipe, a->epochs, a->batch, &a->set);
+    if (st == FW_OK && changes != NULL)
+        st = fw_recipe_change(v->recipe, changes);
+    if (st == FW_OK)
+        st = fw_recipe_check(v->recipe, NULL);
+    if (st == FW_OK && !cell_init(&v->cell, name, changes))
+        st = FW_ENOMEM;
+    if (v->recipe != NULL)
+        l->n++; /* lab_clear has it now */
+    if (st != FW_OK) {
+        snprintf(why, cap, "%s: %s", name, fw_last_error());
+        return st;
+    }
+    if (l->n > 1 && fw_recipe_id(l->v[0].recipe, id[0]) == FW_OK &&
+        fw_recipe_id(v->recipe, id[1]) == FW_OK && strcmp(id[0], id[1]) == 0) {
+        snprintf(why, cap, "%s changes nothing: %s", name, changes);
+        return FW_EARG;
+    }
+    return FW_OK;
+}
+
+static fw_status add_without(lab *l, const char *what, char *why, size_t cap)
+{
+    char name[160], *changes = NULL;
+    fw_status st = fw_recipe_without(l->v[0].recipe, what, &changes);
+    snprintf(name, sizeof name, "without %s", what);
+    if (st != FW_OK)
+        snprintf(why, cap, "--without: %s", fw_last_error());
+    else
+        st = add_variant(l, name, changes, why, cap);
+    fw_text_free(changes);
+    return st;
+}
+
+/* Each trick of the recipe by itself. */
+static fw_status add_all(lab *l, char *why, size_t cap)
+{
+    char *names = NULL, *rest = NULL;
+    fw_status st = fw_recipe_tricks(l->v[0].recipe, &names);
+    if (st == FW_OK && *names == 0) {
+        snprintf(why, cap, "--without all: recipe %s has no line trick = NAME CHANGES",
+                 fw_recipe_name(l->v[0].recipe));
+        st = FW_ENOTFOUND;
+    }
+    for (char *word = st == FW_OK ? strtok_r(names, " ", &rest) : NULL; word != NULL && st == FW_OK;
+         word = strtok_r(NULL, " ", &rest))
+        st = add_without(l, word, why, cap);
+    fw_text_free(names);
+    return st;
+}
+
+static fw_status make_variants(lab *l, char *why, size_t cap)
+{
+    const ablate_args *const a = l->a;
+    fw_status st = add_variant(l, "base", NULL, why, cap);
+    for (int i = 0; i < a->with.n && st == FW_OK; i++)
+        st = add_variant(l, a->with.items[i], a->with.items[i], why, cap);
+    for (int i = 0; i < a->without.n && st == FW_OK; i++)
+        st = strcmp(a->without.items[i], "all") == 0
+                 ? add_all(l, why, cap)
+                 : add_without(l, a->without.items[i], why, cap);
+    if (a->slope != NULL && st == FW_OK) {
+        char changes[96], name[96];
+        snprintf(changes, sizeof changes, "train.epochs=%s", a->slope);
+        snprintf(name, sizeof name, "base, %s epochs", a->slope);
+        st = add_variant(l, name, changes, why, cap);
+        l->has_other = st == FW_OK;
+    }
+    return st;
+}
+
+/* ---- runs ---- */
+
+/* Seed by seed, so that the variants stay level where the command is stopped. */
+static fw_status run_all(lab *l, fw_run_opt *opt, fw_trials *log)
+{
+    const ablate_args *const a = l->a;
+    fw_trial first = {0}; /* texts stay where they are */
+    bool machines = false;
+    fw_status st = FW_OK;
+    int64_t twice = 0;
+    for (int64_t i = 0; i < a->runs && st == FW_OK; i++)
+        for (int k = 0; k < l->n && st == FW_OK; k++) {
+            variant *const v = &l->v[k];
+            const fw_trial *trial = NULL;
+            bool held = false;
+            opt->seed = a->seed + (uint64_t)i;
+            char *changes = changes_text(a->epochs, a->batch, &a->set, v->cell.changes);
+            if (changes == NULL)
+                return FW_ENOMEM;
+            fprintf(stderr, "%s, seed %" PRIu64 "\n", v->cell.name, opt->seed);
+            const fw_trial_opt how = {
+                .variant = v->cell.name, .changes = changes, .same_commit = a->same_commit};
+            st = fw_trial_run(log, v->recipe, opt, &how, &trial, NULL, &held);
+            if (st == FW_OK && !cell_add(&v->cell, trial, &twice))
+                st = FW_ENOMEM;
+            free(changes);
+            if (st != FW_OK)
+                break;
+            fprintf(stderr, "%s, seed %" PRIu64 ": accuracy %.2f %%, %.1f s%s\n", v->cell.name,
+                    opt->seed, 100 * trial->accuracy, trial->t_train, held ? ", done before" : "");
+            if (first.cpu == NULL)
+                first = *trial;
+            machines = machines || strcmp(first.cpu, trial->cpu) != 0 ||
+                       strcmp(first.isa, trial->isa) != 0 || first.threads != trial->threads;
+        }
+    if (st == FW_OK && machines)
+        fprintf(stderr, "fenwicks ablate: these runs are of several machines: their seconds do not "
+                        "compare\n");
+    return st;
+}
+
+static int report(const command *self, const ablate_args *a, comparison *c, const char *recipe)
+{
+    fw_status st = a->plot == NULL ? FW_OK : compare_plot(c, a->plot);
+    if (st != FW_OK)
+        return fail(self->name, st, a->json);
+    if (!a->json) {
+        st = compare_print(c);
+        if (st == FW_OK && a->plot != NULL)
+            printf("plot     %s\n", a->plot);
+        return st != FW_OK ? fail(self->name, st, false) : finish_output();
+    }
+    json_t *list = compare_json(c);
+    return print_json(json_pack("{s:s, s:f, s:o, s:o, s:s, s:s, s:s}", "recipe", recipe,
+                                "confidence", c->confidence, "variants", list, "slope",
+                                slope_json(c), "plot", a->plot == NULL ? "" : a->plot, "version",
+                                fw_version(), "commit", fw_commit()));
+}
+
+static int ablate(const command *self, const ablate_args *a, const char *recipe, fw_run_opt *opt)
+{
+    char why[1400] = "";
+    lab *l = calloc(1, sizeof *l);
+    cell *cells = NULL;
+    fw_trials *log = NULL;
+    if (l == NULL)
+        return fail_with(self->name, FW_ENOMEM, "no memory", a->json);
+    *l = (lab){.self = self, .a = a, .recipe = recipe};
+    fw_status st = make_variants(l, why, sizeof why);
+    int code;
+    if (st != FW_OK) {
+        code = fail_with(self->name, st, why, a->json);
+        goto done;
+    }
+    st = a->plot == NULL ? FW_OK : fw_plot_check(a->plot); /* before hours of work */
+    if (st == FW_OK)
+        st = fw_trials_open(&log, a->log, false);
+    if (st == FW_OK)
+        st = run_all(l, opt, log);
+    if (st != FW_OK) {
+        code = fail(self->name, st, a->json);
+        if (st == FW_ESTOPPED && a->log != NULL)
+            fprintf(stderr, "to go on: the same command; runs that are done are in %s\n", a->log);
+        goto done;
+    }
+    const int n = l->n - l->has_other;
+    if ((cells = calloc((size_t)n, sizeof *cells)) == NULL) {
+        code = fail_with(self->name, FW_ENOMEM, "no memory", a->json);
+        goto done;
+    }
+    for (int i = 0; i < n; i++)
+        cells[i] = l->v[i].cell; /* lent */
+    comparison c = {.title = fw_recipe_name(l->v[0].recipe),
+                    .cells = cells,
+                    .n = n,
+                    .other = l->has_other ? &l->v[n].cell : NULL,
+                    .confidence = a->confidence};
+    code = report(self, a, &c, fw_recipe_name(l->v[0].recipe));
+done:
+    free(cells);
+    fw_trials_close(log);
+    lab_clear(l);
+    free(l);
+    return code;
+}
+
+/* ---- files of runs ---- */
+
+/* What a line is called: its variant, else how it was changed, else base. */
+static const char *label_of(const fw_trial *t)
+{
+    return *t->variant != 0 ? t->variant : *t->changes != 0 ? t->changes : "base";
+}
+
+typedef struct groups {
+    cell *cells;
+    int n;
+    int64_t twice;
+} groups;
+
+static bool group_add(groups *g, const fw_trial *t)
+{
+    int i = 0;
+    while (i < g->n &&
+           (strcmp(g->cells[i].name, label_of(t)) != 0 || g->cells[i].epochs != t->epochs))
+        i++;
+    if (i == g->n) {
+        cell *cells = realloc(g->cells, (size_t)(g->n + 1) * sizeof *cells);
+        if (cells == NULL)
+            return false;
+        g->cells = cells;
+        if (!cell_init(&g->cells[g->n++], label_of(t), NULL))
+            return false;
+    }
+    return cell_add(&g->cells[i], t, &g->twice);
+}
+
+/* One table per length that the base has. */
+static int report_groups(const command *self, const ablate_args *a, groups *g)
+{
+    json_t *tables = json_array();
+    int found = 0, code = EXIT_DONE;
+    cell *cells = calloc((size_t)g->n + 1, sizeof *cells);
+    for (int b = 0; b < g->n && cells != NULL && code == EXIT_DONE; b++) {
+        if (strcmp(g->cells[b].name, a->base) != 0)
+            continue;
+        comparison c = {.title = a->base, .cells = cells, .confidence = a->confidence};
+        cells[c.n++] = g->cells[b];
+        for (int i = 0; i < g->n; i++)
+            if (i != b && g->cells[i].epochs == g->cells[b].epochs)
+                cells[c.n++] = g->cells[i];
+        found++;
+        if (a->json) {
+            (void)json_array_append_new(tables,
+                                        json_pack("{s:f, s:o}", "epochs", g->cells[b].epochs,
+                                                  "variants", compare_json(&c)));
+            continue;
+        }
+        printf("%s%g epochs\n", found > 1 ? "\n" : "", g->cells[b].epochs);
+        const fw_status st = compare_print(&c);
+        if (st != FW_OK)
+            code = fail(self->name, st, false);
+    }
+    free(cells);
+    if (found == 0) {
+        char why[256];
+        const char *names[MOST_VARIANTS];
+        int n = 0;
+        for (; n < g->n && n < MOST_VARIANTS; n++)
+            names[n] = g->cells[n].name;
+        snprintf(why, sizeof why, "--base: no run is called \"%s\"; the nearest is %s", a->base,
+                 n > 0 ? fw_nearest(a->base, names, n) : "missing");
+        code = fail_with(self->name, FW_ENOTFOUND, why, a->json);
+    } else if (a->json) {
+        return print_json(json_pack("{s:s, s:f, s:o}", "base", a->base, "confidence", a->confidence,
+                                    "tables", tables));
+    }
+    json_decref(tables);
+    return code != EXIT_DONE ? code : finish_output();
+}
+
+static int compare_files(const command *self, const ablate_args *a)
+{
+    groups g = {0};
+    fw_status st = FW_OK;
+    int code;
+    for (int i = 0; i < a->compare.n && st == FW_OK; i++) {
+        fw_trials *t = NULL;
+        st = fw_trials_open(&t, a->compare.items[i], true);
+        for (int64_t k = 0; k < fw_trials_count(t) && st == FW_OK; k++)
+            if (!group_add(&g, fw_trials_get(t, k)))
+                st = FW_ENOMEM;
+        fw_trials_close(t);
+    }
+    if (g.twice > 0)
+        fprintf(stderr,
+                "fenwicks ablate: %" PRId64
+                " lines repeat a variant, length and seed, and are left "
+                "out\n",
+                g.twice);
+    code = st != FW_OK ? fail(self->name, st, a->json) : report_groups(self, a, &g);
+    for (int i = 0; i < g.n; i++)
+        cell_clear(&g.cells[i]);
+    free(g.cells);
+    return code;
+}
+
+/* ---- arguments ---- */
+
+/* What is wrong with them; EXIT_DONE: nothing. */
+static int check_args(const command *self, const ablate_args *a, int n)
+{
+    if (!(a->confidence > 0 && a->confidence < 1))
+        return usage_error(self, "--confidence: %g is no fraction between 0 and 1", a->confidence);
+    if (a->compare.n > 0) {
+        if (n > 0 || a->with.n > 0 || a->without.n > 0 || a->log != NULL || a->slope != NULL ||
+            a->plot != NULL)
+            return usage_error(self, "--compare reads files: it goes with --base, --confidence and "
+                                     "--json only");
+        return EXIT_DONE;
+    }
+    if (n != 1)
+        return usage_error(self, "needs a recipe's name or file");
+    if (a->with.n == 0 && a->without.n == 0)
+        return usage_error(self, "needs a variant: --with KEY=VALUE, --without TRICK or --without "
+                                 "all");
+    if (a->with.n + a->without.n > MOST_VARIANTS)
+        return usage_error(self, "at most %d variants", (int)MOST_VARIANTS);
+    if (a->runs < 1 || a->runs > MOST_RUNS)
+        return usage_error(self, "--runs: 1 to %d", (int)MOST_RUNS);
+    if (a->same_commit && a->log == NULL)
+        return usage_error(self, "--same-commit needs --log");
+    return EXIT_DONE;
+}
+
+static int run_ablate(const command *self, int argc, char **argv)
+{
+    const char *pos[1];
+    ablate_args a = {.runs = 5, .confidence = 0.95, .base = "base"};
+    int n;
+    const arg_option options[] = {
+        {"--with", "CHANGES", "a variant: KEY=VALUE, several with commas (may be repeated)",
+         ARG_LIST, &a.with},
+        {"--without", "TRICK",
+         "a variant: a trick of the recipe, a key, transform or layer option left out; all: each "
+         "trick",
+         ARG_WORDS, &a.without},
+        {"--runs", "N", "seeds of each variant, from --seed on (default 5)", ARG_COUNT, &a.runs},
+        {"--seed", "N", "the first one (default 0)", ARG_SEED, &a.seed},
+        {"--log", "FILE", "a line of JSON per run; what it holds is not run again", ARG_TEXT,
+         &a.log},
+        {"--same-commit", NULL, "of --log: only lines of this very commit count as done", ARG_FLAG,
+         &a.same_commit},
+        {"--slope", "EPOCHS",
+         "run the base at this length too, for seconds at matched accuracy (default: no)", ARG_TEXT,
+         &a.slope},
+        {"--confidence", "C", "of the intervals, two-sided (a fraction; default 0.95)", ARG_REAL,
+         &a.confidence},
+        {"--plot", "FILE", "the differences as .svg or .png, by gnuplot (default: no plot)",
+         ARG_TEXT, &a.plot},
+        {"--data", "PATH", "records, or an importable data set, as for train", ARG_TEXT, &a.data},
+        {"--epochs", "N", "length of every run (default: the recipe's)", ARG_TEXT, &a.epochs},
+        {"--batch", "N", "images per step (default: the recipe's)", ARG_TEXT, &a.batch},
+        {"--set", "KEY=VALUE", "change a key of all variants (may be repeated)", ARG_LIST, &a.set},
+        {"--device", "NAME", "cpu (default cpu)", ARG_TEXT, &a.device},
+        {"--precision", "TYPE", "f32, f64 or bf16 (default f32)", ARG_TEXT, &a.precision},
+        {"--threads", "N", "at most, and by default, as many as this process may use", ARG_THREADS,
+         &a.threads},
+        {"--pin", NULL, "bind each thread to a CPU of its own", ARG_FLAG, &a.pin},
+        {"--memory-limit", "BYTES", "refuse a larger plan (512M, 2G; default none)", ARG_SIZE,
+         &a.memory_limit},
+        {"--compare", "FILE", "run nothing: compare the runs of a results file (may be repeated)",
+         ARG_WORDS, &a.compare},
+        {"--base", "NAME", "of --compare: what the others are compared with (default base)",
+         ARG_TEXT, &a.base},
+        {"--quiet", NULL, "no progress within runs", ARG_FLAG, &a.quiet},
+        {"--json", NULL, "one JSON object on standard output", ARG_FLAG, &a.json}};
+    const int code =
+        args_read(self, argc, argv, options, sizeof options / sizeof *options, pos, 1, &n);
+    if (code >= 0)
+        return code;
+    const int wrong = check_args(self, &a, n);
+    if (wrong != EXIT_DONE)
+        return wrong;
+    if (a.compare.n > 0)
+        return compare_files(self, &a);
+    fw_dtype precision = FW_F32;
+    if (a.precision != NULL && !precision_read(a.precision, &precision))
+        return usage_error(self, "--precision: \"%s\" is none of f32, f64, bf16, f16", a.precision);
+    fw_run_opt opt = {.data = a.data,
+                      .device = a.device,
+                      .precision = precision,
+                      .threads = (int)a.threads,
+                      .pin = a.pin,
+                      .memory_limit = a.memory_limit,
+                      .progress = a.quiet ? NULL : fw_progress_stderr,
+                      .stop = &stop_asked};
+    catch_interrupts();
+    return ablate(self, &a, pos[0], &opt);
+}
+
+const command command_ablate = {"ablate", "ablate RECIPE|FILE [options]",
+                                "compare variants of a recipe on the same seeds", run_ablate};

@@ -1,0 +1,39 @@
+/* compare.h: groups of runs beside a base: what `ablate` prints, from runs just done or from files. */
+#ifndef FENWICKS_COMPARE_H
+#define FENWICKS_COMPARE_H
+
+#include "cli.h"
+
+/* Runs of one variant at one length. */
+typedef struct cell {
+    char *name, *changes; /* changes may be NULL */
+    int64_t n, cap;
+    uint64_t *seed;
+    double *accuracy, *seconds; /* [n] */
+    double epochs;
+} cell;
+
+typedef struct comparison {
+    const char *title; /* of the plot: the recipe */
+    cell *cells;       /* the base first */
+    int n;
+    const cell *other; /* of the base at another length, for the slope; NULL: none */
+    double confidence;
+    fw_estimate slope; /* of accuracy per epoch; filled by compare_print where there is other */
+    bool has_slope;    /* it is above 0 for sure */
+} comparison;
+
+bool cell_init(cell *c, const char *name, const char *changes); /* false: no memory */
+/* false: no memory. A seed that is there already is left out, *twice counts. */
+bool cell_add(cell *c, const fw_trial *t, int64_t *twice);
+void cell_clear(cell *c);
+
+/* The table on standard output. FW_EARG where a cell is empty. */
+fw_status compare_print(comparison *c);
+/* Array of one object per cell; NULL: no memory. Also fills slope and has_slope. */
+json_t *compare_json(comparison *c);
+json_t *slope_json(const comparison *c); /* null where there is none */
+/* Differences as dots with their intervals. */
+fw_status compare_plot(const comparison *c, const char *path);
+
+#endif

@@ -1,0 +1,111 @@
+# ablate: variants on the same seeds, once each; files compared without a run; what is impossible is refused before any run.
+. "$2/tests/cli/common"
+
+cat > my.recipe << 'END'
+[recipe]
+trick = crop transform:pad_crop=
+trick = decay weight_decay=0, momentum=0.8
+END
+sed -e '/^\[recipe\]/d' -e '/^name/d' -e '/^about/d' "$SOURCE/recipes/digits.recipe" | grep -v '^#' >> my.recipe
+args="my.recipe --epochs 0.5 --runs 2 --quiet"
+
+run 1 ablate $args --without nonesuch
+err 'recipe my has no trick, key, transform or option of layers "nonesuch", the nearest is'
+run 1 ablate $args --without crpo --json
+err 'the nearest is crop'
+json error status
+run 1 ablate $args --with momentum=0.9
+err "momentum=0.9 changes nothing"
+run 1 ablate $args --with mometum=0.8
+err "the nearest valid one is train.momentum"
+run 1 ablate digits --without all
+err "recipe digits has no line trick = NAME CHANGES"
+run 1 ablate $args --with layer:conv_bm.act=relu
+err "no line of network.layer begins with conv_bm"
+run 1 ablate $args --without crop --plot x.gif
+err "x.gif: a plot's name ends in .svg or .png"
+[ ! -e r.jsonl ] || die "something was run"
+
+run 0 ablate $args --with lr=0.1,momentum=0.8 --without all --log r.jsonl
+for name in base lr=0.1,momentum=0.8 'without crop' 'without decay'; do
+    grep -qE "^$name +2 +[0-9.]+ +[0-9.]+ " out || die "no row for $name"
+done
+out "difference in points from base, on the same seeds; low to high holds it with 95 %"
+[ "$(wc -l < r.jsonl)" = 8 ] || die "eight runs"
+"$TOOL" jsonl recipe variant changes id seed accuracy t_train commit < r.jsonl || die "lines"
+grep -q '"changes": "train.epochs=0.5, weight_decay=0, momentum=0.8"' r.jsonl || die "no changes of a trick"
+table=$(cat out)
+cp r.jsonl before
+run 0 ablate $args --with lr=0.1,momentum=0.8 --without all --log r.jsonl
+cmp before r.jsonl || die "runs were done again"
+[ "$(cat out)" = "$table" ] || die "another table from the same runs"
+[ "$(grep -c 'done before' err)" = 8 ] || die "eight done before"
+
+# the same difference as train's runs have
+run 0 train my.recipe --epochs 0.5 --runs 2 --set transform:pad_crop= --log r.jsonl --json
+json accuracy_mean
+cmp before r.jsonl || die "a run of ablate is another run to train"
+without=$(head -n 1 values)
+run 0 train my.recipe --epochs 0.5 --runs 2 --log r.jsonl --json
+json accuracy_mean
+base=$(head -n 1 values)
+run 0 ablate $args --without crop --log r.jsonl --json
+json recipe confidence variants slope version commit
+grep -qF '"slope": null' out || die "a slope that was not asked for"
+sed 's/.*"name": "without crop"//' out > second
+difference=$(sed 's/.*"difference": \([-0-9.e]*\).*/\1/' second)
+is "$difference - ($without - $base) < 2e-6 && ($without - $base) - $difference < 2e-6"
+
+# seconds at matched accuracy: another length of the base
+run 0 ablate $args --without crop --log r.jsonl --slope 0.2
+grep -qE '^slope +[-0-9.]+ points per epoch \([-0-9.e+]+ to [-0-9.e+]+\), of base between ' out || die "no slope"
+out "s matched"
+[ "$(wc -l < r.jsonl)" = 10 ] || die "two runs more"
+run 0 ablate $args --without crop --log r.jsonl --slope 0.2 --json
+json slope
+grep -q '"accuracy_per_epoch"' values || die "no slope"
+run 1 ablate $args --without crop --slope 0.5
+err "base, 0.5 epochs changes nothing"
+
+# one run: a difference without an error
+run 0 ablate my.recipe --epochs 0.5 --runs 1 --quiet --without crop --log r.jsonl
+grep -qE '^without crop +1 +[0-9.]+ +- +[-0-9.]+ +- +- +- +- ' out || die "an error of one run"
+
+# files
+run 0 ablate --compare r.jsonl
+grep -qE '^without crop +2 ' out || die "no row of the file"
+out "0.5 epochs"
+run 0 ablate --compare r.jsonl --json
+json base confidence tables
+run 1 ablate --compare r.jsonl --base bsae
+err 'no run is called "bsae"; the nearest is base'
+run 1 ablate --compare none.jsonl
+err "none.jsonl"
+run 2 ablate my.recipe --compare r.jsonl
+err "--compare reads files"
+
+if command -v gnuplot > /dev/null; then
+    run 0 ablate $args --with lr=0.1,momentum=0.8 --without all --log r.jsonl --plot d.svg
+    out "plot     d.svg"
+    grep -q '<svg' d.svg || die "no SVG"
+    grep -q 'without crop' d.svg || die "no name in the plot"
+    grep -q 'difference in accuracy' d.svg || die "no axis in the plot"
+fi
+PATH=/nonexistent run 1 ablate $args --without crop --plot d2.svg
+err "gnuplot"
+
+run 2 ablate
+err "needs a recipe's name or file"
+run 2 ablate digits
+err "needs a variant"
+run 2 ablate digits --with lr
+err '--with: "lr", expected KEY=VALUE'
+run 2 ablate digits --with lr=1 --runs 0
+err "--runs: 1 to"
+run 2 ablate digits --with lr=1 --confidence 95
+err "--confidence: 95 is no fraction"
+run 2 ablate digits --with lr=1 --same-commit
+err "--same-commit needs --log"
+run 2 ablate digits --wiht lr=1
+err "unknown option --wiht; the nearest is --with"
+exit 0
