@@ -141,30 +141,56 @@ static void put_value(const fwi_var *v, void *host, int64_t i, double x)
         ((double *)host)[i] = (double)f;
 }
 
+/* Element of filter o that a Dirac has its 1 at: the centre of input channel o. */
+static int64_t dirac_at(const fwi_var *v, int64_t o)
+{
+    const int64_t kh = v->shape.d[1], kw = v->shape.d[2], c = v->shape.d[3];
+    return o * kh * kw * c + ((kh - 1) / 2 * kw + (kw - 1) / 2) * c + o;
+}
+
 /* The first filters become copies of one input channel each. */
 static void put_dirac(const fwi_var *v, void *host)
 {
-    const int64_t oc = v->shape.d[0], kh = v->shape.d[1], kw = v->shape.d[2], c = v->shape.d[3];
-    const int64_t centre = ((kh - 1) / 2 * kw + (kw - 1) / 2) * c;
+    const int64_t oc = v->shape.d[0], c = v->shape.d[3], n = fwi_shape_elems(&v->shape) / oc;
     for (int64_t o = 0; o < oc && o < c; o++)
-        for (int64_t i = 0; i < kh * kw * c; i++)
-            put_value(v, host, o * kh * kw * c + i, i == centre + o ? 1 : 0);
+        for (int64_t i = o * n; i < (o + 1) * n; i++)
+            put_value(v, host, i, i == dirac_at(v, o) ? 1 : 0);
+}
+
+/* Mean and deviation of the sample. */
+static void moments_of(const fwi_var *v, const void *host, double *mean, double *deviation)
+{
+    const int64_t n = fwi_shape_elems(&v->shape);
+    double sum = 0, squares = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += value_at(v, host, i);
+    *mean = sum / (double)n;
+    for (int64_t i = 0; i < n; i++) {
+        const double d = value_at(v, host, i) - *mean;
+        squares += d * d;
+    }
+    *deviation = sqrt(squares / (double)(n - 1));
 }
 
 static void divide_by_deviation(const fwi_var *v, void *host)
 {
-    const int64_t n = fwi_shape_elems(&v->shape);
-    double mean = 0, squares = 0;
-    for (int64_t i = 0; i < n; i++)
-        mean += value_at(v, host, i);
-    mean /= (double)n;
-    for (int64_t i = 0; i < n; i++) {
-        const double d = value_at(v, host, i) - mean;
-        squares += d * d;
-    }
-    const double deviation = sqrt(squares / (double)(n - 1));
-    for (int64_t i = 0; i < n && deviation > 0; i++)
+    double mean, deviation;
+    moments_of(v, host, &mean, &deviation);
+    for (int64_t i = 0; i < fwi_shape_elems(&v->shape) && deviation > 0; i++)
         put_value(v, host, i, value_at(v, host, i) / deviation);
+}
+
+/* Adds the Dirac's ones, then brings mean and deviation back to what they were. */
+static void add_dirac(const fwi_var *v, void *host)
+{
+    double mean, deviation, new_mean, new_deviation;
+    moments_of(v, host, &mean, &deviation);
+    for (int64_t o = 0; o < v->shape.d[0] && o < v->shape.d[3]; o++)
+        put_value(v, host, dirac_at(v, o), value_at(v, host, dirac_at(v, o)) + 1);
+    moments_of(v, host, &new_mean, &new_deviation);
+    const double scale = new_deviation > 0 ? deviation / new_deviation : 1;
+    for (int64_t i = 0; i < fwi_shape_elems(&v->shape); i++)
+        put_value(v, host, i, mean + (value_at(v, host, i) - new_mean) * scale);
 }
 
 /* Element i of a variable: word i % 4 of the block (seed, INIT, name, i / 4) names it, so that a
@@ -174,8 +200,9 @@ static void init_values(const fwi_var *v, uint64_t seed, void *host)
     const int64_t n = fwi_shape_elems(&v->shape);
     const uint32_t pass = fwi_fnv1a(v->name);
     const fwi_init_kind kind = v->init.kind;
-    const bool drawn = kind != FWI_INIT_CONST && kind != FWI_INIT_DATA;
-    const double a = kind == FWI_INIT_DATA ? 0 : v->init.a, b = v->init.b;
+    const bool zero = fwi_init_is_data(kind) || kind == FWI_INIT_IDENTITY;
+    const bool drawn = kind != FWI_INIT_CONST && !zero;
+    const double a = zero ? 0 : v->init.a, b = v->init.b;
     for (int64_t i = 0; i < n; i += 4) {
         uint32_t words[4] = {0};
         double x[4] = {a, a, a, a};
@@ -192,8 +219,10 @@ static void init_values(const fwi_var *v, uint64_t seed, void *host)
         for (int64_t j = 0; j < 4 && i + j < n; j++)
             put_value(v, host, i + j, x[j]);
     }
-    if (kind == FWI_INIT_DIRAC)
+    if (kind == FWI_INIT_DIRAC || kind == FWI_INIT_IDENTITY)
         put_dirac(v, host);
+    else if (kind == FWI_INIT_DIRAC_ADDED)
+        add_dirac(v, host);
     else if (kind == FWI_INIT_UNIT_STD)
         divide_by_deviation(v, host);
 }

@@ -324,16 +324,20 @@ fwi_val fwi_graph_input(fwi_graph *g, const char *name, fw_dtype dtype, fwi_shap
 
 fw_status fwi_init_check(const fwi_init *init, const fwi_shape *shape)
 {
-    if ((unsigned)init->kind > FWI_INIT_DATA || !isfinite(init->a) || !isfinite(init->b))
+    if ((unsigned)init->kind > FWI_INIT_IDENTITY || !isfinite(init->a) || !isfinite(init->b))
         return fwi_fail(FW_EARG, "initialiser %d (%g, %g) is none", (int)init->kind, init->a,
                         init->b);
-    if ((init->kind == FWI_INIT_DIRAC || init->kind == FWI_INIT_DATA) && shape->rank != 4)
+    const bool data = fwi_init_is_data(init->kind);
+    if ((data || fwi_init_has_dirac(init->kind)) && shape->rank != 4)
         return fwi_fail(FW_EARG, "initialiser %s is for filters [oc,kh,kw,c]",
                         fwi_init_names[init->kind]);
-    if (init->kind == FWI_INIT_UNIT_STD && fwi_shape_elems(shape) < 2)
-        return fwi_fail(FW_EARG, "initialiser unit_std: one element has no deviation");
-    if (init->kind == FWI_INIT_DATA && (!(init->a > 0) || !(init->b >= 1)))
-        return fwi_fail(FW_EARG, "initialiser data: epsilon %g, %g images", init->a, init->b);
+    if ((init->kind == FWI_INIT_UNIT_STD || init->kind == FWI_INIT_DIRAC_ADDED) &&
+        fwi_shape_elems(shape) < 2)
+        return fwi_fail(FW_EARG, "initialiser %s: one element has no deviation",
+                        fwi_init_names[init->kind]);
+    if (data && (!(init->a > 0) || !(init->b >= 1)))
+        return fwi_fail(FW_EARG, "initialiser %s: epsilon %g, %g images",
+                        fwi_init_names[init->kind], init->a, init->b);
     return FW_OK;
 }
 

@@ -205,7 +205,10 @@ typedef enum fwi_init_kind {
     FWI_INIT_NORMAL,
     FWI_INIT_DIRAC,    /* filters [oc,kh,kw,c] alone */
     FWI_INIT_UNIT_STD, /* two elements or more */
-    FWI_INIT_DATA      /* whitening filters [oc,kh,kw,c] alone */
+    FWI_INIT_DATA,     /* whitening filters [oc,kh,kw,c] alone */
+    FWI_INIT_DATA_CENTRED,
+    FWI_INIT_DIRAC_ADDED, /* filters alone, two elements or more */
+    FWI_INIT_IDENTITY     /* filters alone */
 } fwi_init_kind;
 typedef struct fwi_init { /* of a variable; random kinds draw Philox INIT by the variable's name,
                              see rng.h */
@@ -219,9 +222,22 @@ typedef struct fwi_init { /* of a variable; random kinds draw Philox INIT by the
      *   UNIT_STD  UNIFORM, rounded, each divided by the sample's deviation
      *             sqrt(sum (x - mean)^2 / (n-1)); all equal: not divided
      *   DATA      0, until the training data fills it (train/whiten.c): a is the epsilon of the
-     *             whitening, b the number of images it looks at */
+     *             whitening, b the number of images it looks at
+     *   DATA_CENTRED  the same, the patches' mean taken off
+     *   DIRAC_ADDED   UNIFORM, rounded, then DIRAC's ones are added and all values brought back to
+     *             the mean and the sample's deviation that they had before
+     *   IDENTITY  DIRAC with 0 in place of UNIFORM */
     double a, b;
 } fwi_init;
+/* Filled by the training data; given ones at the centre. */
+static inline bool fwi_init_is_data(fwi_init_kind k)
+{
+    return k == FWI_INIT_DATA || k == FWI_INIT_DATA_CENTRED;
+}
+static inline bool fwi_init_has_dirac(fwi_init_kind k)
+{
+    return k == FWI_INIT_DIRAC || k == FWI_INIT_DIRAC_ADDED || k == FWI_INIT_IDENTITY;
+}
 
 typedef struct fwi_tensor {
     fwi_tensor_kind kind;

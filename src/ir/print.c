@@ -31,10 +31,16 @@ const char *const fwi_var_class_names[] = {[FWI_VAR_CONV] = "conv",
                                            [FWI_VAR_STAT] = "stat",
                                            [FWI_VAR_SLOT] = "slot",
                                            [FWI_VAR_SLOT + 1] = NULL};
-const char *const fwi_init_names[] = {
-    [FWI_INIT_CONST] = "const", [FWI_INIT_UNIFORM] = "uniform",   [FWI_INIT_NORMAL] = "normal",
-    [FWI_INIT_DIRAC] = "dirac", [FWI_INIT_UNIT_STD] = "unit_std", [FWI_INIT_DATA] = "data",
-    [FWI_INIT_DATA + 1] = NULL};
+const char *const fwi_init_names[] = {[FWI_INIT_CONST] = "const",
+                                      [FWI_INIT_UNIFORM] = "uniform",
+                                      [FWI_INIT_NORMAL] = "normal",
+                                      [FWI_INIT_DIRAC] = "dirac",
+                                      [FWI_INIT_UNIT_STD] = "unit_std",
+                                      [FWI_INIT_DATA] = "data",
+                                      [FWI_INIT_DATA_CENTRED] = "data_centred",
+                                      [FWI_INIT_DIRAC_ADDED] = "dirac_added",
+                                      [FWI_INIT_IDENTITY] = "identity",
+                                      [FWI_INIT_IDENTITY + 1] = NULL};
 const char *const fwi_conv_algo_names[] = {[FWI_CONV_ANY] = "auto",
                                            [FWI_CONV_DIRECT] = "direct",
                                            [FWI_CONV_WINO2] = "winograd2",

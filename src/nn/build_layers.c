@@ -11,7 +11,10 @@ static fwi_norm_part get_norm(const fw_layer *l)
 {
     return (fwi_norm_part){.update = fwi_layer_value(l, "bn_update"),
                            .eps = fwi_layer_value(l, "bn_eps"),
-                           .fixed_scale = fwi_layer_value(l, "bn_fixed_scale") != 0};
+                           .fixed_scale = fwi_layer_value(l, "bn_fixed_scale") != 0,
+                           .fixed_shift = fwi_layer_value(l, "bn_fixed_shift") != 0,
+                           .uniform_scale = fwi_layer_value(l, "bn_uniform_scale") != 0,
+                           .groups = fwi_layer_int(l, "bn_groups")};
 }
 
 static fwi_val activate(fwi_builder *b, const fw_layer *l, fwi_val x)
@@ -109,6 +112,7 @@ fwi_val fwi_build_whiten(fwi_builder *b, const fw_layer *l, fwi_val x)
                                .init = get_init(l),
                                .padding = (fw_padding)fwi_layer_int(l, "padding"),
                                .bias = fwi_layer_value(l, "bias") != 0,
+                               .centred = fwi_layer_value(l, "centred") != 0,
                                .negatives = fwi_layer_value(l, "negatives") != 0};
     return fwi_part_whiten(b, x, &p);
 }
@@ -126,14 +130,12 @@ static fwi_conv_bn_part get_conv_bn(const fw_layer *l, int64_t stride)
                               .alpha = fwi_layer_value(l, "act_alpha")};
 }
 
-/* n ConvBN, numbered from 0 under the present prefix; p->pooled is about the first. */
+/* n ConvBN, numbered from 0 under the present prefix. */
 static fwi_val conv_bns(fwi_builder *b, fwi_val x, const fwi_conv_bn_part *p, int64_t n)
 {
-    fwi_conv_bn_part one = *p;
     for (int64_t i = 0; i < n; i++) {
         const size_t before = fwi_scope_enter(b, "%d", (int)i);
-        x = fwi_part_conv_bn(b, x, &one);
-        one.pooled = false;
+        x = fwi_part_conv_bn(b, x, p);
         fwi_scope_leave(b, before);
     }
     return x;
@@ -145,13 +147,30 @@ fwi_val fwi_build_conv_bn(fwi_builder *b, const fw_layer *l, fwi_val x)
     return fwi_part_conv_bn(b, x, &p);
 }
 
+/* What is special of the first convolution (its pool) and of the last (the skip that it adds, the
+ * pool before its activation) is set for that one alone. */
 fwi_val fwi_build_conv_blk(fwi_builder *b, const fw_layer *l, fwi_val x)
 {
-    fwi_conv_bn_part p = get_conv_bn(l, 1);
-    p.pooled = fwi_layer_value(l, "pool_first") != 0;
-    p.pooling = (fw_pooling)fwi_layer_int(l, "pooling");
-    x = conv_bns(b, x, &p, fwi_layer_int(l, "convs"));
-    return p.pooled ? x : fwi_part_pool(b, x, p.pooling, 2, 2);
+    const int64_t convs = fwi_layer_int(l, "convs");
+    const fw_pooling pooling = (fw_pooling)fwi_layer_int(l, "pooling");
+    const bool skip = fwi_layer_value(l, "skip") != 0;
+    const bool first = fwi_layer_value(l, "pool_first") != 0;
+    const bool before_act = fwi_layer_value(l, "pool_before_act") != 0;
+    fwi_val x0 = FWI_NO_VAL;
+    for (int64_t i = 0; i < convs; i++) {
+        fwi_conv_bn_part p = get_conv_bn(l, 1);
+        p.pooling = pooling;
+        p.pool_before_norm = first && i == 0;
+        p.pool_before_act = before_act && i == convs - 1;
+        p.adds = skip && i == convs - 1;
+        p.skip = x0;
+        const size_t before = fwi_scope_enter(b, "%d", (int)i);
+        x = fwi_part_conv_bn(b, x, &p);
+        fwi_scope_leave(b, before);
+        if (i == 0)
+            x0 = x;
+    }
+    return first || before_act ? x : fwi_part_pool(b, x, pooling, 2, 2);
 }
 
 fwi_val fwi_build_conv_res_blk(fwi_builder *b, const fw_layer *l, fwi_val x)
@@ -162,6 +181,35 @@ fwi_val fwi_build_conv_res_blk(fwi_builder *b, const fw_layer *l, fwi_val x)
     const fwi_val r = conv_bns(b, h, &p, fwi_layer_int(l, "res_convs"));
     fwi_scope_leave(b, before);
     return fwi_op2(b->g, FWI_OP_add, NULL, h, r);
+}
+
+fwi_val fwi_build_preact_blk(fwi_builder *b, const fw_layer *l, fwi_val x)
+{
+    const fwi_norm_part norm = get_norm(l);
+    fwi_conv_part conv = {.channels = fwi_layer_int(l, "channels"),
+                          .kernel = 3,
+                          .stride = fwi_layer_int(l, "stride"),
+                          .init = get_init(l),
+                          .padding = FW_HALF};
+    const fwi_shape *const s = fwi_build_shape(b, x);
+    const bool same = s != NULL && s->d[s->rank - 1] == conv.channels && conv.stride == 1;
+    size_t before = fwi_scope_enter(b, "0");
+    const fwi_val r = activate(b, l, fwi_part_norm(b, x, &norm));
+    fwi_val y = fwi_part_conv(b, r, &conv);
+    fwi_scope_leave(b, before);
+    fwi_val shortcut = r;
+    if (!same) {
+        fwi_conv_part one = conv;
+        one.kernel = 1;
+        before = fwi_scope_enter(b, "shortcut");
+        shortcut = fwi_part_conv(b, r, &one);
+        fwi_scope_leave(b, before);
+    }
+    before = fwi_scope_enter(b, "1");
+    conv.stride = 1;
+    y = fwi_part_conv(b, activate(b, l, fwi_part_norm(b, y, &norm)), &conv);
+    fwi_scope_leave(b, before);
+    return fwi_op2(b->g, FWI_OP_add, NULL, y, shortcut);
 }
 
 fwi_val fwi_build_dense_bn(fwi_builder *b, const fw_layer *l, fwi_val x)
@@ -177,17 +225,18 @@ fwi_val fwi_build_dense_bn(fwi_builder *b, const fw_layer *l, fwi_val x)
 
 fwi_val fwi_build_classifier(fwi_builder *b, const fw_layer *l, fwi_val x)
 {
-    x = fwi_part_dense(b, x, fwi_layer_int(l, "classes"), false, get_init(l), FWI_VAR_HEAD);
+    x = fwi_part_dense(b, x, fwi_layer_int(l, "classes"), fwi_layer_value(l, "bias") != 0,
+                       get_init(l), FWI_VAR_HEAD);
     return fwi_part_scale(b, x, fwi_layer_value(l, "weight"));
 }
 
 fwi_val fwi_build_fastai_head(fwi_builder *b, const fw_layer *l, fwi_val x)
 {
     enum { HIDDEN = 512 };
-    const fwi_norm_part first = {.update = 0.1,
-                                 .eps = 1e-5,
-                                 .fixed_scale = fwi_layer_value(l, "bn_fixed_scale") != 0},
-                        norm = get_norm(l);
+    const fwi_norm_part norm = get_norm(l);
+    fwi_norm_part first = norm;
+    first.update = 0.1;
+    first.eps = 1e-5;
     x = fwi_part_norm(b, fwi_build_global_pools(b, l, x), &first);
     x = fwi_part_dropout(b, x, 0.25);
     size_t before = fwi_scope_enter(b, "hidden");

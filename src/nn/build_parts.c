@@ -44,6 +44,10 @@ static fwi_init weight_init(fw_init init, bool filter, int64_t fan_in, int64_t f
         return uniform(filter ? FWI_INIT_DIRAC : FWI_INIT_UNIFORM, pytorch);
     case FW_INIT_UNIT_STD:
         return uniform(FWI_INIT_UNIT_STD, pytorch);
+    case FW_INIT_DIRAC_ADDED:
+        return uniform(filter ? FWI_INIT_DIRAC_ADDED : FWI_INIT_UNIFORM, pytorch);
+    case FW_INIT_IDENTITY:
+        return filter ? (fwi_init){.kind = FWI_INIT_IDENTITY} : uniform(FWI_INIT_UNIFORM, pytorch);
     case FW_INIT_PYTORCH:
         break;
     }
@@ -74,10 +78,12 @@ static const fwi_shape *want_rank(fwi_builder *b, fwi_val x, int rank)
     return NULL;
 }
 
-static fwi_val convolve(fwi_builder *b, fwi_val x, fwi_val w, int64_t stride, fw_padding padding)
+static fwi_val convolve(fwi_builder *b, fwi_val x, fwi_val w, int64_t kernel, int64_t stride,
+                        fw_padding padding)
 {
-    return padding == FW_VALID ? fwi_conv2d_pad(b->g, x, w, stride, 0)
-                               : fwi_conv2d_same(b->g, x, w, stride);
+    return padding == FW_SAME
+               ? fwi_conv2d_same(b->g, x, w, stride)
+               : fwi_conv2d_pad(b->g, x, w, stride, padding == FW_HALF ? kernel / 2 : 0);
 }
 
 fwi_val fwi_part_conv(fwi_builder *b, fwi_val x, const fwi_conv_part *p)
@@ -89,7 +95,7 @@ fwi_val fwi_part_conv(fwi_builder *b, fwi_val x, const fwi_conv_part *p)
     const fwi_val w =
         var(b, "conv.weight", FWI_VAR_CONV, fwi_shape4(p->channels, p->kernel, p->kernel, s->d[3]),
             weight_init(p->init, true, fan_in, area * p->channels));
-    const fwi_val y = convolve(b, x, w, p->stride, p->padding);
+    const fwi_val y = convolve(b, x, w, p->kernel, p->stride, p->padding);
     if (!p->bias)
         return y;
     return fwi_op2(
@@ -126,10 +132,12 @@ fwi_val fwi_part_whiten(fwi_builder *b, fwi_val x, const fwi_whiten_part *p)
             b, FW_ESHAPE, "images of %" PRId64 "x%" PRId64 " have no %" PRId64 "x%" PRId64 " patch",
             s->d[1], s->d[2], p->kernel, p->kernel);
     const int64_t channels = p->negatives ? 2 * patch : patch;
-    const fwi_init from_data = {.kind = FWI_INIT_DATA, .a = p->eps, .b = (double)p->images};
+    const fwi_init from_data = {.kind = p->centred ? FWI_INIT_DATA_CENTRED : FWI_INIT_DATA,
+                                .a = p->eps,
+                                .b = (double)p->images};
     const fwi_val w = make_var(b, "whiten.weight", FWI_VAR_WHITEN, false,
                                fwi_shape4(channels, p->kernel, p->kernel, c), from_data);
-    const fwi_val y = convolve(b, x, w, 1, p->padding);
+    const fwi_val y = convolve(b, x, w, p->kernel, 1, p->padding);
     if (!p->bias)
         return y;
     return fwi_op2(b->g, FWI_OP_bias_add, NULL, y,
@@ -160,15 +168,22 @@ fwi_val fwi_part_norm(fwi_builder *b, fwi_val x, const fwi_norm_part *p)
         return FWI_NO_VAL;
     if (s->rank < 2)
         return fwi_build_fail(b, FW_ESHAPE, "batch norm takes [n,h,w,c] or [n,d]");
-    const int64_t c = s->d[s->rank - 1], count = fwi_shape_elems(s) / c;
+    if (b->training && s->d[0] % p->groups != 0)
+        return fwi_build_fail(b, FW_ESHAPE,
+                              "bn_groups is %" PRId64 ", which does not divide a batch of %" PRId64,
+                              p->groups, s->d[0]);
+    const int64_t c = s->d[s->rank - 1], count = fwi_shape_elems(s) / c / p->groups;
     const fwi_shape per_c = fwi_shape1(c);
-    const fwi_val gamma =
-        make_var(b, "bn.gamma", FWI_VAR_BN_SCALE, !p->fixed_scale, per_c, constant(1));
-    const fwi_val beta = var(b, "bn.beta", FWI_VAR_BIAS, per_c, constant(0));
+    const fwi_val gamma = make_var(
+        b, "bn.gamma", FWI_VAR_BN_SCALE, !p->fixed_scale, per_c,
+        p->uniform_scale ? (fwi_init){.kind = FWI_INIT_UNIFORM, .a = 0, .b = 1} : constant(1));
+    const fwi_val beta = make_var(b, "bn.beta", FWI_VAR_BIAS, !p->fixed_shift, per_c, constant(0));
     const fwi_val mean = var(b, "bn.mean", FWI_VAR_STAT, per_c, constant(0));
     const fwi_val variance = var(b, "bn.var", FWI_VAR_STAT, per_c, constant(1));
-    const fwi_attr attr = {
-        .bn = {.eps = p->eps, .groups = 1, .update = p->update, .count = b->training ? count : 0}};
+    const fwi_attr attr = {.bn = {.eps = p->eps,
+                                  .groups = b->training ? p->groups : 1,
+                                  .update = p->update,
+                                  .count = b->training ? count : 0}};
     if (!b->training)
         return fwi_graph_op(b->g, FWI_OP_bn_eval, &attr,
                             (const fwi_val[]){x, gamma, beta, mean, variance}, 5, NULL);
@@ -197,9 +212,13 @@ fwi_val fwi_part_act(fwi_builder *b, fwi_val x, fw_act act, double alpha)
 fwi_val fwi_part_conv_bn(fwi_builder *b, fwi_val x, const fwi_conv_bn_part *p)
 {
     fwi_val y = fwi_part_conv(b, x, &p->conv);
-    if (p->pooled)
+    if (p->pool_before_norm)
         y = fwi_part_pool(b, y, p->pooling, 2, 2);
     y = fwi_part_norm(b, y, &p->norm);
+    if (p->adds)
+        y = fwi_op2(b->g, FWI_OP_add, NULL, y, p->skip);
+    if (p->pool_before_act)
+        y = fwi_part_pool(b, y, p->pooling, 2, 2);
     return fwi_part_act(b, y, p->act, p->alpha);
 }
 

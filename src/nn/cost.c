@@ -1,13 +1,13 @@
 /* cost.c: what a model costs before it is trained: counted on the graph that training would run, so
  * that the numbers cannot drift from what is computed.
  *
- * Two images instead of one: batch norm of a flat layer has no unbiased variance over one value,
- * and every count is linear in the batch. */
+ * Two images instead of one, in each group of a batch norm: one value of a flat layer has no unbiased
+ * variance, and every count is linear in the batch. */
 #include "layer_inner.h"
 
 #include <inttypes.h>
 
-enum { IMAGES = 2, MAX_SIDE = 65536, MAX_DEPTH = 1 << 20 };
+enum { MAX_SIDE = 65536, MAX_DEPTH = 1 << 20 };
 
 static int64_t sum_macs(const fwi_graph *g)
 {
@@ -18,10 +18,10 @@ static int64_t sum_macs(const fwi_graph *g)
 }
 
 /* Gradients of every trained value: the ops that a training step runs, without its update. */
-static fw_status append_gradients(fwi_graph *g, fwi_val logits)
+static fw_status append_gradients(fwi_graph *g, fwi_val logits, int64_t images)
 {
     fwi_val *params = NULL, *grads = NULL;
-    const fwi_val labels = fwi_graph_input(g, "labels", FW_I32, fwi_shape1(IMAGES));
+    const fwi_val labels = fwi_graph_input(g, "labels", FW_I32, fwi_shape1(images));
     const fwi_val loss =
         fwi_op2(g, FWI_OP_softmax_xent, &(fwi_attr){.xent = {.mean = 1}}, logits, labels);
     fw_status st = fwi_graph_status(g);
@@ -54,10 +54,11 @@ fw_status fw_layer_cost(const fw_layer *l, int64_t h, int64_t w, int64_t c, fw_m
                         h, w, c, MAX_SIDE, MAX_SIDE, MAX_DEPTH);
     fwi_graph *g = NULL;
     fw_model_cost cost = {0};
-    fw_status st = fwi_graph_new(&g, FW_F32);
-    if (st != FW_OK)
+    int64_t images = 0;
+    fw_status st = fwi_layer_least_batch(l, &images);
+    if (st != FW_OK || (st = fwi_graph_new(&g, FW_F32)) != FW_OK)
         goto done;
-    const fwi_val x = fwi_graph_input(g, "x", FW_F32, fwi_shape4(IMAGES, h, w, c));
+    const fwi_val x = fwi_graph_input(g, "x", FW_F32, fwi_shape4(images, h, w, c));
     const fwi_val y = fwi_layer_build(l, g, x, true);
     if ((st = fwi_graph_status(g)) != FW_OK)
         goto done;
@@ -78,10 +79,10 @@ fw_status fw_layer_cost(const fw_layer *l, int64_t h, int64_t w, int64_t c, fw_m
                                                             : &cost.frozen;
         *sum += fwi_shape_elems(&t->shape);
     }
-    cost.macs = sum_macs(g) / IMAGES;
-    if ((st = append_gradients(g, y)) != FW_OK)
+    cost.macs = sum_macs(g) / images;
+    if ((st = append_gradients(g, y, images)) != FW_OK)
         goto done;
-    cost.train_flops = 2 * (sum_macs(g) / IMAGES);
+    cost.train_flops = 2 * (sum_macs(g) / images);
     *out = cost;
 done:
     fwi_graph_free(g);

@@ -1,10 +1,10 @@
-/* layer.c: layers as values: their memory, the calls that make them, containers, mistakes.
+/* layer.c: layers as values: their memory, containers, mistakes. The calls that make them are in
+ * layer_calls.c.
  *
  * Nothing here knows what a layer computes (build_*.c) or how it is written (layer_text.c); what
  * parameters a kind has is in layer_kinds.c. A container owns its children; limits on depth and
  * count are kept when a child is added, so that every later walk may recurse. */
 #include "layer_inner.h"
-#include "number.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -111,6 +111,17 @@ fw_status fwi_layer_settle(fw_layer *l)
     if (has_param(l, "pool_first") && fwi_layer_value(l, "pool_first") != 0 &&
         fwi_layer_int(l, "pooling") == FW_POOL_NONE)
         return fwi_fail(FW_EARG, "pool_first is for blocks with a pool, pooling is none");
+    if (has_param(l, "pool_before_act") && fwi_layer_value(l, "pool_before_act") != 0) {
+        if (fwi_layer_int(l, "pooling") == FW_POOL_NONE)
+            return fwi_fail(FW_EARG, "pool_before_act is for blocks with a pool, pooling is none");
+        if (fwi_layer_value(l, "pool_first") != 0)
+            return fwi_fail(FW_EARG, "pool_first and pool_before_act are two places of one pool");
+    }
+    if (has_param(l, "skip") && fwi_layer_value(l, "skip") != 0 && fwi_layer_int(l, "convs") < 2)
+        return fwi_fail(FW_EARG, "skip is for blocks of 2 convolutions or more, convs is 1");
+    if (has_param(l, "bn_uniform_scale") && fwi_layer_value(l, "bn_uniform_scale") != 0 &&
+        fwi_layer_value(l, "bn_fixed_scale") != 0)
+        return fwi_fail(FW_EARG, "bn_fixed_scale is a scale of 1, bn_uniform_scale a random one");
     return FW_OK;
 }
 
@@ -129,7 +140,15 @@ const char *fwi_layer_place(char text[FWI_LAYER_PLACE_CAP], const char *path, co
     return text;
 }
 
-static fw_status check(const fw_layer *l, char path[FWI_LAYER_PLACE_CAP], size_t path_len)
+/* Of a batch norm, its bn_groups; 1 for what has none. */
+static int64_t groups_of(const fw_layer *l)
+{
+    return has_param(l, "bn_groups") ? fwi_layer_int(l, "bn_groups") : 1;
+}
+
+/* batch: 0 where it is not known. */
+static fw_status check(const fw_layer *l, char path[FWI_LAYER_PLACE_CAP], size_t path_len,
+                       int64_t batch)
 {
     char place[FWI_LAYER_PLACE_CAP];
     if (l->status != FW_OK) {
@@ -139,12 +158,16 @@ static fw_status check(const fw_layer *l, char path[FWI_LAYER_PLACE_CAP], size_t
     }
     if (l->kind == FWI_L_PARALLEL && l->n_children == 0)
         return fwi_fail(FW_EARG, "%s: has no branches", fwi_layer_place(place, path, l));
+    if (batch % groups_of(l) != 0)
+        return fwi_fail(FW_ESHAPE,
+                        "%s: bn_groups is %" PRId64 ", which does not divide a batch of %" PRId64,
+                        fwi_layer_place(place, path, l), groups_of(l), batch);
     for (int64_t i = 0; i < l->n_children; i++) {
         const int n = snprintf(path + path_len, FWI_LAYER_PLACE_CAP - path_len, "%s%" PRId64,
                                path_len > 0 ? "." : "", i);
         const size_t len = path_len + (size_t)n;
-        const fw_status st =
-            check(l->children[i], path, len < FWI_LAYER_PLACE_CAP ? len : FWI_LAYER_PLACE_CAP - 1);
+        const fw_status st = check(
+            l->children[i], path, len < FWI_LAYER_PLACE_CAP ? len : FWI_LAYER_PLACE_CAP - 1, batch);
         if (st != FW_OK)
             return st;
         path[path_len] = 0;
@@ -152,14 +175,49 @@ static fw_status check(const fw_layer *l, char path[FWI_LAYER_PLACE_CAP], size_t
     return FW_OK;
 }
 
-fw_status fwi_layer_check(const fw_layer *l)
+fw_status fwi_layer_check_batch(const fw_layer *l, int64_t batch)
 {
     char path[FWI_LAYER_PLACE_CAP] = "";
     if (l == NULL)
         return fwi_fail(FW_EARG, "the model is NULL (builders give that when memory is out)");
     if (l->kind == FWI_L_SEQUENTIAL && l->n_children == 0 && l->status == FW_OK)
         return fwi_fail(FW_EARG, "the model has no layers");
-    return check(l, path, 0);
+    return check(l, path, 0, batch);
+}
+
+fw_status fwi_layer_check(const fw_layer *l)
+{
+    return fwi_layer_check_batch(l, 0);
+}
+
+static int64_t common_divisor(int64_t a, int64_t b)
+{
+    while (b != 0) {
+        const int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* The least common multiple of all bn_groups in l and of `all`; more than the bound: beyond it. */
+static int64_t common_groups(const fw_layer *l, int64_t all)
+{
+    const int64_t own = l->status == FW_OK ? groups_of(l) : 1;
+    all = all / common_divisor(all, own) * own;
+    for (int64_t i = 0; i < l->n_children && all <= FWI_LAYER_BATCH; i++)
+        all = common_groups(l->children[i], all);
+    return all;
+}
+
+fw_status fwi_layer_least_batch(const fw_layer *l, int64_t *out)
+{
+    const int64_t groups = l == NULL ? 1 : common_groups(l, 1);
+    if (groups > FWI_LAYER_BATCH)
+        return fwi_fail(FW_EARG, "no batch of up to %d is a multiple of every layer's bn_groups",
+                        FWI_LAYER_BATCH);
+    *out = 2 * groups;
+    return FW_OK;
 }
 
 /* ---- containers ---- */
@@ -254,190 +312,4 @@ fw_layer *fw_sequential(void)
 fw_layer *fw_parallel(void)
 {
     return fwi_layer_new(FWI_L_PARALLEL);
-}
-
-/* ---- calls ---- */
-
-static double opt_value(const fw_layer_opt *o, fwi_opt_field f)
-{
-    switch (f) {
-    case FWI_OPT_INIT:
-        return (double)o->init;
-    case FWI_OPT_BN_UPDATE:
-        return fwi_widen(o->bn_update);
-    case FWI_OPT_BN_EPS:
-        return fwi_widen(o->bn_eps);
-    case FWI_OPT_BN_FIXED_SCALE:
-        return (double)o->bn_fixed_scale;
-    case FWI_OPT_KERNEL:
-        return (double)o->kernel;
-    case FWI_OPT_STRIDE:
-        return (double)o->stride;
-    case FWI_OPT_PADDING:
-        return (double)o->padding;
-    case FWI_OPT_ACT:
-        return (double)o->act;
-    case FWI_OPT_ACT_ALPHA:
-        return fwi_widen(o->act_alpha);
-    case FWI_OPT_POOLING:
-        return (double)o->pooling;
-    case FWI_OPT_CONVS:
-        return (double)o->convs;
-    case FWI_OPT_POOL_FIRST:
-        return (double)o->pool_first;
-    case FWI_OPT_NONE:
-    case FWI_OPT_COUNT:
-        break;
-    }
-    return 0;
-}
-
-/* init and what batch norms have are a style (FW_PYTORCH) that a whole net shares: layers without them
- * pass over them. The others mean this layer, and must be its own. */
-static fw_status check_foreign(const fwi_layer_info *info, const fw_layer_opt *opt)
-{
-    static const char *const names[FWI_OPT_COUNT] = {
-        [FWI_OPT_KERNEL] = "kernel",       [FWI_OPT_STRIDE] = "stride",
-        [FWI_OPT_PADDING] = "padding",     [FWI_OPT_ACT] = "act",
-        [FWI_OPT_ACT_ALPHA] = "act_alpha", [FWI_OPT_POOLING] = "pooling",
-        [FWI_OPT_CONVS] = "convs",         [FWI_OPT_POOL_FIRST] = "pool_first"};
-    for (int f = FWI_OPT_KERNEL; f < FWI_OPT_COUNT; f++) {
-        bool own = false;
-        for (int i = 0; info->params[i] != NULL; i++)
-            own = own || (int)info->params[i]->opt == f;
-        if (!own && opt_value(opt, (fwi_opt_field)f) != 0)
-            return fwi_fail(FW_EARG, "%s has no option %s", info->word, names[f]);
-    }
-    return FW_OK;
-}
-
-/* The values of the parameters that are no options, in the table's order. */
-typedef struct arguments {
-    double v[6];
-} arguments;
-
-static fw_layer *make(fwi_layer_kind kind, arguments args, const fw_layer_opt *opt)
-{
-    const fw_layer_opt none = {0};
-    if (opt == NULL)
-        opt = &none;
-    fw_layer *const l = fwi_layer_new(kind);
-    if (l == NULL)
-        return NULL;
-    const fwi_layer_info *const info = fwi_layer_info_get(kind);
-    int n_args = 0;
-    for (int i = 0; info->params[i] != NULL; i++) {
-        const fwi_param *const p = info->params[i];
-        if (p->opt == FWI_OPT_NONE)
-            l->value[i] = args.v[n_args++];
-        else if (opt_value(opt, p->opt) != 0)
-            l->value[i] = opt_value(opt, p->opt);
-        fwi_layer_stick(l, fwi_param_check(p, l->value[i]));
-    }
-    fwi_layer_stick(l, check_foreign(info, opt));
-    if (l->status == FW_OK)
-        fwi_layer_stick(l, fwi_layer_settle(l));
-    return l;
-}
-
-fw_layer *fw_dense(int64_t units, bool bias, const fw_layer_opt *opt)
-{
-    return make(FWI_L_DENSE, (arguments){{(double)units, bias}}, opt);
-}
-
-fw_layer *fw_conv2d(int64_t channels, bool bias, const fw_layer_opt *opt)
-{
-    return make(FWI_L_CONV2D, (arguments){{(double)channels, bias}}, opt);
-}
-
-fw_layer *fw_batch_norm(const fw_layer_opt *opt)
-{
-    return make(FWI_L_BATCH_NORM, (arguments){{0}}, opt);
-}
-
-fw_layer *fw_activation(fw_act act, float alpha)
-{
-    return make(FWI_L_ACTIVATION, (arguments){{act, alpha == 0 ? 1 : fwi_widen(alpha)}}, NULL);
-}
-
-fw_layer *fw_max_pool(int64_t size, int64_t stride)
-{
-    return make(FWI_L_MAX_POOL, (arguments){{(double)size, (double)stride}}, NULL);
-}
-
-fw_layer *fw_average_pool(int64_t size, int64_t stride)
-{
-    return make(FWI_L_AVERAGE_POOL, (arguments){{(double)size, (double)stride}}, NULL);
-}
-
-fw_layer *fw_global_max_pool(void)
-{
-    return make(FWI_L_GLOBAL_MAX_POOL, (arguments){{0}}, NULL);
-}
-
-fw_layer *fw_global_average_pool(void)
-{
-    return make(FWI_L_GLOBAL_AVERAGE_POOL, (arguments){{0}}, NULL);
-}
-
-fw_layer *fw_global_pools(void)
-{
-    return make(FWI_L_GLOBAL_POOLS, (arguments){{0}}, NULL);
-}
-
-fw_layer *fw_dropout(float rate)
-{
-    return make(FWI_L_DROPOUT, (arguments){{fwi_widen(rate)}}, NULL);
-}
-
-fw_layer *fw_flatten(void)
-{
-    return make(FWI_L_FLATTEN, (arguments){{0}}, NULL);
-}
-
-fw_layer *fw_scaling(float factor)
-{
-    return make(FWI_L_SCALING, (arguments){{fwi_widen(factor)}}, NULL);
-}
-
-fw_layer *fw_whiten(const fw_whiten_opt *opt)
-{
-    static const fw_whiten_opt none = {0};
-    const fw_whiten_opt *const o = opt != NULL ? opt : &none;
-    const arguments args = {{o->kernel == 0 ? 2 : (double)o->kernel,
-                             o->eps == 0 ? 5e-4 : fwi_widen(o->eps),
-                             o->images == 0 ? 5000 : (double)o->images, !o->no_negatives,
-                             !o->no_bias, o->same_padding ? FW_SAME : FW_VALID}};
-    return make(FWI_L_WHITEN, args, &(fw_layer_opt){.init = o->init});
-}
-
-fw_layer *fw_conv_bn(int64_t channels, const fw_layer_opt *opt)
-{
-    return make(FWI_L_CONV_BN, (arguments){{(double)channels}}, opt);
-}
-
-fw_layer *fw_conv_blk(int64_t channels, const fw_layer_opt *opt)
-{
-    return make(FWI_L_CONV_BLK, (arguments){{(double)channels}}, opt);
-}
-
-fw_layer *fw_conv_res_blk(int64_t channels, int64_t res_convs, const fw_layer_opt *opt)
-{
-    return make(FWI_L_CONV_RES_BLK, (arguments){{(double)channels, (double)res_convs}}, opt);
-}
-
-fw_layer *fw_dense_bn(int64_t units, float dropout, bool bn_before_act, const fw_layer_opt *opt)
-{
-    return make(FWI_L_DENSE_BN, (arguments){{(double)units, fwi_widen(dropout), bn_before_act}},
-                opt);
-}
-
-fw_layer *fw_classifier(int64_t n_classes, float weight, const fw_layer_opt *opt)
-{
-    return make(FWI_L_CLASSIFIER, (arguments){{(double)n_classes, fwi_widen(weight)}}, opt);
-}
-
-fw_layer *fw_fastai_head(int64_t n_classes, const fw_layer_opt *opt)
-{
-    return make(FWI_L_FASTAI_HEAD, (arguments){{(double)n_classes}}, opt);
 }

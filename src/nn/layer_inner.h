@@ -7,12 +7,13 @@
 #include <stddef.h>
 
 enum {
-    FWI_LAYER_PARAMS = 12,    /* most parameters of a kind */
-    FWI_LAYER_DEPTH = 64,     /* containers inside containers: bounds every recursion */
-    FWI_LAYER_COUNT = 10000,  /* layers of a model, containers included */
-    FWI_LAYER_OPS = 20000,    /* ops of a forward pass; a residual net of 1,000 layers has 5,000 */
-    FWI_WHITEN_PATCH = 128,   /* values of a patch: the eigenvectors are found in no time */
-    FWI_LAYER_PLACE_CAP = 480 /* bytes of "layer 3.1 (conv_bn 64)" */
+    FWI_LAYER_PARAMS = 18,     /* most parameters of a kind */
+    FWI_LAYER_DEPTH = 64,      /* containers inside containers: bounds every recursion */
+    FWI_LAYER_COUNT = 10000,   /* layers of a model, containers included */
+    FWI_LAYER_OPS = 20000,     /* ops of a forward pass; a residual net of 1,000 layers has 5,000 */
+    FWI_LAYER_BATCH = 1 << 20, /* least batch of a model with bn_groups, halved */
+    FWI_WHITEN_PATCH = 128,    /* values of a patch: the eigenvectors are found in no time */
+    FWI_LAYER_PLACE_CAP = 480  /* bytes of "layer 3.1 (conv_bn 64)" */
 };
 
 /* ---- the table (layer_kinds.c) ---- */
@@ -35,6 +36,7 @@ typedef enum fwi_layer_kind {
     FWI_L_CONV_BN,
     FWI_L_CONV_BLK,
     FWI_L_CONV_RES_BLK,
+    FWI_L_PREACT_BLK,
     FWI_L_DENSE_BN,
     FWI_L_CLASSIFIER,
     FWI_L_FASTAI_HEAD,
@@ -50,6 +52,9 @@ typedef enum fwi_opt_field {
     FWI_OPT_BN_UPDATE,
     FWI_OPT_BN_EPS,
     FWI_OPT_BN_FIXED_SCALE,
+    FWI_OPT_BN_FIXED_SHIFT,
+    FWI_OPT_BN_UNIFORM_SCALE,
+    FWI_OPT_BN_GROUPS,
     FWI_OPT_KERNEL,
     FWI_OPT_STRIDE,
     FWI_OPT_PADDING,
@@ -58,6 +63,9 @@ typedef enum fwi_opt_field {
     FWI_OPT_POOLING,
     FWI_OPT_CONVS,
     FWI_OPT_POOL_FIRST,
+    FWI_OPT_POOL_BEFORE_ACT,
+    FWI_OPT_SKIP,
+    FWI_OPT_BIAS,
     FWI_OPT_COUNT
 } fwi_opt_field;
 
@@ -86,7 +94,7 @@ fw_status fwi_param_check(const fwi_param *p, double v);
 /* value as the text has it: "64", "0.1", "relu", "true"; returns text. */
 const char *fwi_param_text(const fwi_param *p, double v, char text[32]);
 
-/* ---- the layer (layer.c) ---- */
+/* ---- the layer (layer.c, its calls in layer_calls.c) ---- */
 struct fw_layer {
     fwi_layer_kind kind;
     double value[FWI_LAYER_PARAMS]; /* in the order of the kind's params; integers, enums and bools
@@ -133,7 +141,8 @@ const fwi_shape *fwi_build_shape(const fwi_builder *b, fwi_val x);
 
 typedef struct fwi_norm_part {
     double update, eps;
-    bool fixed_scale;
+    bool fixed_scale, fixed_shift, uniform_scale;
+    int64_t groups;
 } fwi_norm_part;
 typedef struct fwi_conv_part {
     int64_t channels, kernel, stride;
@@ -146,15 +155,17 @@ typedef struct fwi_whiten_part {
     double eps;
     fw_init init; /* of the bias */
     fw_padding padding;
-    bool bias, negatives;
+    bool bias, centred, negatives;
 } fwi_whiten_part;
 typedef struct fwi_conv_bn_part {
     fwi_conv_part conv;
     fwi_norm_part norm;
     fw_act act;
     double alpha;
-    bool pooled; /* 2 x 2 between convolution and norm */
+    bool pool_before_norm, pool_before_act; /* 2 x 2 */
     fw_pooling pooling;
+    bool adds; /* skip comes to the norm's output */
+    fwi_val skip;
 } fwi_conv_bn_part;
 
 /* x[n,h,w,c]; variables conv.weight [oc,k,k,c], conv.bias [oc] */
@@ -193,6 +204,7 @@ fwi_val fwi_build_whiten(fwi_builder *b, const fw_layer *l, fwi_val x);
 fwi_val fwi_build_conv_bn(fwi_builder *b, const fw_layer *l, fwi_val x);
 fwi_val fwi_build_conv_blk(fwi_builder *b, const fw_layer *l, fwi_val x);
 fwi_val fwi_build_conv_res_blk(fwi_builder *b, const fw_layer *l, fwi_val x);
+fwi_val fwi_build_preact_blk(fwi_builder *b, const fw_layer *l, fwi_val x);
 fwi_val fwi_build_dense_bn(fwi_builder *b, const fw_layer *l, fwi_val x);
 fwi_val fwi_build_classifier(fwi_builder *b, const fw_layer *l, fwi_val x);
 fwi_val fwi_build_fastai_head(fwi_builder *b, const fw_layer *l, fwi_val x);

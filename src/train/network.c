@@ -112,10 +112,12 @@ fw_status fwi_network_init(fwi_network *n, fwi_device *d, const fwi_network_spec
     const fwi_graph *graphs[2];
     int n_graphs = 0;
     fw_status st = FW_OK;
-    /* Variables do not depend on the batch size: 2 is the least that batch norm can train on at 1 x
-     * 1 pixels. */
+    int64_t batch = 2;
+    /* Variables do not depend on the batch size; this is the least that batch norm can train on at 1
+     * x 1 pixels. */
     if (spec->optim != NULL) {
-        st = graph_new(&train, spec, true, 2, &n->n_classes);
+        if ((st = fwi_layer_least_batch(spec->net, &batch)) == FW_OK)
+            st = graph_new(&train, spec, true, batch, &n->n_classes);
         graphs[n_graphs++] = train;
     }
     if (st == FW_OK) {

@@ -319,6 +319,9 @@ fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost)
     if (st == FW_OK && (st = fw_layer_cost(net, hwc[0], hwc[1], hwc[2], &c)) != FW_OK)
         st = fwi_fail_in(st, "%s: network of %" PRId64 " x %" PRId64 " x %" PRId64 " images",
                          r->source, hwc[0], hwc[1], hwc[2]);
+    if (st == FW_OK &&
+        (st = fwi_layer_check_batch(net, fwi_recipe_int(r, FWI_KEY_TRAIN_BATCH))) != FW_OK)
+        st = fwi_fail_in(st, "%s: train.batch", r->source);
     const int64_t classes = fwi_recipe_int(r, FWI_KEY_NETWORK_CLASSES);
     if (st == FW_OK && classes != 0 && classes != c.n_classes)
         st = fwi_fail(FW_ESHAPE,

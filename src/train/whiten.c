@@ -16,19 +16,19 @@ enum { IMAGES_AT_ONCE = 64 };
 typedef struct moments {
     const float *images;
     int64_t h, w, c, k, d;
-    double *partial; /* [n,d,d] */
+    double *partial; /* [n,d+1,d] */
 } moments;
 
-/* X^T X of one image's patches; its upper triangle. */
+/* X^T X of one image's patches, its upper triangle; below it the sum of the patches. */
 static void one_image(void *arg, int64_t i, int slot)
 {
     (void)slot;
     const moments *m = arg;
     const int64_t d = m->d, row = m->w * m->c, run = m->k * m->c;
     const float *image = m->images + i * m->h * row;
-    double *restrict sum = m->partial + i * d * d;
+    double *restrict sum = m->partial + i * (d + 1) * d;
     double patch[FWI_EIGEN_MAX] = {0}; /* all of [0, d) is written below: d is k * run */
-    memset(sum, 0, (size_t)(d * d) * sizeof *sum);
+    memset(sum, 0, (size_t)((d + 1) * d) * sizeof *sum);
     for (int64_t y = 0; y + m->k <= m->h; y++)
         for (int64_t x = 0; x + m->k <= m->w; x++) {
             for (int64_t ky = 0; ky < m->k; ky++)
@@ -37,6 +37,8 @@ static void one_image(void *arg, int64_t i, int slot)
             for (int64_t p = 0; p < d; p++)
                 for (int64_t q = p; q < d; q++)
                     sum[p * d + q] += patch[p] * patch[q];
+            for (int64_t q = 0; q < d; q++)
+                sum[d * d + q] += patch[q];
         }
 }
 
@@ -47,8 +49,18 @@ void fwi_whiten_moments(fwi_pool *pool, const float *images, int64_t n, int64_t 
     m.partial = partial;
     fwi_pool_for(pool, n, one_image, &m);
     for (int64_t i = 0; i < n; i++)
-        for (int64_t j = 0; j < m.d * m.d; j++)
-            sum[j] += partial[i * m.d * m.d + j];
+        for (int64_t j = 0; j < (m.d + 1) * m.d; j++)
+            sum[j] += partial[i * (m.d + 1) * m.d + j];
+}
+
+void fwi_whiten_covariance(int64_t d, int64_t rows, bool centred, double *sum)
+{
+    const double *const all = sum + d * d;
+    const double n = (double)rows;
+    for (int64_t p = 0; p < d; p++)
+        for (int64_t q = p; q < d; q++)
+            sum[p * d + q] =
+                centred ? (sum[p * d + q] - all[p] * all[q] / n) / (n - 1) : sum[p * d + q] / n;
 }
 
 fw_status fwi_whiten_filter(int64_t d, int64_t channels, double eps, double *cov, float *filter)
@@ -93,9 +105,11 @@ static fw_status sum_images(const fwi_var *v, fwi_pool *pool, int64_t n, work *w
         done += rows;
     }
     const int64_t k = v->shape.d[1], d = k * k * b.c;
-    const double patches = (double)(n * (b.h - k + 1) * (b.w - k + 1));
-    for (int64_t i = 0; i < d * d; i++)
-        w->sum[i] /= patches;
+    const int64_t patches = n * (b.h - k + 1) * (b.w - k + 1);
+    const bool centred = v->init.kind == FWI_INIT_DATA_CENTRED;
+    if (centred && patches < 2)
+        return fwi_fail(FW_EARG, "one patch has no covariance");
+    fwi_whiten_covariance(d, patches, centred, w->sum);
     return FW_OK;
 }
 
@@ -107,8 +121,8 @@ static fw_status make_filter(fwi_store *store, const fwi_var *v, fwi_pool *pool,
     const int64_t n = v->init.b < (double)count ? (int64_t)v->init.b : count;
     const int64_t batch = n < IMAGES_AT_ONCE ? n : IMAGES_AT_ONCE;
     work w = {0};
-    w.partial = fwi_alloc_array((size_t)(batch * d * d), sizeof *w.partial);
-    w.sum = fwi_alloc_zero((size_t)(d * d) * sizeof *w.sum);
+    w.partial = fwi_alloc_array((size_t)(batch * (d + 1) * d), sizeof *w.partial);
+    w.sum = fwi_alloc_zero((size_t)((d + 1) * d) * sizeof *w.sum);
     w.filter = fwi_alloc_array((size_t)(channels * d), sizeof *w.filter);
     w.host = fwi_alloc(v->bytes);
     fw_status st = w.partial == NULL || w.sum == NULL || w.filter == NULL || w.host == NULL
@@ -155,7 +169,7 @@ fw_status fwi_whiten(fwi_store *store, fwi_pool *pool, const fw_dataset *ds)
     for (int i = 0; i < store->n_vars && st == FW_OK; i++) {
         const fwi_var *v = &store->vars[i];
         bool empty = false;
-        if (v->init.kind != FWI_INIT_DATA)
+        if (!fwi_init_is_data(v->init.kind))
             continue;
         st = is_empty(store, v, &empty);
         if (st == FW_OK && empty)

@@ -218,6 +218,7 @@ static void gradients_of_every_kind_are_the_differences(void **state)
         [FWI_L_CONV_BN] = "conv_bn 4 kernel=2 stride=2 act=softplus",
         [FWI_L_CONV_BLK] = "conv_blk 4 convs=2 pooling=average",
         [FWI_L_CONV_RES_BLK] = "conv_res_blk 4 res_convs=2",
+        [FWI_L_PREACT_BLK] = "preact_blk 4 stride=2 act=softplus",
         [FWI_L_DENSE_BN] = "flatten\ndense_bn 6 dropout=0.3 bn_before_act=false act=sigmoid",
         [FWI_L_CLASSIFIER] = "flatten\nclassifier 5 weight=0.125",
         [FWI_L_FASTAI_HEAD] = "fastai_head 5",
@@ -233,7 +234,17 @@ static void gradients_of_every_kind_are_the_differences(void **state)
         "whiten kernel=3 padding=same negatives=false bias=false",
         "batch_norm bn_fixed_scale=true",
         "conv_blk 4 convs=2 pool_first=true act=gelu bn_fixed_scale=true bn_eps=1e-12",
-        "conv_res_blk 4 pool_first=true pooling=average"};
+        "conv_res_blk 4 pool_first=true pooling=average",
+        "conv2d 4 kernel=3 stride=2 padding=half",
+        "whiten centred=true",
+        "batch_norm bn_groups=3",
+        "batch_norm bn_fixed_shift=true bn_uniform_scale=true",
+        "conv_bn 4 bn_fixed_scale=true bn_fixed_shift=true bn_groups=3 act=silu",
+        "conv_blk 4 convs=3 skip=true pool_first=true act=gelu bn_groups=3",
+        "conv_blk 4 convs=2 skip=true pool_before_act=true act=celu act_alpha=0.3",
+        "preact_blk 5 act=gelu bn_uniform_scale=true",
+        "preact_blk 5 stride=2 bn_groups=3 act=tanh",
+        "flatten\nclassifier 5 weight=0.25 bias=true"};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++)
         check_layer_gradient(options[i], options[i]);
     static const char *const acts[] = {"relu", "identity", "celu",    "gelu",
@@ -296,6 +307,14 @@ static void blocks_are_their_parts(void **state)
     check_same("whiten kernel=3 negatives=false padding=same bias=false",
                "conv2d 18 kernel=3 bias=false");
     check_same("conv_blk 4 pooling=none kernel=1", "conv_bn 4 kernel=1");
+    check_same("conv_blk 4 pool_before_act=true act=gelu",
+               "conv2d 4 bias=false\nbatch_norm\nmax_pool 2\nactivation gelu");
+    check_same("conv_blk 4 convs=2 pool_before_act=true act=silu",
+               "conv_bn 4 act=silu\nconv2d 4 bias=false\nbatch_norm\nmax_pool 2\nactivation silu");
+    check_same("conv_bn 4 bn_fixed_shift=true bn_uniform_scale=true", "conv_bn 4");
+    check_same("flatten\nclassifier 5 weight=-0.125 bias=true", "flatten\ndense 5\nscaling -0.125");
+    /* odd sizes, stride 1: the same grid */
+    check_same("conv2d 4 kernel=5 padding=half", "conv2d 4 kernel=5");
     check_same("flatten\ndense_bn 5 act=celu act_alpha=0.5",
                "flatten\ndense 5 bias=false\nbatch_norm\nactivation celu act_alpha=0.5");
     check_same("flatten\ndense_bn 5 bn_before_act=false dropout=0.25",
@@ -336,6 +355,125 @@ static void the_residual_comes_after_the_pool(void **state)
     free(r);
 }
 
+static void assert_close(double *a, double *b, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+        assert_true(fabs(a[i] - b[i]) <= 1e-13 * fmax(1, fabs(b[i])));
+        sum += fabs(b[i]);
+    }
+    assert_true(sum > 0);
+    free(a);
+    free(b);
+}
+
+/* preact_blk: norm, act, then conv, norm, act, conv beside the shortcut, as single layers of the
+ * same variables: those before the shortcut's filter are made first in both. */
+static void a_preactivation_block_adds_what_it_activated(void **state)
+{
+    (void)state;
+    double *y = NULL, *r = NULL, *f = NULL;
+    int64_t n = 0, m = 0;
+    for (int training = 0; training < 2; training++) {
+        /* the shape stays: shortcut is r */
+        run_lines("conv2d 3\npreact_blk 3", training, &y, &n);
+        run_lines("conv2d 3\nbatch_norm\nactivation relu", training, &r, &m);
+        assert_int_equal(n, m);
+        run_lines("conv2d 3\nbatch_norm\nactivation relu\nconv2d 3 bias=false\nbatch_norm\n"
+                  "activation relu\nconv2d 3 bias=false",
+                  training, &f, &m);
+        assert_int_equal(n, m);
+        for (int64_t i = 0; i < n; i++)
+            r[i] += f[i];
+        free(f);
+        assert_close(y, r, n);
+    }
+    net t; /* it changes: 6 -> 3 pixels, and the shortcut has a filter of its own */
+    fw_layer *l = NULL;
+    require(fw_layer_parse(&l, "preact_blk 5 stride=2", "lines"));
+    open_net(&t, l, true, false);
+    assert_int_equal(t.width, 3 * 3 * 5);
+    const fwi_var *const v = fwi_store_find(t.store, "0.shortcut.conv.weight");
+    assert_non_null(v);
+    assert_int_equal(fwi_shape_elems(&v->shape), 5 * DEPTH);
+    close_net(&t);
+}
+
+/* conv_blk with skip: x0 = ConvBN(x); act(norm(conv(ConvBN(x0))) + x0). */
+static void a_skip_comes_in_front_of_the_last_activation(void **state)
+{
+    (void)state;
+    double *y = NULL, *x0 = NULL, *f = NULL;
+    int64_t n = 0, m = 0;
+    for (int training = 0; training < 2; training++) {
+        run_lines("conv_blk 3 convs=3 skip=true pool_first=true act=tanh", training, &y, &n);
+        run_lines("conv_blk 3 pool_first=true act=tanh", training, &x0, &m);
+        assert_int_equal(n, m);
+        run_lines("conv_blk 3 convs=2 pool_first=true act=tanh\nconv_bn 3 act=identity", training,
+                  &f, &m);
+        assert_int_equal(n, m);
+        for (int64_t i = 0; i < n; i++)
+            x0[i] = tanh(x0[i] + f[i]);
+        free(f);
+        assert_close(y, x0, n);
+    }
+}
+
+/* Ghost batch norm of BATCH groups is BATCH batch norms of one image; its running statistics are
+ * those of the mean over the groups. */
+static void ghost_batch_norm_is_many_small_ones(void **state)
+{
+    (void)state;
+    net t;
+    fw_layer *l = NULL;
+    double y[VALUES], before[2][DEPTH], mean[BATCH][DEPTH], var[BATCH][DEPTH];
+    const int n = SIDE * SIDE;
+    require(fw_layer_parse(&l, "batch_norm bn_groups=3 bn_update=0.3 bn_eps=0.01", "lines"));
+    open_net(&t, l, true, false);
+    const fwi_var *const stats[] = {fwi_store_find(t.store, "0.bn.mean"),
+                                    fwi_store_find(t.store, "0.bn.var")};
+    double gamma[DEPTH], beta[DEPTH];
+    require(fwi_store_read(t.store, fwi_store_find(t.store, "0.bn.gamma"), gamma));
+    require(fwi_store_read(t.store, fwi_store_find(t.store, "0.bn.beta"), beta));
+    for (int i = 0; i < 2; i++)
+        require(fwi_store_read(t.store, stats[i], before[i]));
+    run(&t, "y", y, VALUES);
+    for (int g = 0; g < BATCH; g++)
+        for (int c = 0; c < DEPTH; c++) {
+            const double *const x = t.x + g * n * DEPTH + c;
+            mean[g][c] = var[g][c] = 0;
+            for (int i = 0; i < n; i++)
+                mean[g][c] += x[i * DEPTH] / n;
+            for (int i = 0; i < n; i++)
+                var[g][c] += pow(x[i * DEPTH] - mean[g][c], 2) / n;
+            for (int i = 0; i < n; i++) {
+                const double z = (x[i * DEPTH] - mean[g][c]) / sqrt(var[g][c] + 0.01);
+                assert_true(fabs(y[(g * n + i) * DEPTH + c] - (gamma[c] * z + beta[c])) < 1e-13);
+            }
+        }
+    for (int c = 0; c < DEPTH; c++) {
+        double m = 0, v = 0, after[2][DEPTH];
+        for (int g = 0; g < BATCH; g++) {
+            m += mean[g][c] / BATCH;
+            v += var[g][c] / BATCH * n / (n - 1);
+        }
+        for (int i = 0; i < 2; i++)
+            require(fwi_store_read(t.store, stats[i], after[i]));
+        assert_true(fabs(after[0][c] - (0.7 * before[0][c] + 0.3 * m)) < 1e-14);
+        assert_true(fabs(after[1][c] - (0.7 * before[1][c] + 0.3 * v)) < 1e-14);
+    }
+    close_net(&t);
+    /* evaluation knows no groups */
+    double *a = NULL, *b = NULL;
+    int64_t na = 0, nb = 0;
+    run_lines("conv_bn 4 bn_groups=3", false, &a, &na);
+    run_lines("conv_bn 4", false, &b, &nb);
+    assert_int_equal(na, nb);
+    assert_memory_equal(a, b, (size_t)na * sizeof *a);
+    free(a);
+    free(b);
+}
+
 /* Running statistics after one step: (1 - u) * old + u * batch, the variance unbiased. */
 static void running_statistics_follow_the_batch(void **state)
 {
@@ -371,6 +509,9 @@ int main(void)
         cmocka_unit_test(gradients_of_every_kind_are_the_differences),
         cmocka_unit_test(blocks_are_their_parts),
         cmocka_unit_test(the_residual_comes_after_the_pool),
+        cmocka_unit_test(a_preactivation_block_adds_what_it_activated),
+        cmocka_unit_test(a_skip_comes_in_front_of_the_last_activation),
+        cmocka_unit_test(ghost_batch_norm_is_many_small_ones),
         cmocka_unit_test(running_statistics_follow_the_batch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

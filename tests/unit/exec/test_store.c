@@ -135,10 +135,11 @@ static void test_dirac(void **state)
     static const int64_t shapes[][4] = {{5, 3, 3, 2}, {2, 3, 3, 5}, {4, 1, 1, 4}, {3, 2, 4, 2}};
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
         const int64_t *d = shapes[k], each = d[1] * d[2] * d[3];
-        float plain[256], dirac[256];
+        float plain[256], dirac[256], identity[256];
         const fwi_shape shape = fwi_shape4(d[0], d[1], d[2], d[3]);
         read_f32((fwi_init){FWI_INIT_UNIFORM, -0.5, 0.5}, shape, plain);
         read_f32((fwi_init){FWI_INIT_DIRAC, -0.5, 0.5}, shape, dirac);
+        read_f32((fwi_init){.kind = FWI_INIT_IDENTITY}, shape, identity);
         for (int64_t o = 0; o < d[0]; o++)
             for (int64_t y = 0; y < d[1]; y++)
                 for (int64_t x = 0; x < d[2]; x++)
@@ -146,7 +147,43 @@ static void test_dirac(void **state)
                         const int64_t i = o * each + (y * d[2] + x) * d[3] + c;
                         const bool one_here = y == (d[1] - 1) / 2 && x == (d[2] - 1) / 2 && c == o;
                         assert_true(dirac[i] == (o >= d[3] ? plain[i] : one_here ? 1.0f : 0.0f));
+                        assert_true(identity[i] == (one_here ? 1.0f : 0.0f));
                     }
+    }
+}
+
+static void moments(const float *x, int n, double *mean, double *deviation)
+{
+    double sum = 0, squares = 0;
+    for (int i = 0; i < n; i++)
+        sum += (double)x[i];
+    *mean = sum / n;
+    for (int i = 0; i < n; i++)
+        squares += ((double)x[i] - *mean) * ((double)x[i] - *mean);
+    *deviation = sqrt(squares / (n - 1));
+}
+
+/* Dirac's ones come on top; mean and deviation are what they were without; nothing but a shift and
+ * a factor otherwise. */
+static void test_dirac_added(void **state)
+{
+    (void)state;
+    enum { OC = 5, C = 3, EACH = 9 * C, N = OC * EACH };
+    float plain[N], added[N];
+    double mean[2], deviation[2];
+    read_f32((fwi_init){FWI_INIT_UNIFORM, -0.5, 0.5}, fwi_shape4(OC, 3, 3, C), plain);
+    read_f32((fwi_init){FWI_INIT_DIRAC_ADDED, -0.5, 0.5}, fwi_shape4(OC, 3, 3, C), added);
+    moments(plain, N, &mean[0], &deviation[0]);
+    moments(added, N, &mean[1], &deviation[1]);
+    assert_true(fabs(mean[0] - mean[1]) < 1e-7);
+    assert_true(fabs(deviation[0] - deviation[1]) < 1e-7);
+    const double factor =
+        ((double)added[1] - (double)added[0]) / ((double)plain[1] - (double)plain[0]);
+    const double shift = (double)added[0] - factor * (double)plain[0];
+    assert_true(factor > 0.5 && factor < 1);
+    for (int i = 0; i < N; i++) {
+        const bool one_here = i / EACH < C && i % EACH == 4 * C + i / EACH;
+        assert_true(fabs((double)added[i] - shift - factor * ((double)plain[i] + one_here)) < 1e-6);
     }
 }
 
@@ -174,6 +211,9 @@ static void test_unit_std(void **state)
     read_f32((fwi_init){FWI_INIT_DATA, 5e-4, 5000}, fwi_shape4(2, 2, 2, 3), filter);
     for (int i = 0; i < 24; i++) /* the data comes later */
         assert_true(filter[i] == 0);
+    read_f32((fwi_init){FWI_INIT_DATA_CENTRED, 5e-4, 5000}, fwi_shape4(2, 2, 2, 3), filter);
+    for (int i = 0; i < 24; i++)
+        assert_true(filter[i] == 0);
 }
 
 static void test_init_refused(void **state)
@@ -188,7 +228,10 @@ static void test_init_refused(void **state)
                {{FWI_INIT_DATA, 0, 5000}, 4, "epsilon 0"},
                {{FWI_INIT_DATA, 1, 0}, 4, "0 images"},
                {{FWI_INIT_UNIT_STD, -1, 1}, 1, "one element has no deviation"},
-               {{(fwi_init_kind)6, 0, 0}, 1, "initialiser 6"},
+               {{FWI_INIT_DATA_CENTRED, 0, 5000}, 4, "initialiser data_centred: epsilon 0"},
+               {{FWI_INIT_IDENTITY, 0, 0}, 2, "initialiser identity is for filters"},
+               {{FWI_INIT_DIRAC_ADDED, 0, 0}, 2, "initialiser dirac_added is for filters"},
+               {{(fwi_init_kind)9, 0, 0}, 1, "initialiser 9"},
                {{FWI_INIT_UNIFORM, 0, INFINITY}, 1, "is none"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         fwi_graph *g = new_graph();
@@ -265,11 +308,11 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layout),        cmocka_unit_test(test_disagreement),
-        cmocka_unit_test(test_init),          cmocka_unit_test(test_dirac),
-        cmocka_unit_test(test_unit_std),      cmocka_unit_test(test_init_refused),
-        cmocka_unit_test(test_write_read),    cmocka_unit_test(test_nothing),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_layout),       cmocka_unit_test(test_disagreement),
+        cmocka_unit_test(test_init),         cmocka_unit_test(test_dirac),
+        cmocka_unit_test(test_dirac_added),  cmocka_unit_test(test_unit_std),
+        cmocka_unit_test(test_init_refused), cmocka_unit_test(test_write_read),
+        cmocka_unit_test(test_nothing),      cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,8 +71,8 @@ static void tensors(void **state)
     refused(&s, "of class 77");
     s.g->tensors[s.v].trainable = true;
     refused(&s, "is trainable and of class 7");
-    s.g->tensors[s.w].init.kind = (fwi_init_kind)6;
-    refused(&s, "initialiser 6");
+    s.g->tensors[s.w].init.kind = (fwi_init_kind)9;
+    refused(&s, "initialiser 9");
     s.g->real = FW_U8;
     refused(&s, "the graph computes in u8");
     fwi_graph_free(s.g);

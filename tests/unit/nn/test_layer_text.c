@@ -122,6 +122,16 @@ static void calls_and_text_say_the_same(void **state)
     fw_add(net, fw_conv_res_blk(128, 2, FW_PYTORCH));
     fw_add(net, fw_conv_res_blk(128, 3, &(fw_layer_opt){.convs = 2, .pooling = FW_POOL_NONE}));
     fw_add(net, fw_conv_blk(256, &celu));
+    fw_add(net, fw_conv_blk(128, &(fw_layer_opt){.convs = 3,
+                                                 .skip = true,
+                                                 .pool_first = true,
+                                                 .bn_fixed_shift = true,
+                                                 .bn_groups = 16,
+                                                 .init = FW_INIT_DIRAC_ADDED}));
+    fw_add(net,
+           fw_conv_blk(32, &(fw_layer_opt){.pool_before_act = true, .init = FW_INIT_IDENTITY}));
+    fw_add(net, fw_preact_blk(64, &(fw_layer_opt){.stride = 2, .bn_uniform_scale = true}));
+    fw_add(net, fw_conv2d(8, false, &(fw_layer_opt){.padding = FW_HALF}));
     fw_add(seq, fw_conv2d(8, false, NULL));
     fw_add(seq, fw_activation(FW_TANH, 0));
     fw_add(par, seq);
@@ -143,6 +153,8 @@ static void calls_and_text_say_the_same(void **state)
     fw_add(net, fw_global_max_pool());
     fw_add(net, fw_global_average_pool());
     fw_add(net, fw_classifier(10, 0.125f, FW_PYTORCH));
+    fw_add(net, fw_classifier(10, 1, &(fw_layer_opt){.bias = true}));
+    fw_add(net, fw_whiten(&(fw_whiten_opt){.centred = true, .images = 50000, .no_bias = true}));
     fw_add(net, fw_fastai_head(7, NULL));
     char *text = NULL;
     assert_int_equal(fw_layer_print(net, &text), FW_OK);
@@ -151,6 +163,11 @@ static void calls_and_text_say_the_same(void **state)
                               "conv_res_blk 128 init=pytorch bn_update=0.1 bn_eps=1e-05\n"
                               "conv_res_blk 128 res_convs=3 convs=2 pooling=none\n"
                               "conv_blk 256 act=celu act_alpha=0.3 init=pytorch\n"
+                              "conv_blk 128 convs=3 skip=true pool_first=true init=dirac_added "
+                              "bn_fixed_shift=true bn_groups=16\n"
+                              "conv_blk 32 pool_before_act=true init=identity\n"
+                              "preact_blk 64 stride=2 bn_uniform_scale=true\n"
+                              "conv2d 8 bias=false padding=half\n"
                               "parallel\n"
                               "  branch\n"
                               "    conv2d 8 bias=false\n"
@@ -174,6 +191,8 @@ static void calls_and_text_say_the_same(void **state)
                               "global_max_pool\n"
                               "global_average_pool\n"
                               "classifier 10 weight=0.125 init=pytorch\n"
+                              "classifier 10 bias=true\n"
+                              "whiten images=50000 centred=true bias=false\n"
                               "fastai_head 7\n");
     fw_text_free(text);
     check_identity(net);
@@ -244,6 +263,15 @@ static void bad_text_is_answered_with_line_and_word(void **state)
     refuse("max_pool 17", "size is 17, expected 1 to 16");
     refuse("dense 10 bias=yes", "bias is \"yes\", expected true or false");
     refuse("conv_bn 64 act_alpha=0.3", "act_alpha is for act celu alone");
+    refuse("conv_blk 4 skip=true", "skip is for blocks of 2 convolutions or more, convs is 1");
+    refuse("conv_blk 4 pool_before_act=true pool_first=true",
+           "pool_first and pool_before_act are two places of one pool");
+    refuse("conv_blk 4 pool_before_act=true pooling=none",
+           "pool_before_act is for blocks with a pool, pooling is none");
+    refuse("conv_bn 4 bn_fixed_scale=true bn_uniform_scale=true",
+           "bn_fixed_scale is a scale of 1, bn_uniform_scale a random one");
+    refuse("conv_bn 4 bn_groups=0", "bn_groups is 0, expected 1 to 4096");
+    refuse("whiten padding=half", "padding is \"half\", the nearest valid one is");
     refuse("end", "line 1: end without a sequential or parallel before it");
     refuse("branch", "branch stands outside of parallel");
     refuse("parallel\nend", "line 2: parallel has no branches");

@@ -59,7 +59,8 @@ static fw_images all_images(void)
                        .std = {60, 50, 70}};
 }
 
-/* X^T X / rows of the first n images, straight from its definition. */
+/* X^T X / rows of the first n images, straight from its definition; centred: the covariance. */
+static bool centred_moments = false;
 static void plain_moments(int64_t n, int64_t k, double *sum)
 {
     const int64_t d = k * k * C, rows = n * (H - k + 1) * (W - k + 1);
@@ -77,13 +78,30 @@ static void plain_moments(int64_t n, int64_t k, double *sum)
                     }
             sum[p * d + q] /= (double)rows;
         }
+    if (!centred_moments)
+        return;
+    double *const mean_patch = calloc((size_t)d, sizeof *mean_patch);
+    assert_non_null(mean_patch);
+    for (int64_t p = 0; p < d; p++)
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t y = 0; y + k <= H; y++)
+                for (int64_t x = 0; x + k <= W; x++)
+                    mean_patch[p] +=
+                        (double)standardized[i * VALUES +
+                                             ((y + p / (k * C)) * W + x + p / C % k) * C + p % C] /
+                        (double)rows;
+    for (int64_t p = 0; p < d; p++)
+        for (int64_t q = 0; q < d; q++)
+            sum[p * d + q] = (sum[p * d + q] - mean_patch[p] * mean_patch[q]) * (double)rows /
+                             (double)(rows - 1);
+    free(mean_patch);
 }
 
 static void sums_over_patches(void **state)
 {
     (void)state;
     enum { K = 3, D = K * K * C };
-    static double partial[N * D * D], one[D * D], two[D * D], want[D * D];
+    static double partial[N * (D + 1) * D], one[(D + 1) * D], two[(D + 1) * D], want[D * D];
     fwi_pool *pool = NULL;
     assert_ok(fwi_pool_new(&pool, 3));
     fwi_whiten_moments(NULL, standardized, N, H, W, C, K, partial, one);
@@ -95,7 +113,31 @@ static void sums_over_patches(void **state)
     for (int i = 0; i < D; i++)
         for (int j = i; j < D; j++)
             assert_true(fabs(one[i * D + j] / rows - want[i * D + j]) < 1e-12);
+    for (int j = 0; j < D; j++) { /* and the patches themselves */
+        double sum = 0;
+        for (int64_t i = 0; i < N; i++)
+            for (int64_t y = 0; y + K <= H; y++)
+                for (int64_t x = 0; x + K <= W; x++)
+                    sum +=
+                        (double)standardized[i * VALUES +
+                                             ((y + j / (K * C)) * W + x + j / C % K) * C + j % C];
+        assert_true(fabs(one[D * D + j] - sum) < 1e-9);
+    }
     fwi_pool_free(pool);
+}
+
+/* Of three patches of two values, by hand: (1,2), (3,2), (5,8). */
+static void the_covariance_of_three_patches(void **state)
+{
+    (void)state;
+    static const double sums[6] = {35, 48, -1, 72, 9, 12};
+    double plain[6], centred[6];
+    memcpy(plain, sums, sizeof sums);
+    memcpy(centred, sums, sizeof sums);
+    fwi_whiten_covariance(2, 3, false, plain);
+    fwi_whiten_covariance(2, 3, true, centred);
+    assert_true(plain[0] == 35.0 / 3 && plain[1] == 16 && plain[3] == 24);
+    assert_true(centred[0] == 4 && centred[1] == 6 && centred[3] == 12);
 }
 
 /* filter [channels,d] is as it should be for the first n images: its outputs over their patches are
@@ -250,15 +292,18 @@ static void an_estimator_takes_the_first_training_images(void **state)
         int64_t images, channels;
     } others[] = {{{.images = 1000}, N, 24}, /* more than there are */
                   {{.images = 1}, 1, 24},
-                  {{.kernel = 3, .no_negatives = true, .eps = 0.01f}, N, 27}};
+                  {{.kernel = 3, .no_negatives = true, .eps = 0.01f}, N, 27},
+                  {{.centred = true, .eps = 0.01f}, N, 24}};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         const way v = {0};
         fw_estimator *e = new_estimator(&v, &others[i].opt);
         fw_dataset *ds = open_data(&v, true);
         assert_ok(fw_estimator_prepare(e, ds, NULL, NULL));
         read_filter(e, filter);
+        centred_moments = others[i].opt.centred;
         check_filter(filter, others[i].images, others[i].opt.kernel == 3 ? 3 : 2,
-                     others[i].channels, others[i].opt.kernel == 3 ? 0.01 : 5e-4);
+                     others[i].channels, others[i].opt.eps > 0 ? 0.01 : 5e-4);
+        centred_moments = false;
         fw_dataset_free(ds);
         fw_estimator_free(e);
     }
@@ -330,6 +375,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_over_patches),
+        cmocka_unit_test(the_covariance_of_three_patches),
         cmocka_unit_test(a_filter_whitens),
         cmocka_unit_test(an_estimator_takes_the_first_training_images),
         cmocka_unit_test(the_filter_is_made_once),
