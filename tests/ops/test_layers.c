@@ -390,7 +390,7 @@ static void a_preactivation_block_adds_what_it_activated(void **state)
     }
     net t; /* it changes: 6 -> 3 pixels, and the shortcut has a filter of its own */
     fw_layer *l = NULL;
-    require(fw_layer_parse(&l, "preact_blk 5 stride=2", "lines"));
+    t_require(fw_layer_parse(&l, "preact_blk 5 stride=2", "lines"));
     open_net(&t, l, true, false);
     assert_int_equal(t.width, 3 * 3 * 5);
     const fwi_var *const v = fwi_store_find(t.store, "0.shortcut.conv.weight");
@@ -428,15 +428,15 @@ static void ghost_batch_norm_is_many_small_ones(void **state)
     fw_layer *l = NULL;
     double y[VALUES], before[2][DEPTH], mean[BATCH][DEPTH], var[BATCH][DEPTH];
     const int n = SIDE * SIDE;
-    require(fw_layer_parse(&l, "batch_norm bn_groups=3 bn_update=0.3 bn_eps=0.01", "lines"));
+    t_require(fw_layer_parse(&l, "batch_norm bn_groups=3 bn_update=0.3 bn_eps=0.01", "lines"));
     open_net(&t, l, true, false);
     const fwi_var *const stats[] = {fwi_store_find(t.store, "0.bn.mean"),
                                     fwi_store_find(t.store, "0.bn.var")};
     double gamma[DEPTH], beta[DEPTH];
-    require(fwi_store_read(t.store, fwi_store_find(t.store, "0.bn.gamma"), gamma));
-    require(fwi_store_read(t.store, fwi_store_find(t.store, "0.bn.beta"), beta));
+    t_require(fwi_store_read(t.store, fwi_store_find(t.store, "0.bn.gamma"), gamma));
+    t_require(fwi_store_read(t.store, fwi_store_find(t.store, "0.bn.beta"), beta));
     for (int i = 0; i < 2; i++)
-        require(fwi_store_read(t.store, stats[i], before[i]));
+        t_require(fwi_store_read(t.store, stats[i], before[i]));
     run(&t, "y", y, VALUES);
     for (int g = 0; g < BATCH; g++)
         for (int c = 0; c < DEPTH; c++) {
@@ -458,7 +458,7 @@ static void ghost_batch_norm_is_many_small_ones(void **state)
             v += var[g][c] / BATCH * n / (n - 1);
         }
         for (int i = 0; i < 2; i++)
-            require(fwi_store_read(t.store, stats[i], after[i]));
+            t_require(fwi_store_read(t.store, stats[i], after[i]));
         assert_true(fabs(after[0][c] - (0.7 * before[0][c] + 0.3 * m)) < 1e-14);
         assert_true(fabs(after[1][c] - (0.7 * before[1][c] + 0.3 * v)) < 1e-14);
     }
