@@ -8,11 +8,6 @@
 
 #include "fast_rows.h"
 
-/* Statistics of a part of the batch need images apart. */
-static inline bool blocked_one_group(const fwi_call *c)
-{
-    return c->attr->bn.groups == 1;
-}
 /* A pool whose windows overlap would round a sum several times in bf16. */
 static inline bool blocked_apart(const fwi_call *c)
 {
@@ -49,8 +44,8 @@ static inline bool blocked_gives_bf16(const fwi_call *c)
     X(global_avg_pool_grad)                                                                        \
     X(to_blocked)
 #define BLOCKED_SCRATCH(X)                                                                         \
-    X(bn_train, blocked_one_group)                                                                 \
-    X(bn_train_grad, blocked_one_group)                                                            \
+    X(bn_train, NULL)                                                                              \
+    X(bn_train_grad, NULL)                                                                         \
     X(bn_eval, NULL)                                                                               \
     X(sum_rows, NULL)                                                                              \
     X(bn_stats, NULL)                                                                              \

@@ -7,9 +7,10 @@
  * formula (Chan, Golub, LeVeque 1983). So memory is read once for the statistics and once to
  * normalise, and the result depends on shapes alone.
  *
- * Batch-blocked images (one group only): rows are [block][place][image], and in the last block the
- * rows of padding are left out of every sum, whatever they hold; blocks of rows begin at a place's
- * first image. */
+ * Batch-blocked images: rows are [block][place][image], and in the last block the rows of padding
+ * are left out of every sum, whatever they hold; blocks of rows begin at a place's first image. With
+ * several groups a group's blocks are what it has of each block of images: at every place the same
+ * few rows side by side, a piece (bn_piece). */
 #include "fast_store.h"
 #ifndef BN_BLOCK
 enum {
@@ -32,6 +33,7 @@ typedef struct NAME(bn_job) {
     int64_t count;           /* of them, those that are images */
     int64_t nb, full, tail; /* rows before `full` are all images, then the first `tail` of nb are */
     int64_t blocks, block;  /* of one group; rows of a block */
+    int64_t places, len;    /* pieces: places of an image, images of a group; else 0 */
     double *sums;           /* [groups][blocks][2][c] */
     REAL *run;              /* per slot: [3][c] */
     REAL *coef;             /* [groups][4][c], what the second reading needs */
@@ -46,6 +48,15 @@ static void NAME(bn_plan)(NAME(bn_job) * g, const fwi_call *c, const fwi_arg *x,
     g->rows = stored_of(x) / g->c / groups;
     g->nb = block_of(x);
     g->tail = x->shape.d[0] % g->nb;
+    if (groups > 1 && x->nb != 0) {
+        g->len = x->shape.d[0] / groups;
+        g->places = g->count / g->len;
+        g->blocks = (g->len + g->nb - 2) / g->nb + 1; /* some groups touch one less */
+        g->sums = scratch_take(s, groups * g->blocks * 2 * g->c, sizeof(double));
+        g->run = scratch_take(s, call_slots(c) * 3 * g->c, sizeof(REAL));
+        g->coef = scratch_take(s, groups * 4 * g->c, sizeof(REAL));
+        return;
+    }
     g->full = g->tail == 0 ? g->rows : g->rows - g->rows / wide_images(x);
     g->block = min_i64(g->rows, parts_of(max_i64(BN_RUN, BN_BLOCK / g->c), g->nb) * g->nb);
     g->blocks = parts_of(g->rows, g->block);
@@ -69,6 +80,28 @@ static inline int64_t NAME(bn_images)(const NAME(bn_job) * g, int64_t r0, int64_
 {
     const int64_t whole = max_i64(0, min_i64(r1, g->full) - r0);
     return whole + (r1 - r0 - whole) / g->nb * g->tail;
+}
+
+/* What a group has of a block of images: `run` rows from row `first` on, and the same at each place,
+ * nb rows further. run 0: nothing. */
+typedef struct NAME(bn_piece) {
+    int64_t first, run;
+} NAME(bn_piece);
+
+static inline NAME(bn_piece) NAME(bn_piece_of)(const NAME(bn_job) * g, int64_t task)
+{
+    const int64_t group = task / g->blocks;
+    const int64_t block = group * g->len / g->nb + task % g->blocks, at = block * g->nb;
+    const int64_t i0 = max_i64(group * g->len, at), i1 = min_i64((group + 1) * g->len, at + g->nb);
+    return (NAME(bn_piece)){.first = at * g->places + i0 - at, .run = max_i64(0, i1 - i0)};
+}
+
+/* Images times places of a group's block. */
+static inline int64_t NAME(bn_block_images)(const NAME(bn_job) * g, int64_t group, int64_t b)
+{
+    if (g->len > 0)
+        return NAME(bn_piece_of)(g, group * g->blocks + b).run * g->places;
+    return NAME(bn_images)(g, b * g->block, min_i64((b + 1) * g->block, g->rows));
 }
 
 /* s0 += x - shift, s1 += (x - shift)^2 over rows of c elements. */
@@ -122,10 +155,56 @@ static void NAME(bn_flush)(int64_t c, REAL *restrict s, double *restrict sum)
     }
 }
 
+/* From sums of x - shift and of its square over so many images: mean and sum of squared deviations. */
+static void NAME(bn_settle)(int64_t c, int64_t images, const REAL *restrict shift,
+                            double *restrict sum)
+{
+    const double inv_n = 1.0 / (double)images;
+    for (int64_t i = 0; i < c; i++) {
+        const double d = sum[i] * inv_n;
+        sum[c + i] -= sum[i] * d;
+        sum[i] = (double)shift[i] + d;
+    }
+}
+
+/* bn_stats_task of a piece. */
+static void NAME(bn_piece_stats)(const NAME(bn_job) * g, int64_t task, int slot)
+{
+    const int64_t c = g->c, sample = min_i64(g->places, BN_SAMPLE);
+    const NAME(bn_piece) piece = NAME(bn_piece_of)(g, task);
+    const STORE *x = g->x + piece.first * c;
+    REAL *const restrict shift = g->run + slot * 3 * c;
+    REAL *const s = shift + c;
+    double *const restrict sum = g->sums + task * 2 * c;
+    memset(shift, 0, (size_t)(3 * c) * sizeof(REAL));
+    memset(sum, 0, (size_t)(2 * c) * sizeof(double));
+    if (piece.run == 0)
+        return;
+    for (int64_t k = 0; k < sample; k++) {
+        const STORE *const row = x + part_begin(g->places, sample, k) * g->nb * c;
+        for (int64_t i = 0; i < c; i++)
+            shift[i] += LOAD(row[i]);
+    }
+    for (int64_t i = 0; i < c; i++)
+        shift[i] /= (REAL)sample;
+    for (int64_t p = 0, held = piece.run; p < g->places; p++, x += g->nb * c, held += piece.run) {
+        NAME(bn_add_rows)(piece.run, c, x, shift, s, s + c);
+        if (held + piece.run > BN_RUN || p + 1 == g->places) {
+            NAME(bn_flush)(c, s, sum);
+            held = 0;
+        }
+    }
+    NAME(bn_settle)(c, piece.run * g->places, shift, sum);
+}
+
 /* One block's mean and sum of squared deviations, [2][c]. */
 static void NAME(bn_stats_task)(void *arg, int64_t task, int slot)
 {
     const NAME(bn_job) *const g = arg;
+    if (g->len > 0) {
+        NAME(bn_piece_stats)(g, task, slot);
+        return;
+    }
     const int64_t c = g->c, group = task / g->blocks, block = task % g->blocks;
     const int64_t r0 = block * g->block, r1 = min_i64(r0 + g->block, g->rows);
     const int64_t n = r1 - r0, images = NAME(bn_images)(g, r0, r1);
@@ -151,12 +230,7 @@ static void NAME(bn_stats_task)(void *arg, int64_t task, int slot)
         NAME(bn_add_rows)(run, c, x + r * c, shift, s, s + c);
         NAME(bn_flush)(c, s, sum);
     }
-    const double inv_n = 1.0 / (double)images;
-    for (int64_t i = 0; i < c; i++) {
-        const double d = sum[i] * inv_n;
-        sum[c + i] -= sum[i] * d;
-        sum[i] = (double)shift[i] + d;
-    }
+    NAME(bn_settle)(c, images, shift, sum);
 }
 
 /* Joins a group's blocks, in order, and makes what the second reading needs: mean, gamma/std, beta
@@ -168,11 +242,12 @@ static void NAME(bn_join_task)(void *arg, int64_t group, int slot)
     const int64_t c = g->c;
     double *const restrict mean = g->sums + group * g->blocks * 2 * c; /* block 0's, in place */
     double *const restrict m2 = mean + c;
-    double n = (double)NAME(bn_images)(g, 0, min_i64(g->block, g->rows));
+    double n = (double)NAME(bn_block_images)(g, group, 0);
     for (int64_t b = 1; b < g->blocks; b++) {
         const double *const restrict bm = mean + b * 2 * c, *const restrict b2 = bm + c;
-        const double bn =
-            (double)NAME(bn_images)(g, b * g->block, min_i64((b + 1) * g->block, g->rows));
+        const double bn = (double)NAME(bn_block_images)(g, group, b);
+        if (bn == 0)
+            continue;
         const double share = bn / (n + bn), cross = n * share;
         n += bn;
         for (int64_t i = 0; i < c; i++) {
@@ -193,20 +268,31 @@ static void NAME(bn_join_task)(void *arg, int64_t group, int slot)
     }
 }
 
-/* y = (x - mean) * scale + beta */
-static void NAME(bn_apply_task)(void *arg, int64_t task, int slot)
+/* y = (x - mean) * scale + beta for n rows from row `at` on, with the group's coefficients */
+static void NAME(bn_apply_rows)(const NAME(bn_job) * g, int64_t group, int64_t at, int64_t n)
 {
-    (void)slot;
-    const NAME(bn_job) *const g = arg;
-    const int64_t c = g->c, group = task / g->blocks, block = task % g->blocks;
-    const int64_t r0 = block * g->block, n = min_i64(g->block, g->rows - r0);
-    const STORE *restrict x = g->x + (group * g->rows + r0) * c;
-    STORE *restrict y = g->y + (group * g->rows + r0) * c;
+    const int64_t c = g->c;
+    const STORE *restrict x = g->x + at * c;
+    STORE *restrict y = g->y + at * c;
     const REAL *const restrict mean = g->coef + group * 4 * c;
     const REAL *const restrict scale = mean + c, *const restrict beta = mean + 2 * c;
     for (int64_t r = 0; r < n; r++, x += c, y += c)
         for (int64_t i = 0; i < c; i++)
             y[i] = KEEP((LOAD(x[i]) - mean[i]) * scale[i] + beta[i]);
+}
+
+static void NAME(bn_apply_task)(void *arg, int64_t task, int slot)
+{
+    (void)slot;
+    const NAME(bn_job) *const g = arg;
+    const int64_t group = task / g->blocks, r0 = task % g->blocks * g->block;
+    if (g->len == 0) {
+        NAME(bn_apply_rows)(g, group, group * g->rows + r0, min_i64(g->block, g->rows - r0));
+        return;
+    }
+    const NAME(bn_piece) piece = NAME(bn_piece_of)(g, task);
+    for (int64_t p = 0; p < g->places; p++)
+        NAME(bn_apply_rows)(g, group, piece.first + p * g->nb, piece.run);
 }
 
 /* ---- statistics alone ---- */
@@ -318,6 +404,20 @@ static void NAME(bn_grad_sums_task)(void *arg, int64_t task, int slot)
     double *const sum = g->sums + task * 2 * c;
     memset(s, 0, (size_t)(2 * c) * sizeof(REAL));
     memset(sum, 0, (size_t)(2 * c) * sizeof(double));
+    if (g->len > 0) {
+        const NAME(bn_piece) piece = NAME(bn_piece_of)(g, task);
+        const int64_t first = piece.first * c;
+        for (int64_t p = 0, held = piece.run; p < g->places; p++, held += piece.run) {
+            const int64_t row = first + p * g->nb * c;
+            NAME(bn_add_grad_rows)
+            (piece.run, c, g->dy + row, g->x + row, g->mean + group * c, s, s + c);
+            if (held + piece.run > BN_RUN || p + 1 == g->places) {
+                NAME(bn_flush)(c, s, sum);
+                held = 0;
+            }
+        }
+        return;
+    }
     for (int64_t r = r0, run; r < r1; r = NAME(bn_next)(g, r, run)) {
         run = NAME(bn_span)(g, r, r1);
         NAME(bn_add_grad_rows)
@@ -350,20 +450,30 @@ static void NAME(bn_grad_join_task)(void *arg, int64_t group, int slot)
     }
 }
 
-static void NAME(bn_grad_apply_task)(void *arg, int64_t task, int slot)
+static void NAME(bn_grad_apply_rows)(const NAME(bn_job) * g, int64_t group, int64_t at, int64_t n)
 {
-    (void)slot;
-    const NAME(bn_job) *const g = arg;
-    const int64_t c = g->c, group = task / g->blocks, block = task % g->blocks;
-    const int64_t r0 = block * g->block, n = min_i64(g->block, g->rows - r0);
-    const int64_t at = (group * g->rows + r0) * c;
-    const STORE *restrict x = g->x + at, *restrict dy = g->dy + at;
-    STORE *restrict dx = g->y + at;
+    const int64_t c = g->c;
+    const STORE *restrict x = g->x + at * c, *restrict dy = g->dy + at * c;
+    STORE *restrict dx = g->y + at * c;
     const REAL *const restrict mean = g->coef + group * 4 * c, *const restrict k = mean + c;
     const REAL *const restrict p = mean + 2 * c, *const restrict q = mean + 3 * c;
     for (int64_t r = 0; r < n; r++, x += c, dy += c, dx += c)
         for (int64_t i = 0; i < c; i++)
             dx[i] = KEEP(k[i] * (LOAD(dy[i]) - p[i] - (LOAD(x[i]) - mean[i]) * q[i]));
+}
+
+static void NAME(bn_grad_apply_task)(void *arg, int64_t task, int slot)
+{
+    (void)slot;
+    const NAME(bn_job) *const g = arg;
+    const int64_t group = task / g->blocks, r0 = task % g->blocks * g->block;
+    if (g->len == 0) {
+        NAME(bn_grad_apply_rows)(g, group, group * g->rows + r0, min_i64(g->block, g->rows - r0));
+        return;
+    }
+    const NAME(bn_piece) piece = NAME(bn_piece_of)(g, task);
+    for (int64_t p = 0; p < g->places; p++)
+        NAME(bn_grad_apply_rows)(g, group, piece.first + p * g->nb, piece.run);
 }
 
 size_t FN(bn_train_grad_scratch)(const fwi_call *c)
