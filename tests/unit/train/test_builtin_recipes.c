@@ -102,7 +102,7 @@ static void page_changes_one_thing_at_a_time(void **state)
     assert_int_equal(n, 1);
     assert_true(fabs(groups[0].optimizer.sgd.weight_decay - 5e-4 * 512 / 64) < 1e-12);
     /* a batch that the 16 groups of its norms do not divide */
-    assert_int_equal(fw_recipe_set(r, "batch", "500"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "train.batch", "500"), FW_OK);
     assert_int_equal(fw_recipe_check(r, NULL), FW_ESHAPE);
     assert_string_equal(fw_last_error(),
                         "page-8.6.recipe: train.batch: layer 0 (conv_bn 64): bn_groups is "
