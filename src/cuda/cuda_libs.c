@@ -6,12 +6,16 @@
 
 #include <stdio.h>
 
-/* Keeps the reason why a library is not there, for who asks later. */
-static fw_status keep_reason(char **reason, fw_status st)
+/* Does without a library that is not there, or cannot work with this GPU and driver: keeps the
+ * reason, for who asks later. Other failures stay failures. */
+static fw_status do_without(void **library, char **reason, fw_status st)
 {
     if (st != FW_EUNAVAILABLE)
         return st;
     *reason = fwi_strdup(fw_last_error());
+    fwi_log(1, "%s: our own kernels are used", fw_last_error());
+    fwi_dyn_close(*library);
+    *library = NULL;
     return *reason != NULL ? FW_OK : FW_ENOMEM;
 }
 
@@ -19,12 +23,13 @@ static fw_status open_cudnn(fwi_cuda_libs *l)
 {
     fw_status st = fwi_dyn_open(&l->dnn_library, &fwi_dyn_cudnn, &l->dnn);
     if (st != FW_OK)
-        return keep_reason(&l->no_dnn, st);
+        return do_without(&l->dnn_library, &l->no_dnn, st);
     l->dnn_version = l->dnn.cudnnGetVersion();
     cudnnStatus_t status = l->dnn.cudnnCreate(&l->dnn_handle);
     if (status != CUDNN_STATUS_SUCCESS) {
         l->dnn_handle = NULL;
-        return fwi_cudnn_fail(l, status, "making a handle");
+        st = fwi_cudnn_fail(l, status, "making a handle");
+        return do_without(&l->dnn_library, &l->no_dnn, st);
     }
     status = l->dnn.cudnnSetStream(l->dnn_handle, l->stream);
     return status == CUDNN_STATUS_SUCCESS ? FW_OK : fwi_cudnn_fail(l, status, "setting the stream");
@@ -34,12 +39,13 @@ static fw_status open_cublaslt(fwi_cuda_libs *l)
 {
     fw_status st = fwi_dyn_open(&l->blas_library, &fwi_dyn_cublaslt, &l->blas);
     if (st != FW_OK)
-        return keep_reason(&l->no_blas, st);
+        return do_without(&l->blas_library, &l->no_blas, st);
     l->blas_version = l->blas.cublasLtGetVersion();
     const cublasStatus_t status = l->blas.cublasLtCreate(&l->blas_handle);
     if (status != CUBLAS_STATUS_SUCCESS) {
         l->blas_handle = NULL;
-        return fwi_cublaslt_fail(l, status, "making a handle");
+        st = fwi_cublaslt_fail(l, status, "making a handle");
+        return do_without(&l->blas_library, &l->no_blas, st);
     }
     return FW_OK;
 }

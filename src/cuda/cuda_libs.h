@@ -45,8 +45,8 @@ typedef struct fwi_cuda_libs_opt {
 } fwi_cuda_libs_opt;
 
 /* Opens what is there and makes handles for the device that is current in this thread. A library
- * that is missing is no failure; one that is there and does not work is (no memory for a handle,
- * say). */
+ * that is missing, or says that it cannot work with this GPU or driver, is no failure; one that
+ * breaks is (no memory for a handle, say). */
 fw_status fwi_cuda_libs_open(fwi_cuda_libs **out, const fwi_cuda_libs_opt *opt);
 void fwi_cuda_libs_close(fwi_cuda_libs *l); /* NULL: nothing */
 

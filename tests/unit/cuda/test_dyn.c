@@ -165,7 +165,7 @@ static void test_libs_broken(void **state)
         fw_status st;
         const char *text;
     } cases[] = {
-        {FAKE_HANDLE, CUDNN_STATUS_NOT_INITIALIZED, FW_EUNAVAILABLE, "making a handle"},
+        {FAKE_HANDLE, CUDNN_STATUS_INTERNAL_ERROR, FW_EINTERNAL, "making a handle"},
         {FAKE_HANDLE, CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED, FW_ENOMEM, "4003"},
         {FAKE_STREAM, CUDNN_STATUS_INTERNAL_ERROR, FW_EINTERNAL, "setting the stream"},
     };
@@ -181,7 +181,26 @@ static void test_libs_broken(void **state)
         assert_message("more of it");
         assert_int_equal(dnn->handles, 0);
     }
+    static const cudnnStatus_t unable[] = {CUDNN_STATUS_NOT_INITIALIZED,
+                                           CUDNN_STATUS_SUBLIBRARY_LOADING_FAILED,
+                                           CUDNN_STATUS_NOT_SUPPORTED_ARCH_MISMATCH,
+                                           CUDNN_STATUS_NOT_SUPPORTED_INCOMPATIBLE_CUDA_DRIVER};
+    for (int i = 0; i < COUNT(unable); i++) { /* it cannot work here: as if it were not there */
+        *dnn = (fake_cudnn_state){.fail_call = FAKE_HANDLE, .fail_at = 1, .fail_status = unable[i]};
+        assert_int_equal(fwi_cuda_libs_open(&l, &opt), FW_OK);
+        assert_null(l->dnn_handle);
+        assert_null(l->dnn_library);
+        assert_non_null(strstr(l->no_dnn, "cuDNN: making a handle"));
+        assert_null(l->no_blas);
+        fwi_cuda_libs_close(l);
+    }
     *dnn = (fake_cudnn_state){0};
+    *blas = (fake_cublaslt_state){
+        .fail_call = FAKE_LT_HANDLE, .fail_at = 1, .fail_status = CUBLAS_STATUS_NOT_INITIALIZED};
+    assert_int_equal(fwi_cuda_libs_open(&l, &opt), FW_OK);
+    assert_null(l->blas_library);
+    assert_non_null(l->no_blas);
+    fwi_cuda_libs_close(l);
     *blas = (fake_cublaslt_state){
         .fail_call = FAKE_LT_HANDLE, .fail_at = 1, .fail_status = CUBLAS_STATUS_ALLOC_FAILED};
     assert_int_equal(fwi_cuda_libs_open(&l, &opt), FW_ENOMEM);
