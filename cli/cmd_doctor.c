@@ -42,10 +42,10 @@ static int run_doctor(const command *self, int argc, char **argv)
         fw_text_free(table);
         return print_json(root);
     }
-    printf("fenwicks %s, built with %s\ncpu      %s\nkernels  %s (this machine can run: "
+    printf("fenwicks %s%s%s, built with %s\ncpu      %s\nkernels  %s (this machine can run: "
            "%s)\nthreads  %d\nmemory   %.1f GiB\n\n",
-           m.version, m.compiler, m.cpu, m.isa, m.isas, m.threads,
-           (double)m.memory_bytes / 1073741824);
+           m.version, *fw_commit() == 0 ? "" : " ", fw_commit(), m.compiler, m.cpu, m.isa, m.isas,
+           m.threads, (double)m.memory_bytes / 1073741824);
     for (int i = 0; i < n_parts && i < MAX_PARTS; i++)
         printf("%-3s %-14s %s%s%s%s\n", parts[i].present ? "yes" : "no", parts[i].name,
                parts[i].what, parts[i].present || parts[i].package == NULL ? "" : " (package ",

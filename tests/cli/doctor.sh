@@ -2,7 +2,7 @@
 . "$2/tests/cli/common"
 
 run 0 doctor
-grep -qE '^fenwicks [0-9.]+, built with .' out || die "first line"
+grep -qE '^fenwicks [0-9.]+( [0-9a-f]+(-changed)?)?, built with .' out || die "first line"
 grep -qE '^cpu +[^ ]' out || die "cpu"
 grep -qE '^kernels +[a-z0-9_]+ \(this machine can run: .*portable.*\)$' out || die "kernels"
 grep -qE '^threads +[1-9]' out || die "threads"
