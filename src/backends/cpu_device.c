@@ -60,7 +60,7 @@ static fw_status cpu_open(fwi_device **out, const fwi_device_opt *opt)
     c->base.backend = &fwi_backend_cpu;
     c->base.table = table;
     c->base.host_memory = true;
-    c->base.has_bf16 = isa >= FWI_ISA_AVX512_BF16;
+    c->base.has_bf16 = isa >= FWI_ISA_AVX2; /* AVX-512 BF16 multiplies it, others store it */
     if ((st = choose_layout(&c->blocked)) != FW_OK)
         goto done;
     if (opt->pool == NULL && (st = fwi_pool_new(&c->own_pool, opt->threads)) != FW_OK)
@@ -119,8 +119,7 @@ static fw_status cpu_lower(fwi_device *d, fwi_graph *g)
 {
     const bool bf16 = g->storage == FW_BF16;
     if (bf16 && !d->has_bf16)
-        return fwi_fail(FW_EUNAVAILABLE,
-                        "precision bf16 needs a processor with AVX-512 BF16; %s has none",
+        return fwi_fail(FW_EUNAVAILABLE, "precision bf16 needs a processor with AVX2; %s has none",
                         d->label);
     fw_status st = FW_OK;
     if (g->real == FW_F32 && (bf16 || ((const cpu_device *)d)->blocked)) {

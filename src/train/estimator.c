@@ -154,10 +154,11 @@ fw_status fw_estimator_new(fw_estimator **out, fw_layer *net, fw_optimizer optim
         st = fwi_device_open(&e->device, e->opt.device,
                              &(fwi_device_opt){.threads = e->opt.threads, .pin = e->opt.pin});
     if (st == FW_OK && e->opt.precision == FW_BF16 && !e->device->has_bf16)
-        st = fwi_fail(FW_EUNAVAILABLE,
-                      "precision bf16 needs a processor with AVX-512 BF16, which device %s does "
-                      "not have or does not use; f32 runs here",
-                      e->device->label);
+        st =
+            fwi_fail(FW_EUNAVAILABLE,
+                     "precision bf16 needs a processor with AVX2, which device %s does not have or "
+                     "does not use; f32 runs here",
+                     e->device->label);
     if (st == FW_OK)
         st = find_resume(e);
     if (st != FW_OK) {

@@ -13,8 +13,8 @@ enum { FWI_MAX_COLUMNS = FWI_OPTIM_MAX_COLUMNS, FWI_MAX_PLANS = 8 };
 typedef struct fwi_network_spec {
     const fw_layer *net;    /* borrowed */
     const fwi_optim *optim; /* borrowed; NULL: only to evaluate */
-    fw_dtype real;          /* FW_F32, FW_F64, or FW_BF16: computed in f32, images stored and
-                           multiplied as bf16 where the device says it can */
+    fw_dtype real;          /* FW_F32, FW_F64, or FW_BF16: computed in f32, images stored
+                           as bf16, where the device says it can */
     int64_t h, w, c;
     double label_smoothing;
     bool loss_sum;

@@ -208,7 +208,7 @@ static bool has_bf16(void)
     const char *isas[8];
     const int n = t_isas(isas);
     for (int i = 0; i < n; i++)
-        if (strcmp(isas[i], "avx512_bf16") == 0)
+        if (strcmp(isas[i], "avx2") == 0)
             return true;
     print_message("bf16: left out, this processor has none\n");
     return false;

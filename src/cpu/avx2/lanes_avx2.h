@@ -78,4 +78,27 @@ static inline void NAME(v_store_n)(REAL *p, NAME(vec) v, int64_t n)
 {
     OP(maskstore)(p, NAME(v_first)(n), v);
 }
+#ifdef LANES_BF16
+/* VL values stored as bf16. */
+static inline NAME(vec) NAME(v_widen)(const uint16_t *p)
+{
+    const __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(v), 16));
+}
+/* To nearest, ties to even; a NaN stays one (bf16_keep). */
+static inline __m128i NAME(v_rounded)(NAME(vec) v)
+{
+    const __m256i u = _mm256_castps_si256(v);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
+    const __m256i up = _mm256_add_epi32(_mm256_add_epi32(u, _mm256_set1_epi32(0x7FFF)), odd);
+    const __m256i quiet = _mm256_or_si256(u, _mm256_set1_epi32(0x400000));
+    const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+    const __m256i r = _mm256_srli_epi32(_mm256_blendv_epi8(up, quiet, nan), 16);
+    return _mm256_castsi256_si128(_mm256_permute4x64_epi64(_mm256_packus_epi32(r, r), 0x08));
+}
+static inline void NAME(v_round)(uint16_t *p, NAME(vec) v)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, NAME(v_rounded)(v));
+}
+#endif
 #undef OP

@@ -20,7 +20,7 @@ enum { ANY = INT32_MAX };
 
 typedef struct choice {
     const char *table;              /* where the kernel is from; NULL: any */
-    fw_dtype dtype;                 /* of the images in memory */
+    fw_dtype dtype;                 /* of the products */
     unsigned passes;                /* a set of them */
     int32_t least_side, most_side;  /* of the image, in pixels */
     int32_t least_c;                /* channels, of images and filters alike: at least */
@@ -58,6 +58,9 @@ fwi_conv_algo fwi_conv_choice(const char *table, fw_dtype dtype, fwi_conv_pass p
                               int64_t c, int64_t oc, fwi_conv_algo most)
 {
     const int64_t fewer = c < oc ? c : oc;
+    /* elsewhere images stored as bf16 are multiplied as floats: what is fastest is the same */
+    if (dtype == FW_BF16 && strcmp(table, "avx512_bf16") != 0)
+        dtype = FW_F32;
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
         const choice *k = &choices[i];
         if (k->dtype != dtype || (k->passes >> pass & 1) == 0 || side < k->least_side ||

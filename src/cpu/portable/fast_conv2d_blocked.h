@@ -12,7 +12,9 @@
  *
  * Images stored as bf16 are multiplied in pairs of channels (PER 2, OPERAND a pair). With an odd
  * number of channels a pair would straddle images, so there a strip's source is first copied with a
- * zero behind the channels of each image. Padding images are computed from nothing and never read:
+ * zero behind the channels of each image. Where there are no products of bf16 (WIDENS), a strip's
+ * source is copied into floats, which all panels of the filter then read, and a pixel's sums are
+ * rounded from a buffer. Padding images are computed from nothing and never read:
  * tiles have as many rows as images.
  *
  * Each output is the sum over its taps in the order of their source pixels and over the channels
@@ -22,6 +24,14 @@
 #define OPERAND REAL
 #include "fast_gemm.h"
 #include "fast_store.h"
+#endif
+
+#ifdef WIDENS
+#define LINE      REAL /* of the copy of a strip's source */
+#define FILTER(v) NAME(as_stored)(v)
+#else
+#define LINE      STORE
+#define FILTER(v) (v)
 #endif
 
 typedef struct NAME(blocked) {
@@ -37,7 +47,8 @@ typedef struct NAME(blocked) {
     int64_t *ys, *xs;      /* [n_dst * taps]: source positions */
     int64_t *moves;   /* [x.n_dst]: how far the taps lie from the last pixel's; 0: other taps */
     NAME(seg) * segs; /* per slot: [taps] */
-    STORE *lines;     /* per slot: [strip_lines][w][nb][tap_steps * PER]; NULL: src as it is */
+    LINE *lines;      /* per slot: [strip_lines][w][nb][tap_steps * PER]; NULL: src as it is */
+    REAL *pixels;     /* WIDENS: per slot: [nb][NR], a pixel's sums */
     int64_t line_elems, strip_lines;
     NAME(channel_sums) * lane; /* conv2d_stats (NULL in others): per slot */
     double *sums;              /* [tasks][2][dc] */
@@ -46,7 +57,7 @@ typedef struct NAME(blocked) {
 
 /* A strip's source: the line of the image that `first` points at, and on. */
 typedef struct NAME(blocked_src) {
-    const STORE *first;
+    const LINE *first;
     int64_t line;
 } NAME(blocked_src);
 
@@ -75,12 +86,17 @@ static void NAME(blocked_plan)(NAME(blocked) * g, const fwi_call *c, scratch_cut
     g->line_elems = g->x.n_src * g->nb * g->tap_steps * PER;
     g->strip = parts_of(g->y.n_dst, g->parts);
     const int64_t filter_elems = g->panels * g->steps * NR;
+#ifdef WIDENS
+    const bool copied = true;
+    g->pixels = scratch_take(s, call_slots(c) * g->nb * NR, sizeof(REAL));
+#else
     const bool copied = g->sc % PER != 0; /* then lines in common to two strips cost twice */
+#endif
     if (!copied && filter_elems * (int64_t)sizeof(OPERAND) <= BLOCKED_FILTER_BYTES)
         g->strip = min_i64(g->strip, parts_of(BLOCKED_STRIP_PIXELS, g->x.n_dst));
     else
         while (g->strip > 1 &&
-               conv_axis_span(&g->y, g->strip) * g->line_elems * (int64_t)sizeof(STORE) >
+               conv_axis_span(&g->y, g->strip) * g->line_elems * (int64_t)sizeof(LINE) >
                    BLOCKED_SOURCE_BYTES)
             g->strip--;
     g->strip_lines = conv_axis_span(&g->y, g->strip);
@@ -90,7 +106,7 @@ static void NAME(blocked_plan)(NAME(blocked) * g, const fwi_call *c, scratch_cut
     g->moves = scratch_take(s, g->x.n_dst, sizeof(int64_t));
     g->segs = scratch_take(s, call_slots(c) * taps, sizeof(NAME(seg)));
     if (copied)
-        g->lines = scratch_take(s, call_slots(c) * g->strip_lines * g->line_elems, sizeof(STORE));
+        g->lines = scratch_take(s, call_slots(c) * g->strip_lines * g->line_elems, sizeof(LINE));
 }
 
 /* What conv2d_stats needs besides. */
@@ -102,6 +118,13 @@ static void NAME(blocked_stats_plan)(NAME(blocked) * g, const fwi_call *c, scrat
     g->counts = scratch_take(s, tasks, sizeof(int64_t));
 }
 
+#ifdef WIDENS
+static void NAME(blocked_pad_line)(const NAME(blocked) * g, int64_t m, const STORE *src, LINE *dst)
+{
+    (void)m; /* padding images are copied: nobody reads them */
+    NAME(widen)(dst, src, g->line_elems);
+}
+#else
 /* A line of the image with zeros behind each image's channels. */
 static void NAME(blocked_pad_line)(const NAME(blocked) * g, int64_t m, const STORE *src, STORE *dst)
 {
@@ -120,6 +143,7 @@ static void NAME(blocked_pad_line)(const NAME(blocked) * g, int64_t m, const STO
                 out[k] = 0;
         }
 }
+#endif
 
 /* The source of the destination's lines y0 .. y1 of a block. */
 static NAME(blocked_src) NAME(blocked_strip)(const NAME(blocked) * g, int64_t block, int64_t m,
@@ -127,14 +151,14 @@ static NAME(blocked_src) NAME(blocked_strip)(const NAME(blocked) * g, int64_t bl
 {
     const STORE *const src = g->src + block * g->y.n_src * g->x.n_src * g->nb * g->sc;
     if (g->lines == NULL)
-        return (NAME(blocked_src)){src, 0};
+        return (NAME(blocked_src)){(const LINE *)(const void *)src, 0};
     int64_t s0 = g->y.n_src, s1 = 0;
     for (int64_t k = y0 * g->y.taps; k < y1 * g->y.taps; k++)
         if (g->ys[k] >= 0) {
             s0 = min_i64(s0, g->ys[k]);
             s1 = max_i64(s1, g->ys[k] + 1);
         }
-    STORE *const lines = g->lines + slot * g->strip_lines * g->line_elems;
+    LINE *const lines = g->lines + slot * g->strip_lines * g->line_elems;
     for (int64_t sy = s0; sy < s1; sy++)
         NAME(blocked_pad_line)
     (g, m, src + sy * g->x.n_src * g->nb * g->sc, lines + (sy - s0) * g->line_elems);
@@ -151,7 +175,7 @@ static int64_t NAME(blocked_segs)(const NAME(blocked) * g, const NAME(blocked_sr
         const int64_t sy = g->ys[y * g->y.taps + ky];
         if (sy < 0)
             continue;
-        const STORE *const line = src->first + (sy - src->line) * g->line_elems;
+        const LINE *const line = src->first + (sy - src->line) * g->line_elems;
         for (int64_t kx = 0; kx < g->x.taps; kx++) {
             const int64_t sx = g->xs[x * g->x.taps + kx], tap = ky * g->x.taps + kx;
             if (sx >= 0)
@@ -186,18 +210,15 @@ static inline void NAME(blocked_tiles)(const NAME(blocked) * g, int64_t m, NAME(
 /* One panel of the filter over one line. ahead: asks for the source of the pixel to come. */
 static void NAME(blocked_line)(const NAME(blocked) * g, const NAME(blocked_src) * src,
                                int64_t block, int64_t m, int64_t y, int64_t j, NAME(seg) * seg,
-                               bool ahead, NAME(channel_sums) * sums)
+                               bool ahead, NAME(channel_sums) * sums, int slot)
 {
     const OPERAND *const panel = g->filter + j * g->steps * NR;
     const int64_t pixel = g->nb * g->tap_steps * PER;
     const int64_t pixel_bytes = pixel * (int64_t)sizeof(STORE);
-    NAME(tile_out)
-    out = {.c = g->dst + (block * g->y.n_dst + y) * g->x.n_dst * g->nb * g->dc + j * NR,
-           .ldc = g->dc,
-           .n = min_i64(NR, g->dc - j * NR),
-           .sums = sums};
+    STORE *to = g->dst + (block * g->y.n_dst + y) * g->x.n_dst * g->nb * g->dc + j * NR;
+    NAME(tile_out) out = {.ldc = g->dc, .n = min_i64(NR, g->dc - j * NR), .sums = sums};
     int64_t n_seg = 0;
-    for (int64_t x = 0; x < g->x.n_dst; x++, out.c += g->nb * g->dc) {
+    for (int64_t x = 0; x < g->x.n_dst; x++, to += g->nb * g->dc) {
         const int64_t move = g->moves[x] * (pixel / PER);
         if (move == 0)
             n_seg = NAME(blocked_segs)(g, src, y, x, panel, seg);
@@ -211,8 +232,18 @@ static void NAME(blocked_line)(const NAME(blocked) * g, const NAME(blocked_src) 
         }
         if (g->steps < BLOCKED_FEW_STEPS)
             for (int64_t i = 0; i < m; i++)
-                __builtin_prefetch(out.c + (g->nb + i) * g->dc, 1);
+                __builtin_prefetch(to + (g->nb + i) * g->dc, 1);
+#ifdef WIDENS
+        out.c = g->pixels + slot * g->nb * NR;
+        out.ldc = NR;
         NAME(blocked_tiles)(g, m, seg, n_seg, &out);
+        for (int64_t i = 0; i < m; i++)
+            NAME(round)(to + i * g->dc, out.c + i * NR, out.n);
+#else
+        (void)slot;
+        out.c = to;
+        NAME(blocked_tiles)(g, m, seg, n_seg, &out);
+#endif
     }
 }
 
@@ -237,7 +268,8 @@ static void NAME(blocked_task)(void *arg, int64_t task, int slot)
                 NAME(channel_sums_begin)
             (sums, (y0 - begin) * line_values, n, mean, mean + g->dc);
             for (int64_t y = y0; y < y1; y++) {
-                NAME(blocked_line)(g, &src, block, m, y, j, seg, j == 0 && g->lines == NULL, sums);
+                NAME(blocked_line)
+                (g, &src, block, m, y, j, seg, j == 0 && g->lines == NULL, sums, slot);
                 if (sums != NULL)
                     NAME(channel_sums_flush)
                 (sums, (y - begin) * line_values, line_values, n, mean, mean + g->dc);
@@ -281,7 +313,7 @@ static void NAME(blocked_fwd_task)(void *arg, int64_t panel, int slot)
     const float *const w = f->w + j0 * k_len;
     for (int64_t k = 0; k < k_len; k++, out += NR) {
         for (int64_t j = 0; j < n; j++)
-            out[j] = w[j * k_len + k];
+            out[j] = FILTER(w[j * k_len + k]);
         for (int64_t j = n; j < NR; j++)
             out[j] = 0;
     }
@@ -297,6 +329,8 @@ static void NAME(blocked_dx_task)(void *arg, int64_t panel, int slot)
     for (int64_t t = f->taps - 1; t >= 0; t--)
         for (int64_t k = 0; k < f->oc; k++, out += NR) {
             NAME(copy)(out, f->w + (k * f->taps + t) * f->ic + j0, n);
+            for (int64_t j = 0; j < n; j++)
+                out[j] = FILTER(out[j]);
             for (int64_t j = n; j < NR; j++)
                 out[j] = 0;
         }
@@ -395,3 +429,5 @@ fw_status FN(blocked_conv2d_dx)(const fwi_call *c)
     NAME(blocked_conv2d_dx_plan)(&g, c, &s);
     return NAME(blocked_run)(&g, c, NAME(blocked_dx_task));
 }
+#undef LINE
+#undef FILTER

@@ -12,7 +12,8 @@
  *
  * Batch-blocked images differ in where a pixel lies alone (dw_pixel). Images stored as bf16: a step
  * of the sum is a pair of images at one pixel, an odd one's partner is zero (PER 2, OPERAND a pair);
- * a room with such a tile defines these and NAME(tile) before it includes this file. */
+ * a room with such a tile defines these and NAME(tile) before it includes this file. Without one
+ * they are widened when they are packed. */
 #ifndef PER
 #define PER     1
 #define OPERAND REAL
@@ -118,7 +119,16 @@ static inline int64_t NAME(dw_pixel)(const NAME(dw_job) * g, int64_t image, int6
  * memmove of its loop. */
 static inline void NAME(dw_step)(OPERAND *dst, const STORE *src, const STORE *second, int64_t n)
 {
-#if PER == 1
+#ifdef WIDENS
+    (void)second;
+    if (n == NR) {
+        NAME(v_store)(dst, NAME(v_widen)(src));
+        NAME(v_store)(dst + VL, NAME(v_widen)(src + VL));
+        return;
+    }
+    for (int64_t i = 0; i < n; i++)
+        dst[i] = LOAD(src[i]);
+#elif PER == 1
     (void)second;
     const int64_t n0 = n < VL ? n : VL;
     if (n0 == VL)

@@ -13,3 +13,30 @@
 #define KEEP(v) (v)
 #define MATH(f) NAME(f)
 #endif
+
+/* Convolutions on storage that their products are not in (PER 1, bf16): widened when they are packed,
+ * the filter rounded as if it were stored, too. */
+#if defined LANES_BF16 && defined PER && PER == 1
+#define WIDENS
+static inline REAL NAME(as_stored)(REAL v)
+{
+    return LOAD(KEEP(v));
+}
+/* n elements into REAL, and rounded back. */
+static inline void NAME(widen)(REAL *restrict dst, const STORE *restrict src, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + VL <= n; i += VL)
+        NAME(v_store)(dst + i, NAME(v_widen)(src + i));
+    for (; i < n; i++)
+        dst[i] = LOAD(src[i]);
+}
+static inline void NAME(round)(STORE *restrict dst, const REAL *restrict src, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + VL <= n; i += VL)
+        NAME(v_round)(dst + i, NAME(v_load)(src + i));
+    for (; i < n; i++)
+        dst[i] = KEEP(src[i]);
+}
+#endif

@@ -16,8 +16,9 @@
  * pixels outside read as zeros (from a row of zeros), outputs outside are not stored. Padding
  * images are never read: a unit has as many rows as its block has images.
  *
- * Images stored as bf16 are transformed in float; V and the transformed filter are then rounded to
- * bf16 and multiplied in pairs of channels (PER 2). Which channels make a pair is the room's
+ * Images stored as bf16 are transformed in float. Rooms with products of bf16 then round V and the
+ * transformed filter to bf16 and multiply them in pairs of channels (PER 2); others (WIDENS) round
+ * the filter before its transform, as if it were stored, and nothing else. Which channels make a pair is the room's
  * (wino_channel), the same for both factors.
  *
  * Gradient of the input: the same with dy as the source, the filter turned by 180 degrees and its
@@ -32,6 +33,32 @@
 
 /* Channels that are loaded at once: WIDE vectors. */
 #define WIDE 1
+#ifdef WIDENS
+static inline void NAME(wino_load)(const STORE *p, NAME(vec) d[WIDE])
+{
+    d[0] = NAME(v_widen)(p);
+}
+static inline NAME(vec) NAME(wino_load_n)(const STORE *p, int64_t n)
+{
+    STORE all[VL] = {0};
+    for (int64_t i = 0; i < n; i++)
+        all[i] = p[i];
+    return NAME(v_widen)(all);
+}
+static inline void NAME(wino_store)(STORE *to, NAME(vec) s0, NAME(vec) s1, int64_t n)
+{
+    if (n == NR) {
+        NAME(v_round)(to, s0);
+        NAME(v_round)(to + VL, s1);
+        return;
+    }
+    STORE all[NR];
+    NAME(v_round)(all, s0);
+    NAME(v_round)(all + VL, s1);
+    for (int64_t i = 0; i < n; i++)
+        to[i] = all[i];
+}
+#else
 static inline void NAME(wino_load)(const STORE *p, NAME(vec) d[WIDE])
 {
     d[0] = NAME(v_load)(p);
@@ -40,6 +67,19 @@ static inline NAME(vec) NAME(wino_load_n)(const STORE *p, int64_t n)
 {
     return NAME(v_load_n)(p, n);
 }
+static inline void NAME(wino_store)(STORE *to, NAME(vec) s0, NAME(vec) s1, int64_t n)
+{
+    if (n == NR) {
+        NAME(v_store)(to, s0);
+        NAME(v_store)(to + VL, s1);
+        return;
+    }
+    const int64_t n0 = min_i64(n, VL);
+    NAME(v_store_n)(to, s0, n0);
+    if (n > n0)
+        NAME(v_store_n)(to + n0, s1, n - n0);
+}
+#endif
 static inline void NAME(wino_keep)(OPERAND *to, const NAME(vec) d[WIDE])
 {
     NAME(v_store)(to, d[0]);
@@ -59,18 +99,6 @@ static inline int64_t NAME(wino_channel)(int64_t step, int64_t p, int64_t n)
 {
     (void)n;
     return step + p;
-}
-static inline void NAME(wino_store)(STORE *to, NAME(vec) s0, NAME(vec) s1, int64_t n)
-{
-    if (n == NR) {
-        NAME(v_store)(to, s0);
-        NAME(v_store)(to + VL, s1);
-        return;
-    }
-    const int64_t n0 = min_i64(n, VL);
-    NAME(v_store_n)(to, s0, n0);
-    if (n > n0)
-        NAME(v_store_n)(to + n0, s1, n - n0);
 }
 #endif
 
@@ -552,6 +580,11 @@ static void NAME(wino_taps)(const NAME(wino_filter) * f, int64_t panel, int64_t 
                 for (int64_t k = 0; k < n; k++)
                     taps[tap][k][j] = w[k];
             }
+#ifdef WIDENS
+        for (int64_t k = 0; k < n; k++)
+            for (int64_t j = 0; j < NR; j++)
+                taps[tap][k][j] = NAME(as_stored)(taps[tap][k][j]);
+#endif
     }
 }
 

@@ -16,12 +16,26 @@
 #define WINO_B WINO4_B_F32
 
 /* The first n of NR channels as two vectors, zeros for the others. */
+#ifdef WIDENS
+static ALWAYS_INLINE void NAME(wino_load)(const STORE *p, const bool full, int64_t n,
+                                          NAME(vec) v[2])
+{
+    STORE all[NR] = {0};
+    if (!full)
+        for (int64_t i = 0; i < n; i++)
+            all[i] = p[i];
+    const STORE *const from = full ? p : all;
+    v[0] = NAME(v_widen)(from);
+    v[1] = NAME(v_widen)(from + VL);
+}
+#else
 static ALWAYS_INLINE void NAME(wino_load)(const STORE *p, const bool full, int64_t n,
                                           NAME(vec) v[2])
 {
     v[0] = full ? NAME(v_load)(p) : NAME(v_load_n)(p, min_i64(n, VL));
     v[1] = full ? NAME(v_load)(p + VL) : NAME(v_load_n)(p + min_i64(n, VL), max_i64(n - VL, 0));
 }
+#endif
 
 /* VL channels of a step. v[i]: image i of it. */
 static ALWAYS_INLINE void NAME(wino_keep)(OPERAND *p, const NAME(vec) v[PER])

@@ -14,4 +14,5 @@
 #undef KEEP
 #undef MATH
 #undef PER
+#undef WIDENS
 #undef OPERAND

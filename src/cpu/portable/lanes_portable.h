@@ -6,7 +6,9 @@
  * What a lanes header defines: REAL and REAL_DTYPE, the element type; NAME(x) and FN(x), names of
  * a function of that type, inside a file and of a kernel in a row; VL, the elements of a vector;
  * MR, the rows of the largest register tile, which is 2 VL wide; and on the type NAME(vec) v_zero,
- * v_set, v_load, v_store, v_add, v_fma, v_load_n, v_store_n. */
+ * v_set, v_load, v_store, v_add, v_fma, v_load_n, v_store_n. With LANES_BF16, in rooms that have
+ * convolutions of images stored as bf16, also v_widen, which loads VL of these, and v_round, which
+ * stores as many. */
 #include <stdint.h>
 #include <string.h>
 
