@@ -124,6 +124,10 @@ fw_status fwi_store_new(fwi_store **out, fwi_device *d, const fwi_graph *const *
                         int n_graphs);
 void fwi_store_free(fwi_store *s);
 fw_status fwi_store_init(fwi_store *s, uint64_t seed); /* every variable by its init rule */
+/* The averages become what they are averages of: again, where that was changed since. */
+fw_status fwi_store_init_copies(fwi_store *s);
+/* The average of that variable; NULL: it has none. */
+const fwi_var *fwi_store_average(const fwi_store *s, const fwi_var *v);
 const fwi_var *fwi_store_find(const fwi_store *s, const char *name);        /* NULL */
 fw_status fwi_store_read(const fwi_store *s, const fwi_var *v, void *host); /* v->bytes */
 fw_status fwi_store_write(fwi_store *s, const fwi_var *v, const void *host);

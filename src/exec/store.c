@@ -200,7 +200,7 @@ static void init_values(const fwi_var *v, uint64_t seed, void *host)
     const int64_t n = fwi_shape_elems(&v->shape);
     const uint32_t pass = fwi_fnv1a(v->name);
     const fwi_init_kind kind = v->init.kind;
-    const bool zero = fwi_init_is_data(kind) || kind == FWI_INIT_IDENTITY;
+    const bool zero = fwi_init_is_data(kind) || kind == FWI_INIT_IDENTITY || kind == FWI_INIT_COPY;
     const bool drawn = kind != FWI_INIT_CONST && !zero;
     const double a = zero ? 0 : v->init.a, b = v->init.b;
     for (int64_t i = 0; i < n; i += 4) {
@@ -247,7 +247,36 @@ fw_status fwi_store_init(fwi_store *s, uint64_t seed)
         st = fwi_store_write(s, &s->vars[i], host);
     }
     fwi_free(host);
+    return st == FW_OK ? fwi_store_init_copies(s) : st;
+}
+
+fw_status fwi_store_init_copies(fwi_store *s)
+{
+    fwi_buf host = {0};
+    fw_status st = FW_OK;
+    for (int i = 0; i < s->n_vars && st == FW_OK; i++) {
+        const fwi_var *const v = &s->vars[i], *const average = fwi_store_average(s, v);
+        if (average == NULL)
+            continue;
+        st = fwi_buf_reserve(&host, v->bytes);
+        if (st == FW_OK)
+            st = fwi_store_read(s, v, host.data);
+        if (st == FW_OK)
+            st = fwi_store_write(s, average, host.data);
+    }
+    fwi_buf_clear(&host);
     return st;
+}
+
+const fwi_var *fwi_store_average(const fwi_store *s, const fwi_var *v)
+{
+    for (int i = 0; i < s->n_vars; i++) {
+        const fwi_var *const a = &s->vars[i];
+        const size_t n = a->init.kind == FWI_INIT_COPY ? fwi_average_of(a->name) : 0;
+        if (n > 0 && strncmp(a->name, v->name, n) == 0 && v->name[n] == 0)
+            return a;
+    }
+    return NULL;
 }
 
 const fwi_var *fwi_store_find(const fwi_store *s, const char *name)

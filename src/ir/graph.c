@@ -324,7 +324,7 @@ fwi_val fwi_graph_input(fwi_graph *g, const char *name, fw_dtype dtype, fwi_shap
 
 fw_status fwi_init_check(const fwi_init *init, const fwi_shape *shape)
 {
-    if ((unsigned)init->kind > FWI_INIT_IDENTITY || !isfinite(init->a) || !isfinite(init->b))
+    if ((unsigned)init->kind > FWI_INIT_COPY || !isfinite(init->a) || !isfinite(init->b))
         return fwi_fail(FW_EARG, "initialiser %d (%g, %g) is none", (int)init->kind, init->a,
                         init->b);
     const bool data = fwi_init_is_data(init->kind);
@@ -341,6 +341,24 @@ fw_status fwi_init_check(const fwi_init *init, const fwi_shape *shape)
     return FW_OK;
 }
 
+bool fwi_class_trains(fwi_var_class cls)
+{
+    return cls != FWI_VAR_STAT && cls != FWI_VAR_SLOT && cls != FWI_VAR_AVERAGE;
+}
+
+fw_status fwi_average_check(const char *name, fwi_var_class cls, const fwi_init *init)
+{
+    if (cls != FWI_VAR_AVERAGE && init->kind != FWI_INIT_COPY)
+        return FW_OK;
+    if (cls != FWI_VAR_AVERAGE || init->kind != FWI_INIT_COPY || fwi_average_of(name) == 0)
+        return fwi_fail(
+            FW_EARG,
+            "\"%s\": of class %s, starts as %s: an average is called NAME" FWI_AVERAGE_TAIL
+            " and starts as a copy",
+            name, fwi_var_class_names[cls], fwi_init_names[init->kind]);
+    return FW_OK;
+}
+
 fwi_val fwi_graph_var(fwi_graph *g, const char *name, fwi_var_class cls, bool trainable,
                       fwi_shape shape, fwi_init init)
 {
@@ -349,11 +367,13 @@ fwi_val fwi_graph_var(fwi_graph *g, const char *name, fwi_var_class cls, bool tr
     fw_status st = check_name("a variable", name);
     if (st == FW_OK)
         st = check_shape(name, g->real, &shape);
-    if (st == FW_OK && (unsigned)cls > FWI_VAR_SLOT)
+    if (st == FW_OK && (unsigned)cls > FWI_VAR_AVERAGE)
         st = fwi_fail(FW_EARG, "\"%s\": %d is no class of variables", name, (int)cls);
-    if (st == FW_OK && trainable && (cls == FWI_VAR_STAT || cls == FWI_VAR_SLOT))
+    if (st == FW_OK && trainable && !fwi_class_trains(cls))
         st = fwi_fail(FW_EARG, "\"%s\" is of class %s, which cannot be trained", name,
                       fwi_var_class_names[cls]);
+    if (st == FW_OK)
+        st = fwi_average_check(name, cls, &init);
     if (st == FW_OK && (st = fwi_init_check(&init, &shape)) != FW_OK)
         st = fwi_fail_in(st, "\"%s\"", name);
     if (st != FW_OK)
@@ -366,6 +386,32 @@ fwi_val fwi_graph_var(fwi_graph *g, const char *name, fwi_var_class cls, bool tr
                           .init = init};
     const fwi_val v = find_tensor(g, name);
     return v != FWI_NO_VAL ? again(g, v, &t) : declare(g, name, t);
+}
+
+size_t fwi_average_of(const char *name)
+{
+    static const char tail[] = FWI_AVERAGE_TAIL;
+    const size_t n = strlen(name), n_tail = sizeof tail - 1;
+    return n > n_tail && strcmp(name + n - n_tail, tail) == 0 ? n - n_tail : 0;
+}
+
+bool fwi_may_average(const fwi_tensor *t)
+{
+    return t->kind == FWI_VAR && (t->trainable || t->var_class == FWI_VAR_STAT);
+}
+
+fwi_val fwi_graph_average(fwi_graph *g, fwi_val v)
+{
+    if (g->status != FW_OK)
+        return FWI_NO_VAL;
+    const fwi_tensor *const t = &g->tensors[v];
+    char *const name = fwi_sprintf("%s" FWI_AVERAGE_TAIL, t->name);
+    if (name == NULL)
+        return refuse(g, FW_ENOMEM);
+    const fwi_val average =
+        fwi_graph_var(g, name, FWI_VAR_AVERAGE, false, t->shape, (fwi_init){.kind = FWI_INIT_COPY});
+    fwi_free(name);
+    return average;
 }
 
 void fwi_graph_output(fwi_graph *g, const char *name, fwi_val v)

@@ -32,9 +32,10 @@ enum { /* flags in ops.def */
        FWI_CORE = 1,
        FWI_ALIAS = 2,
        FWI_VIEW = 4,
-       FWI_MUT2 = 8,    /* inputs 0, 1 are variables that the op changes */
-       FWI_MUT3 = 16,   /* inputs 0, 1, 2 */
-       FWI_BACKEND = 32 /* made by a backend's lowering alone, never in the canonical graph */
+       FWI_MUT2 = 8,     /* inputs 0, 1 are variables that the op changes */
+       FWI_MUT3 = 16,    /* inputs 0, 1, 2 */
+       FWI_BACKEND = 32, /* made by a backend's lowering alone, never in the canonical graph */
+       FWI_AFTER = 64    /* stands behind the updates: reads variables as they left them */
 };
 
 typedef enum fwi_opkind {
@@ -136,9 +137,12 @@ typedef struct fwi_optim_attr {
     int64_t form, lr_col, wd_col, bc_col;
 } fwi_optim_attr;
 typedef struct fwi_muon_attr {
-    double momentum, a, b, c;
-    int64_t steps, lr_col, wd_col, rn_col;
+    double momentum, a, b, c, renorm_eps;
+    int64_t steps, lr_col, wd_col, rn_col, xn_col;
 } fwi_muon_attr; /* a x + b x^3 + c x^5, `steps` times */
+typedef struct fwi_average_attr {
+    int64_t on_col, decay_col, copy_back;
+} fwi_average_attr;
 typedef struct fwi_layout_attr {
     int64_t nb, dtype;
 } fwi_layout_attr;
@@ -157,6 +161,7 @@ typedef union fwi_attr {
     fwi_xent_attr xent;
     fwi_optim_attr optim;
     fwi_muon_attr muon;
+    fwi_average_attr average;
     fwi_layout_attr layout;
     fwi_bn_act_attr bn_act;
 } fwi_attr;
@@ -196,7 +201,8 @@ typedef enum fwi_var_class {                /* for parameter groups, checkpoints
                              FWI_VAR_WHITEN, /* whitening filter: from the data, never trained */
                              FWI_VAR_WHITEN_BIAS,
                              FWI_VAR_STAT, /* running statistics: no gradient, needed to evaluate */
-                             FWI_VAR_SLOT  /* an optimiser's: no gradient, not needed to evaluate */
+                             FWI_VAR_SLOT, /* an optimiser's: no gradient, not needed to evaluate */
+                             FWI_VAR_AVERAGE /* of a variable over the steps: like a slot */
 } fwi_var_class;
 
 typedef enum fwi_init_kind {
@@ -208,7 +214,8 @@ typedef enum fwi_init_kind {
     FWI_INIT_DATA,     /* whitening filters [oc,kh,kw,c] alone */
     FWI_INIT_DATA_CENTRED,
     FWI_INIT_DIRAC_ADDED, /* filters alone, two elements or more */
-    FWI_INIT_IDENTITY     /* filters alone */
+    FWI_INIT_IDENTITY,    /* filters alone */
+    FWI_INIT_COPY         /* variables of class AVERAGE, called NAME/average, and they alone */
 } fwi_init_kind;
 typedef struct fwi_init { /* of a variable; random kinds draw Philox INIT by the variable's name,
                              see rng.h */
@@ -226,7 +233,8 @@ typedef struct fwi_init { /* of a variable; random kinds draw Philox INIT by the
      *   DATA_CENTRED  the same, the patches' mean taken off
      *   DIRAC_ADDED   UNIFORM, rounded, then DIRAC's ones are added and all values brought back to
      *             the mean and the sample's deviation that they had before
-     *   IDENTITY  DIRAC with 0 in place of UNIFORM */
+     *   IDENTITY  DIRAC with 0 in place of UNIFORM
+     *   COPY      what the variable NAME starts with */
     double a, b;
 } fwi_init;
 /* Filled by the training data; given ones at the centre. */
@@ -340,6 +348,13 @@ fwi_val fwi_graph_root(const fwi_graph *g, fwi_val v);
 fw_status fwi_graph_gradient(fwi_graph *g, fwi_val loss, const fwi_val *params, int n,
                              fwi_val *grads);
 
+/* Averages: what changes while a net trains (trained variables and running statistics) may have an
+ * average, a variable of class AVERAGE that is called NAME/average. */
+#define FWI_AVERAGE_TAIL "/average"
+bool fwi_may_average(const fwi_tensor *t);
+fwi_val fwi_graph_average(fwi_graph *g, fwi_val v); /* declares it, or gives the one there is */
+size_t fwi_average_of(const char *name); /* of NAME/average: the length of NAME; 0: no such name */
+
 /* The trainable variables in order of declaration; returns how many; out may be NULL to count. */
 int fwi_graph_params(const fwi_graph *g, fwi_val *out, int cap);
 
@@ -352,6 +367,9 @@ fw_status fwi_graph_parse(fwi_graph **out, const char *text); /* reads what fwi_
  * is set are results, like outputs. */
 fw_status
 fwi_pass_dead_code(fwi_graph *g); /* drops ops that neither reach an output nor change a variable */
+fw_status
+fwi_pass_averages(fwi_graph *g); /* no neutral one: what may have an average is replaced by
+                                              it, for evaluation with averaged weights */
 fw_status fwi_pass_constants(fwi_graph *g); /* merges equal fills; drops add of zeros, scale by 1,
                                                reshape to the same shape, casts to the same type */
 

@@ -44,6 +44,9 @@ bool fwi_layout_is_free(fwi_opkind kind);
 bool fwi_graph_has(const fwi_graph *g, fwi_val v);
 /* Whether a variable of this shape can start so; the message does not name it. */
 fw_status fwi_init_check(const fwi_init *init, const fwi_shape *shape);
+bool fwi_class_trains(fwi_var_class cls); /* may its variables be trainable? */
+/* Averages have their names and COPY, and others have not. */
+fw_status fwi_average_check(const char *name, fwi_var_class cls, const fwi_init *init);
 
 /* attrs.c: the fields of an op kind's attributes, in the order of the struct. */
 typedef struct fwi_attr_field {

@@ -230,10 +230,10 @@ static fw_status parse_declaration(parser *p, bool is_var)
         TRY(need(p, ' ', "a blank"));
         TRY(read_choice(p, trainable_names, "trainable or fixed", &trainable));
         TRY(need(p, ' ', "a blank"));
-        TRY(read_choice(
-            p, fwi_init_names,
-            "const, uniform, normal, dirac, unit_std, data, data_centred, dirac_added or identity",
-            &kind));
+        TRY(read_choice(p, fwi_init_names,
+                        "const, uniform, normal, dirac, unit_std, data, data_centred, dirac_added, "
+                        "identity or copy",
+                        &kind));
         TRY(need(p, ' ', "a blank"));
         TRY(read_double(p, &init.a));
         TRY(need(p, ' ', "a blank"));

@@ -167,3 +167,21 @@ done:
     fwi_free(w.drop);
     return st;
 }
+
+/* ---- averages ---- */
+
+fw_status fwi_pass_averages(fwi_graph *g)
+{
+    const int32_t n = g->n_tensors;
+    fwi_val *to = fwi_alloc_array((size_t)n, sizeof *to);
+    if (to == NULL)
+        return FW_ENOMEM;
+    for (fwi_val v = 0; v < n; v++)
+        to[v] = fwi_may_average(&g->tensors[v]) ? fwi_graph_average(g, v) : v;
+    const fw_status st = fwi_graph_status(g);
+    for (int32_t i = 0; i < g->n_ops && st == FW_OK; i++)
+        for (int k = 0; k < g->ops[i].n_in; k++)
+            g->ops[i].in[k] = to[g->ops[i].in[k]];
+    fwi_free(to);
+    return st;
+}

@@ -30,7 +30,8 @@ const char *const fwi_var_class_names[] = {[FWI_VAR_CONV] = "conv",
                                            [FWI_VAR_WHITEN_BIAS] = "whiten_bias",
                                            [FWI_VAR_STAT] = "stat",
                                            [FWI_VAR_SLOT] = "slot",
-                                           [FWI_VAR_SLOT + 1] = NULL};
+                                           [FWI_VAR_AVERAGE] = "average",
+                                           [FWI_VAR_AVERAGE + 1] = NULL};
 const char *const fwi_init_names[] = {[FWI_INIT_CONST] = "const",
                                       [FWI_INIT_UNIFORM] = "uniform",
                                       [FWI_INIT_NORMAL] = "normal",
@@ -40,7 +41,8 @@ const char *const fwi_init_names[] = {[FWI_INIT_CONST] = "const",
                                       [FWI_INIT_DATA_CENTRED] = "data_centred",
                                       [FWI_INIT_DIRAC_ADDED] = "dirac_added",
                                       [FWI_INIT_IDENTITY] = "identity",
-                                      [FWI_INIT_IDENTITY + 1] = NULL};
+                                      [FWI_INIT_COPY] = "copy",
+                                      [FWI_INIT_COPY + 1] = NULL};
 const char *const fwi_conv_algo_names[] = {[FWI_CONV_ANY] = "auto",
                                            [FWI_CONV_DIRECT] = "direct",
                                            [FWI_CONV_WINO2] = "winograd2",

@@ -103,11 +103,36 @@ fw_status fwi_rule_adam(fwi_rule *r)
                         r->in[4].shape.d[0] - 2); /* two columns from here on */
 }
 
+fw_status fwi_rule_lars(fwi_rule *r)
+{
+    const fwi_optim_attr *a = &r->attr->optim;
+    TRY(update_inputs(r, 3, a->lr_col, a->wd_col));
+    if (r->in[0].shape.rank != 4)
+        return fwi_fail(FW_ESHAPE, "w has %d dimensions, expected 4 (filters)",
+                        r->in[0].shape.rank);
+    TRY(fwi_want_share("momentum", a->momentum, 0.0, 1.0));
+    return fwi_want_positive("eps", a->eps);
+}
+
+fw_status fwi_rule_average(fwi_rule *r)
+{
+    const fwi_average_attr *a = &r->attr->average;
+    TRY(fwi_want_real(r, 0, "avg", 0, FW_MAX_RANK));
+    TRY(fwi_want_shape(r, 1, "w", r->real, r->in[0].shape));
+    TRY(fwi_want(r, 2, "hyper", FW_F64, 1, 1));
+    const int64_t n_cols = r->in[2].shape.d[0];
+    TRY(fwi_want_int("on_col", a->on_col, 0, n_cols - 1));
+    TRY(fwi_want_int("decay_col", a->decay_col, 0, n_cols - 1));
+    return fwi_want_int("copy_back", a->copy_back, 0, 1);
+}
+
 fw_status fwi_rule_muon(fwi_rule *r)
 {
     const fwi_muon_attr *a = &r->attr->muon;
     TRY(update_inputs(r, 3, a->lr_col, a->wd_col));
     TRY(fwi_want_int("rn_col", a->rn_col, 0, r->in[3].shape.d[0] - 1));
+    TRY(fwi_want_int("xn_col", a->xn_col, 0,
+                     r->in[3].shape.d[0] - 2)); /* two columns from here on */
     if (r->in[0].shape.rank != 2 && r->in[0].shape.rank != 4)
         return fwi_fail(FW_ESHAPE, "w has %d dimensions, expected 2 (a matrix) or 4 (filters)",
                         r->in[0].shape.rank);
@@ -115,5 +140,6 @@ fw_status fwi_rule_muon(fwi_rule *r)
     TRY(fwi_want_finite("a", a->a));
     TRY(fwi_want_finite("b", a->b));
     TRY(fwi_want_finite("c", a->c));
+    TRY(fwi_want_share("renorm_eps", a->renorm_eps, 0.0, INFINITY));
     return fwi_want_int("steps", a->steps, 1, FWI_MUON_STEPS);
 }

@@ -35,11 +35,14 @@ static fw_status check_var(const fwi_graph *g, const fwi_tensor *t)
     if (t->dtype != g->real)
         return fwi_fail(FW_ESHAPE, "variable \"%s\" is %s, expected %s", t->name,
                         fw_dtype_name(t->dtype), fw_dtype_name(g->real));
-    if ((unsigned)t->var_class > FWI_VAR_SLOT ||
-        (t->trainable && (t->var_class == FWI_VAR_STAT || t->var_class == FWI_VAR_SLOT)))
+    if ((unsigned)t->var_class > FWI_VAR_AVERAGE ||
+        (t->trainable && !fwi_class_trains(t->var_class)))
         return fwi_fail(FW_EARG, "variable \"%s\" is %s and of class %d", t->name,
                         t->trainable ? "trainable" : "fixed", (int)t->var_class);
-    const fw_status st = fwi_init_check(&t->init, &t->shape);
+    fw_status st = fwi_average_check(t->name, t->var_class, &t->init);
+    if (st != FW_OK)
+        return st;
+    st = fwi_init_check(&t->init, &t->shape);
     return st == FW_OK ? st : fwi_fail_in(st, "variable \"%s\"", t->name);
 }
 
@@ -138,13 +141,14 @@ static fw_status check_wiring(const checker *c, int32_t i)
     return FW_OK;
 }
 
-/* Reading a variable, or a view of one, is over once an op has changed it. */
+/* Reading a variable, or a view of one, is over once an op has changed it, but for what comes after
+ * the updates. */
 static fw_status check_changes(checker *c, const fwi_op *op)
 {
     const fwi_graph *g = c->g;
     for (int k = 0; k < op->n_in; k++) {
         const fwi_val root = fwi_graph_root(g, op->in[k]);
-        if (c->changed[root])
+        if (c->changed[root] && (fwi_op_info_get(op->kind)->flags & FWI_AFTER) == 0)
             return fwi_fail(FW_EARG, "input %d reads \"%s\" after an op has changed it", k,
                             g->tensors[root].name);
     }

@@ -16,6 +16,23 @@ static bool is_size(double v) /* finite, not negative */
     return v >= 0 && isfinite(v);
 }
 
+static const char *find_muon_mistake(const fw_muon_opt *m)
+{
+    const bool target = m->target[0] != 0 || m->target[1] != 0;
+    if ((unsigned)m->renorm > FW_RENORM_SPACED)
+        return "muon: there is no such renorm";
+    if (!is_size(m->total_steps))
+        return "muon: total_steps is negative or not finite";
+    if ((target || m->renorm == FW_RENORM_SPACED) && m->total_steps == 0)
+        return "muon: renorm spaced and target need total_steps";
+    if (!(m->renorm_gap >= 1 && isfinite(m->renorm_gap)) || !is_size(m->renorm_growth))
+        return "muon: renorm_gap is under 1, or renorm_growth negative, or one is not finite";
+    if (target &&
+        !(m->target[0] > 0 && isfinite(m->target[0]) && m->target[1] > 0 && isfinite(m->target[1])))
+        return "muon: a target is not a positive number";
+    return NULL;
+}
+
 static const char *find_mistake(const fw_optimizer *o)
 {
     if (o->error != NULL)
@@ -49,7 +66,15 @@ static const char *find_mistake(const fw_optimizer *o)
             return "muon: weight_decay is negative or not finite";
         if (!is_size(o->muon.clip_norm))
             return "muon: clip_norm is negative or not finite";
-        return (unsigned)o->muon.renorm <= FW_RENORM_NONE ? NULL : "muon: there is no such renorm";
+        return find_muon_mistake(&o->muon);
+    case FW_LARS:
+        if (!is_share(o->momentum))
+            return "lars: momentum is not in 0 to less than 1";
+        if (!(o->lars.eps > 0 && isfinite(o->lars.eps)))
+            return "lars: eps is not a positive number";
+        if (!is_size(o->lars.weight_decay))
+            return "lars: weight_decay is negative or not finite";
+        return is_size(o->lars.clip_norm) ? NULL : "lars: clip_norm is negative or not finite";
     }
     return "optimiser: there is no such kind";
 }
@@ -90,6 +115,21 @@ fw_optimizer fw_muon(fw_schedule lr, double momentum, const fw_muon_opt *opt)
         o.muon.b = -4.7750;
         o.muon.c = 2.0315;
     }
+    if (o.muon.renorm_gap == 0 && o.muon.renorm_growth == 0) {
+        o.muon.renorm_gap = 2;
+        o.muon.renorm_growth = 15;
+    }
+    o.error = find_mistake(&o);
+    return o;
+}
+
+fw_optimizer fw_lars(fw_schedule lr, double momentum, const fw_lars_opt *opt)
+{
+    fw_optimizer o = {.kind = FW_LARS, .lr = lr, .momentum = momentum};
+    if (opt != NULL)
+        o.lars = *opt;
+    if (o.lars.eps == 0)
+        o.lars.eps = 1e-2;
     o.error = find_mistake(&o);
     return o;
 }
@@ -119,6 +159,8 @@ static const char *find_group_mistake(const fw_param_group *p)
     if (p->train_steps > 0 && p->optimizer.kind == FW_SGD &&
         p->optimizer.sgd.nesterov == FW_NESTEROV_PAGE)
         return "train_steps with nesterov page, whose momentum goes on when the rate is 0";
+    if (p->train_steps > 0 && p->optimizer.kind == FW_LARS)
+        return "train_steps with lars, whose momentum goes on when the rate is 0";
     return NULL;
 }
 
@@ -135,6 +177,8 @@ fw_status fwi_optim_check(const fwi_optim *o)
         if (st != FW_OK)
             st = fwi_fail_in(st, "parameter group %d", (int)i + 1);
     }
+    if (st == FW_OK)
+        st = fwi_average_check_options(&o->average);
     return st;
 }
 
@@ -174,6 +218,8 @@ static fw_status describe_schedule(fwi_buf *b, const fw_schedule *s)
         TRY(put(b, "steps", s->total));
         TRY(put(b, "warmup", s->warmup));
         TRY(fwi_buf_printf(b, " decay=%s", decays[s->decay]));
+        if (s->floor > 0)
+            TRY(put(b, "floor", s->floor));
         break;
     case FW_SCHEDULE_PIECEWISE:
         for (int32_t i = 0; i < s->n_knots; i++) {
@@ -209,7 +255,7 @@ static fw_status describe_adam(fwi_buf *b, const fw_optimizer *o)
 
 static fw_status describe_muon(fwi_buf *b, const fw_optimizer *o)
 {
-    static const char *const renorms[] = {"every_step", "none"};
+    static const char *const renorms[] = {"every_step", "none", "spaced"};
     TRY(fwi_buf_printf(b, "muon"));
     TRY(put(b, "momentum", o->momentum));
     TRY(put(b, "steps", o->muon.steps));
@@ -218,14 +264,34 @@ static fw_status describe_muon(fwi_buf *b, const fw_optimizer *o)
     TRY(put(b, "c", o->muon.c));
     TRY(put(b, "weight_decay", o->muon.weight_decay));
     TRY(fwi_buf_printf(b, " renorm=%s", renorms[o->muon.renorm]));
+    if (o->muon.renorm == FW_RENORM_SPACED) {
+        TRY(put(b, "gap", o->muon.renorm_gap));
+        TRY(put(b, "growth", o->muon.renorm_growth));
+    }
+    if (o->muon.target[0] > 0) {
+        TRY(put(b, "target", o->muon.target[0]));
+        TRY(put(b, "to", o->muon.target[1]));
+    }
+    if (o->muon.renorm == FW_RENORM_SPACED || o->muon.target[0] > 0)
+        TRY(put(b, "total_steps", o->muon.total_steps));
     return put(b, "clip_norm", o->muon.clip_norm);
+}
+
+static fw_status describe_lars(fwi_buf *b, const fw_optimizer *o)
+{
+    TRY(fwi_buf_printf(b, "lars"));
+    TRY(put(b, "momentum", o->momentum));
+    TRY(put(b, "eps", o->lars.eps));
+    TRY(put(b, "weight_decay", o->lars.weight_decay));
+    return put(b, "clip_norm", o->lars.clip_norm);
 }
 
 static fw_status describe_optimizer(fwi_buf *b, const fw_optimizer *o)
 {
     TRY(o->kind == FW_SGD    ? describe_sgd(b, o)
         : o->kind == FW_ADAM ? describe_adam(b, o)
-                             : describe_muon(b, o));
+        : o->kind == FW_MUON ? describe_muon(b, o)
+                             : describe_lars(b, o));
     return describe_schedule(b, &o->lr);
 }
 
@@ -246,7 +312,7 @@ static fw_status describe(fwi_buf *b, const fwi_optim *o)
     TRY(describe_optimizer(b, &o->rest));
     for (int32_t i = 0; i < o->n_groups; i++)
         TRY(describe_group(b, &o->group[i]));
-    return FW_OK;
+    return fwi_average_describe(&o->average, b);
 }
 
 fw_status fwi_optim_describe(const fwi_optim *o, char **text)

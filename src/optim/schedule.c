@@ -16,6 +16,8 @@ static const char *find_mistake(const fw_schedule *s)
         return s->error;
     if (s->start != 0 && s->start != 1)
         return "start is neither 0 nor 1";
+    if (s->floor != 0 && s->kind != FW_SCHEDULE_ONE_CYCLE)
+        return "floor is for one-cycle and linear schedules";
     switch (s->kind) {
     case FW_SCHEDULE_CONSTANT:
         return isfinite(s->base) && s->base >= 0 ? NULL : "the rate is negative or not finite";
@@ -32,6 +34,8 @@ static const char *find_mistake(const fw_schedule *s)
             return "its steps are not a positive number";
         if (!(s->warmup >= 0 && s->warmup < s->total))
             return "the warm-up does not end before the last step: its knots do not increase";
+        if (!(s->floor >= 0 && s->floor <= 1))
+            return "floor is not in 0 to 1";
         return (unsigned)s->decay <= FW_DECAY_EXPONENTIAL ? NULL : "there is no such decay";
     case FW_SCHEDULE_PIECEWISE:
         if (s->n_knots < 1 || s->n_knots > FW_MAX_KNOTS)
@@ -100,10 +104,8 @@ fw_schedule fw_piecewise_lr(int32_t n, const double *knots, const double *values
     return settle(s);
 }
 
-static double one_cycle_at(const fw_schedule *c, double s)
+static double decay_at(const fw_schedule *c, double s)
 {
-    if (s < c->warmup)
-        return c->scale * s / c->warmup;
     const double t = s - c->warmup, steps = c->total - c->warmup;
     switch (c->decay) {
     case FW_DECAY_LINEAR: /* as lr (T-s) / (T-w): exactly 0 at the end, exactly lr at the top */
@@ -114,6 +116,14 @@ static double one_cycle_at(const fw_schedule *c, double s)
         return c->scale * exp(-t / steps);
     }
     return (double)NAN;
+}
+
+static double one_cycle_at(const fw_schedule *c, double s)
+{
+    if (s < c->warmup)
+        return c->scale * s / c->warmup;
+    const double rate = decay_at(c, s), least = c->floor * c->scale;
+    return rate < least ? least : rate;
 }
 
 static double piecewise_at(const fw_schedule *p, double s)

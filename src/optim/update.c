@@ -18,10 +18,12 @@ enum {
     COL_NO_WD = COL_BC + 2,
     ADAM_COLUMNS,
     COL_RN = SGD_COLUMNS,
-    MUON_COLUMNS
+    COL_XN,
+    MUON_COLUMNS = COL_XN + 2
 };
-_Static_assert((int)ADAM_COLUMNS *(FW_MAX_GROUPS + 1) <= (int)FWI_OPTIM_MAX_COLUMNS &&
-                   (int)MUON_COLUMNS <= (int)ADAM_COLUMNS,
+_Static_assert((int)ADAM_COLUMNS *(FW_MAX_GROUPS + 1) + (int)FWI_AVERAGE_COLUMNS <=
+                       (int)FWI_OPTIM_MAX_COLUMNS &&
+                   (int)MUON_COLUMNS == (int)ADAM_COLUMNS,
                "FWI_OPTIM_MAX_COLUMNS");
 
 static int columns_of(const fw_optimizer *o)
@@ -29,12 +31,44 @@ static int columns_of(const fw_optimizer *o)
     return o->kind == FW_ADAM ? ADAM_COLUMNS : o->kind == FW_MUON ? MUON_COLUMNS : SGD_COLUMNS;
 }
 
-int fwi_optim_columns(const fwi_optim *o)
+static int update_columns(const fwi_optim *o)
 {
     int n = columns_of(&o->rest);
     for (int32_t i = 0; i < o->n_groups; i++)
         n += columns_of(&o->group[i].optimizer);
     return n;
+}
+
+int fwi_optim_columns(const fwi_optim *o)
+{
+    return update_columns(o) + fwi_average_columns(&o->average);
+}
+
+/* Whether Muon brings weights to their norm in step k, from 1. Counted from the beginning each time: a
+ * row follows from its step alone. */
+static bool renorms(const fw_muon_opt *m, int64_t k)
+{
+    if (m->renorm != FW_RENORM_SPACED)
+        return m->renorm == FW_RENORM_EVERY_STEP;
+    int64_t last = 0;
+    for (int64_t at = 1; at <= k; at++)
+        if ((double)(at - last) >=
+            m->renorm_gap + floor(m->renorm_growth * (double)at / m->total_steps))
+            last = at;
+    return last == k;
+}
+
+/* p and q of u / (p norm(u) + q). With a target t, X = u t / (norm(u) + e), then X / (norm(X) + e). */
+static void divisor(const fw_muon_opt *m, int64_t k, double pq[2])
+{
+    pq[0] = 1;
+    pq[1] = 1e-7;
+    if (m->target[0] == 0)
+        return;
+    const double share = fmin(1, (double)k / m->total_steps), e = 1e-5;
+    const double t = m->target[0] * (1 - share) + m->target[1] * share;
+    pq[0] = 1 + e / t;
+    pq[1] = e * e / t;
 }
 
 static void row_of(const fw_optimizer *o, int64_t step, bool over, double *row)
@@ -55,7 +89,11 @@ static void row_of(const fw_optimizer *o, int64_t step, bool over, double *row)
     }
     case FW_MUON:
         row[COL_WD] = o->muon.weight_decay;
-        row[COL_RN] = o->muon.renorm == FW_RENORM_EVERY_STEP;
+        row[COL_RN] = renorms(&o->muon, step + 1);
+        divisor(&o->muon, step + 1, &row[COL_XN]);
+        break;
+    case FW_LARS:
+        row[COL_WD] = o->lars.weight_decay;
         break;
     }
 }
@@ -69,6 +107,7 @@ void fwi_optim_row(const fwi_optim *o, int64_t step, double *row)
         row_of(&p->optimizer, step, p->train_steps > 0 && step >= p->train_steps, row);
         row += columns_of(&p->optimizer);
     }
+    fwi_average_row(&o->average, step, row);
 }
 
 /* ---- groups ---- */
@@ -91,6 +130,7 @@ static uint32_t class_bit(fwi_var_class cls)
     case FWI_VAR_WHITEN: /* never trained */
     case FWI_VAR_STAT:
     case FWI_VAR_SLOT:
+    case FWI_VAR_AVERAGE:
         break;
     }
     return 0;
@@ -131,6 +171,7 @@ static double clip_norm(const fw_optimizer *o)
 {
     return o->kind == FW_ADAM   ? o->adam.clip_norm
            : o->kind == FW_MUON ? o->muon.clip_norm
+           : o->kind == FW_LARS ? o->lars.clip_norm
                                 : o->sgd.clip_norm;
 }
 
@@ -197,12 +238,34 @@ static void append_muon(const part *p, fwi_graph *g, fwi_val w, fwi_val grad, fw
                                     .a = o->a,
                                     .b = o->b,
                                     .c = o->c,
+                                    .renorm_eps = o->renorm == FW_RENORM_SPACED ? 1e-7 : 0,
                                     .steps = o->steps,
                                     .lr_col = p->col + COL_LR,
                                     .wd_col = p->col + COL_WD,
-                                    .rn_col = p->col + COL_RN}};
+                                    .rn_col = p->col + COL_RN,
+                                    .xn_col = p->col + COL_XN}};
     const fwi_val v = slot(g, w, "momentum");
     fwi_graph_op(g, FWI_OP_muon, &attr, (const fwi_val[]){w, v, grad, hyper}, 4, NULL);
+}
+
+static void append_lars(const part *p, fwi_graph *g, fwi_val w, fwi_val grad, fwi_val hyper)
+{
+    if (g->status != FW_OK)
+        return;
+    const fwi_tensor *const t = &g->tensors[w];
+    if (t->shape.rank != 4) {
+        fwi_graph_stick(g, fwi_fail(FW_EARG,
+                                    "lars: %s has %d dimension%s: LARS is for convolution filters, "
+                                    "one rate for each; give the others a group of their own",
+                                    t->name, t->shape.rank, t->shape.rank == 1 ? "" : "s"));
+        return;
+    }
+    const fwi_attr attr = {.optim = {.momentum = p->o->momentum,
+                                     .eps = p->o->lars.eps,
+                                     .lr_col = p->col + COL_LR,
+                                     .wd_col = p->col + COL_WD}};
+    const fwi_val v = slot(g, w, "momentum");
+    fwi_graph_op(g, FWI_OP_lars, &attr, (const fwi_val[]){w, v, grad, hyper}, 4, NULL);
 }
 
 /* The optimisers with their columns, and which one each parameter belongs to. */
@@ -237,6 +300,8 @@ static void append_update(const part *p, fwi_graph *g, fwi_val w, fwi_val grad, 
         append_adam(p, g, w, grad, hyper);
     else if (p->o->kind == FW_MUON)
         append_muon(p, g, w, grad, hyper);
+    else if (p->o->kind == FW_LARS)
+        append_lars(p, g, w, grad, hyper);
     else
         append_sgd(p, g, w, grad, hyper);
 }
@@ -261,6 +326,7 @@ fw_status fwi_optim_append(const fwi_optim *o, fwi_graph *g, const fwi_val *para
             parts[i].factor = clip_factor(g, grads, of, n, &parts[i]);
     for (int i = 0; i < n; i++)
         append_update(of[i], g, params[i], grads[i], hyper);
+    fwi_average_append(&o->average, g, hyper, update_columns(o));
     st = fwi_graph_status(g);
 done:
     fwi_free(of);

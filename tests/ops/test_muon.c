@@ -11,7 +11,8 @@
 
 #include "worse.h"
 
-enum { LR, WD, RN, COLUMNS };
+enum { LR, WD, RN, XN, COLUMNS = XN + 2 };
+#define AIRBENCH_XN 1, 1e-7 /* u / (norm(u) + 1e-7) */
 static const fwi_attr airbench = {.muon = {.momentum = 0.6,
                                            .a = 3.4445,
                                            .b = -4.7750,
@@ -19,7 +20,8 @@ static const fwi_attr airbench = {.muon = {.momentum = 0.6,
                                            .steps = 3,
                                            .lr_col = LR,
                                            .wd_col = WD,
-                                           .rn_col = RN}};
+                                           .rn_col = RN,
+                                           .xn_col = XN}};
 
 /* Tolerances of a case with expected results. v: three roundings. w: a few of the weight, and the
  * rate times the error of X, which has m singular values near 1: its m n elements are about
@@ -56,10 +58,12 @@ static void test_shapes(void **state)
                   {4, {1, 5, 5, 2}},  {4, {9, 1, 1, 40}}};
     for (int i = 0; i < T_COUNT(shapes); i++)
         for (int k = 0; k < 3; k++) {
-            const double row[COLUMNS] = {0.24, k == 1 ? 0.05 : 0, k != 1};
+            const double row[COLUMNS] = {0.24, k == 1 ? 0.05 : 0, k != 1, k == 2 ? 1.5 : 1,
+                                         k == 2 ? 0.125 : 1e-7};
             fwi_attr a = airbench;
             if (k == 2)
-                a.muon = (fwi_muon_attr){0, 3.4576, -4.7391, 2.0843, 1 + i % 3, LR, WD, RN};
+                a.muon =
+                    (fwi_muon_attr){0, 3.4576, -4.7391, 2.0843, 1e-7, 1 + i % 3, LR, WD, RN, XN};
             fwi_shape s = {.rank = shapes[i].rank};
             memcpy(s.d, shapes[i].d, sizeof shapes[i].d);
             t_case c;
@@ -97,14 +101,21 @@ static void test_scalar_map(void **state)
 {
     (void)state;
     static const double x[] = {0.001, 0.01, 0.05, 0.1, 0.5, 1};
-    static const double f[] = {0.04086, 0.40006, 1.20164, 0.70708, 0.82437, 0.72071};
+    static const double maps[][6] = {{0.04086, 0.40006, 1.20164, 0.70708, 0.82437, 0.72071},
+                                     {0.04133, 0.40462, 1.21847, 0.80253, 0.97125, 0.79889}};
     enum { N = 6, MORE = 9 };
-    const double row[COLUMNS] = {1, 0, 1};
+    const double row[COLUMNS] = {1, 0, 1, AIRBENCH_XN};
     fwi_attr a = airbench;
     a.muon.momentum = 0;
-    for (int shape = 0; shape < 3; shape++)
-        for (int alone = 0; alone < 2; alone++) { /* the last one is 1 only by itself */
-            const int64_t rows = shape == 1 ? MORE : N, cols = shape == 2 ? MORE : N;
+    for (int shape = 0; shape < 6; shape++)
+        for (int alone = 0; alone < 2; alone++) {    /* the last one is 1 only by itself */
+            const double *const f = maps[shape / 3]; /* airbench's, hiverge's */
+            if (shape == 3) {
+                a.muon.a = 3.4576;
+                a.muon.b = -4.7391;
+                a.muon.c = 2.0843;
+            }
+            const int64_t rows = shape % 3 == 1 ? MORE : N, cols = shape % 3 == 2 ? MORE : N;
             double g[MORE * MORE] = {0}, rest = 1;
             for (int i = 0; i < N - 1 && !alone; i++) {
                 g[i * cols + i] = x[i];
@@ -132,7 +143,7 @@ static void test_no_gradient(void **state)
     (void)state;
     const fwi_shape s = fwi_shape4(4, 3, 3, 2);
     for (int k = 0; k < 4; k++) {
-        const double row[COLUMNS] = {0.5, k == 1 ? 0.5 : 0, k != 2};
+        const double row[COLUMNS] = {0.5, k == 1 ? 0.5 : 0, k != 2, AIRBENCH_XN};
         double g[72] = {0}, w[72] = {0}, ww = 0;
         for (int i = 0; i < 72 && k < 3; i++) {
             w[i] = t_normal();
@@ -154,7 +165,7 @@ static void test_no_gradient(void **state)
 static void test_no_rate(void **state)
 {
     (void)state;
-    const double row[COLUMNS] = {0, 0.5, 1};
+    const double row[COLUMNS] = {0, 0.5, 1, AIRBENCH_XN};
     t_case c;
     t_begin(&c, FWI_OP_muon, &airbench);
     const double *const w = t_real(&c, fwi_shape2(5, 7), T_NORMAL);
@@ -174,7 +185,7 @@ static void test_no_rate(void **state)
 static void test_nan(void **state)
 {
     (void)state;
-    const double row[COLUMNS] = {0.1, 0, 1};
+    const double row[COLUMNS] = {0.1, 0, 1, AIRBENCH_XN};
     double g[12] = {1, 2, NAN}, w[12] = {1};
     t_case c;
     begin_given(&c, &airbench, fwi_shape2(3, 4), w, g, row);

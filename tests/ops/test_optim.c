@@ -94,6 +94,112 @@ static void test_adam(void **state)
     }
 }
 
+/* Sums of squares are in double: the rate of a filter rounds once, then SGD's bound holds. */
+static void test_lars(void **state)
+{
+    (void)state;
+    static const int64_t shapes[][4] = {
+        {1, 1, 1, 1}, {3, 1, 1, 7}, {5, 3, 3, 3}, {64, 3, 3, 24}, {2, 5, 5, 900}};
+    for (int i = 0; i < T_COUNT(shapes); i++) {
+        const double mom = i % 2 == 0 ? 0.9 : 0;
+        const fwi_attr a = {.optim = {.momentum = mom, .eps = 0.01, .lr_col = 1, .wd_col = 2}};
+        const int64_t *const d = shapes[i], cols = d[1] * d[2] * d[3];
+        const fwi_shape s = fwi_shape4(d[0], d[1], d[2], d[3]);
+        t_case c;
+        t_begin(&c, FWI_OP_lars, &a);
+        const double *w = t_real(&c, s, T_NORMAL);
+        const double *v = t_real(&c, s, T_NORMAL);
+        const double *g = t_real(&c, s, T_NORMAL);
+        t_values(&c, FW_F64, fwi_shape1(6), hyper);
+        t_expect(&c);
+        for (int64_t r = 0; r < d[0]; r++) {
+            double ww = 0, gg = 0;
+            for (int64_t j = r * cols; j < (r + 1) * cols; j++) {
+                ww += w[j] * w[j];
+                gg += g[j] * g[j];
+            }
+            const double rate = hyper[1] * sqrt(ww) / (sqrt(gg) + 0.01);
+            for (int64_t j = r * cols; j < (r + 1) * cols; j++) {
+                const double vs = mom * fabs(v[j]) + rate * (fabs(g[j]) + hyper[2] * fabs(w[j]));
+                c.result[0].tol[j] = 2 * T_U * fabs(w[j]) + 8 * T_U * (1 + mom) * vs;
+                c.result[1].tol[j] = 7 * T_U * vs;
+            }
+        }
+        t_check(&c);
+    }
+}
+
+/* Two filters by hand: their rates are 0.5 * 5 / (2 + 0.5) = 1 and 0.5 * 2 / (0 + 0.5) = 2. */
+static void test_lars_filters(void **state)
+{
+    (void)state;
+    static const double w[] = {3, 4, 0, 2}, g[] = {0, 2, 0, 0}, v[] = {1, 0, 0, 2};
+    static const double row[] = {0.5, 0.25};
+    const fwi_attr a = {.optim = {.momentum = 0.5, .eps = 0.5, .lr_col = 0, .wd_col = 1}};
+    static const double want_v[] = {0.5 - 0.75, -3, 0, 0}, want_w[] = {2.125, -0.5, 0, 1};
+    t_case c;
+    t_begin(&c, FWI_OP_lars, &a);
+    t_values(&c, FW_F32, fwi_shape4(2, 1, 1, 2), w);
+    t_values(&c, FW_F32, fwi_shape4(2, 1, 1, 2), v);
+    t_values(&c, FW_F32, fwi_shape4(2, 1, 1, 2), g);
+    t_values(&c, FW_F64, fwi_shape1(2), row);
+    t_expect(&c);
+    for (int i = 0; i < 4; i++) {
+        assert_true(c.result[0].want[i] == want_w[i] && c.result[1].want[i] == want_v[i]);
+        c.result[0].tol[i] = c.result[1].tol[i] = 0; /* every number here is exact */
+    }
+    t_check(&c);
+}
+
+static void test_average(void **state)
+{
+    (void)state;
+    for (int i = 0; i < T_COUNT(sizes); i++)
+        for (int k = 0; k < 8; k++) {
+            static const double decays[] = {0.7, 0, 1, 0.25};
+            const double row[] = {decays[k % 4], 9, i != 1};
+            const fwi_attr a = {.average = {.on_col = 2, .decay_col = 0, .copy_back = k / 4}};
+            t_case c;
+            t_begin(&c, FWI_OP_average, &a);
+            const double *avg = t_real(&c, fwi_shape1(sizes[i]), T_NORMAL);
+            const double *w = t_real(&c, fwi_shape1(sizes[i]), T_NORMAL);
+            t_values(&c, FW_F64, fwi_shape1(3), row);
+            t_expect(&c);
+            for (int64_t j = 0; j < sizes[i]; j++) {
+                const double is = row[2] == 0 ? avg[j] : row[0] * avg[j] + (1 - row[0]) * w[j];
+                const double sum = row[0] * fabs(avg[j]) + (1 - row[0]) * fabs(w[j]);
+                assert_true(fabs(c.result[0].want[j] - is) <= 1e-15 * sum);
+                assert_true(c.result[1].want[j] ==
+                            (k / 4 == 1 && row[2] != 0 ? c.result[0].want[j] : w[j]));
+                /* the decay, its complement and two products and a sum round; copies do not */
+                c.result[0].tol[j] = k % 4 == 0 && row[2] != 0   ? 4 * T_U * sum
+                                     : k % 4 == 3 && row[2] != 0 ? 2 * T_U * sum
+                                                                 : 0;
+                c.result[1].tol[j] = k / 4 == 1 ? c.result[0].tol[j] : 0;
+            }
+            t_check(&c);
+        }
+}
+
+/* A copy takes the weight even where the average is lost, and an average that is put back does not
+ * look at the weight. */
+static void test_average_copies(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        const double avg[] = {k == 0 ? NAN : 3}, w[] = {k == 0 ? 3 : NAN}, row[] = {k, 1};
+        const fwi_attr a = {.average = {.on_col = 1, .decay_col = 0, .copy_back = 1}};
+        t_case c;
+        t_begin(&c, FWI_OP_average, &a);
+        t_values(&c, FW_F32, fwi_shape1(1), avg);
+        t_values(&c, FW_F32, fwi_shape1(1), w);
+        t_values(&c, FW_F64, fwi_shape1(2), row);
+        t_expect(&c);
+        assert_true(c.result[0].want[0] == 3 && c.result[1].want[0] == 3);
+        t_check(&c);
+    }
+}
+
 /* One weight, several steps, by the formulas of the papers and of PyTorch's documentation. */
 static void step(fwi_opkind op, const fwi_attr *a, double *const *state, int n_state, double g,
                  const double *row)
@@ -166,6 +272,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_sgd_formulas), cmocka_unit_test(test_adam_formulas),
         cmocka_unit_test(test_sum_squares),  cmocka_unit_test(test_clip_factor),
         cmocka_unit_test(test_sgd),          cmocka_unit_test(test_adam),
+        cmocka_unit_test(test_lars),         cmocka_unit_test(test_lars_filters),
+        cmocka_unit_test(test_average),      cmocka_unit_test(test_average_copies),
     };
     return t_main(argc, argv, "test_optim", tests, sizeof tests / sizeof *tests);
 }

@@ -229,12 +229,14 @@ fw_status FN(muon)(const fwi_call *c)
         uu += j.sums[2 * i];
         ww += j.sums[2 * i + 1];
     }
-    j.scale = (REAL)(1 / (sqrt(uu) + 1e-7));
+    j.scale = (REAL)(1 / (hyper[a->xn_col] * sqrt(uu) + hyper[a->xn_col + 1]));
     fwi_pool_for(c->pool, j.bands, NAME(muon_scale), &j);
     const fw_status st = NAME(muon_iterate)(&j);
     if (st != FW_OK)
         return st;
-    j.renorm = hyper[a->rn_col] != 0 && ww > 0 ? (REAL)sqrt((double)j.rows / ww) : 1;
+    j.renorm = hyper[a->rn_col] != 0 && ww > 0
+                   ? (REAL)(sqrt((double)j.rows) / (sqrt(ww) + a->renorm_eps))
+                   : 1;
     j.lr = (REAL)lr;
     j.keep = (REAL)(1 - lr * hyper[a->wd_col]);
     fwi_pool_for(c->pool, j.bands, NAME(muon_move), &j);

@@ -67,6 +67,72 @@ fw_status FN(adam)(const fwi_call *c)
     return loop_elems(c, elems_of(&c->in[0].shape), NAME(adam_part));
 }
 
+/* Of a filter: its sums of squares, then its update. */
+static void NAME(lars_filter)(void *arg, int64_t row, int slot)
+{
+    (void)slot;
+    const fwi_call *const c = arg;
+    const fwi_optim_attr *const a = &c->attr->optim;
+    const double *const hyper = c->in[3].data;
+    const int64_t n = elems_of(&c->in[0].shape) / c->in[0].shape.d[0];
+    REAL *const restrict w = (REAL *)c->in[0].data + row * n;
+    REAL *const restrict v = (REAL *)c->in[1].data + row * n;
+    const REAL *const restrict g = (const REAL *)c->in[2].data + row * n;
+    double ww[8] = {0}, gg[8] = {0};
+    int64_t k = 0;
+    for (; k + 8 <= n; k += 8)
+        for (int j = 0; j < 8; j++) {
+            ww[j] += (double)w[k + j] * (double)w[k + j];
+            gg[j] += (double)g[k + j] * (double)g[k + j];
+        }
+    for (; k < n; k++) {
+        ww[0] += (double)w[k] * (double)w[k];
+        gg[0] += (double)g[k] * (double)g[k];
+    }
+    const double w2 = ((ww[0] + ww[1]) + (ww[2] + ww[3])) + ((ww[4] + ww[5]) + (ww[6] + ww[7]));
+    const double g2 = ((gg[0] + gg[1]) + (gg[2] + gg[3])) + ((gg[4] + gg[5]) + (gg[6] + gg[7]));
+    const REAL rate = (REAL)(hyper[a->lr_col] * (sqrt(w2) / (sqrt(g2) + a->eps)));
+    const REAL wd = (REAL)hyper[a->wd_col], mom = (REAL)a->momentum;
+    for (int64_t i = 0; i < n; i++) {
+        const REAL step = -rate * (g[i] + wd * w[i]);
+        v[i] = mom * v[i] + step;
+        w[i] = w[i] + (step + mom * v[i]);
+    }
+}
+
+fw_status FN(lars)(const fwi_call *c)
+{
+    fwi_pool_for(c->pool, c->in[0].shape.d[0], NAME(lars_filter), (void *)c);
+    return FW_OK;
+}
+
+static void NAME(average_part)(void *arg, int64_t part, int slot)
+{
+    (void)slot;
+    const fwi_call *const c = arg;
+    const fwi_average_attr *const a = &c->attr->average;
+    const double decay = ((const double *)c->in[2].data)[a->decay_col];
+    const REAL d = (REAL)decay, take = (REAL)(1.0 - decay);
+    REAL *const restrict avg = c->in[0].data, *const restrict w = c->in[1].data;
+    const int64_t begin = part * LOOP_BLOCK;
+    const int64_t end = min_i64(begin + LOOP_BLOCK, elems_of(&c->in[0].shape));
+    const size_t bytes = (size_t)(end - begin) * sizeof(REAL);
+    if (decay == 0)
+        memcpy(avg + begin, w + begin, bytes);
+    else if (decay != 1)
+        for (int64_t i = begin; i < end; i++)
+            avg[i] = d * avg[i] + take * w[i];
+    if (a->copy_back != 0)
+        memcpy(w + begin, avg + begin, bytes);
+}
+
+fw_status FN(average)(const fwi_call *c)
+{
+    if (((const double *)c->in[2].data)[c->attr->average.on_col] == 0)
+        return FW_OK;
+    return loop_elems(c, elems_of(&c->in[0].shape), NAME(average_part));
+}
+
 /* Sums of blocks, in double, joined in order. */
 static void NAME(sum_squares_part)(void *arg, int64_t part, int slot)
 {

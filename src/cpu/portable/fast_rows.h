@@ -39,7 +39,9 @@
     PLAIN(slice, isa)                                                                              \
     PLAIN(fill, isa)                                                                               \
     PLAIN(sgd, isa)                                                                                \
-    PLAIN(adam, isa)
+    PLAIN(adam, isa)                                                                               \
+    PLAIN(lars, isa)                                                                               \
+    PLAIN(average, isa)
 
 /* One more expansion, so that ISA itself is replaced. */
 #define FAST_OPS_OF(TILED, PLAIN, SCRATCH, isa) FAST_OPS(TILED, PLAIN, SCRATCH, isa)

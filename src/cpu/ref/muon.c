@@ -4,8 +4,6 @@
 
 #include <math.h>
 
-#define MUON_TINY 1e-7 /* added to the norm of u: a gradient of zeros gives zeros */
-
 /* w is [rows][rest]; X is [m][n], the same or turned so that m <= n. */
 typedef struct muon_size {
     int64_t rows, rest, m, n;

@@ -1,8 +1,9 @@
 /* muon_body.h: the update of Muon (Jordan et al. 2024) as airbench94_muon.py has it:
  *     v = mom v + g;  u = g + mom v                      Nesterov's momentum
- *     X = u / (||u|| + 1e-7), as a matrix of w's first axis by the rest, turned where that is tall
+ *     X = u / (p ||u|| + q), as a matrix of w's first axis by the rest, turned where that is tall;
+ *         there p = 1 and q = 1e-7, for others see fw_muon_opt.target
  *     steps times: A = X X^T;  X = a X + (b A + c A^2) X
- *     w = (sqrt(rows) / ||w|| w - lr X) (1 - lr wd)
+ *     w = (sqrt(rows) / (||w|| + renorm_eps) w - lr X) (1 - lr wd)
  * with the norm of all elements (Frobenius). Each step puts the singular values x of u / ||u||
  * through a x + b x^3 + c x^5 and leaves the singular vectors alone: after three of them all but
  * the smallest are near 1.
@@ -32,12 +33,13 @@ fw_status FWI_NAME(muon)(const fwi_call *call)
         }
     if (lr == 0)
         return FW_OK;
-    const double size = sqrt(uu) + MUON_TINY;
+    const double size = hyper[a->xn_col] * sqrt(uu) + hyper[a->xn_col + 1];
     for (int64_t i = 0; i < s.m * s.n; i++)
         t.x[i] /= size;
     for (int64_t k = 0; k < a->steps; k++)
         newton_schulz(a, &s, &t);
-    const double renorm = hyper[a->rn_col] != 0 && ww > 0 ? sqrt((double)s.rows / ww) : 1;
+    const double renorm =
+        hyper[a->rn_col] != 0 && ww > 0 ? sqrt((double)s.rows) / (sqrt(ww) + a->renorm_eps) : 1;
     for (int64_t r = 0; r < s.rows; r++)
         for (int64_t k = 0; k < s.rest; k++) {
             const int64_t i = r * s.rest + k;

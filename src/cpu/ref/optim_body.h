@@ -53,6 +53,55 @@ fw_status FWI_NAME(sgd)(const fwi_call *call)
     return FW_OK;
 }
 
+/* w! v! g hyper: LARS per filter, as David Page's cifar10-fast has it (torch_backend.py): filter f has
+ * the rate lr ||w_f|| / (||g_f|| + eps), with g before the decay is added, in Nesterov's momentum with
+ * the rate inside. A filter of zeros stays one. Norms are in double. */
+fw_status FWI_NAME(lars)(const fwi_call *call)
+{
+    const fwi_optim_attr *a = &call->attr->optim;
+    const double *hyper = call->in[3].data;
+    const int64_t rows = call->in[0].shape.d[0], cols = fwi_shape_elems(&call->in[0].shape) / rows;
+    const FWI_REAL wd = (FWI_REAL)hyper[a->wd_col], mom = (FWI_REAL)a->momentum;
+    for (int64_t r = 0; r < rows; r++) {
+        FWI_REAL *w = (FWI_REAL *)call->in[0].data + r * cols;
+        FWI_REAL *v = (FWI_REAL *)call->in[1].data + r * cols;
+        const FWI_REAL *g = (const FWI_REAL *)call->in[2].data + r * cols;
+        double ww = 0, gg = 0;
+        for (int64_t i = 0; i < cols; i++) {
+            ww += (double)w[i] * (double)w[i];
+            gg += (double)g[i] * (double)g[i];
+        }
+        const FWI_REAL rate = (FWI_REAL)(hyper[a->lr_col] * (sqrt(ww) / (sqrt(gg) + a->eps)));
+        for (int64_t i = 0; i < cols; i++) {
+            const FWI_REAL step = -rate * (g[i] + wd * w[i]);
+            v[i] = mom * v[i] + step;
+            w[i] = w[i] + (step + mom * v[i]);
+        }
+    }
+    return FW_OK;
+}
+
+/* avg! w! hyper: where column on_col is not 0, avg = d avg + (1-d) w with d from decay_col, and then
+ * w = avg if the attribute says so (Lookahead, Zhang et al. 2019, with its slow weights in avg).
+ * 1-d is computed in double. d = 0 takes w, d = 1 leaves avg, whatever the other holds. */
+fw_status FWI_NAME(average)(const fwi_call *call)
+{
+    const fwi_average_attr *a = &call->attr->average;
+    FWI_REAL *avg = call->in[0].data, *w = call->in[1].data;
+    const double *hyper = call->in[2].data;
+    const double decay = hyper[a->decay_col];
+    const FWI_REAL d = (FWI_REAL)decay, take = (FWI_REAL)(1.0 - decay);
+    const int64_t n = fwi_shape_elems(&call->in[0].shape);
+    if (hyper[a->on_col] == 0)
+        return FW_OK;
+    for (int64_t i = 0; i < n; i++) {
+        avg[i] = decay == 0 ? w[i] : decay == 1 ? avg[i] : d * avg[i] + take * w[i];
+        if (a->copy_back != 0)
+            w[i] = avg[i];
+    }
+    return FW_OK;
+}
+
 /* w! m! v! g hyper: decoupled weight decay (Loshchilov and Hutter 2019), then Adam (Kingma and Ba
  * 2015), eps outside the root as in PyTorch:
  *     w -= lr wd w;  m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;

@@ -216,6 +216,32 @@ static void test_unit_std(void **state)
         assert_true(filter[i] == 0);
 }
 
+/* Averages start as what they are averages of, and again where that was changed. */
+static void test_averages(void **state)
+{
+    (void)state;
+    fwi_graph *g = new_graph();
+    const fwi_val w = var(g, "w", true, fwi_shape1(3), (fwi_init){FWI_INIT_UNIFORM, -1, 1});
+    const fwi_val average = fwi_graph_average(g, w);
+    assert_true(average != FWI_NO_VAL && fwi_graph_average(g, w) == average);
+    fwi_store *s = NULL;
+    float x[3], avg[3];
+    assert_int_equal(fwi_store_new(&s, fake_device(), (const fwi_graph *[]){g}, 1), FW_OK);
+    assert_ptr_equal(fwi_store_average(s, &s->vars[0]), fwi_store_find(s, "w/average"));
+    assert_null(fwi_store_average(s, &s->vars[1]));
+    for (int k = 0; k < 2; k++) {
+        assert_int_equal(k == 0 ? fwi_store_init(s, 5) : fwi_store_init_copies(s), FW_OK);
+        assert_int_equal(fwi_store_read(s, &s->vars[0], x), FW_OK);
+        assert_int_equal(fwi_store_read(s, &s->vars[1], avg), FW_OK);
+        assert_true(x[0] != 0 && memcmp(x, avg, sizeof x) == 0);
+        x[1] += 1;
+        assert_int_equal(fwi_store_write(s, &s->vars[0], x), FW_OK);
+    }
+    fwi_store_free(s);
+    fwi_graph_free(g);
+    assert_int_equal(fake_live, 0);
+}
+
 static void test_init_refused(void **state)
 {
     (void)state;
@@ -231,7 +257,7 @@ static void test_init_refused(void **state)
                {{FWI_INIT_DATA_CENTRED, 0, 5000}, 4, "initialiser data_centred: epsilon 0"},
                {{FWI_INIT_IDENTITY, 0, 0}, 2, "initialiser identity is for filters"},
                {{FWI_INIT_DIRAC_ADDED, 0, 0}, 2, "initialiser dirac_added is for filters"},
-               {{(fwi_init_kind)9, 0, 0}, 1, "initialiser 9"},
+               {{(fwi_init_kind)10, 0, 0}, 1, "initialiser 10"},
                {{FWI_INIT_UNIFORM, 0, INFINITY}, 1, "is none"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         fwi_graph *g = new_graph();
@@ -313,6 +339,7 @@ int main(void)
         cmocka_unit_test(test_dirac_added),  cmocka_unit_test(test_unit_std),
         cmocka_unit_test(test_init_refused), cmocka_unit_test(test_write_read),
         cmocka_unit_test(test_nothing),      cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_averages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -289,6 +289,8 @@ static void update_refusals(void **state)
         {4, {.steps = 3, .lr_col = -1}, "lr_col is -1"},
         {4, {.steps = 3, .momentum = 1}, "momentum is 1"},
         {4, {.steps = 3, .c = INFINITY}, "c is inf"},
+        {4, {.steps = 3, .xn_col = 3}, "xn_col is 3, expected 0 to 2"}, /* two columns */
+        {4, {.steps = 3, .renorm_eps = -1}, "renorm_eps is -1"},
     };
     for (int i = 0; i < T_COUNT(muons); i++) {
         const fwi_attr m = {.muon = muons[i].attr};
@@ -298,6 +300,39 @@ static void update_refusals(void **state)
         fwi_graph_op(g, FWI_OP_muon, &m, mi, 4, NULL);
         const fw_status st = fwi_graph_status(g);
         t_refused(g, st == FW_EARG ? FW_EARG : FW_ESHAPE, muons[i].why, "muon(");
+    }
+    const struct {
+        int32_t rank;
+        fwi_optim_attr attr;
+        const char *why;
+    } lars[] = {{2, {.eps = 0.01}, "w has 2 dimensions, expected 4 (filters)"},
+                {4, {.eps = 0}, "eps is 0"},
+                {4, {.eps = 0.01, .momentum = 1}, "momentum is 1"},
+                {4, {.eps = 0.01, .wd_col = 4}, "wd_col is 4, expected 0 to 3"}};
+    for (int i = 0; i < T_COUNT(lars); i++) {
+        const fwi_attr l = {.optim = lars[i].attr};
+        const fwi_shape ls = {.rank = lars[i].rank, .d = {2, 3, 4, 5}};
+        g = t_graph();
+        const fwi_val li[] = {t_var(g, ls), t_stat(g, ls), t_x(g, ls), t_in(g, FW_F64, T_SHAPE(4))};
+        fwi_graph_op(g, FWI_OP_lars, &l, li, 4, NULL);
+        const fw_status st = fwi_graph_status(g);
+        t_refused(g, st == FW_EARG ? FW_EARG : FW_ESHAPE, lars[i].why, "lars(");
+    }
+    const struct {
+        fwi_average_attr attr;
+        fwi_shape w;
+        const char *why;
+    } averages[] = {{{.on_col = 4}, s, "on_col is 4, expected 0 to 3"},
+                    {{.decay_col = -1}, s, "decay_col is -1"},
+                    {{.copy_back = 2}, s, "copy_back is 2, expected 0 to 1"},
+                    {{0}, T_SHAPE(7), "w is "}};
+    for (int i = 0; i < T_COUNT(averages); i++) {
+        const fwi_attr v = {.average = averages[i].attr};
+        g = t_graph();
+        const fwi_val vi[] = {t_stat(g, s), t_var(g, averages[i].w), t_in(g, FW_F64, T_SHAPE(4))};
+        fwi_graph_op(g, FWI_OP_average, &v, vi, 3, NULL);
+        const fw_status st = fwi_graph_status(g);
+        t_refused(g, st == FW_EARG ? FW_EARG : FW_ESHAPE, averages[i].why, "average(");
     }
 }
 

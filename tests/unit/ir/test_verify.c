@@ -71,8 +71,8 @@ static void tensors(void **state)
     refused(&s, "of class 77");
     s.g->tensors[s.v].trainable = true;
     refused(&s, "is trainable and of class 7");
-    s.g->tensors[s.w].init.kind = (fwi_init_kind)9;
-    refused(&s, "initialiser 9");
+    s.g->tensors[s.w].init.kind = (fwi_init_kind)10;
+    refused(&s, "initialiser 10");
     s.g->real = FW_U8;
     refused(&s, "the graph computes in u8");
     fwi_graph_free(s.g);
@@ -162,6 +162,13 @@ static void changed_variables(void **state)
     const fwi_val again[] = {s.w, s.v, s.grad, s.hyper};
     fwi_graph_op(s.g, FWI_OP_sgd, &sgd, again, 4, NULL);
     refused(&s, "sgd: input 0 reads \"n1\" after an op has changed it");
+    /* an average stands behind the update, and nothing reads behind it */
+    const fwi_attr average = {.average = {.copy_back = 1}};
+    const fwi_val behind[] = {fwi_graph_average(s.g, s.w), s.w, s.hyper};
+    fwi_graph_op(s.g, FWI_OP_average, &average, behind, 3, NULL);
+    assert_int_equal(fwi_graph_verify(s.g), FW_OK);
+    fwi_op1(s.g, FWI_OP_relu, NULL, behind[0]);
+    refused(&s, "relu: input 0 reads \"n1/average\" after an op has changed it");
     fwi_graph_free(s.g);
 
     fwi_graph *g = t_graph(); /* through a view made before the change */

@@ -52,7 +52,18 @@ static void mistakes_are_refused(void **state)
     assert_refused(fw_muon(lr, 0.6, &(fw_muon_opt){.b = nan}), "muon: a coefficient");
     assert_refused(fw_muon(lr, 0.6, &(fw_muon_opt){.weight_decay = -1}), "muon: weight_decay");
     assert_refused(fw_muon(lr, 0.6, &(fw_muon_opt){.clip_norm = nan}), "muon: clip_norm");
-    assert_refused(fw_muon(lr, 0.6, &(fw_muon_opt){.renorm = (fw_renorm)2}), "no such renorm");
+    assert_refused(fw_muon(lr, 0.6, &(fw_muon_opt){.renorm = (fw_renorm)3}), "no such renorm");
+    assert_refused(fw_muon(lr, 0.6, &(fw_muon_opt){.renorm = FW_RENORM_SPACED}),
+                   "muon: renorm spaced and target need total_steps");
+    assert_refused(fw_muon(lr, 0.6, &(fw_muon_opt){.target = {0.5, 0.1}}), "need total_steps");
+    assert_refused(fw_muon(lr, 0.6, &(fw_muon_opt){.target = {0.5, 0}, .total_steps = 9}),
+                   "muon: a target is not a positive number");
+    assert_refused(fw_muon(lr, 0.6, &(fw_muon_opt){.total_steps = -1}), "muon: total_steps");
+    assert_refused(fw_muon(lr, 0.6, &(fw_muon_opt){.renorm_growth = 3}), "muon: renorm_gap");
+    assert_refused(fw_lars(lr, 1, NULL), "lars: momentum is not in 0 to less than 1");
+    assert_refused(fw_lars(lr, 0.9, &(fw_lars_opt){.eps = -1}), "lars: eps");
+    assert_refused(fw_lars(lr, 0.9, &(fw_lars_opt){.weight_decay = nan}), "lars: weight_decay");
+    assert_refused(fw_lars(lr, 0.9, &(fw_lars_opt){.clip_norm = -1}), "lars: clip_norm");
     fw_optimizer o = fw_adam(lr, NULL);
     o.kind = (fw_optimizer_kind)5;
     assert_refused(o, "no such kind");
@@ -80,6 +91,10 @@ static void groups_are_checked(void **state)
           .optimizer = fw_sgd(fw_constant_lr(1), 0.9, &page),
           .train_steps = 5},
          "parameter group 2: train_steps with nesterov page"},
+        {{.classes = FW_PARAM_BIAS,
+          .optimizer = fw_lars(fw_constant_lr(1), 0.9, NULL),
+          .train_steps = 5},
+         "parameter group 2: train_steps with lars"},
     };
     fwi_optim o = {.rest = plain_sgd(1), .n_groups = 2};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -115,12 +130,72 @@ static void the_row_of_a_step(void **state)
     assert_true(fabs(row[2] - (1 - 0.9 * 0.9 * 0.9)) < 1e-15);
     fwi_optim muon = {.rest =
                           fw_muon(fw_constant_lr(0.1), 0.6, &(fw_muon_opt){.weight_decay = 0.5})};
-    assert_int_equal(fwi_optim_columns(&muon), 3);
+    assert_int_equal(fwi_optim_columns(&muon), 5);
     fwi_optim_row(&muon, 0, row);
     assert_true(row[0] == 0.1 && row[1] == 0.5 && row[2] == 1);
+    assert_true(row[3] == 1 && row[4] == 1e-7);
     muon.rest.muon.renorm = FW_RENORM_NONE;
     fwi_optim_row(&muon, 0, row);
     assert_true(row[2] == 0);
+    const fwi_optim lars = {
+        .rest = fw_lars(fw_linear_decay_lr(2, 4), 0.9, &(fw_lars_opt){.weight_decay = 0.5})};
+    assert_int_equal(fwi_optim_columns(&lars), 2);
+    fwi_optim_row(&lars, 1, row);
+    assert_true(row[0] == 1.5 && row[1] == 0.5);
+}
+
+/* hiverge's rule over its 243 steps, and E1's over 284, whose T is 272. */
+static void muon_brings_weights_to_their_norm_less_and_less_often(void **state)
+{
+    (void)state;
+    static const int t243[] = {2,   4,   6,   8,   10,  12,  14,  16,  19,  22,  25, 28, 31,
+                               35,  39,  43,  47,  52,  57,  62,  68,  74,  80,  87, 94, 102,
+                               110, 119, 128, 138, 149, 160, 172, 185, 199, 214, 230};
+    static const int t272[] = {2,   4,   6,   8,   10,  12,  14,  16,  18,  21,  24,
+                               27,  30,  33,  36,  40,  44,  48,  52,  57,  62,  67,
+                               72,  78,  84,  90,  97,  104, 112, 120, 129, 138, 148,
+                               158, 169, 180, 192, 205, 219, 233, 248, 264, 281};
+    const struct {
+        const int *at;
+        int n, total, steps;
+    } cases[] = {{t243, 37, 243, 243}, {t272, 43, 272, 284}, {NULL, 40, 260, 264}};
+    assert_int_equal(sizeof t243 / sizeof *t243, 37);
+    assert_int_equal(sizeof t272 / sizeof *t272, 43);
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        const fw_muon_opt opt = {.renorm = FW_RENORM_SPACED, .total_steps = cases[c].total};
+        const fwi_optim o = {.rest = fw_muon(fw_constant_lr(1), 0.6, &opt)};
+        double row[8];
+        int n = 0;
+        for (int step = 0; step < cases[c].steps; step++) {
+            fwi_optim_row(&o, step, row);
+            if (row[2] != 0 && cases[c].at != NULL)
+                assert_int_equal(step + 1, cases[c].at[n]);
+            n += row[2] != 0;
+        }
+        assert_int_equal(n, cases[c].n);
+    }
+}
+
+/* u / (p norm(u) + q) is u brought to the norm t, then to 1, each divisor with its 1e-5. */
+static void muon_targets_are_two_divisions(void **state)
+{
+    (void)state;
+    const fw_muon_opt opt = {.target = {0.5012, 0.0786}, .total_steps = 272};
+    const fwi_optim o = {.rest = fw_muon(fw_constant_lr(1), 0.6, &opt)};
+    static const struct {
+        int step;
+        double t;
+    } cases[] = {{0, 0.5012 + (0.0786 - 0.5012) / 272},
+                 {135, (0.5012 + 0.0786) / 2},
+                 {271, 0.0786},
+                 {283, 0.0786}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (double u = 1e-7; u < 1e4; u *= 10) {
+            double row[8];
+            fwi_optim_row(&o, cases[i].step, row);
+            const double once = u * cases[i].t / (u + 1e-5), twice = once / (once + 1e-5);
+            assert_true(fabs(u / (row[3] * u + row[4]) - twice) <= 1e-14 * twice);
+        }
 }
 
 /* Each optimiser has columns of its own; a group that is done has a rate of 0. */
@@ -139,19 +214,20 @@ static void groups_have_columns_of_their_own(void **state)
                    .optimizer = fw_adam(fw_constant_lr(0.125), NULL),
                    .train_steps = 1}}};
     double row[FWI_OPTIM_MAX_COLUMNS + 1];
-    assert_int_equal(fwi_optim_columns(&o), 2 + 3 + 2 + 5);
+    assert_int_equal(fwi_optim_columns(&o), 2 + 5 + 2 + 5);
     for (int64_t s = 0; s < 6; s++) {
-        row[12] = 77; /* is not written */
+        row[14] = 77; /* is not written */
         fwi_optim_row(&o, s, row);
         assert_true(fabs(row[0] - (1 - (double)s / 10)) < 1e-15 && row[1] == 0);
         assert_true(row[2] == 0.5 && row[3] == 0 && row[4] == 1);
-        assert_true(row[5] == (s < 3 ? 4 - (double)s : 0) && row[6] == 0.25);
-        assert_true(row[7] == (s < 1 ? 0.125 : 0) && row[8] == 0);
-        assert_true(row[12] == 77);
+        assert_true(row[7] == (s < 3 ? 4 - (double)s : 0) && row[8] == 0.25);
+        assert_true(row[9] == (s < 1 ? 0.125 : 0) && row[10] == 0);
+        assert_true(row[14] == 77);
     }
     fwi_optim full = {.rest = fw_adam(fw_constant_lr(1), NULL), .n_groups = FW_MAX_GROUPS};
     for (int i = 0; i < FW_MAX_GROUPS; i++)
         full.group[i].optimizer = full.rest;
+    full.average = (fw_average){.kind = FW_AVERAGE_EMA, .decay = 0.5};
     assert_int_equal(fwi_optim_columns(&full), FWI_OPTIM_MAX_COLUMNS);
 }
 
@@ -189,7 +265,21 @@ static void the_description_tells_everything(void **state)
                          "renorm=every_step clip_norm=0 lr=constant base=0.25 schedule_start=0; "
                          "group whiten_bias train_steps=75: sgd momentum=0 nesterov=pytorch "
                          "weight_decay=0 clip_norm=0 lr=constant base=2 schedule_start=0");
+    o.n_groups = 0;
+    o.rest = fw_muon(fw_linear_decay_lr(0.25, 16), 0.5,
+                     &(fw_muon_opt){.renorm = FW_RENORM_SPACED, .total_steps = 16});
+    o.rest.lr.floor = 0.0625;
+    assert_described(&o, "muon momentum=0.5 steps=3 a=3.4445 b=-4.775 c=2.0315 weight_decay=0 "
+                         "renorm=spaced gap=2 growth=15 total_steps=16 clip_norm=0 lr=one_cycle "
+                         "peak=0.25 steps=16 warmup=0 decay=linear floor=0.0625 schedule_start=0");
+    o.rest = fw_lars(fw_constant_lr(1), 0.5, NULL);
+    o.average = (fw_average){
+        .kind = FW_AVERAGE_LOOKAHEAD, .decay = 0.75, .power = 3, .every = 5, .steps = 476};
+    assert_described(&o, "lars momentum=0.5 eps=0.01 weight_decay=0 clip_norm=0 lr=constant base=1 "
+                         "schedule_start=0; average=lookahead decay=0.75 power=3 every=5 start=0 "
+                         "epoch_steps=0 steps=476");
     char *text = NULL;
+    o.n_groups = 2;
     o.group[1].classes = 0;
     assert_int_equal(fwi_optim_describe(&o, &text), FW_EARG);
     assert_null(text);
@@ -356,6 +446,35 @@ static void muon_is_for_matrices(void **state)
     fwi_graph_free(g);
 }
 
+static void lars_is_for_filters(void **state)
+{
+    (void)state;
+    const struct {
+        fwi_shape shape;
+        const char *message; /* NULL: fine */
+    } cases[] = {{fwi_shape4(4, 3, 3, 2), NULL},
+                 {fwi_shape2(10, 64), "lars: w has 2 dimensions: LARS is for convolution filters"},
+                 {fwi_shape1(7), "lars: w has 1 dimension: LARS is for convolution filters"}};
+    const fwi_optim o = {.rest = fw_lars(fw_constant_lr(1), 0.9, NULL)};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fwi_graph *g = NULL;
+        assert_int_equal(fwi_graph_new(&g, FW_F32), FW_OK);
+        const fwi_val w = fwi_graph_var(g, "w", FWI_VAR_CONV, true, cases[i].shape, (fwi_init){0});
+        const fwi_val grad = fwi_graph_input(g, "grad", FW_F32, cases[i].shape);
+        const fw_status st = fwi_optim_append(&o, g, &w, &grad, 1);
+        assert_int_equal(st, cases[i].message == NULL ? FW_OK : FW_EARG);
+        if (st == FW_OK) {
+            assert_int_equal(count_ops(g, FWI_OP_lars), 1);
+            assert_true(g->ops[0].attr.optim.eps == 0.01 && g->ops[0].attr.optim.momentum == 0.9);
+            assert_true(fwi_graph_find(g, "w/momentum") != FWI_NO_VAL);
+        } else {
+            assert_non_null(strstr(fw_last_error(), cases[i].message));
+            assert_non_null(strstr(fw_last_error(), "give the others a group of their own"));
+        }
+        fwi_graph_free(g);
+    }
+}
+
 static void nothing_to_train_is_refused(void **state)
 {
     (void)state;
@@ -373,12 +492,15 @@ int main(void)
         cmocka_unit_test(mistakes_are_refused),
         cmocka_unit_test(groups_are_checked),
         cmocka_unit_test(the_row_of_a_step),
+        cmocka_unit_test(muon_brings_weights_to_their_norm_less_and_less_often),
+        cmocka_unit_test(muon_targets_are_two_divisions),
         cmocka_unit_test(groups_have_columns_of_their_own),
         cmocka_unit_test(the_description_tells_everything),
         cmocka_unit_test(slots_and_ops_are_appended),
         cmocka_unit_test(clipping_is_by_one_norm_for_all),
         cmocka_unit_test(groups_take_their_parameters),
         cmocka_unit_test(muon_is_for_matrices),
+        cmocka_unit_test(lars_is_for_filters),
         cmocka_unit_test(nothing_to_train_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
