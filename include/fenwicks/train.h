@@ -110,6 +110,7 @@ typedef struct fw_estimator_opt {
     const fw_param_group *groups; /* [n_groups], copied: optimisers of their own for some classes of
                                      parameters */
     int32_t n_groups;             /* at most FW_MAX_GROUPS */
+    fw_average average;           /* of the weights */
     fw_conv conv;
     bool pin; /* bind each thread to a CPU of its own; the calling thread, which has to be the one
                  that trains, until fw_estimator_free */

@@ -21,7 +21,7 @@ typedef struct fwi_cuda_side {
     fw_status (*narrow)(const fwi_call *c, void *to, fw_dtype dtype, const float *from, int64_t n);
     /* n numbers of f32, bf16 or f16 to f32 */
     fw_status (*widen)(const fwi_call *c, float *to, const void *from, fw_dtype dtype, int64_t n);
-    /* c is a muon: v = mom v + g; sums; X = (g + mom v) / (sqrt(sums[0]) + 1e-7) */
+    /* c is a muon: v = mom v + g; sums; X = (g + mom v) / (p sqrt(sums[0]) + q) */
     fw_status (*muon_begin)(const fwi_call *c, const fwi_muon_work *m);
     /* w = (renorm w - lr X) (1 - lr wd), as cpu/ref/muon_body.h has it; lr 0: nothing */
     fw_status (*muon_end)(const fwi_call *c, const fwi_muon_work *m);

@@ -96,17 +96,17 @@ struct turned {
     }
 };
 
-/* X = u / (||u|| + 1e-7) */
+/* X = u / (p ||u|| + q) */
 template <class T> struct direction {
     T *x;
     const float *v, *g;
-    const double *sums;
+    const double *sums, *pq;
     float mom;
     turned at;
     __device__ void operator()(int i) const
     {
         const float u = g[i] + mom * v[i];
-        put(x, at(i), (float)((double)u / (sqrt(sums[0]) + 1e-7)));
+        put(x, at(i), (float)((double)u / (pq[0] * sqrt(sums[0]) + pq[1])));
     }
 };
 
@@ -114,6 +114,7 @@ template <class T> struct step {
     float *w;
     const T *x;
     const double *sums, *hyper;
+    double renorm_eps;
     int lr_col, wd_col, rn_col;
     turned at;
     __device__ void operator()(int i) const
@@ -121,7 +122,8 @@ template <class T> struct step {
         const double lr = hyper[lr_col], wd = hyper[wd_col], ww = sums[1];
         if (lr == 0)
             return;
-        const double renorm = hyper[rn_col] != 0 && ww > 0 ? sqrt((double)at.rows / ww) : 1;
+        const double renorm =
+            hyper[rn_col] != 0 && ww > 0 ? sqrt((double)at.rows) / (sqrt(ww) + renorm_eps) : 1;
         const double moved = renorm * (double)w[i] - lr * (double)get(x, at(i));
         w[i] = (float)(moved * (1 - lr * wd));
     }
@@ -137,6 +139,7 @@ template <class T> fw_status directions(const fwi_call *c, const fwi_muon_work *
     return fwi_cuda::each(c, (int)(m->rows * m->rest),
                           direction<T>{(T *)m->x, (const float *)c->in[1].data,
                                        (const float *)c->in[2].data, m->sums,
+                                       (const double *)c->in[3].data + c->attr->muon.xn_col,
                                        (float)c->attr->muon.momentum, turned_of(m)});
 }
 
@@ -145,8 +148,8 @@ template <class T> fw_status steps(const fwi_call *c, const fwi_muon_work *m)
     const fwi_muon_attr *a = &c->attr->muon;
     return fwi_cuda::each(c, (int)(m->rows * m->rest),
                           step<T>{(float *)c->in[0].data, (const T *)m->x, m->sums,
-                                  (const double *)c->in[3].data, (int)a->lr_col, (int)a->wd_col,
-                                  (int)a->rn_col, turned_of(m)});
+                                  (const double *)c->in[3].data, a->renorm_eps, (int)a->lr_col,
+                                  (int)a->wd_col, (int)a->rn_col, turned_of(m)});
 }
 
 fw_status muon_begin(const fwi_call *c, const fwi_muon_work *m)

@@ -81,6 +81,7 @@ static fw_status prepare(bench *b, fw_budget *budget)
     fw_layer *net = NULL;
     fw_optimizer optimizer;
     fw_param_group groups[FW_MAX_GROUPS];
+    fw_average average;
     int32_t n_groups = 0;
     int64_t steps = 0;
     b->batch = fwi_recipe_int(b->r, FWI_KEY_TRAIN_BATCH);
@@ -99,6 +100,8 @@ static fw_status prepare(bench *b, fw_budget *budget)
     if (st == FW_OK)
         st = fwi_recipe_groups(b->r, steps, b->steps_per_epoch, groups, &n_groups);
     if (st == FW_OK)
+        st = fwi_recipe_average(b->r, steps, b->steps_per_epoch, &average);
+    if (st == FW_OK)
         st = fwi_recipe_net(b->r, &net);
     if (st != FW_OK)
         return st;
@@ -111,6 +114,7 @@ static fw_status prepare(bench *b, fw_budget *budget)
                                   .memory_limit = b->opt->memory_limit,
                                   .groups = groups,
                                   .n_groups = n_groups,
+                                  .average = average,
                                   .loss_sum = fwi_recipe_word(b->r, FWI_KEY_TRAIN_LOSS) == 1,
                                   .label_smoothing =
                                       fwi_recipe_number(b->r, FWI_KEY_TRAIN_SMOOTHING)};
@@ -118,7 +122,7 @@ static fw_status prepare(bench *b, fw_budget *budget)
     if (st == FW_OK)
         st = fw_estimator_prepare(b->e, b->data.train, NULL, budget);
     if (st == FW_OK)
-        st = fwi_network_plan_get(&b->e->network, true, b->batch, &b->plan);
+        st = fwi_network_plan_get(&b->e->network, FWI_TRAIN, b->batch, &b->plan);
     if (st == FW_OK)
         st = fwi_estimator_take_data(b->e, b->data.train, 0);
     return st;
@@ -196,6 +200,8 @@ static fw_step_part part_of(fwi_opkind kind)
         {"cast", FW_PART_LAYOUT},
         {"sgd", FW_PART_OPTIMIZER},
         {"muon", FW_PART_OPTIMIZER},
+        {"lars", FW_PART_OPTIMIZER},
+        {"average", FW_PART_OPTIMIZER},
         {"sum_squares", FW_PART_OPTIMIZER},
         {"clip_factor", FW_PART_OPTIMIZER},
     };

@@ -136,6 +136,7 @@ fw_status fw_estimator_new(fw_estimator **out, fw_layer *net, fw_optimizer optim
     }
     e->net = net;
     e->optim.rest = optimizer;
+    e->optim.average = opt->average;
     e->transforms[0] = e->transforms[1] = fw_transform_end();
     fw_status st = check_options(opt);
     if (st == FW_OK)
@@ -242,7 +243,16 @@ static fw_status fill_store(fw_estimator *e)
     st = fwi_store_init(e->network.store, e->opt.seed);
     if (st != FW_OK || e->opt.warm_start == NULL)
         return st;
-    return fwi_model_warm_start(e->network.store, e->opt.warm_start);
+    const fw_status warm = fwi_model_warm_start(e->network.store, e->opt.warm_start);
+    return warm == FW_OK ? fwi_store_init_copies(e->network.store) : warm;
+}
+
+fw_status fwi_estimator_eval_plan(fw_estimator *e, int64_t batch, int64_t step,
+                                  fwi_network_plan **out)
+{
+    const bool averages = fwi_average_evaluates(&e->optim.average, step);
+    return fwi_network_plan_get(&e->network, averages ? FWI_EVALUATE_AVERAGE : FWI_EVALUATE, batch,
+                                out);
 }
 
 fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds)
@@ -366,7 +376,8 @@ fw_status fw_estimator_prepare(fw_estimator *e, fw_dataset *train, fw_dataset *e
             continue;
         fw_status st = fwi_estimator_compile(e, sets[i]);
         if (st == FW_OK)
-            st = fwi_network_plan_get(&e->network, i == 0, fwi_dataset_batch(sets[i]), &p);
+            st = i == 0 ? fwi_network_plan_get(&e->network, FWI_TRAIN, fwi_dataset_batch(train), &p)
+                        : fwi_estimator_eval_plan(e, fwi_dataset_batch(eval), e->step, &p);
         if (st != FW_OK)
             return st;
     }
@@ -421,5 +432,6 @@ fw_status fw_estimator_save(fw_estimator *e, const char *path)
                                  .class_names = e->class_names,
                                  .n_class_names =
                                      e->class_names == NULL ? 0 : e->opt.n_class_names};
-    return fwi_model_save(path, e->network.store, &meta);
+    return fwi_model_save(path, e->network.store, fwi_average_evaluates(&e->optim.average, e->step),
+                          &meta);
 }

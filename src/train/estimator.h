@@ -33,6 +33,9 @@ struct fw_estimator {
 
 /* Compiles for images of this data set, or checks that they are those compiled for. */
 fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds);
+/* The plan that evaluates batches of so many images with what evaluation uses after so many steps. */
+fw_status fwi_estimator_eval_plan(fw_estimator *e, int64_t batch, int64_t step,
+                                  fwi_network_plan **out);
 /* What the training data decides about the initial state; nothing where that was done or loaded. */
 fw_status fwi_estimator_whiten(fw_estimator *e, const fw_dataset *ds);
 /* Room for evaluations of batches of ds. */

@@ -17,7 +17,7 @@ static fw_status ready(fw_estimator *e, fw_dataset *ds, fwi_network_plan **plan)
                         "a training data set is endless: evaluate on one without .training");
     fw_status st = fwi_estimator_compile(e, ds);
     if (st == FW_OK)
-        st = fwi_network_plan_get(&e->network, false, fwi_dataset_batch(ds), plan);
+        st = fwi_estimator_eval_plan(e, fwi_dataset_batch(ds), e->step, plan);
     if (st == FW_OK)
         st = fwi_network_bind(&e->network);
     return st;

@@ -68,6 +68,9 @@ static fw_status put_fused(const fwi_plan *p, fwi_buf *out)
 static fw_status put_plan(const fwi_network_plan *np, fwi_buf *out)
 {
     const fwi_plan *p = np->plan;
+    static const char *const uses[] = {[FWI_EVALUATE] = "evaluation",
+                                       [FWI_TRAIN] = "training",
+                                       [FWI_EVALUATE_AVERAGE] = "evaluation of averages"};
     int conversions = 0, convs = 0;
     char layout[WORD_CAP] = "n h w c";
     const int32_t nb = layout_of(p, &conversions);
@@ -76,8 +79,8 @@ static fw_status put_plan(const fwi_network_plan *np, fwi_buf *out)
                  conversions, conversions == 1 ? "" : "s");
     fw_status st = fwi_buf_printf(
         out, "%s, batches of %" PRId64 ": %d steps, %.1f MiB of scratch; layout: %s\n",
-        np->training ? "training" : "evaluation", np->batch, fwi_plan_steps(p),
-        (double)fwi_plan_scratch_bytes(p) / 1048576, layout);
+        uses[np->use], np->batch, fwi_plan_steps(p), (double)fwi_plan_scratch_bytes(p) / 1048576,
+        layout);
     for (int i = 0; i < fwi_plan_steps(p) && st == FW_OK; i++) {
         fwi_step_info s;
         fwi_plan_step(p, i, &s);

@@ -373,10 +373,12 @@ static fw_status prepare(fit *f)
     fw_status st = fwi_estimator_compile(e, f->ds);
     if (st == FW_OK && eval != NULL)
         st = fwi_estimator_compile(e, eval);
+    if (st == FW_OK && eval != NULL) /* of now, and of the end if that is another */
+        st = fwi_estimator_eval_plan(e, fwi_dataset_batch(eval), e->step, &eval_plan);
     if (st == FW_OK && eval != NULL)
-        st = fwi_network_plan_get(&e->network, false, fwi_dataset_batch(eval), &eval_plan);
+        st = fwi_estimator_eval_plan(e, fwi_dataset_batch(eval), f->until, &eval_plan);
     if (st == FW_OK)
-        st = fwi_network_plan_get(&e->network, true, f->batch, &f->plan);
+        st = fwi_network_plan_get(&e->network, FWI_TRAIN, f->batch, &f->plan);
     if (st != FW_OK)
         return st;
     st = take_data(f);

@@ -69,7 +69,7 @@ static fw_status compile(fw_model *m, fwi_safetensors *file, int threads)
         st = fwi_fail(FW_EFORMAT, "%s: names %" PRId64 " classes, its network has %" PRId64,
                       fwi_st_path(file), m->meta.n_class_names, m->network.n_classes);
     if (st == FW_OK)
-        st = fwi_network_plan_get(&m->network, false, m->batch, &m->plan);
+        st = fwi_network_plan_get(&m->network, FWI_EVALUATE, m->batch, &m->plan);
     if (st == FW_OK)
         st = fwi_chain_new(&m->chain, m->meta.transforms, m->meta.h, m->meta.w, m->meta.c);
     return st;

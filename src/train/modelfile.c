@@ -86,7 +86,7 @@ fw_status fwi_transforms_parse(const char *text, const char *source, fw_transfor
 
 static bool evaluated(const fwi_var *v)
 {
-    return v->cls != FWI_VAR_SLOT;
+    return v->cls != FWI_VAR_SLOT && v->cls != FWI_VAR_AVERAGE;
 }
 
 /* The class names as a JSON list; "" where there are none. */
@@ -139,7 +139,8 @@ static fw_status check_finite(const fwi_var *v, const void *data)
     return fwi_fail(FW_ENONFINITE, "%s has values that are not finite: no model written", v->name);
 }
 
-fw_status fwi_model_save(const char *path, const fwi_store *store, const fwi_model_meta *meta)
+fw_status fwi_model_save(const char *path, const fwi_store *store, bool averages,
+                         const fwi_model_meta *meta)
 {
     fwi_st_layout *layout = NULL;
     fwi_file_writer *writer = NULL;
@@ -153,8 +154,9 @@ fw_status fwi_model_save(const char *path, const fwi_store *store, const fwi_mod
         const fwi_var *v = &store->vars[i];
         if (!evaluated(v))
             continue;
+        const fwi_var *const average = averages ? fwi_store_average(store, v) : NULL;
         data[n++] = host + v->offset;
-        st = fwi_store_read(store, v, host + v->offset);
+        st = fwi_store_read(store, average != NULL ? average : v, host + v->offset);
         if (st == FW_OK)
             st = check_finite(v, host + v->offset);
         if (st == FW_OK)

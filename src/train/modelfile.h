@@ -19,8 +19,10 @@ typedef struct fwi_model_meta {
 void fwi_model_meta_clear(fwi_model_meta *m);
 
 /* Weights and running statistics of the store, beside and renamed. No time, host, path or thread
- * count goes in: equal models are equal files. FW_ENONFINITE if a value is not finite. */
-fw_status fwi_model_save(const char *path, const fwi_store *store, const fwi_model_meta *meta);
+ * count goes in: equal models are equal files. averages: these in place of what they are averages
+ * of. FW_ENONFINITE if a value is not finite. */
+fw_status fwi_model_save(const char *path, const fwi_store *store, bool averages,
+                         const fwi_model_meta *meta);
 
 fw_status fwi_model_meta_read(const fwi_safetensors *s, fwi_model_meta *out);
 /* Every evaluated variable of the store from the file; none may be missing, none left over. */

@@ -69,9 +69,10 @@ _Static_assert((int)FW_CONV_AUTO == FWI_CONV_ANY && (int)FW_CONV_DIRECT == FWI_C
                "fw_conv is fwi_conv_algo to the user");
 
 /* *out is left NULL on error. */
-static fw_status graph_new(fwi_graph **out, const fwi_network_spec *s, bool training, int64_t batch,
+static fw_status graph_new(fwi_graph **out, const fwi_network_spec *s, fwi_use use, int64_t batch,
                            int64_t *n_classes)
 {
+    const bool training = use == FWI_TRAIN;
     *out = NULL;
     fwi_graph *g = NULL;
     fwi_val logits = FWI_NO_VAL;
@@ -95,6 +96,8 @@ static fw_status graph_new(fwi_graph **out, const fwi_network_spec *s, bool trai
     st = fwi_graph_status(g);
     if (st == FW_OK && training)
         st = append_updates(g, s, loss);
+    if (st == FW_OK && use == FWI_EVALUATE_AVERAGE)
+        st = fwi_pass_averages(g);
     if (st == FW_OK)
         st = fwi_graph_status(g);
 done:
@@ -102,6 +105,17 @@ done:
         fwi_graph_free(g);
     else
         *out = g;
+    return st;
+}
+
+fw_status fwi_network_check(const fwi_network_spec *spec, int64_t batch)
+{
+    fwi_graph *g = NULL;
+    int64_t n_classes = 0;
+    fw_status st = spec->optim != NULL ? graph_new(&g, spec, FWI_TRAIN, batch, &n_classes) : FW_OK;
+    fwi_graph_free(g);
+    if (st == FW_OK && (st = graph_new(&g, spec, FWI_EVALUATE, batch, &n_classes)) == FW_OK)
+        fwi_graph_free(g);
     return st;
 }
 
@@ -117,11 +131,11 @@ fw_status fwi_network_init(fwi_network *n, fwi_device *d, const fwi_network_spec
      * x 1 pixels. */
     if (spec->optim != NULL) {
         if ((st = fwi_layer_least_batch(spec->net, &batch)) == FW_OK)
-            st = graph_new(&train, spec, true, batch, &n->n_classes);
+            st = graph_new(&train, spec, FWI_TRAIN, batch, &n->n_classes);
         graphs[n_graphs++] = train;
     }
     if (st == FW_OK) {
-        st = graph_new(&eval, spec, false, 2, &n->n_classes);
+        st = graph_new(&eval, spec, FWI_EVALUATE, 2, &n->n_classes);
         graphs[n_graphs++] = eval;
     }
     if (st == FW_OK)
@@ -143,10 +157,10 @@ void fwi_network_clear(fwi_network *n)
     *n = (fwi_network){0};
 }
 
-fw_status fwi_network_plan_get(fwi_network *n, bool training, int64_t batch, fwi_network_plan **out)
+fw_status fwi_network_plan_get(fwi_network *n, fwi_use use, int64_t batch, fwi_network_plan **out)
 {
     for (int i = 0; i < n->n_plans; i++)
-        if (n->plans[i].training == training && n->plans[i].batch == batch) {
+        if (n->plans[i].use == use && n->plans[i].batch == batch) {
             *out = &n->plans[i];
             return FW_OK;
         }
@@ -155,11 +169,11 @@ fw_status fwi_network_plan_get(fwi_network *n, bool training, int64_t batch, fwi
                         FWI_MAX_PLANS);
     fwi_graph *g = NULL;
     int64_t n_classes;
-    fw_status st = graph_new(&g, &n->spec, training, batch, &n_classes);
+    fw_status st = graph_new(&g, &n->spec, use, batch, &n_classes);
     if (st != FW_OK)
         return st;
     fwi_network_plan *p = &n->plans[n->n_plans];
-    *p = (fwi_network_plan){.training = training, .batch = batch};
+    *p = (fwi_network_plan){.use = use, .batch = batch};
     st = fwi_plan_new(&p->plan, n->device, n->store, g);
     fwi_graph_free(g);
     if (st != FW_OK)

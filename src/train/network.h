@@ -21,10 +21,17 @@ typedef struct fwi_network_spec {
     fw_conv conv;
 } fwi_network_spec;
 
+/* What a plan is for. */
+typedef enum fwi_use {
+    FWI_EVALUATE,
+    FWI_TRAIN,
+    FWI_EVALUATE_AVERAGE /* with the averages in place of the weights */
+} fwi_use;
+
 /* One plan and where its inputs and outputs are. Training plans update the store. */
 typedef struct fwi_network_plan {
     fwi_plan *plan;
-    bool training;
+    fwi_use use;
     int64_t batch;
     int in_x, in_labels, in_hyper, in_rng; /* -1: not used */
     int out_loss, out_correct, out_logits,
@@ -47,8 +54,10 @@ typedef struct fwi_network {
 fw_status fwi_network_init(fwi_network *n, fwi_device *d, const fwi_network_spec *spec);
 void fwi_network_clear(fwi_network *n);
 /* The plan for this use, made on first demand. Borrowed. */
-fw_status fwi_network_plan_get(fwi_network *n, bool training, int64_t batch,
-                               fwi_network_plan **out);
+fw_status fwi_network_plan_get(fwi_network *n, fwi_use use, int64_t batch, fwi_network_plan **out);
+/* Whether what a spec describes can be compiled for batches of so many images: FW_OK, or the reason.
+ * Touches neither data nor a device. */
+fw_status fwi_network_check(const fwi_network_spec *spec, int64_t batch);
 /* Allocates scratch for all plans made so far. Called again it only grows. */
 fw_status fwi_network_bind(fwi_network *n);
 int64_t fwi_network_state_bytes(const fwi_network *n); /* state and gradients */

@@ -10,6 +10,7 @@
 
 #include "fail.h"
 #include "nearest.h"
+#include "network.h"
 #include "nn.h"
 #include "number.h"
 
@@ -193,6 +194,7 @@ static fw_status make_schedule(const fw_recipe *r, double steps, fw_schedule *ou
     const fwi_schedule_word kind = (fwi_schedule_word)fwi_recipe_word(r, FWI_KEY_TRAIN_SCHEDULE);
     const double lr = fwi_recipe_number(r, FWI_KEY_TRAIN_LR);
     const double warmup = fwi_recipe_share(r, FWI_KEY_TRAIN_WARMUP, steps);
+    const double length = fwi_recipe_share(r, FWI_KEY_TRAIN_LR_STEPS, steps);
     if (kind != FWI_WORD_PIECEWISE && *fwi_recipe_text(r, FWI_KEY_TRAIN_LR) == 0)
         return fwi_fail(FW_EARG, "%s: train.lr is missing: schedule %s needs it", r->source,
                         fwi_recipe_text(r, FWI_KEY_TRAIN_SCHEDULE));
@@ -202,17 +204,16 @@ static fw_status make_schedule(const fw_recipe *r, double steps, fw_schedule *ou
         break;
     case FWI_WORD_ONE_CYCLE:
         *out =
-            fw_one_cycle_lr(lr, steps, warmup, (fw_decay)fwi_recipe_word(r, FWI_KEY_TRAIN_DECAY));
+            fw_one_cycle_lr(lr, length, warmup, (fw_decay)fwi_recipe_word(r, FWI_KEY_TRAIN_DECAY));
         break;
     case FWI_WORD_TRIANGULAR:
-        *out = fw_triangular_lr(lr, steps, warmup);
+        *out = fw_triangular_lr(lr, length, warmup);
         break;
     case FWI_WORD_LINEAR:
-        *out = fw_linear_decay_lr(lr, steps);
+        *out = fw_linear_decay_lr(lr, length);
         break;
     case FWI_WORD_EXPONENTIAL:
-        *out = fw_exp_decay_lr(lr, fwi_recipe_share(r, FWI_KEY_TRAIN_LR_STEPS, steps),
-                               fwi_recipe_number(r, FWI_KEY_TRAIN_LR_BASE),
+        *out = fw_exp_decay_lr(lr, length, fwi_recipe_number(r, FWI_KEY_TRAIN_LR_BASE),
                                fwi_recipe_number(r, FWI_KEY_TRAIN_LR_RATE));
         break;
     case FWI_WORD_PIECEWISE: {
@@ -232,6 +233,8 @@ static fw_status make_schedule(const fw_recipe *r, double steps, fw_schedule *ou
         break;
     }
     }
+    if (out->kind == FW_SCHEDULE_ONE_CYCLE)
+        out->floor = fwi_recipe_number(r, FWI_KEY_TRAIN_LR_FLOOR);
     out->start = (int32_t)fwi_recipe_int(r, FWI_KEY_TRAIN_START);
     const fw_status st = fw_schedule_check(out);
     return st == FW_OK ? st : fwi_fail_in(st, "%s: train.schedule", r->source);
@@ -248,12 +251,22 @@ fw_status fwi_recipe_optimizer(const fw_recipe *r, int64_t steps, fw_optimizer *
     const fw_optimizer_kind kind = /* in the order of the key's words */
         (fw_optimizer_kind)fwi_recipe_word(r, FWI_KEY_TRAIN_OPTIMIZER);
     if (kind == FW_MUON) {
+        double target[FW_MAX_KNOTS] = {0};
+        const int n = fwi_recipe_numbers(r, FWI_KEY_TRAIN_NS_TARGET, 1, target, FW_MAX_KNOTS);
+        if (n != 0 && n != 2)
+            return fwi_fail(FW_EARG, "%s: train.ns_target has %d numbers, expected 2", r->source,
+                            n);
         const fw_muon_opt opt = {.steps = (int32_t)fwi_recipe_int(r, FWI_KEY_TRAIN_NS_STEPS),
                                  .a = fwi_recipe_number(r, FWI_KEY_TRAIN_NS_A),
                                  .b = fwi_recipe_number(r, FWI_KEY_TRAIN_NS_B),
                                  .c = fwi_recipe_number(r, FWI_KEY_TRAIN_NS_C),
                                  .weight_decay = decay,
                                  .renorm = (fw_renorm)fwi_recipe_word(r, FWI_KEY_TRAIN_RENORM),
+                                 .total_steps =
+                                     fwi_recipe_share(r, FWI_KEY_TRAIN_LR_STEPS, (double)steps),
+                                 .renorm_gap = fwi_recipe_number(r, FWI_KEY_TRAIN_RENORM_GAP),
+                                 .renorm_growth = fwi_recipe_number(r, FWI_KEY_TRAIN_RENORM_GROWTH),
+                                 .target = {target[0], target[1]},
                                  .clip_norm = clip};
         *out = fw_muon(lr, fwi_recipe_number(r, FWI_KEY_TRAIN_MOMENTUM), &opt);
     } else if (kind == FW_ADAM) {
@@ -264,6 +277,11 @@ fw_status fwi_recipe_optimizer(const fw_recipe *r, int64_t steps, fw_optimizer *
                                  .decay_norm_and_bias = fwi_recipe_bool(r, FWI_KEY_TRAIN_DECAY_ALL),
                                  .clip_norm = clip};
         *out = fw_adam(lr, &opt);
+    } else if (kind == FW_LARS) {
+        const fw_lars_opt opt = {.weight_decay = decay,
+                                 .eps = fwi_recipe_number(r, FWI_KEY_TRAIN_LARS_EPS),
+                                 .clip_norm = clip};
+        *out = fw_lars(lr, fwi_recipe_number(r, FWI_KEY_TRAIN_MOMENTUM), &opt);
     } else {
         const fw_sgd_opt opt = {.weight_decay = decay,
                                 .nesterov = (fw_nesterov)fwi_recipe_word(r, FWI_KEY_TRAIN_NESTEROV),
@@ -272,6 +290,24 @@ fw_status fwi_recipe_optimizer(const fw_recipe *r, int64_t steps, fw_optimizer *
     }
     st = fw_optimizer_check(out);
     return st == FW_OK ? st : fwi_fail_in(st, "%s: train.optimizer", r->source);
+}
+
+fw_status fwi_recipe_average(const fw_recipe *r, int64_t steps, int64_t steps_per_epoch,
+                             fw_average *out)
+{
+    *out = (fw_average){.kind = (fw_average_kind)fwi_recipe_word(r, FWI_KEY_TRAIN_AVERAGE)};
+    if (out->kind == FW_AVERAGE_NONE)
+        return FW_OK;
+    if (*fwi_recipe_text(r, FWI_KEY_TRAIN_AVERAGE_DECAY) == 0)
+        return fwi_fail(FW_EARG, "%s: train.average_decay is missing: average %s needs it",
+                        r->source, fwi_recipe_text(r, FWI_KEY_TRAIN_AVERAGE));
+    out->decay = fwi_recipe_number(r, FWI_KEY_TRAIN_AVERAGE_DECAY);
+    out->power = fwi_recipe_number(r, FWI_KEY_TRAIN_AVERAGE_POWER);
+    out->every = fwi_recipe_int(r, FWI_KEY_TRAIN_AVERAGE_EVERY);
+    out->start = (int64_t)round(fwi_recipe_share(r, FWI_KEY_TRAIN_AVERAGE_START, (double)steps));
+    out->epoch_steps = fwi_recipe_word(r, FWI_KEY_TRAIN_AVERAGE_COUNT) == 1 ? steps_per_epoch : 0;
+    out->steps = steps;
+    return FW_OK;
 }
 
 fw_status fwi_recipe_steps(const fw_recipe *r, int64_t steps_per_epoch, int64_t *out)
@@ -306,9 +342,7 @@ fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost)
     int64_t hwc[3];
     fw_layer *net = NULL;
     fw_model_cost c = {0};
-    fw_optimizer optimizer;
-    fw_param_group groups[FW_MAX_GROUPS];
-    int32_t n_groups;
+    fwi_optim optim = {.n_groups = 0};
     enum { ANY_STEPS = 1000000 };
     if (!fwi_recipe_size(r, hwc))
         return fwi_fail(FW_EARG, "%s: network.input is missing, as in \"32 32 3\"", r->source);
@@ -330,9 +364,24 @@ fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost)
     if (st == FW_OK && c.params == 0)
         st = fwi_fail(FW_EARG, "%s: the network has nothing to train", r->source);
     if (st == FW_OK) /* any number of steps will do: knots are shares */
-        st = fwi_recipe_optimizer(r, ANY_STEPS, &optimizer);
+        st = fwi_recipe_optimizer(r, ANY_STEPS, &optim.rest);
     if (st == FW_OK)
-        st = fwi_recipe_groups(r, ANY_STEPS, ANY_STEPS, groups, &n_groups);
+        st = fwi_recipe_groups(r, ANY_STEPS, ANY_STEPS, optim.group, &optim.n_groups);
+    if (st == FW_OK)
+        st = fwi_recipe_average(r, ANY_STEPS, ANY_STEPS, &optim.average);
+    if (st == FW_OK) {
+        const fwi_network_spec spec = {.net = net,
+                                       .optim = &optim,
+                                       .real = FW_F32,
+                                       .h = hwc[0],
+                                       .w = hwc[1],
+                                       .c = hwc[2],
+                                       .label_smoothing =
+                                           fwi_recipe_number(r, FWI_KEY_TRAIN_SMOOTHING)};
+        st = fwi_network_check(&spec, fwi_recipe_int(r, FWI_KEY_TRAIN_BATCH));
+        if (st != FW_OK)
+            st = fwi_fail_in(st, "%s", r->source);
+    }
     fw_layer_free(net);
     if (st == FW_OK && cost != NULL)
         *cost = c;

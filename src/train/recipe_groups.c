@@ -16,14 +16,16 @@
 
 /* Keys of [train] that a group may have of its own. */
 static const fwi_key group_keys[] = {
-    FWI_KEY_TRAIN_OPTIMIZER, FWI_KEY_TRAIN_SCHEDULE,  FWI_KEY_TRAIN_LR,
-    FWI_KEY_TRAIN_WARMUP,    FWI_KEY_TRAIN_DECAY,     FWI_KEY_TRAIN_LR_BASE,
-    FWI_KEY_TRAIN_LR_RATE,   FWI_KEY_TRAIN_LR_STEPS,  FWI_KEY_TRAIN_START,
-    FWI_KEY_TRAIN_MOMENTUM,  FWI_KEY_TRAIN_NESTEROV,  FWI_KEY_TRAIN_WEIGHT_DECAY,
-    FWI_KEY_TRAIN_CLIP_NORM, FWI_KEY_TRAIN_BETA1,     FWI_KEY_TRAIN_BETA2,
-    FWI_KEY_TRAIN_EPS,       FWI_KEY_TRAIN_DECAY_ALL, FWI_KEY_TRAIN_NS_STEPS,
-    FWI_KEY_TRAIN_NS_A,      FWI_KEY_TRAIN_NS_B,      FWI_KEY_TRAIN_NS_C,
-    FWI_KEY_TRAIN_RENORM};
+    FWI_KEY_TRAIN_OPTIMIZER,     FWI_KEY_TRAIN_SCHEDULE,  FWI_KEY_TRAIN_LR,
+    FWI_KEY_TRAIN_WARMUP,        FWI_KEY_TRAIN_DECAY,     FWI_KEY_TRAIN_LR_BASE,
+    FWI_KEY_TRAIN_LR_RATE,       FWI_KEY_TRAIN_LR_STEPS,  FWI_KEY_TRAIN_START,
+    FWI_KEY_TRAIN_MOMENTUM,      FWI_KEY_TRAIN_NESTEROV,  FWI_KEY_TRAIN_WEIGHT_DECAY,
+    FWI_KEY_TRAIN_CLIP_NORM,     FWI_KEY_TRAIN_BETA1,     FWI_KEY_TRAIN_BETA2,
+    FWI_KEY_TRAIN_EPS,           FWI_KEY_TRAIN_DECAY_ALL, FWI_KEY_TRAIN_NS_STEPS,
+    FWI_KEY_TRAIN_NS_A,          FWI_KEY_TRAIN_NS_B,      FWI_KEY_TRAIN_NS_C,
+    FWI_KEY_TRAIN_RENORM,        FWI_KEY_TRAIN_NS_TARGET, FWI_KEY_TRAIN_RENORM_GAP,
+    FWI_KEY_TRAIN_RENORM_GROWTH, FWI_KEY_TRAIN_LARS_EPS,  FWI_KEY_TRAIN_LR_FLOOR,
+    FWI_KEY_TRAIN_LR_KNOTS,      FWI_KEY_TRAIN_LR_VALUES};
 /* Those that mean something else to another optimiser: a group with one of its own starts from the
  * keys' defaults. */
 static const fwi_key optimizer_keys[] = {FWI_KEY_TRAIN_LR, FWI_KEY_TRAIN_MOMENTUM,
@@ -77,6 +79,10 @@ static fw_status read_option(group_line *l, const char *name, char *value)
         return fwi_fail(FW_EFORMAT, "%s is given twice", name);
     if (*value == 0)
         return fwi_fail(FW_EFORMAT, "%s has no value", name);
+    if (i < N_KEYS && (fwi_keys[group_keys[i]].type == FWI_KEY_NUMBERS ||
+                       fwi_keys[group_keys[i]].type == FWI_KEY_RATES))
+        for (char *at = value; (at = strchr(at, ':')) != NULL;)
+            *at = ' '; /* blanks part the options */
     const fw_status st =
         i < N_KEYS ? fwi_key_check(group_keys[i], value)
                    : fwi_recipe_read_number(value, i - N_KEYS == LR_SCALE ? 0 : 1e-6, 1e6, 1, &x);
@@ -153,11 +159,18 @@ static fw_status make_group(const fw_recipe *r, const group_line *l, int64_t ste
     const double length = own_number(l, LR_EPOCHS, epoch, (double)steps);
     const double trained = own_number(l, TRAIN_EPOCHS, epoch, 0);
     *out = (fw_param_group){.classes = l->classes};
-    for (int i = 0; i < N_KEYS; i++)
-        if (group_keys[i] == FWI_KEY_TRAIN_LR && l->value[i] != NULL &&
-            fwi_recipe_word(&view, FWI_KEY_TRAIN_SCHEDULE) == FWI_WORD_PIECEWISE)
+    const bool piecewise = fwi_recipe_word(&view, FWI_KEY_TRAIN_SCHEDULE) == FWI_WORD_PIECEWISE;
+    for (int i = 0; i < N_KEYS; i++) {
+        const fwi_key key = group_keys[i];
+        if (l->value[i] == NULL)
+            continue;
+        if (piecewise && key == FWI_KEY_TRAIN_LR)
             return fwi_fail(FW_EARG, "lr is given, but the schedule is piecewise: its rates are "
-                                     "those of train.lr_values times lr_scale");
+                                     "lr_values times lr_scale");
+        if (!piecewise && (key == FWI_KEY_TRAIN_LR_KNOTS || key == FWI_KEY_TRAIN_LR_VALUES))
+            return fwi_fail(FW_EARG, "%s is given, but the schedule is %s", fwi_keys[key].key,
+                            fwi_recipe_text(&view, FWI_KEY_TRAIN_SCHEDULE));
+    }
     const int64_t span = length < 1 ? 1 : (int64_t)round(length);
     const fw_status st = fwi_recipe_optimizer(&view, span, &out->optimizer);
     if (st != FW_OK)

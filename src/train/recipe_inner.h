@@ -107,6 +107,8 @@ fw_status fwi_recipe_net(const fw_recipe *r, fw_layer **out);
 fw_status fwi_recipe_transforms(const fw_recipe *r, const float *mean, const float *std,
                                 bool training, fw_transform out[FWI_RECIPE_TRANSFORMS + 1]);
 fw_status fwi_recipe_optimizer(const fw_recipe *r, int64_t steps, fw_optimizer *out);
+fw_status fwi_recipe_average(const fw_recipe *r, int64_t steps, int64_t steps_per_epoch,
+                             fw_average *out);
 /* ---- recipe_change.c ---- */
 /* Whether every line of recipe.trick reads; what it changes is not looked up. */
 fw_status fwi_recipe_tricks_check(const fw_recipe *r);

@@ -104,10 +104,13 @@ static fw_status new_estimator(const fw_recipe *r, const fw_run_opt *o, const fw
     fw_layer *net = NULL;
     fw_optimizer optimizer;
     fw_param_group groups[FW_MAX_GROUPS];
+    fw_average average;
     int32_t n_groups = 0;
     fw_status st = fwi_recipe_optimizer(r, steps, &optimizer);
     if (st == FW_OK)
         st = fwi_recipe_groups(r, steps, steps_per_epoch, groups, &n_groups);
+    if (st == FW_OK)
+        st = fwi_recipe_average(r, steps, steps_per_epoch, &average);
     if (st == FW_OK)
         st = fwi_recipe_net(r, &net);
     if (st != FW_OK)
@@ -138,6 +141,7 @@ static fw_status new_estimator(const fw_recipe *r, const fw_run_opt *o, const fw
                                   .config = config,
                                   .groups = groups,
                                   .n_groups = n_groups,
+                                  .average = average,
                                   .class_names = (const char *const *)data->class_names,
                                   .n_class_names = data->class_names == NULL ? 0 : data->n_classes};
     return fw_estimator_new(out, net, optimizer, &opt); /* takes net */

@@ -69,7 +69,7 @@ static fw_status check_word(const char *words, const char *value)
 
 /* ---- numbers ---- */
 
-/* NUM, NUM/NUM, and after either /batch or *batch */
+/* NUM, NUM/NUM or NUM^NUM, and after these /batch or *batch */
 static bool parse_number(const char *text, fwi_number *out)
 {
     static const char over[] = "/batch", times[] = "*batch";
@@ -85,12 +85,20 @@ static bool parse_number(const char *text, fwi_number *out)
         if (v.power != 0)
             *tail = 0;
     }
-    char *slash = strchr(copy, '/');
-    if (slash != NULL)
-        *slash = 0;
-    if (!fwi_parse_double(copy, &v.num))
+    char *const second = strpbrk(copy, "/^"); /* of two numbers, what is between them */
+    const char between = second == NULL ? 0 : *second;
+    double b = 0;
+    if (second != NULL)
+        *second = 0;
+    if (!fwi_parse_double(copy, &v.num) || (second != NULL && !fwi_parse_double(second + 1, &b)))
         return false;
-    if (slash != NULL && (!fwi_parse_double(slash + 1, &v.den) || v.den == 0))
+    if (between == '/' && b == 0)
+        return false;
+    if (between == '/')
+        v.den = b;
+    else if (between == '^')
+        v.num = pow(v.num, b);
+    if (!isfinite(v.num))
         return false;
     *out = v;
     return true;
@@ -102,7 +110,7 @@ static fw_status check_number(const fwi_key_info *k, const char *word, bool rate
     if (!parse_number(word, &v))
         return fwi_fail(FW_EARG, "\"%.64s\", expected a number%s", word,
                         rate ? ", as in 0.4, 5/24, 0.4/batch or 5e-4*batch"
-                             : ", as in 0.4 or 5/24");
+                             : ", as in 0.4, 5/24 or 0.99^5");
     if (v.power != 0 && !rate)
         return fwi_fail(FW_EARG, "\"%s\", but this number does not scale with the batch", word);
     const double x = v.num / v.den;

@@ -125,6 +125,7 @@ void t_mover_init(t_mover *m, fw_dtype real, const fwi_optim *o, fwi_shape shape
     assert_non_null(raw);
     t_golden_draw(seed, pass, m->n, real, raw);
     t_require(fwi_store_write(m->store, m->w, raw));
+    t_require(fwi_store_init_copies(m->store)); /* an average starts at w */
     free(raw);
 }
 
@@ -146,14 +147,47 @@ void t_mover_step(const t_mover *m, const fwi_optim *o, int64_t step, const void
     t_require(fwi_plan_run(m->plan, &b));
 }
 
-void t_mover_read(const t_mover *m, double *out)
+static void read_var(const t_mover *m, const fwi_var *v, double *out)
 {
-    void *raw = malloc(m->w->bytes);
+    assert_non_null(v);
+    void *raw = malloc(v->bytes);
     assert_non_null(raw);
-    t_require(fwi_store_read(m->store, m->w, raw));
+    t_require(fwi_store_read(m->store, v, raw));
     for (int64_t i = 0; i < m->n; i++)
         out[i] = m->real == FW_F64 ? ((double *)raw)[i] : (double)((float *)raw)[i];
     free(raw);
+}
+
+void t_mover_read(const t_mover *m, double *out)
+{
+    read_var(m, m->w, out);
+}
+
+/* The gradient of a case whose gradients have a scale, in place. */
+static void scale_by(const json_t *c, const t_mover *m, double *grad)
+{
+    if (json_object_get(c, "scale") == NULL)
+        return;
+    const double by = t_number(c, "scale"); /* a power of two */
+    for (int64_t i = 0; i < m->n; i++)
+        if (m->real == FW_F64)
+            grad[i] *= by;
+        else
+            ((float *)grad)[i] *= (float)by;
+}
+
+/* The distance of a case's average from what its list has after these steps; 0: no list. */
+static double average_error(const json_t *c, const t_mover *m, const char *key, double *w)
+{
+    const json_t *const want = json_object_get(json_object_get(c, "average"), key);
+    double off = 0;
+    if (want == NULL)
+        return 0;
+    assert_int_equal(json_array_size(want), m->n);
+    read_var(m, fwi_store_average(m->store, m->w), w);
+    for (int64_t i = 0; i < m->n; i++)
+        off += pow(w[i] - t_number_at(want, (size_t)i), 2);
+    return sqrt(off);
 }
 
 enum { MAX_STEPS = 64 };
@@ -186,6 +220,7 @@ void t_golden_steps(const json_t *c, const fwi_optim *o, fw_dtype real, fwi_shap
         char key[24];
         double ww = 0, off = 0;
         t_golden_draw(seed, first + (uint32_t)step, m.n, real, grad);
+        scale_by(c, &m, grad);
         t_mover_step(&m, o, (int64_t)step, grad);
         t_mover_read(&m, w);
         snprintf(key, sizeof key, "%zu", step + 1);
@@ -199,6 +234,7 @@ void t_golden_steps(const json_t *c, const fwi_optim *o, fw_dtype real, fwi_shap
         const double norm = t_number_at(norms, step);
         worst = t_worse(worst, fabs(sqrt(ww) - norm) / norm);
         worst = t_worse(worst, sqrt(off) / norm);
+        worst = t_worse(worst, average_error(c, &m, key, w) / norm);
         compared += after != NULL;
     }
     assert_int_equal(compared, 3);

@@ -65,7 +65,8 @@ void t_mover_read(const t_mover *m, double *out); /* w [n] */
 /* The rates of a case, one a step. */
 fw_schedule t_golden_rate(const json_t *c);
 /* Runs the steps of a case {name, rate, norm, after} from (seed, first - 1) with gradients
- * (seed, first), (seed, first + 1), ...; prints how far w was off at most, relative to its norm, and
+ * (seed, first), (seed, first + 1), ..., times its scale if it has one; with {average} the average of
+ * w is looked at too; prints how far w was off at most, relative to its norm, and
  * holds it to the bound. */
 void t_golden_steps(const json_t *c, const fwi_optim *o, fw_dtype real, fwi_shape shape,
                     uint64_t seed, uint32_t first, double bound);

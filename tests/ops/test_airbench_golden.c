@@ -179,7 +179,7 @@ static void check_steps(training *t, float *x, int32_t *y, double loss_bound, do
 {
     fwi_network_plan *p = NULL;
     double row[FWI_MAX_COLUMNS], worst = 0;
-    t_require(fwi_network_plan_get(&t->network, true, N, &p));
+    t_require(fwi_network_plan_get(&t->network, FWI_TRAIN, N, &p));
     t_require(fwi_network_bind(&t->network));
     const json_t *losses = wanted(t, "step_loss");
     for (size_t s = 0; s < json_array_size(losses); s++) {

@@ -205,7 +205,7 @@ static void check_steps(bool smooth, fw_dtype real, double bound)
     t_require(fwi_device_open(&d, "cpu", &(fwi_device_opt){0}));
     t_require(fwi_network_init(&n, d, &spec));
     t_require(fwi_store_init(n.store, 1));
-    t_require(fwi_network_plan_get(&n, true, N, &p));
+    t_require(fwi_network_plan_get(&n, FWI_TRAIN, N, &p));
     t_require(fwi_network_bind(&n));
     float *x = malloc(VALUES * sizeof *x);
     assert_non_null(x);

@@ -225,7 +225,7 @@ static double settled_ratio(double eta, double lambda, double rho, int64_t steps
         .net = layers, .optim = &optim, .real = FW_F32, .h = S, .w = S, .c = C};
     require(fwi_network_init(&network, device, &spec));
     require(fwi_store_init(network.store, 7));
-    require(fwi_network_plan_get(&network, true, B, &p));
+    require(fwi_network_plan_get(&network, FWI_TRAIN, B, &p));
     require(fwi_network_bind(&network));
     const fwi_var *const v = fwi_store_find(network.store, "0.conv.weight");
     assert_non_null(v);

@@ -81,6 +81,22 @@ t_bytes t_read(const char *path)
     return b;
 }
 
+const uint8_t *t_tensor(const t_bytes *file, const char *name, size_t *n)
+{
+    uint64_t header = 0;
+    char key[64];
+    unsigned long long begin = 0, end = 0;
+    memcpy(&header, file->data, sizeof header);
+    snprintf(key, sizeof key, "\"%s\":{", name);
+    const char *at = strstr((const char *)file->data + 8, key);
+    if (at == NULL || (at = strstr(at, "\"data_offsets\":[")) == NULL ||
+        sscanf(at, "\"data_offsets\":[%llu,%llu]", &begin, &end) != 2)
+        fail_msg("no tensor %s", name);
+    assert_true(begin < end && 8 + header + end <= file->n);
+    *n = (size_t)(end - begin);
+    return file->data + 8 + header + begin;
+}
+
 void t_write(const char *path, const void *data, size_t n)
 {
     FILE *f = fopen(path, "wb");

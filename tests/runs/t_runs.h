@@ -44,6 +44,8 @@ typedef struct t_bytes {
     size_t n;
 } t_bytes;
 t_bytes t_read(const char *path); /* with a 0 behind the end */
+/* A tensor of a model file: n bytes. */
+const uint8_t *t_tensor(const t_bytes *file, const char *name, size_t *n);
 void t_write(const char *path, const void *data, size_t n);
 void t_copy(const char *from, const char *to);
 bool t_exists(const char *path);

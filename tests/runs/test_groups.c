@@ -60,27 +60,10 @@ static void test_learns(void **state)
     }
 }
 
-/* A tensor of a model file. */
-static const uint8_t *tensor(const t_bytes *file, const char *name, size_t *n)
-{
-    uint64_t header = 0;
-    char key[64];
-    unsigned long long begin = 0, end = 0;
-    memcpy(&header, file->data, sizeof header);
-    snprintf(key, sizeof key, "\"%s\":{", name);
-    const char *at = strstr((const char *)file->data + 8, key);
-    if (at == NULL || (at = strstr(at, "\"data_offsets\":[")) == NULL ||
-        sscanf(at, "\"data_offsets\":[%llu,%llu]", &begin, &end) != 2)
-        fail_msg("no tensor %s", name);
-    assert_true(begin < end && 8 + header + end <= file->n);
-    *n = (size_t)(end - begin);
-    return file->data + 8 + header + begin;
-}
-
 static bool same_tensor(const t_bytes *a, const t_bytes *b, const char *name)
 {
     size_t n = 0, m = 0;
-    const uint8_t *x = tensor(a, name, &n), *y = tensor(b, name, &m);
+    const uint8_t *x = t_tensor(a, name, &n), *y = t_tensor(b, name, &m);
     assert_int_equal(n, m);
     return memcmp(x, y, n) == 0;
 }

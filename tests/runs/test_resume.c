@@ -44,6 +44,7 @@ typedef struct plan {
     int64_t width, batch;
     fw_dtype precision;
     fw_conv conv;
+    fw_average average;
 } plan;
 
 static fw_dataset *open_data(const plan *p)
@@ -86,6 +87,7 @@ static fw_status new_estimator(fw_estimator **e, const plan *p, const char *dir,
                                   .fresh = p->fresh,
                                   .groups = p->groups ? t_groups(0.05) : NULL,
                                   .n_groups = p->groups ? T_GROUPS : 0,
+                                  .average = p->average,
                                   .stop = trace->flag,
                                   .progress = t_record,
                                   .progress_user = trace};
@@ -187,6 +189,12 @@ static void test_every_step(void **state)
         {"adam, shards of gzip", "z.tfrec@2", .adam = true, .dropout = 0.5F, .every = 1, .keep = 3},
         {"adam, whole passes", "a.tfrec", .adam = true, .drop_pass_end = true, .every = 4},
         {"groups", "a.tfrec", .groups = true, .dropout = 0.3F, .every = 2, .keep = 2},
+        {"ema", "a.tfrec", .every = 2,
+         .average =
+             {.kind = FW_AVERAGE_EMA, .decay = 0.8, .every = 2, .epoch_steps = 5, .start = 3}},
+        {"lookahead", "a.tfrec", .every = 3,
+         .average =
+             {.kind = FW_AVERAGE_LOOKAHEAD, .decay = 0.9, .power = 2, .every = 3, .steps = STEPS}},
         {"double, summed", "a.tfrec", .precision = FW_F64, .loss_sum = true, .dropout = 0.1F,
          .lr = 0.005, .cache = 1, .every = 3, .keep = 1},
     };
@@ -318,6 +326,9 @@ static void test_other_run_is_refused(void **state)
         {{"optimizer", "a.tfrec", .dropout = 0.3F, .seed = 3, .adam = true}, "another optimizer"},
         {{"rate", "a.tfrec", .dropout = 0.3F, .seed = 3, .lr = 0.04}, "another optimizer"},
         {{"groups", "a.tfrec", .dropout = 0.3F, .seed = 3, .groups = true}, "another optimizer"},
+        {{"average", "a.tfrec", .dropout = 0.3F, .seed = 3,
+          .average = {.kind = FW_AVERAGE_EMA, .decay = 0.5}},
+         "another optimizer"},
         {{"dropout", "a.tfrec", .dropout = 0.4F, .seed = 3}, "another layers"},
         {{"width", "a.tfrec", .dropout = 0.3F, .seed = 3, .width = 5}, "another layers"},
         {{"precision", "a.tfrec", .dropout = 0.3F, .seed = 3, .precision = FW_F64},

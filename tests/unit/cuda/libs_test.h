@@ -107,6 +107,7 @@ static inline fw_status host_muon_begin(const fwi_call *c, const fwi_muon_work *
     const float mom = (float)c->attr->muon.momentum;
     const float *w = c->in[0].data, *g = c->in[2].data;
     float *v = c->in[1].data, *x = m->x;
+    const double *pq = (const double *)c->in[3].data + c->attr->muon.xn_col;
     assert_int_equal(m->dtype, FW_F32);
     m->sums[0] = m->sums[1] = 0;
     m->sums[FWI_MUON_SUMS - 1] = NAN; /* room to the last of them */
@@ -117,7 +118,8 @@ static inline fw_status host_muon_begin(const fwi_call *c, const fwi_muon_work *
         m->sums[1] += (double)w[i] * (double)w[i];
     }
     for (int64_t i = 0; i < m->rows * m->rest; i++)
-        x[host_turned(m, i)] = (float)((double)(g[i] + mom * v[i]) / (sqrt(m->sums[0]) + 1e-7));
+        x[host_turned(m, i)] =
+            (float)((double)(g[i] + mom * v[i]) / (pq[0] * sqrt(m->sums[0]) + pq[1]));
     return FW_OK;
 }
 
@@ -125,7 +127,8 @@ static inline fw_status host_muon_end(const fwi_call *c, const fwi_muon_work *m)
 {
     const fwi_muon_attr *a = &c->attr->muon;
     const double *hyper = c->in[3].data, lr = hyper[a->lr_col], ww = m->sums[1];
-    const double renorm = hyper[a->rn_col] != 0 && ww > 0 ? sqrt((double)m->rows / ww) : 1;
+    const double renorm =
+        hyper[a->rn_col] != 0 && ww > 0 ? sqrt((double)m->rows) / (sqrt(ww) + a->renorm_eps) : 1;
     float *w = c->in[0].data;
     for (int64_t i = 0; i < m->rows * m->rest && lr != 0; i++) {
         const double x = (double)((const float *)m->x)[host_turned(m, i)];

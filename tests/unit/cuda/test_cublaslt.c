@@ -256,7 +256,10 @@ static void test_muon(void **state)
 {
     (void)state;
     static const int64_t sizes[][2] = {{5, 9}, {9, 5}, {4, 4}, {1, 6}};
-    static const double rows[][3] = {{0.24, 0.05, 1}, {0.1, 0, 0}, {0, 0.5, 1}}; /* lr wd rn */
+    static const double rows[][5] = {/* lr wd rn p q */
+                                     {0.24, 0.05, 1, 1, 1e-7},
+                                     {0.1, 0, 0, 1.5, 0.25},
+                                     {0, 0.5, 1, 1, 1e-7}};
     const fwi_op_table muon_table = {.name = "muon", .rows = fwi_rows_cublaslt_muon};
     *blas = (fake_cublaslt_state){.workspace = 100};
     fwi_cuda_libs *l = open_libs(false);
@@ -265,7 +268,7 @@ static void test_muon(void **state)
         enum { MOST = 45 };
         const int64_t r = sizes[i / 3][0], k = sizes[i / 3][1], n = r * k;
         const double *hyper = rows[i % 3];
-        const fwi_attr attr = {.muon = {0.6, 3.4445, -4.7750, 2.0315, 1 + i % 3, 0, 1, 2}};
+        const fwi_attr attr = {.muon = {0.6, 3.4445, -4.7750, 2.0315, 0.5, 1 + i % 3, 0, 1, 2, 3}};
         float w[MOST], v[MOST], g[MOST];
         double x[MOST], y[MOST], uu = 0, ww = 0, want_w[MOST];
         for (int64_t j = 0; j < n; j++) {
@@ -276,7 +279,7 @@ static void test_muon(void **state)
             ww += (double)w[j] * (double)w[j];
         }
         for (int64_t j = 0; j < n; j++)
-            x[j] /= sqrt(uu) + 1e-7;
+            x[j] /= hyper[3] * sqrt(uu) + hyper[4];
         for (int64_t s = 0; s < attr.muon.steps; s++) { /* X = a X + b A X + c A A X, A = X X^T */
             double a[81] = {0}, ax[MOST] = {0}, aax[MOST] = {0};
             for (int64_t p = 0; p < r; p++)
@@ -295,7 +298,7 @@ static void test_muon(void **state)
                 y[j] = attr.muon.a * x[j] + attr.muon.b * ax[j] + attr.muon.c * aax[j];
             memcpy(x, y, sizeof x);
         }
-        const double renorm = hyper[2] != 0 ? sqrt((double)r / ww) : 1;
+        const double renorm = hyper[2] != 0 ? sqrt((double)r) / (sqrt(ww) + 0.5) : 1;
         for (int64_t j = 0; j < n; j++)
             want_w[j] = hyper[0] == 0
                             ? (double)w[j]
@@ -303,7 +306,7 @@ static void test_muon(void **state)
         fwi_call c = {.kind = FWI_OP_muon, .attr = &attr, .stream = &stream};
         for (int j = 0; j < 3; j++)
             c.in[j] = (fwi_arg){.dtype = FW_F32, .shape = fwi_shape2(r, k)};
-        c.in[3] = (fwi_arg){.dtype = FW_F64, .shape = fwi_shape1(3)};
+        c.in[3] = (fwi_arg){.dtype = FW_F64, .shape = fwi_shape1(5)};
         const fwi_kernel *row = fwi_table_find(&muon_table, &c, NULL);
         assert_non_null(row);
         const size_t n_scratch = row->scratch(&c);
@@ -332,17 +335,17 @@ static void test_muon_failures(void **state)
     *blas = (fake_cublaslt_state){.workspace = 100};
     fwi_cuda_libs *l = open_libs(false);
     fwi_cuda_stream stream = {.libs = l};
-    const fwi_attr attr = {.muon = {0.6, 3.4445, -4.7750, 2.0315, 2, 0, 1, 2}};
+    const fwi_attr attr = {.muon = {0.6, 3.4445, -4.7750, 2.0315, 0, 2, 0, 1, 2, 3}};
     fwi_call c = {.kind = FWI_OP_muon, .attr = &attr, .stream = &stream};
     for (int j = 0; j < 3; j++)
         c.in[j] = (fwi_arg){.dtype = FW_F32, .shape = fwi_shape2(4, 6)};
-    c.in[3] = (fwi_arg){.dtype = FW_F64, .shape = fwi_shape1(3)};
+    c.in[3] = (fwi_arg){.dtype = FW_F64, .shape = fwi_shape1(5)};
     const fwi_kernel *row = fwi_table_find(&muon_table, &c, NULL);
     assert_non_null(row);
     const fwi_matmul_key key = {4, 4, 6, 1, 0, 1, FW_F32, 0, FWI_LIBS_ALIGN, 0};
     assert_non_null(fwi_cublaslt_plan_find(l, &key));
     float w[24] = {1}, v[24] = {0}, g[24] = {1};
-    double hyper[3] = {0.1, 0, 0};
+    double hyper[5] = {0.1, 0, 0, 1, 1e-7};
     c.scratch = aligned_alloc(64, (row->scratch(&c) + 63) / 64 * 64);
     c.in[0].data = w, c.in[1].data = v, c.in[2].data = g, c.in[3].data = hyper;
     for (int at = 1; at <= 7; at++) { /* two steps of three products */

@@ -395,7 +395,128 @@ static void optimisers(void **state)
     assert_int_equal(fw_recipe_set(r, "nesterov", "page"), FW_OK);
     assert_int_equal(fwi_recipe_optimizer(r, 100, &o), FW_OK);
     assert_int_equal(o.sgd.nesterov, FW_NESTEROV_PAGE);
+    assert_int_equal(fw_recipe_set(r, "optimizer", "lars"), FW_OK);
+    assert_int_equal(fwi_recipe_optimizer(r, 100, &o), FW_OK);
+    assert_int_equal(o.kind, FW_LARS);
+    assert_true(o.momentum == 0.9 && o.lars.eps == 0.01 && o.lars.weight_decay == 0.01);
+    assert_true(o.lars.clip_norm == 32);
+    assert_int_equal(fw_recipe_set(r, "lars_eps", "1e-3"), FW_OK);
+    assert_int_equal(fwi_recipe_optimizer(r, 100, &o), FW_OK);
+    assert_true(o.lars.eps == 1e-3);
+    /* hiverge's Muon */
+    assert_int_equal(fw_recipe_set(r, "optimizer", "muon"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "renorm", "spaced"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "ns_target", "0.5012 0.0786"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "lr_steps", "272/284"), FW_OK);
+    assert_int_equal(fwi_recipe_optimizer(r, 284, &o), FW_OK);
+    assert_int_equal(o.muon.renorm, FW_RENORM_SPACED);
+    assert_true(o.muon.renorm_gap == 2 && o.muon.renorm_growth == 15 && o.muon.total_steps == 272);
+    assert_true(o.muon.target[0] == 0.5012 && o.muon.target[1] == 0.0786);
+    assert_int_equal(fw_recipe_set(r, "ns_target", "0.5 0.3 0.1"), FW_OK);
+    refused_by(fw_recipe_check(r, NULL), FW_EARG, "train.ns_target has 3 numbers, expected 2");
     fw_recipe_free(r);
+}
+
+/* Rates as the published recipes give them. */
+static void published_schedules(void **state)
+{
+    (void)state;
+    fw_schedule s;
+    int64_t steps;
+    /* E1: base max(1 - s/272, .05) over 284 steps; 32 of an epoch */
+    fw_recipe *r = parsed(SMALL "schedule = linear\nepochs = 8.875\nbatch = 10\nlr_floor = 0.05\n"
+                                "lr_steps = 8.5/8.875\n");
+    assert_int_equal(fw_recipe_schedule(r, 320, &s, &steps), FW_OK);
+    assert_int_equal(steps, 284);
+    for (int64_t i = 0; i < steps; i++)
+        assert_true(fabs(fw_schedule_at(&s, (double)i) - 0.1 * fmax(1 - (double)i / 272, 0.05)) <
+                    1e-15);
+    fw_recipe_free(r);
+    /* airbench94: from .2 to 1 over 109 of 476 steps, then to .07 */
+    r = parsed(SMALL "epochs = 476/48\nbatch = 10\nlr_knots = 0 109/476 1\n"
+                     "lr_values = 0.02 0.1 0.007\n");
+    assert_int_equal(fw_recipe_schedule(r, 480, &s, &steps), FW_OK);
+    assert_int_equal(steps, 476);
+    for (int64_t i = 0; i <= steps; i++) {
+        const double x = (double)i;
+        const double want = i < 109 ? 0.2 + 0.8 * x / 109 : 1 - 0.93 * (x - 109) / (476 - 109);
+        assert_true(fabs(fw_schedule_at(&s, x) - 0.1 * want) < 1e-14);
+    }
+    fw_recipe_free(r);
+    /* Page's step 8.9: [0, 2, 8] epochs of 97 steps to [0, 1, .1], of 10, counted from 1; and what
+     * his biases have: 64 times the rate, a 64th of the decay */
+    r = parsed(SMALL "epochs = 10\nbatch = 512\nlr_knots = 0 0.2 0.8\n"
+                     "lr_values = 0 1/batch 0.1/batch\nschedule_start = 1\nnesterov = page\n"
+                     "weight_decay = 5e-4*batch\n"
+                     "group = bias lr_scale=64 weight_decay=5e-4/64*batch\n");
+    fw_param_group g[FW_MAX_GROUPS];
+    int32_t n = 0;
+    assert_int_equal(fw_recipe_schedule(r, 50000, &s, &steps), FW_OK);
+    assert_int_equal(steps, 970);
+    assert_int_equal(fwi_recipe_groups(r, steps, 97, g, &n), FW_OK);
+    assert_int_equal(n, 1);
+    assert_true(fabs(g[0].optimizer.sgd.weight_decay - 5e-4 * 512 / 64) < 1e-18);
+    assert_int_equal(g[0].optimizer.sgd.nesterov, FW_NESTEROV_PAGE);
+    for (int64_t i = 0; i < steps; i++) {
+        const double e = ((double)i + 1) / 97;
+        const double want = e < 2 ? e / 2 : e < 8 ? 1 - 0.9 * (e - 2) / 6 : 0.1;
+        assert_true(fabs(fw_schedule_at(&s, (double)i) - want / 512) < 1e-15);
+        assert_true(fabs(fw_schedule_at(&g[0].optimizer.lr, (double)i) - want / 8) < 1e-14);
+    }
+    /* knots and values of a group's own */
+    assert_int_equal(
+        fw_recipe_set(r, "group", "bias lr_knots=0:1/2:1 lr_values=1:64/batch:0 schedule_start=0"),
+        FW_OK);
+    assert_int_equal(fwi_recipe_groups(r, steps, 97, g, &n), FW_OK);
+    assert_int_equal(g[0].optimizer.lr.n_knots, 3);
+    assert_true(fabs(fw_schedule_at(&g[0].optimizer.lr, 485) - 0.125) < 1e-15);
+    assert_true(fw_schedule_at(&g[0].optimizer.lr, 0) == 1);
+    prints_itself(r);
+    assert_int_equal(fw_recipe_set(r, "group", "bias lr_knots=0:0.5:0.5 lr_values=1:2:3"), FW_OK);
+    refused_by(fw_recipe_check(r, NULL), FW_EARG, "train.lr_knots do not increase");
+    assert_int_equal(fw_recipe_set(r, "group", "bias schedule=linear lr=1 lr_knots=0:1"), FW_OK);
+    refused_by(fw_recipe_check(r, NULL), FW_EARG, "lr_knots is given, but the schedule is linear");
+    fw_recipe_free(r);
+}
+
+/* Averages as the published recipes give them: their steps are in tests/unit/optim/test_average.c. */
+static void averages(void **state)
+{
+    (void)state;
+    fw_average a;
+    fw_recipe *r = parsed(SMALL);
+    assert_int_equal(fwi_recipe_average(r, 100, 10, &a), FW_OK);
+    assert_int_equal(a.kind, FW_AVERAGE_NONE);
+    assert_int_equal(fw_recipe_set(r, "average", "ema"), FW_OK);
+    refused_by(fw_recipe_check(r, NULL), FW_EARG,
+               "x.recipe: train.average_decay is missing: average ema needs it");
+    /* Page */
+    assert_int_equal(fw_recipe_set(r, "average_decay", "0.99^5"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "average_every", "5"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "average_count", "epoch"), FW_OK);
+    assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
+    assert_int_equal(fwi_recipe_average(r, 970, 97, &a), FW_OK);
+    assert_true(a.kind == FW_AVERAGE_EMA && a.decay == pow(0.99, 5) && a.power == 0);
+    assert_true(a.every == 5 && a.epoch_steps == 97 && a.start == 0 && a.steps == 970);
+    prints_itself(r);
+    fw_recipe_free(r);
+    /* airbench94, and E1 */
+    r = parsed(SMALL "average = lookahead\naverage_decay = 0.95^5\naverage_power = 3\n"
+                     "average_every = 5\n");
+    assert_int_equal(fwi_recipe_average(r, 476, 48, &a), FW_OK);
+    assert_true(a.kind == FW_AVERAGE_LOOKAHEAD && a.power == 3 && a.epoch_steps == 0);
+    assert_true(fw_average_at(&a, 475) == pow(0.95, 5) * pow(475.0 / 476, 3));
+    fw_recipe_free(r);
+    r = parsed(SMALL "average = lookahead\naverage_decay = 0.7\naverage_every = 4\n"
+                     "average_start = 264/284\n");
+    assert_int_equal(fwi_recipe_average(r, 284, 32, &a), FW_OK);
+    assert_int_equal(a.start, 264);
+    fw_recipe_free(r);
+    refused("[train]\naverage_decay = 0.99^\n",
+            "train.average_decay: \"0.99^\", expected a number");
+    refused("[train]\naverage_decay = 2^2\n", "train.average_decay: 2^2 is not in 0 to 1");
+    refused("[train]\naverage_decay = 0^-1\n", "train.average_decay");
+    refused("[train]\naverage_every = 0\n", "train.average_every: \"0\", expected a whole number");
 }
 
 static void groups(void **state)
@@ -432,6 +553,9 @@ static void groups(void **state)
     assert_true(fw_schedule_at(&g[1].optimizer.lr, 75) == 0);
     assert_int_equal(g[2].classes, FW_PARAM_BIAS);
     assert_true(fabs(fw_schedule_at(&g[2].optimizer.lr, 150) - 6.4) < 1e-12);
+    refused_by(fw_recipe_check(r, NULL), FW_EARG, "x.recipe: parameter group 2 has no parameter");
+    assert_int_equal(fw_recipe_set(r, "layer", "whiten, conv_bn 4, global_max_pool, classifier 3"),
+                     FW_OK);
     if (fw_recipe_check(r, NULL) != FW_OK)
         fail_msg("%s", fw_last_error());
     /* shares scale with the batch when it is set later; values of [train] hold where they are new */
@@ -466,7 +590,7 @@ static void groups_are_checked(void **state)
         {"conv lr=0.1 lr=0.2", "lr is given twice"},
         {"conv lr=", "lr has no value"},
         {"conv =3", "unknown option \"\""},
-        {"conv optimizer=muno", "optimizer: \"muno\", expected one of: sgd adam muon"},
+        {"conv optimizer=muno", "optimizer: \"muno\", expected one of: sgd adam muon lars"},
         {"conv momentum=2", "momentum: 2 is not in 0 to"},
         {"conv train_epochs=0", "train_epochs: 0 is not in"},
         {"conv lr_epochs=x", "lr_epochs: \"x\", expected a number"},
@@ -480,7 +604,7 @@ static void groups_are_checked(void **state)
         refused(text, "x.recipe: line 9: ");
     }
     fw_recipe *r = parsed(SMALL "group = bias, bias, bias, bias, bias, bias, bias, bias\n");
-    assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
+    assert_int_equal(fwi_recipe_groups_check(r), FW_OK);
     assert_int_equal(
         fw_recipe_set(r, "group", "bias, bias, bias, bias, bias, bias, bias, bias, bias"), FW_OK);
     refused_by(fw_recipe_check(r, NULL), FW_EFORMAT, "train.group: line 9: more than 8 groups");
@@ -514,6 +638,24 @@ static void impossible_combinations(void **state)
     assert_int_not_equal(fw_recipe_check(r, NULL), FW_OK);
     assert_int_equal(fw_recipe_set(r, "layer", ""), FW_OK);
     refused_by(fw_recipe_check(r, NULL), FW_EARG, "network.layer is missing");
+    /* optimisers that are not for these parameters, before any data */
+    assert_int_equal(fw_recipe_set(r, "layer", "conv_bn 8, global_max_pool, classifier 3"), FW_OK);
+    assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "optimizer", "muon"), FW_OK);
+    refused_by(fw_recipe_check(r, NULL), FW_EARG, "muon: 0.bn.gamma has 1 dimension");
+    fw_recipe_data none = {0};
+    refused_by(fw_recipe_data_open(r, "no-such-file", 0, &none), FW_EARG, "x.recipe: muon: 0.bn");
+    assert_int_equal(fw_recipe_set(r, "optimizer", "lars"), FW_OK);
+    refused_by(fw_recipe_check(r, NULL), FW_EARG, "lars: 0.bn.gamma has 1 dimension");
+    assert_int_equal(fw_recipe_set(r, "group", "head bn_scale bias optimizer=sgd lr=1"), FW_OK);
+    assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "group", "whiten_bias bn_scale bias head lr=1"), FW_OK);
+    refused_by(fw_recipe_check(r, NULL), FW_EARG, "lars: 0.bn.gamma has 1 dimension");
+    assert_int_equal(fw_recipe_set(r, "group",
+                                   "whiten_bias lr=1, bn_scale bias head "
+                                   "optimizer=sgd lr=1"),
+                     FW_OK);
+    refused_by(fw_recipe_check(r, NULL), FW_EARG, "parameter group 1 has no parameter");
     fw_recipe_free(r);
 }
 
@@ -726,6 +868,8 @@ int main(void)
         cmocka_unit_test(walk_through_schedule),
         cmocka_unit_test(schedules),
         cmocka_unit_test(optimisers),
+        cmocka_unit_test(published_schedules),
+        cmocka_unit_test(averages),
         cmocka_unit_test(groups),
         cmocka_unit_test(groups_are_checked),
         cmocka_unit_test(impossible_combinations),
