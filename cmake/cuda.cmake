@@ -1,9 +1,10 @@
 # cuda.cmake: the CUDA backend: room `cuda`, built where nvcc is found. Its .cu files go through nvcc by
 # rules of our own, as protoc-c's files do: so the tree stays a C project, linked by the C compiler.
 #
-#   FW_CUDA        on where nvcc is found, and no sanitizer is asked for: nvcc knows none
-#   FW_CUDA_ARCHS  80 is sm_80; 90-virtual is compute_90 as PTX, for GPUs that come later. One of them
-#                  alone, -DFW_CUDA_ARCHS=90a, makes development quicker
+#   FW_CUDA          on where nvcc is found, and no sanitizer is asked for: nvcc knows none
+#   FW_CUDA_TARGETS  80 is sm_80; 90-virtual is compute_90 as PTX, for GPUs that come later. Empty: all
+#                    that the project supports, or sm_90a alone where warnings are errors (CI), since each
+#                    one costs as much time again
 find_program(FW_NVCC nvcc HINTS $ENV{CUDA_HOME}/bin $ENV{CUDA_PATH}/bin /usr/local/cuda/bin)
 set(FW_CUDA_OFF_REASON "FW_CUDA is off")
 set(can_cuda OFF)
@@ -37,7 +38,13 @@ else()
   endif()
 endif()
 option(FW_CUDA "Build the CUDA backend" ${can_cuda})
-set(FW_CUDA_ARCHS 80 86 89 90a 90-virtual CACHE STRING "GPU architectures of the CUDA backend")
+set(FW_CUDA_TARGETS "" CACHE STRING "GPU architectures of the CUDA backend; empty: those of the project")
+set(cuda_targets ${FW_CUDA_TARGETS})
+if(NOT cuda_targets AND FW_WERROR)
+  set(cuda_targets 90a)
+elseif(NOT cuda_targets)
+  set(cuda_targets 80 86 89 90a 90-virtual)
+endif()
 mark_as_advanced(FW_NVCC FW_CUDART FW_CUDA_INCLUDE)
 
 set(FW_CUDA_OBJECTS "")
@@ -45,7 +52,7 @@ set(FW_CUDA_LIBS "")
 if(FW_CUDA AND can_cuda)
   file(GLOB cu_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/cuda/*.cu)
   set(gencode "")
-  foreach(arch ${FW_CUDA_ARCHS})
+  foreach(arch ${cuda_targets})
     if(arch MATCHES "^([0-9a-z]+)-virtual$")
       list(APPEND gencode -gencode=arch=compute_${CMAKE_MATCH_1},code=compute_${CMAKE_MATCH_1})
     else()

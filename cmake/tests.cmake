@@ -2,6 +2,7 @@
 #
 #   tests/unit/<room>/test_*.c  the room and what it needs, with their private headers   label unit
 #   tests/ops/test_*.c          the whole library, all private headers                   label ops
+#   tests/cuda                  the kernels of src/cuda as plain C++, for the op tests
 #   tests/runs/test_*.c         the whole library, public headers only                   label runs
 #   tests/cli/*.sh              gets the command's path and the source folder            label cli
 #   examples/*.c                built as a user would; run on a small slice by tests/cli/example_*.sh
@@ -105,6 +106,19 @@ foreach(room ${FW_ROOMS})
   target_include_directories(fw_inside INTERFACE $<TARGET_PROPERTY:${room},INTERFACE_INCLUDE_DIRECTORIES>)
 endforeach()
 
+# The .cu files again, with emulate.h in place of CUDA: no toolkit is needed for this.
+file(GLOB cu_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cuda/*.cu)
+set_source_files_properties(${cu_sources} PROPERTIES LANGUAGE CXX)
+add_library(t_cuda OBJECT ${cu_sources} ${CMAKE_SOURCE_DIR}/src/cuda/cuda_table.c
+  ${CMAKE_SOURCE_DIR}/tests/cuda/emulate.cpp)
+set_target_properties(t_cuda PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON)
+target_compile_definitions(t_cuda PRIVATE FWI_CUDA_EMULATED)
+target_compile_options(t_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-unused-function -ffp-contract=off>)
+target_include_directories(t_cuda PRIVATE ${CMAKE_SOURCE_DIR}/tests/cuda)
+foreach(room core ir exec cuda)
+  target_include_directories(t_cuda PRIVATE $<TARGET_PROPERTY:fw_${room},INTERFACE_INCLUDE_DIRECTORIES>)
+endforeach()
+
 foreach(kind ops runs)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${kind}/test_*.c)
   file(GLOB shared CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${kind}/t_*.c) # what the tests share
@@ -112,6 +126,10 @@ foreach(kind ops runs)
     fw_test_program(${kind} ${source} target)
     target_sources(${target} PRIVATE ${shared})
     target_link_libraries(${target} PRIVATE $<IF:$<STREQUAL:${kind},ops>,fw_inside,fenwicks_static>)
+    if(kind STREQUAL ops)
+      target_sources(${target} PRIVATE $<TARGET_OBJECTS:t_cuda>)
+      target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests/cuda)
+    endif()
   endforeach()
 endforeach()
 

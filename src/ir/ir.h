@@ -265,7 +265,7 @@ typedef struct fwi_tensor {
  * beyond n in the last block are padding: they hold anything at all, NaN included, any kernel may
  * write them, and none lets them reach an image, a statistic or a gradient. Only activations of
  * rank 4 can be blocked, each operand of an op by the same nb and in one type: `real`, or bf16
- * where real is f32. Bit i of in (out): input (output) i of the kind is such an activation; {0, 0}:
+ * or f16 where real is f32. Bit i of in (out): input (output) i of the kind is such an activation; {0, 0}:
  * the op exists in n h w c alone. */
 enum { FWI_MAX_NB = 64 };
 typedef struct fwi_layout {
@@ -285,7 +285,7 @@ typedef struct fwi_output {
 typedef struct fwi_graph {
     fw_dtype real;      /* FW_F32 or FW_F64 */
     fw_dtype storage;   /* of activations once a backend has lowered the graph: real, or FW_BF16
-                         where that is f32. The canonical graph computes in `real` all the same */
+                         or FW_F16 where that is f32. The canonical graph computes in `real` all the same */
     fwi_conv_algo conv; /* what the user wants of convolutions. ANY: as the backend thinks best;
                            WINO2, WINO4: no further than this, where it is faster */
     fwi_tensor *tensors;

@@ -34,6 +34,8 @@ const char *fwi_type_text(char text[FWI_SHAPE_TEXT], fw_dtype dtype, const fwi_s
  * (nb 0: none was blocked); leave makes the outputs alike. */
 fw_status fwi_layout_enter(fwi_opkind kind, fw_dtype real, fwi_type *in, fwi_type *common);
 void fwi_layout_leave(fwi_opkind kind, fw_dtype real, const fwi_type *common, fwi_type *out);
+/* Whether a graph of `real` may store its activations as dtype, besides as `real`. */
+bool fwi_may_store(fw_dtype real, int64_t dtype);
 /* May a tensor of a graph of `real` be of this type, as far as layout goes? */
 fw_status fwi_layout_check(fw_dtype real, const fwi_type *t);
 /* The op has activations among its outputs but none among its inputs: each may be blocked, as its

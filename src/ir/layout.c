@@ -65,6 +65,11 @@ size_t fwi_tensor_bytes(const fwi_tensor *t)
     return (size_t)fwi_stored_elems(&t->shape, t->nb) * fw_dtype_size(t->dtype);
 }
 
+bool fwi_may_store(fw_dtype real, int64_t dtype)
+{
+    return real == FW_F32 && (dtype == FW_BF16 || dtype == FW_F16);
+}
+
 fw_status fwi_layout_check(fw_dtype real, const fwi_type *t)
 {
     if (t->nb == 0)
@@ -74,7 +79,7 @@ fw_status fwi_layout_check(fw_dtype real, const fwi_type *t)
                         (int)FWI_MAX_NB);
     if (t->shape.rank != 4)
         return fwi_fail(FW_ESHAPE, "blocked and of %d dimensions, expected 4", t->shape.rank);
-    if (t->dtype != real && t->dtype != FW_U8 && !(t->dtype == FW_BF16 && real == FW_F32))
+    if (t->dtype != real && t->dtype != FW_U8 && !fwi_may_store(real, (int64_t)t->dtype))
         return fwi_fail(FW_ESHAPE, "blocked %s in a graph of %s", fw_dtype_name(t->dtype),
                         fw_dtype_name(real));
     return FW_OK;

@@ -403,6 +403,9 @@ static fw_status parse_header(parser *p)
     if (strncmp(p->at, " bf16", 5) == 0) {
         p->at += 5;
         storage = FW_BF16;
+    } else if (strncmp(p->at, " f16", 4) == 0) {
+        p->at += 4;
+        storage = FW_F16;
     }
     int conv = FWI_CONV_ANY;
     if (strncmp(p->at, " conv=", 6) == 0) {

@@ -14,7 +14,7 @@ fw_status fwi_rule_to_blocked(fwi_rule *r)
     const fwi_layout_attr *a = &r->attr->layout;
     TRY(fwi_want_real(r, 0, "x", 4, 4));
     TRY(fwi_want_int("nb", a->nb, 1, FWI_MAX_NB));
-    if (a->dtype != (int64_t)r->real && !(a->dtype == FW_BF16 && r->real == FW_F32))
+    if (a->dtype != (int64_t)r->real && !fwi_may_store(r->real, a->dtype))
         return fwi_fail(FW_EARG, "activations of a graph in %s cannot be blocked as type %" PRId64,
                         fw_dtype_name(r->real), a->dtype);
     fwi_give(r, 0, (fw_dtype)a->dtype, r->in[0].shape);

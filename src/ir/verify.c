@@ -206,7 +206,7 @@ static fw_status check(checker *c)
     const fwi_graph *g = c->g;
     if (g->real != FW_F32 && g->real != FW_F64)
         return fwi_fail(FW_EARG, "the graph computes in %s", fw_dtype_name(g->real));
-    if (g->storage != g->real && !(g->storage == FW_BF16 && g->real == FW_F32))
+    if (g->storage != g->real && !fwi_may_store(g->real, (int64_t)g->storage))
         return fwi_fail(FW_EARG, "a graph that computes in %s cannot store activations as %s",
                         fw_dtype_name(g->real), fw_dtype_name(g->storage));
     if ((unsigned)g->conv >= FWI_CONV_ALGOS)

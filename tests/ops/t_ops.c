@@ -1,6 +1,8 @@
 /* t_ops.c: see t_ops.h. */
 #include "t_ops.h"
 
+#include "t_cuda.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -197,6 +199,50 @@ static double bf16_value(uint16_t bits)
     return (double)f;
 }
 
+/* IEEE's binary16, subnormal numbers included: the nearest of its values, ties to even. */
+static uint16_t f16_bits(double v)
+{
+    const uint16_t sign = signbit(v) ? 0x8000 : 0;
+    const double a = fabs(v);
+    if (isnan(v))
+        return sign | 0x7E00;
+    if (a >= 65520)
+        return sign | 0x7C00;
+    int e = 0;
+    (void)frexp(a, &e); /* a = [0.5, 1) 2^e */
+    const int unit = e - 11 > -24 ? e - 11 : -24;
+    const double steps = nearbyint(ldexp(a, -unit)); /* up to 2048 */
+    if (steps == 0)
+        return sign;
+    if (unit == -24)
+        return (uint16_t)(sign | (uint16_t)steps); /* 1024 is the first normal number's pattern */
+    return (uint16_t)(sign | (uint16_t)(((unit + 24) << 10) + (int)steps));
+}
+
+static double f16_value(uint16_t bits)
+{
+    const int e = bits >> 10 & 31, m = bits & 1023;
+    const double a = e == 31  ? (m != 0 ? (double)NAN : (double)INFINITY)
+                     : e == 0 ? ldexp(m, -24)
+                              : ldexp(1024 + m, e - 25);
+    return bits & 0x8000 ? -a : a;
+}
+
+/* What v becomes when it is stored, and the share of itself that it may be off by then: u_out of
+ * rule A14. */
+static double as_stored(fw_dtype dtype, double v)
+{
+    return dtype == FW_F32    ? (double)(float)v
+           : dtype == FW_BF16 ? bf16_value(bf16_bits(v))
+           : dtype == FW_F16  ? f16_value(f16_bits(v))
+                              : v;
+}
+
+static double u_out(fw_dtype dtype)
+{
+    return dtype == FW_BF16 ? 1.0 / 256.0 : dtype == FW_F16 ? 1.0 / 2048.0 : 0.0;
+}
+
 static void store(void *data, fw_dtype dtype, int64_t i, double v)
 {
     switch (dtype) {
@@ -219,7 +265,8 @@ static void store(void *data, fw_dtype dtype, int64_t i, double v)
         ((uint16_t *)data)[i] = bf16_bits(v);
         break;
     case FW_F16:
-        fail_msg("no %s in these tests", fw_dtype_name(dtype));
+        ((uint16_t *)data)[i] = f16_bits(v);
+        break;
     }
 }
 
@@ -239,7 +286,7 @@ static double load(const void *data, fw_dtype dtype, int64_t i)
     case FW_BF16:
         return bf16_value(((const uint16_t *)data)[i]);
     case FW_F16:
-        fail_msg("no %s in these tests", fw_dtype_name(dtype));
+        return f16_value(((const uint16_t *)data)[i]);
     }
     return 0;
 }
@@ -481,11 +528,10 @@ static void compare(const t_case *c, const fwi_kernel *k, const fwi_call *call)
         const double unit = units[dtype == FW_F64 ? FW_F64 : FW_F32];
         for (int64_t j = 0; j < res->n; j++) {
             const double got = load(a->data, dtype, place_of(a, j)), want = res->want[j];
-            const double near = dtype == FW_F32    ? (double)(float)want
-                                : dtype == FW_BF16 ? bf16_value(bf16_bits(want))
-                                                   : want;
-            /* what is stored as bf16 was rounded to it: u_out of rule A14 */
-            const double tol = unit * res->tol[j] + (dtype == FW_BF16 ? fabs(want) / 256.0 : 0.0);
+            const double near = as_stored(dtype, want);
+            /* below 2^-14 the values of f16 are 2^-24 apart: half of that is a rounding */
+            const double tol = unit * res->tol[j] + fabs(want) * u_out(dtype) +
+                               (dtype == FW_F16 ? ldexp(1, -25) : 0.0);
             if (got == near || (isnan(got) && isnan(want)))
                 continue;
             const double err = fabs(got - want);
@@ -579,6 +625,17 @@ static void check_kernel(const t_case *c, const fwi_kernel *k, const fwi_call *t
     buffers_free(&b[0], c);
 }
 
+/* A GPU has nothing to fall back to: a kernel for every core op. */
+static const fwi_kernel *find_cuda(const t_case *c, const fwi_call *types)
+{
+    const fwi_kernel *k = fwi_table_find(fwi_cuda_emulated_table(), types, NULL);
+    if (k == NULL && types->kind == FWI_OP_cast && types->out[0].dtype != FW_F32)
+        return NULL;
+    if (k != NULL || !(fwi_op_info_get(c->kind)->flags & FWI_CORE))
+        return k;
+    return find(c, fwi_cuda_emulated_table(), types);
+}
+
 static void check_tables(const t_case *c, fw_dtype real)
 {
     fwi_attr attr;
@@ -600,6 +657,9 @@ static void check_tables(const t_case *c, fw_dtype real)
             continue; /* the measure itself */
         check_kernel(c, k, &types);
     }
+    const fwi_kernel *k = real == FW_F32 ? find_cuda(c, &types) : NULL; /* it has no other type */
+    if (k != NULL)
+        check_kernel(c, k, &types);
 }
 
 /* ---- batch-blocked kernels ---- */
@@ -626,9 +686,9 @@ static bool block_call(fwi_call *call, int32_t nb, fw_dtype storage)
     return true;
 }
 
-/* The case with its inputs rounded to bf16, and what the reference says of those. Tolerances stay:
+/* The case with its inputs rounded to what images are stored as, and what the reference says of those. Tolerances stay:
  * rounding an input moves sums of |terms| by less than a hundredth. */
-static void round_case(const t_case *c, t_case *out)
+static void round_case(const t_case *c, fw_dtype storage, t_case *out)
 {
     double *want[T_RESULTS] = {0};
     *out = *c;
@@ -636,7 +696,7 @@ static void round_case(const t_case *c, t_case *out)
         out->in[i].v = zeros(c->in[i].n, sizeof(double));
         for (int64_t j = 0; j < c->in[i].n; j++)
             out->in[i].v[j] =
-                c->in[i].dtype == FW_F32 ? bf16_value(bf16_bits(c->in[i].v[j])) : c->in[i].v[j];
+                c->in[i].dtype == FW_F32 ? as_stored(storage, c->in[i].v[j]) : c->in[i].v[j];
     }
     for (int r = 0; r < c->n_results; r++) {
         t_result *res = &out->result[r];
@@ -660,8 +720,8 @@ static void check_blocked(const t_case *c, fw_dtype storage)
 {
     static const int32_t sizes[] = {1, 2, 5, 10, 14};
     t_case rounded = *c;
-    if (storage == FW_BF16)
-        round_case(c, &rounded);
+    if (storage != FW_F32)
+        round_case(c, storage, &rounded);
     for (int isa = FWI_ISA_PORTABLE; isa < FWI_ISA_COUNT; isa++) {
         const fwi_op_table *table = fwi_cpu_table((fwi_isa)isa), *from = NULL;
         if (table == NULL || !fwi_isa_supported((fwi_isa)isa))
@@ -676,7 +736,14 @@ static void check_blocked(const t_case *c, fw_dtype storage)
                 check_kernel(&rounded, k, &types);
         }
     }
-    if (storage == FW_BF16)
+    fwi_attr attr;
+    fwi_call types = infer(&rounded, FW_F32, &attr);
+    const fwi_kernel *cuda = block_call(&types, 1, storage)
+                                 ? fwi_table_find(fwi_cuda_emulated_table(), &types, NULL)
+                                 : NULL;
+    if (cuda != NULL)
+        check_kernel(&rounded, cuda, &types);
+    if (storage != FW_F32)
         t_drop(&rounded);
 }
 
@@ -687,6 +754,7 @@ void t_check(t_case *c)
     check_tables(c, FW_F64);
     check_blocked(c, FW_F32);
     check_blocked(c, FW_BF16);
+    check_blocked(c, FW_F16);
     op_stats *s = &stats[c->kind];
     s->cases++;
     for (int r = 0; r < c->n_results; r++) {

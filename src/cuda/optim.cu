@@ -1,0 +1,146 @@
+/* optim.cu: gradients' norm, and the updates of SGD and Adam; defined in cpu/ref/optim_body.h, held
+ * to it by tests/ops/test_optim.c. Rates are read where they are, on the GPU: a step that is
+ * enqueued again finds new ones there. Each step of an update rounds, as in the definition: nvcc
+ * fuses nothing here (-fmad=false). */
+#include "cuda_kernel.h"
+
+using namespace fwi_cuda;
+
+enum { WORKERS = 256, MOST_PARTS = 256, LEAST_RUN = 4096 };
+
+/* ---- sum of squares ---- */
+
+static int run_of(int n)
+{
+    const int run = (n + MOST_PARTS - 1) / MOST_PARTS;
+    return run > LEAST_RUN ? run : LEAST_RUN;
+}
+
+static __global__ void squares_kernel(const float *x, int n, int run, double *part)
+{
+    __shared__ double room[WORKERS];
+    const int64_t first = (int64_t)blockIdx.x * run;
+    const int64_t last = first + run < n ? first + run : n;
+    double sum = 0;
+    for (int64_t i = first + threadIdx.x; i < last; i += WORKERS)
+        sum += (double)x[i] * (double)x[i];
+    sum = block_sum<WORKERS>(sum, room);
+    if (threadIdx.x == 0)
+        part[blockIdx.x] = sum;
+}
+
+static __global__ void add_kernel(const double *part, int n, float *y)
+{
+    __shared__ double room[WORKERS];
+    double sum = 0;
+    for (int i = (int)threadIdx.x; i < n; i += WORKERS)
+        sum += part[i];
+    sum = block_sum<WORKERS>(sum, room);
+    if (threadIdx.x == 0)
+        y[0] = (float)sum;
+}
+
+static size_t parts_room(const fwi_call *c)
+{
+    const int n = elems(&c->in[0]);
+    return blocks_of(n, run_of(n)) * sizeof(double);
+}
+
+static fw_status sum_squares(const fwi_call *c)
+{
+    const int n = elems(&c->in[0]), run = run_of(n);
+    double *const part = (double *)c->scratch;
+    const fw_status st = launch(c, squares_kernel, dim3(blocks_of(n, run)), dim3(WORKERS),
+                                in<float>(c, 0), n, run, part);
+    if (st != FW_OK)
+        return st;
+    return launch(c, add_kernel, dim3(1), dim3(WORKERS), (const double *)part,
+                  (int)blocks_of(n, run), out<float>(c, 0));
+}
+
+struct clip_at {
+    const float *ss;
+    float *y;
+    double most;
+    __device__ void operator()(int i) const
+    {
+        const double f = most / sqrt((double)ss[i]);
+        y[i] = (float)(f > 1.0 ? 1.0 : f);
+    }
+};
+
+static fw_status clip_factor(const fwi_call *c)
+{
+    return each(c, 1, clip_at{in<float>(c, 0), out<float>(c, 0), c->attr->scalar.value});
+}
+
+/* ---- updates ---- */
+
+struct sgd_at {
+    float *w, *v;
+    const float *g;
+    const double *hyper;
+    int lr_col, wd_col, form;
+    float mom;
+    __device__ void operator()(int i) const
+    {
+        const float lr = (float)hyper[lr_col], wd = (float)hyper[wd_col];
+        const float d = g[i] + wd * w[i];
+        if (form == FWI_NESTEROV_PAGE) {
+            const float step = -lr * d;
+            v[i] = mom * v[i] + step;
+            w[i] = w[i] + (step + mom * v[i]);
+        } else if (form == FWI_NESTEROV_PYTORCH) {
+            v[i] = mom * v[i] + d;
+            w[i] = w[i] - lr * (d + mom * v[i]);
+        } else {
+            v[i] = mom * v[i] + d;
+            w[i] = w[i] - lr * v[i];
+        }
+    }
+};
+
+static fw_status sgd(const fwi_call *c)
+{
+    const fwi_optim_attr *a = &c->attr->optim;
+    return each(c, elems(&c->in[0]),
+                sgd_at{changed<float>(c, 0), changed<float>(c, 1), in<float>(c, 2),
+                       in<double>(c, 3), (int)a->lr_col, (int)a->wd_col, (int)a->form,
+                       (float)a->momentum});
+}
+
+struct adam_at {
+    float *w, *m, *v;
+    const float *g;
+    const double *hyper;
+    int lr_col, wd_col, bc_col;
+    float b1, c1, b2, c2, eps;
+    __device__ void operator()(int i) const
+    {
+        const double lr = hyper[lr_col], wd = hyper[wd_col];
+        const float keep = (float)(1.0 - lr * wd), rate = (float)(lr / hyper[bc_col]);
+        const float root = (float)sqrt(hyper[bc_col + 1]);
+        m[i] = b1 * m[i] + c1 * g[i];
+        v[i] = b2 * v[i] + c2 * (g[i] * g[i]);
+        const float down = (float)sqrt((double)v[i]) / root + eps;
+        w[i] = w[i] * keep - rate * (m[i] / down);
+    }
+};
+
+static fw_status adam(const fwi_call *c)
+{
+    const fwi_optim_attr *a = &c->attr->optim;
+    return each(c, elems(&c->in[0]),
+                adam_at{changed<float>(c, 0), changed<float>(c, 1), changed<float>(c, 2),
+                        in<float>(c, 3), in<double>(c, 4), (int)a->lr_col, (int)a->wd_col,
+                        (int)a->bc_col, (float)a->beta1, (float)(1.0 - a->beta1), (float)a->beta2,
+                        (float)(1.0 - a->beta2), (float)a->eps});
+}
+
+extern "C" const fwi_kernel FWI_CUDA_ROWS(optim)[] = {
+    ROW_S(sum_squares, FW_F32, "f32", sum_squares, parts_room, false),
+    ROW(clip_factor, FW_F32, "f32", clip_factor, false),
+    ROW(sgd, FW_F32, "f32", sgd, false),
+    ROW(adam, FW_F32, "f32", adam, false),
+    ROW_END,
+};
