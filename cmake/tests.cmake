@@ -2,7 +2,7 @@
 #
 #   tests/unit/<room>/test_*.c  the room and what it needs, with their private headers   label unit
 #   tests/ops/test_*.c          the whole library, all private headers                   label ops
-#   tests/cuda                  the kernels of src/cuda as plain C++, for the op tests
+#   tests/cuda/test_*.c         everything private, and the kernels of src/cuda as plain C++  label cuda
 #   tests/runs/test_*.c         the whole library, public headers only                   label runs
 #   tests/cli/*.sh              gets the command's path and the source folder            label cli
 #   examples/*.c                built as a user would; run on a small slice by tests/cli/example_*.sh
@@ -110,12 +110,12 @@ endforeach()
 file(GLOB cu_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cuda/*.cu)
 set_source_files_properties(${cu_sources} PROPERTIES LANGUAGE CXX)
 add_library(t_cuda OBJECT ${cu_sources} ${CMAKE_SOURCE_DIR}/src/cuda/cuda_table.c
-  ${CMAKE_SOURCE_DIR}/tests/cuda/emulate.cpp)
+  ${CMAKE_SOURCE_DIR}/tests/cuda/emulate.cpp ${CMAKE_SOURCE_DIR}/tests/cuda/t_far.c)
 set_target_properties(t_cuda PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON)
 target_compile_definitions(t_cuda PRIVATE FWI_CUDA_EMULATED)
 target_compile_options(t_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-unused-function -ffp-contract=off>)
 target_include_directories(t_cuda PRIVATE ${CMAKE_SOURCE_DIR}/tests/cuda)
-foreach(room core ir exec cuda)
+foreach(room core ir exec cuda cpu_lower)
   target_include_directories(t_cuda PRIVATE $<TARGET_PROPERTY:fw_${room},INTERFACE_INCLUDE_DIRECTORIES>)
 endforeach()
 
@@ -131,6 +131,21 @@ foreach(kind ops runs)
       target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests/cuda)
     endif()
   endforeach()
+endforeach()
+
+file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/cuda/test_*.c)
+foreach(source ${sources})
+  fw_test_program(cuda ${source} target)
+  target_sources(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests/runs/t_runs.c $<TARGET_OBJECTS:t_cuda>)
+  target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests/cuda ${CMAKE_SOURCE_DIR}/tests/runs)
+  target_link_libraries(${target} PRIVATE fw_inside)
+endforeach()
+
+# The way of the op tests to a GPU and back, on the device that stands for one.
+foreach(test test_act test_bias)
+  add_test(NAME cuda.far_${test} COMMAND ${test})
+  fw_test_properties(cuda.far_${test} cuda)
+  set_property(TEST cuda.far_${test} APPEND PROPERTY ENVIRONMENT FW_TEST_DEVICE=far)
 endforeach()
 
 if(TARGET fenwicks_cli)

@@ -9,6 +9,8 @@
  * had. */
 fw_status fwi_device_open(fwi_device **out, const char *name, const fwi_device_opt *opt);
 void fwi_device_close(fwi_device *d); /* NULL: nothing */
+/* Tests only: from now on fwi_device_open knows this backend by its name too. NULL: no longer. */
+void fwi_device_offer(const fwi_backend *b);
 
 /* Which NVIDIA GPUs this build and machine offer, or why none: cuda_backend.h. */
 bool fwi_cuda_describe(char *text, size_t cap);

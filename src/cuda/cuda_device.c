@@ -127,14 +127,20 @@ static fw_status cuda_open(fwi_device **out, const fwi_device_opt *opt)
     return FW_OK;
 }
 
+static fw_status cuda_memory(fwi_device *d, size_t *free_bytes, size_t *all_bytes)
+{
+    const cuda_device *c = (const cuda_device *)d;
+    const fw_status st = fwi_cuda_check(cudaSetDevice(c->queue.device), "cudaSetDevice");
+    return st == FW_OK ? fwi_cuda_check(cudaMemGetInfo(free_bytes, all_bytes), "cudaMemGetInfo")
+                       : st;
+}
+
 static fw_status cuda_alloc(fwi_device *d, size_t n_bytes, void **out)
 {
     const cuda_device *c = (const cuda_device *)d;
     size_t free = 0, total = 0;
     *out = NULL;
-    fw_status st = fwi_cuda_check(cudaSetDevice(c->queue.device), "cudaSetDevice");
-    if (st == FW_OK)
-        st = fwi_cuda_check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+    fw_status st = cuda_memory(d, &free, &total);
     if (st == FW_OK && n_bytes > free)
         st = fwi_fail(FW_ENOMEM,
                       "%s: %.1f MiB are needed, %.1f of its %.1f MiB are free: a smaller batch "
@@ -193,6 +199,48 @@ static fw_status cuda_download(fwi_device *d, void *dst, const void *src, size_t
     return st == FW_OK ? cuda_sync(d) : st;
 }
 
+/* ---- a step as one graph ---- */
+
+static fw_status cuda_record_begin(fwi_device *d)
+{
+    const cuda_device *c = (const cuda_device *)d;
+    fw_status st = fwi_cuda_check(cudaSetDevice(c->queue.device), "cudaSetDevice");
+    if (st == FW_OK)
+        st = fwi_cuda_check(
+            cudaStreamBeginCapture(c->queue.stream, cudaStreamCaptureModeThreadLocal),
+            "beginning to record a step");
+    return st;
+}
+
+static fw_status cuda_record_end(fwi_device *d, void **out)
+{
+    const cuda_device *c = (const cuda_device *)d;
+    cudaGraph_t graph = NULL;
+    cudaGraphExec_t exec = NULL;
+    *out = NULL;
+    fw_status st =
+        fwi_cuda_check(cudaStreamEndCapture(c->queue.stream, &graph), "recording a step");
+    if (st == FW_OK)
+        st = fwi_cuda_check(cudaGraphInstantiate(&exec, graph, 0), "cudaGraphInstantiate");
+    if (graph != NULL)
+        (void)cudaGraphDestroy(graph);
+    *out = exec;
+    return st;
+}
+
+static fw_status cuda_replay(fwi_device *d, void *recording)
+{
+    const cuda_device *c = (const cuda_device *)d;
+    return fwi_cuda_check(cudaGraphLaunch((cudaGraphExec_t)recording, c->queue.stream),
+                          "running a recorded step");
+}
+
+static void cuda_forget(fwi_device *d, void *recording)
+{
+    (void)cuda_sync(d);
+    (void)cudaGraphExecDestroy((cudaGraphExec_t)recording);
+}
+
 static fw_status cuda_lower(fwi_device *d, fwi_graph *g)
 {
     if (g->real != FW_F32)
@@ -214,4 +262,9 @@ const fwi_backend fwi_backend_cuda = {
     .download = cuda_download,
     .lower = cuda_lower,
     .sync = cuda_sync,
+    .memory = cuda_memory,
+    .record_begin = cuda_record_begin,
+    .record_end = cuda_record_end,
+    .replay = cuda_replay,
+    .forget = cuda_forget,
 };

@@ -84,6 +84,14 @@ typedef struct fwi_backend {
      */
     fw_status (*lower)(fwi_device *d, fwi_graph *g);
     fw_status (*sync)(fwi_device *d);
+    /* Device memory that is free and that there is. NULL: the host's, which nobody asks for. */
+    fw_status (*memory)(fwi_device *d, size_t *free_bytes, size_t *all_bytes);
+    /* Recordings, or four times NULL: what kernels enqueue between begin and end is not run but kept;
+     * replay enqueues all of it at once. end after a failure in between gives no recording. */
+    fw_status (*record_begin)(fwi_device *d);
+    fw_status (*record_end)(fwi_device *d, void **out);
+    fw_status (*replay)(fwi_device *d, void *recording);
+    void (*forget)(fwi_device *d, void *recording);
 } fwi_backend;
 
 struct fwi_device { /* first member of a backend's own device struct */
@@ -138,9 +146,12 @@ fw_status fwi_store_read_grad(const fwi_store *s, const fwi_var *v, void *host);
 enum { FWI_MAX_BOUND = 8 }; /* inputs of a graph */
 typedef struct fwi_binding {
     void *scratch;                     /* fwi_plan_scratch_bytes, device memory, 64-byte aligned */
-    const void *inputs[FWI_MAX_BOUND]; /* device memory, in the order of the inputs of the graph
-                                          that was given (fwi_plan_input); at least as aligned as
-                                          the elements; unused ones may be NULL */
+    const void *inputs[FWI_MAX_BOUND]; /* host memory, in the order of the inputs of the graph that
+                                          was given (fwi_plan_input); at least as aligned as the
+                                          elements; unused ones may be NULL. A device whose memory
+                                          is not the host's gets copies of them with each run, in a
+                                          part of scratch that is theirs */
+    uint32_t resident;                 /* bit i: input i is device memory, and not copied */
 } fwi_binding;
 
 /* Takes the graph's ops through device->backend->lower, verifies, chooses kernels, plans memory.
@@ -156,6 +167,13 @@ int fwi_plan_output(const fwi_plan *p, const char *name); /* -1: none */
 const fwi_shape *fwi_plan_output_shape(const fwi_plan *p, int i, fw_dtype *dtype);
 fw_status fwi_plan_run(const fwi_plan *p,
                        const fwi_binding *b); /* allocates nothing, locks nothing of its own */
+/* The steps of one binding as one thing that is enqueued by a single call: for devices with a queue.
+ * *out is NULL where the device keeps none. Of later bindings only the inputs that lie on the host
+ * may differ. Run the plan once before: what a first run still has to do is then done. */
+typedef struct fwi_recording fwi_recording;
+fw_status fwi_plan_record(fwi_recording **out, const fwi_plan *p, const fwi_binding *b);
+fw_status fwi_recording_run(const fwi_recording *r, const fwi_binding *b);
+void fwi_recording_free(fwi_recording *r); /* NULL: nothing */
 /* Output i into host memory (n_bytes must be its size); after the run, before the next one on the
  * same scratch. */
 fw_status fwi_plan_read(const fwi_plan *p, const fwi_binding *b, int i, void *host, size_t n_bytes);

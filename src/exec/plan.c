@@ -48,6 +48,7 @@ struct fwi_plan {
     int64_t live_peak;
     const char *input_names[MAX_INPUTS]; /* of the graph that was given, in its order */
     bool input_used[MAX_INPUTS];
+    size_t input_bytes[MAX_INPUTS], staged_at[MAX_INPUTS]; /* its copy's place in scratch */
     int n_inputs;
     plan_output *outputs;
     int n_outputs;
@@ -109,6 +110,7 @@ static fw_status note_inputs(fwi_plan *p, const fwi_graph *g)
         const char *name = fwi_arena_strdup(p->arena, g->tensors[t].name);
         if (name == NULL)
             return FW_ENOMEM;
+        p->input_bytes[p->n_inputs] = fwi_tensor_bytes(&g->tensors[t]);
         p->input_names[p->n_inputs++] = name;
     }
     return FW_OK;
@@ -298,6 +300,22 @@ static fw_status make_outputs(builder *b)
     return FW_OK;
 }
 
+/* Room behind the temps for copies of the inputs, where the device cannot read the host's memory. */
+static fw_status place_copies(fwi_plan *p)
+{
+    for (int i = 0; i < p->n_inputs && !p->device->host_memory; i++) {
+        if (!p->input_used[i])
+            continue;
+        size_t end;
+        if (!fwi_add_size(p->scratch_bytes, ALIGN - 1, &end))
+            return fwi_fail(FW_ENOMEM, "input %s: its size does not fit", p->input_names[i]);
+        p->staged_at[i] = end & ~(size_t)(ALIGN - 1);
+        if (!fwi_add_size(p->staged_at[i], p->input_bytes[i], &p->scratch_bytes))
+            return fwi_fail(FW_ENOMEM, "input %s: its size does not fit", p->input_names[i]);
+    }
+    return FW_OK;
+}
+
 fw_status fwi_plan_new(fwi_plan **out, fwi_device *d, fwi_store *s, const fwi_graph *g)
 {
     assert(out != NULL && d != NULL && s != NULL && g != NULL);
@@ -324,7 +342,7 @@ fw_status fwi_plan_new(fwi_plan **out, fwi_device *d, fwi_store *s, const fwi_gr
     p->scratch_bytes = (size_t)b.mem.bytes;
     p->live_peak = b.mem.live_peak;
     if ((st = place_tensors(&b)) != FW_OK || (st = make_steps(&b)) != FW_OK ||
-        (st = make_outputs(&b)) != FW_OK)
+        (st = make_outputs(&b)) != FW_OK || (st = place_copies(p)) != FW_OK)
         goto done;
     *out = p;
     p = NULL;
@@ -407,6 +425,12 @@ void fwi_plan_step(const fwi_plan *p, int i, fwi_step_info *out)
 
 /* ---- running it ---- */
 
+/* Whether input i is used and goes to the device with each run. */
+static bool staged(const fwi_plan *p, const fwi_binding *b, int i)
+{
+    return p->input_used[i] && !p->device->host_memory && !(b->resident >> i & 1);
+}
+
 /* The addresses of the blocks; FW_EARG where the caller left one out. */
 static fw_status bind(const fwi_plan *p, const fwi_binding *b, uint8_t *base[SPACE_COUNT])
 {
@@ -422,9 +446,20 @@ static fw_status bind(const fwi_plan *p, const fwi_binding *b, uint8_t *base[SPA
             return fwi_fail(FW_EARG, "plan: input %s (slot %d) is not bound", p->input_names[i], i);
         /* const is dropped because a call's arguments have one type; no kernel writes an input that
          * is no variable, and the verifier allows only variables to be changed */
-        base[SPACE_INPUT + i] = (uint8_t *)(uintptr_t)b->inputs[i];
+        base[SPACE_INPUT + i] = staged(p, b, i) ? (uint8_t *)b->scratch + p->staged_at[i]
+                                                : (uint8_t *)(uintptr_t)b->inputs[i];
     }
     return FW_OK;
+}
+
+static fw_status upload_inputs(const fwi_plan *p, const fwi_binding *b)
+{
+    fw_status st = FW_OK;
+    for (int i = 0; i < p->n_inputs && st == FW_OK; i++)
+        if (staged(p, b, i))
+            st = p->device->backend->upload(p->device, (uint8_t *)b->scratch + p->staged_at[i],
+                                            b->inputs[i], p->input_bytes[i]);
+    return st;
 }
 
 static fw_status run_step(const fwi_step *s, uint8_t *const base[SPACE_COUNT])
@@ -439,20 +474,95 @@ static fw_status run_step(const fwi_step *s, uint8_t *const base[SPACE_COUNT])
     return s->kernel->run(&c);
 }
 
-fw_status fwi_plan_run(const fwi_plan *p, const fwi_binding *b)
+static fw_status run_steps(const fwi_plan *p, uint8_t *const base[SPACE_COUNT])
 {
-    uint8_t *base[SPACE_COUNT];
-    fw_status st = bind(p, b, base);
+    fw_status st = FW_OK;
     for (int i = 0; i < p->n_steps && st == FW_OK; i++)
         st = run_step(&p->steps[i], base);
     return st;
 }
+
+fw_status fwi_plan_run(const fwi_plan *p, const fwi_binding *b)
+{
+    uint8_t *base[SPACE_COUNT];
+    fw_status st = bind(p, b, base);
+    if (st == FW_OK)
+        st = upload_inputs(p, b);
+    return st == FW_OK ? run_steps(p, base) : st;
+}
+
+/* ---- recordings ---- */
+
+struct fwi_recording {
+    const fwi_plan *plan;
+    fwi_binding at; /* where everything lay */
+    void *kept;     /* the backend's */
+};
+
+fw_status fwi_plan_record(fwi_recording **out, const fwi_plan *p, const fwi_binding *b)
+{
+    fwi_device *d = p->device;
+    uint8_t *base[SPACE_COUNT];
+    *out = NULL;
+    if (d->backend->record_begin == NULL)
+        return FW_OK;
+    fw_status st = bind(p, b, base);
+    if (st != FW_OK)
+        return st;
+    fwi_recording *r = fwi_alloc_zero(sizeof *r);
+    if (r == NULL)
+        return FW_ENOMEM;
+    *r = (fwi_recording){.plan = p, .at = *b};
+    st = d->backend->record_begin(d);
+    if (st == FW_OK) {
+        const fw_status ran = run_steps(p, base);
+        fwi_error message;
+        fwi_error_save(&message, ran);
+        st = d->backend->record_end(d, &r->kept);
+        if (ran != FW_OK) /* that is the reason */
+            st = fwi_error_raise(&message);
+    }
+    if (st == FW_OK)
+        *out = r;
+    else
+        fwi_recording_free(r);
+    return st;
+}
+
+fw_status fwi_recording_run(const fwi_recording *r, const fwi_binding *b)
+{
+    const fwi_plan *p = r->plan;
+    if (b->scratch != r->at.scratch || b->resident != r->at.resident)
+        return fwi_fail(FW_EARG, "a recorded step runs where it was recorded");
+    uint8_t *base[SPACE_COUNT];
+    fw_status st = bind(p, b, base);
+    for (int i = 0; i < p->n_inputs && st == FW_OK; i++)
+        if (p->input_used[i] && !staged(p, b, i) && b->inputs[i] != r->at.inputs[i])
+            st = fwi_fail(FW_EARG, "a recorded step reads input %s where it was recorded",
+                          p->input_names[i]);
+    if (st == FW_OK)
+        st = upload_inputs(p, b);
+    return st == FW_OK ? p->device->backend->replay(p->device, r->kept) : st;
+}
+
+void fwi_recording_free(fwi_recording *r)
+{
+    if (r == NULL)
+        return;
+    if (r->kept != NULL)
+        r->plan->device->backend->forget(r->plan->device, r->kept);
+    fwi_free(r);
+}
+
+/* ---- step by step, and what came out ---- */
 
 fw_status fwi_plan_run_timed(const fwi_plan *p, const fwi_binding *b, double *seconds)
 {
     uint8_t *base[SPACE_COUNT];
     fwi_device *d = p->device;
     fw_status st = bind(p, b, base);
+    if (st == FW_OK)
+        st = upload_inputs(p, b);
     if (st == FW_OK)
         st = d->backend->sync(d);
     double t0 = fwi_now();

@@ -335,6 +335,24 @@ static double mib(int64_t n_bytes)
     return (double)n_bytes / 1048576;
 }
 
+/* Whether what is yet to be allocated fits into the device, before it is. */
+static fw_status check_device_memory(const fw_estimator *e)
+{
+    const fwi_network *n = &e->network;
+    size_t free_bytes = 0, all_bytes = 0;
+    if (e->device->backend->memory == NULL || n->scratch_wanted <= n->scratch_bytes)
+        return FW_OK;
+    const fw_status st = e->device->backend->memory(e->device, &free_bytes, &all_bytes);
+    if (st != FW_OK || n->scratch_wanted - n->scratch_bytes <= free_bytes)
+        return st;
+    return fwi_fail(
+        FW_ENOMEM,
+        "%s: the plan needs %.1f MiB beside the %.1f MiB of its state, %.1f of %.1f MiB "
+        "are free: a smaller batch needs less",
+        e->device->label, mib((int64_t)(n->scratch_wanted - n->scratch_bytes)),
+        mib(fwi_network_state_bytes(n)), mib((int64_t)free_bytes), mib((int64_t)all_bytes));
+}
+
 fw_status fwi_estimator_budget(fw_estimator *e, fw_dataset *train, fw_dataset *eval, fw_budget *out)
 {
     fw_dataset *const sets[2] = {train, eval};
@@ -361,7 +379,7 @@ fw_status fwi_estimator_budget(fw_estimator *e, fw_dataset *train, fw_dataset *e
                         "cache %.1f), the limit is %.6g MiB: a smaller batch needs less",
                         mib(b.total), mib(b.state), mib(b.scratch), mib(b.shuffle), mib(b.prefetch),
                         mib(b.cache), mib(e->opt.memory_limit));
-    return FW_OK;
+    return check_device_memory(e);
 }
 
 fw_status fw_estimator_prepare(fw_estimator *e, fw_dataset *train, fw_dataset *eval, fw_budget *out)

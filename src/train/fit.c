@@ -216,7 +216,7 @@ static fw_status one_step(fit *f)
     f->rng[1] = e->step;
     const fwi_binding b = fwi_network_binding(f->plan, e->network.scratch, batch.images,
                                               batch.labels, f->row, f->rng);
-    st = fwi_plan_run(f->plan->plan, &b);
+    st = fwi_network_run(f->plan, &b);
     if (st == FW_OK)
         st = fwi_network_read(f->plan, &b, f->plan->out_loss, &f->loss, 1);
     if (st == FW_OK)

@@ -149,8 +149,10 @@ fw_status fwi_network_init(fwi_network *n, fwi_device *d, const fwi_network_spec
 
 void fwi_network_clear(fwi_network *n)
 {
-    for (int i = 0; i < n->n_plans; i++)
+    for (int i = 0; i < n->n_plans; i++) {
+        fwi_recording_free(n->plans[i].recorded);
         fwi_plan_free(n->plans[i].plan);
+    }
     if (n->scratch != NULL)
         n->device->backend->release(n->device, n->scratch, n->scratch_bytes);
     fwi_store_free(n->store);
@@ -212,6 +214,17 @@ fw_status fwi_network_bind(fwi_network *n)
 int64_t fwi_network_state_bytes(const fwi_network *n)
 {
     return (int64_t)(n->store->state_bytes + n->store->grad_bytes);
+}
+
+fw_status fwi_network_run(fwi_network_plan *p, const fwi_binding *b)
+{
+    if (p->recorded != NULL && p->recorded_at == b->scratch)
+        return fwi_recording_run(p->recorded, b);
+    fwi_recording_free(p->recorded); /* scratch has grown and moved */
+    p->recorded = NULL;
+    p->recorded_at = b->scratch;
+    const fw_status st = fwi_plan_run(p->plan, b);
+    return st == FW_OK ? fwi_plan_record(&p->recorded, p->plan, b) : st;
 }
 
 fw_status fwi_network_read(const fwi_network_plan *p, const fwi_binding *b, int i, double *out,

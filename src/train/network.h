@@ -31,6 +31,8 @@ typedef enum fwi_use {
 /* One plan and where its inputs and outputs are. Training plans update the store. */
 typedef struct fwi_network_plan {
     fwi_plan *plan;
+    fwi_recording *recorded; /* its run, on a device that keeps such, and where scratch was then */
+    const void *recorded_at;
     fwi_use use;
     int64_t batch;
     int in_x, in_labels, in_hyper, in_rng; /* -1: not used */
@@ -62,11 +64,13 @@ fw_status fwi_network_check(const fwi_network_spec *spec, int64_t batch);
 fw_status fwi_network_bind(fwi_network *n);
 int64_t fwi_network_state_bytes(const fwi_network *n); /* state and gradients */
 
+/* Runs the plan: the first time step by step, then as one recording where the device keeps such. */
+fw_status fwi_network_run(fwi_network_plan *p, const fwi_binding *b);
 /* Output i of a run, as doubles: n elements of f32 or f64. */
 fw_status fwi_network_read(const fwi_network_plan *p, const fwi_binding *b, int i, double *out,
                            int64_t n);
 
-/* Fills a binding: images f32 [batch,h,w,c], labels i32 [batch], hyper f64 row, rng i64[2]; those
+/* Fills a binding with host memory: images f32 [batch,h,w,c], labels i32 [batch], hyper f64 row, rng i64[2]; those
  * that the plan does not use may be NULL. */
 fwi_binding fwi_network_binding(const fwi_network_plan *p, void *scratch, const void *images,
                                 const void *labels, const double *hyper, const int64_t *rng);

@@ -2,6 +2,7 @@
 #include "t_ops.h"
 
 #include "t_cuda.h"
+#include "t_far.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -156,7 +157,8 @@ double *t_values(t_case *c, fw_dtype dtype, fwi_shape shape, const double *v)
 
 typedef struct guarded {
     unsigned char *block, *data;
-    size_t bytes;
+    size_t bytes, room;
+    void *copy; /* of the block, on a device */
 } guarded;
 
 /* odd: the address is only as aligned as an element. Full of 0xFF, which is a NaN in floats. */
@@ -164,6 +166,7 @@ static guarded guarded_new(size_t bytes, size_t elem, bool odd)
 {
     guarded g = {.bytes = bytes};
     const size_t room = (GUARD + bytes + GUARD + 63) / 64 * 64;
+    g.room = room;
     g.block = must(aligned_alloc(64, room));
     memset(g.block, guard_byte, room);
     g.data = g.block + (odd ? elem : 64);
@@ -589,22 +592,84 @@ static bool same_bits(const fwi_arg *a, const fwi_arg *b)
     return true;
 }
 
-static void check_kernel(const t_case *c, const fwi_kernel *k, const fwi_call *types)
+/* ---- a device whose memory is its own: a GPU, where there is one ---- */
+
+static fwi_device *device;
+
+static void require_device(fw_status st)
 {
-    enum { WAYS = 4 }; /* inline; 2 threads; 5 threads on odd addresses; in place */
+    if (st != FW_OK)
+        fail_msg("%s: %s", device->label, fw_last_error());
+}
+
+/* The block goes there, guards and all; gives where its data is. */
+static void *to_device(guarded *g)
+{
+    if (g->block == NULL)
+        return NULL;
+    require_device(device->backend->alloc(device, g->room, &g->copy));
+    require_device(device->backend->upload(device, g->copy, g->block, g->room));
+    return (unsigned char *)g->copy + (g->data - g->block);
+}
+
+static void from_device(guarded *g)
+{
+    if (g->copy == NULL)
+        return;
+    require_device(device->backend->download(device, g->block, g->copy, g->room));
+    device->backend->release(device, g->copy, g->room);
+    g->copy = NULL;
+}
+
+/* Runs the call on copies of its memory and brings them back. */
+static fw_status run_on_device(const t_case *c, const fwi_kernel *k, const fwi_call *call,
+                               buffers *b, bool in_place)
+{
+    const fwi_op_info *info = fwi_op_info_get(c->kind);
+    fwi_call there = *call;
+    for (int i = 0; i < info->n_in; i++)
+        there.in[i].data = to_device(&b->in[i]);
+    for (int i = 0; i < info->n_out; i++)
+        there.out[i].data = to_device(&b->out[i]);
+    if (in_place)
+        there.out[0].data = there.in[0].data;
+    if (call->scratch != NULL)
+        there.scratch = to_device(&b->scratch);
+    there.stream = device->stream;
+    fw_status st = k->run(&there);
+    if (st == FW_OK)
+        st = device->backend->sync(device);
+    for (int i = 0; i < info->n_in; i++)
+        from_device(&b->in[i]);
+    for (int i = 0; i < info->n_out; i++)
+        from_device(&b->out[i]);
+    from_device(&b->scratch);
+    return st;
+}
+
+enum { WAYS = 4, ALL_WAYS = 15 }; /* inline; 2 threads; 5 threads on odd addresses; in place */
+
+/* ways: a bit for each; the first one always. */
+static void check_kernel(const t_case *c, const fwi_kernel *k, const fwi_call *types, int ways,
+                         bool on_device)
+{
     const fwi_op_info *info = fwi_op_info_get(c->kind);
     const bool may_alias = (info->flags & FWI_ALIAS) != 0;
     buffers b[WAYS] = {0};
     fwi_call call[WAYS];
     for (int w = 0; w < (may_alias ? WAYS : WAYS - 1); w++) {
         const bool in_place = w == 3;
+        if (w > 0 && !(ways >> w & 1))
+            continue;
         call[w] = *types;
         call[w].pool = pools[w % 3];
         const size_t scratch = k->scratch != NULL ? k->scratch(&call[w]) : 0;
         buffers_new(&b[w], c, &call[w], scratch, w == 2);
         if (in_place)
             call[w].out[0].data = call[w].in[0].data;
-        if (k->run(&call[w]) != FW_OK)
+        const fw_status st =
+            on_device ? run_on_device(c, k, &call[w], &b[w], in_place) : k->run(&call[w]);
+        if (st != FW_OK)
             fail_msg("%s: %s", k->name, fw_last_error());
         check_untouched(c, k, &b[w], &call[w], in_place);
         if (w == 0) {
@@ -613,11 +678,11 @@ static void check_kernel(const t_case *c, const fwi_kernel *k, const fwi_call *t
         }
         for (int r = 0; r < c->n_results; r++) {
             if (!same_bits(result_arg(c, &call[0], r), result_arg(c, &call[w], r))) {
-                static const char *const ways[WAYS] = {
+                static const char *const names[WAYS] = {
                     "", "with 2 threads", "with 5 threads on odd addresses", "in place"};
                 char text[512];
                 describe(c, text, sizeof text);
-                fail_msg("%s: %s gives other bits %s", text, k->name, ways[w]);
+                fail_msg("%s: %s gives other bits %s", text, k->name, names[w]);
             }
         }
         buffers_free(&b[w], c);
@@ -625,15 +690,35 @@ static void check_kernel(const t_case *c, const fwi_kernel *k, const fwi_call *t
     buffers_free(&b[0], c);
 }
 
-/* A GPU has nothing to fall back to: a kernel for every core op. */
-static const fwi_kernel *find_cuda(const t_case *c, const fwi_call *types)
+/* Under emulation there are no threads of the host, and large convolutions take long. */
+static int cuda_ways(const fwi_call *types)
 {
-    const fwi_kernel *k = fwi_table_find(fwi_cuda_emulated_table(), types, NULL);
-    if (k == NULL && types->kind == FWI_OP_cast && types->out[0].dtype != FW_F32)
-        return NULL;
-    if (k != NULL || !(fwi_op_info_get(c->kind)->flags & FWI_CORE))
-        return k;
-    return find(c, fwi_cuda_emulated_table(), types);
+    enum { LARGE = 1 << 20 };
+    const fwi_conv_attr *a = &types->attr->conv;
+    const int64_t *d = types->out[0].shape.d;
+    if (fwi_op_is_conv(types->kind) && fwi_shape_elems(&types->in[0].shape) * a->kh * a->kw *
+                                               (types->kind == FWI_OP_conv2d_dw ? d[0] : d[3]) >
+                                           LARGE)
+        return 1;
+    return 1 | 4 | 8;
+}
+
+/* Our kernels for GPUs, under emulation and, where there is a GPU, on it with whatever its table has
+ * for the call. A GPU has nothing to fall back to: there must be a kernel for every core op. */
+static void check_cuda(const t_case *c, const fwi_call *types)
+{
+    const bool must = (fwi_op_info_get(c->kind)->flags & FWI_CORE) != 0 && types->in[0].nb == 0 &&
+                      !(types->kind == FWI_OP_cast && types->out[0].dtype != FW_F32);
+    const fwi_op_table *table = fwi_cuda_emulated_table();
+    const fwi_kernel *k = must ? find(c, table, types) : fwi_table_find(table, types, NULL);
+    if (k == NULL)
+        return;
+    check_kernel(c, k, types, cuda_ways(types), false);
+    if (device == NULL)
+        return;
+    fwi_call call = *types;
+    call.stream = device->stream;
+    check_kernel(c, find(c, device->table, &call), &call, 1 | 4 | 8, true);
 }
 
 static void check_tables(const t_case *c, fw_dtype real)
@@ -655,11 +740,10 @@ static void check_tables(const t_case *c, fw_dtype real)
         seen[n_seen++] = k;
         if (isa == FWI_ISA_REF && real == FW_F64)
             continue; /* the measure itself */
-        check_kernel(c, k, &types);
+        check_kernel(c, k, &types, ALL_WAYS, false);
     }
-    const fwi_kernel *k = real == FW_F32 ? find_cuda(c, &types) : NULL; /* it has no other type */
-    if (k != NULL)
-        check_kernel(c, k, &types);
+    if (real == FW_F32) /* a GPU computes in no other type */
+        check_cuda(c, &types);
 }
 
 /* ---- batch-blocked kernels ---- */
@@ -733,16 +817,13 @@ static void check_blocked(const t_case *c, fw_dtype storage)
                 break;
             const fwi_kernel *k = fwi_table_find(table, &types, &from);
             if (k != NULL && from == table)
-                check_kernel(&rounded, k, &types);
+                check_kernel(&rounded, k, &types, ALL_WAYS, false);
         }
     }
     fwi_attr attr;
     fwi_call types = infer(&rounded, FW_F32, &attr);
-    const fwi_kernel *cuda = block_call(&types, 1, storage)
-                                 ? fwi_table_find(fwi_cuda_emulated_table(), &types, NULL)
-                                 : NULL;
-    if (cuda != NULL)
-        check_kernel(&rounded, cuda, &types);
+    if (block_call(&types, 1, storage))
+        check_cuda(&rounded, &types);
     if (storage != FW_F32)
         t_drop(&rounded);
 }
@@ -792,6 +873,20 @@ static int check_coverage(const char *name)
     return bad;
 }
 
+/* FW_TEST_DEVICE: "far" is a stand-in for a GPU (t_far.h). */
+static void open_device(void)
+{
+    const char *asked = getenv("FW_TEST_DEVICE");
+    const char *name = asked != NULL ? asked : "cuda";
+    fwi_device_offer(&t_far_backend);
+    if (fwi_device_open(&device, name, &(fwi_device_opt){.threads = 1}) == FW_OK)
+        printf("kernels run on %s too\n", device->label);
+    else if (asked != NULL) {
+        fprintf(stderr, "%s\n", fw_last_error());
+        exit(1);
+    }
+}
+
 int t_main(int argc, char **argv, const char *name, const struct CMUnitTest *tests, size_t n)
 {
     for (int i = 1; i < argc; i++) {
@@ -809,12 +904,14 @@ int t_main(int argc, char **argv, const char *name, const struct CMUnitTest *tes
         fprintf(stderr, "%s: %s\n", name, fw_last_error());
         return 1;
     }
+    open_device();
     int failed = _cmocka_run_group_tests(name, tests, n, NULL, NULL);
     if (failed == 0)
         failed = check_coverage(name);
     for (int i = 0; i < n_kernels; i++)
         printf("%-36s %5lld runs, worst err/tol %.3f\n", kernels[i].name,
                (long long)kernels[i].runs, kernels[i].worst);
+    fwi_device_close(device);
     fwi_pool_free(pools[1]);
     fwi_pool_free(pools[2]);
     return failed == 0 ? 0 : 1;

@@ -1,0 +1,214 @@
+/* t_far.c: see t_far.h. Every block lies in pages of its own, which are opened while a kernel or a
+ * copy runs. A kernel's row stands for the emulated one of the same call. */
+#include "t_far.h"
+
+#include "cpu_lower.h"
+#include "t_cuda.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { MAX_BLOCKS = 64, MAX_ROWS = 512 };
+
+size_t t_far_memory = (size_t)1 << 30;
+
+static struct {
+    void *at;
+    size_t bytes;
+} blocks[MAX_BLOCKS];
+static int n_blocks;
+static int64_t replays;
+
+typedef struct recording {
+    fwi_call *calls;
+    int n, cap;
+} recording;
+static recording *recorded; /* the one being made */
+
+int64_t t_far_replays(void)
+{
+    return replays;
+}
+
+static void access_all(int how)
+{
+    for (int i = 0; i < n_blocks; i++)
+        if (mprotect(blocks[i].at, blocks[i].bytes, how) != 0)
+            abort();
+}
+
+static size_t whole_pages(size_t n)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (n / page + 1) * page;
+}
+
+static fw_status far_alloc(fwi_device *d, size_t n_bytes, void **out)
+{
+    (void)d;
+    const size_t bytes = whole_pages(n_bytes);
+    void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED || n_blocks == MAX_BLOCKS)
+        return fwi_fail(FW_ENOMEM, "far: no memory");
+    blocks[n_blocks].at = p;
+    blocks[n_blocks++].bytes = bytes;
+    *out = p;
+    return FW_OK;
+}
+
+static void far_release(fwi_device *d, void *p, size_t n_bytes)
+{
+    (void)d;
+    for (int i = 0; i < n_blocks; i++)
+        if (blocks[i].at == p) {
+            munmap(p, whole_pages(n_bytes));
+            blocks[i] = blocks[--n_blocks];
+            return;
+        }
+    abort(); /* was never given out */
+}
+
+static fw_status far_copy(fwi_device *d, void *dst, const void *src, size_t n_bytes)
+{
+    (void)d;
+    if (recorded != NULL)
+        return fwi_fail(FW_EINTERNAL, "far: a copy while a step is recorded");
+    access_all(PROT_READ | PROT_WRITE);
+    if (n_bytes > 0)
+        memcpy(dst, src, n_bytes);
+    access_all(PROT_NONE);
+    return FW_OK;
+}
+
+/* ---- kernels ---- */
+
+static fw_status run_now(const fwi_call *c)
+{
+    const fwi_kernel *k = fwi_table_find(fwi_cuda_emulated_table(), c, NULL);
+    access_all(PROT_READ | PROT_WRITE);
+    const fw_status st = k == NULL ? fwi_fail(FW_EINTERNAL, "far: no kernel") : k->run(c);
+    access_all(PROT_NONE);
+    return st;
+}
+
+static fw_status far_run(const fwi_call *c)
+{
+    if (recorded == NULL)
+        return run_now(c);
+    if (recorded->n == recorded->cap) {
+        recorded->cap = recorded->cap * 2 + 16;
+        recorded->calls = realloc(recorded->calls, (size_t)recorded->cap * sizeof *c);
+        if (recorded->calls == NULL)
+            abort();
+    }
+    recorded->calls[recorded->n++] = *c;
+    return FW_OK;
+}
+
+static fwi_kernel rows[MAX_ROWS];
+static const fwi_op_table table = {.name = "far", .rows = rows, .nb = 1};
+
+static void copy_rows(void)
+{
+    int n = 0;
+    for (const fwi_op_table *t = fwi_cuda_emulated_table(); t != NULL; t = t->base)
+        for (const fwi_kernel *k = t->rows; k->run != NULL; k++) {
+            if (n == MAX_ROWS - 1)
+                abort();
+            rows[n] = *k;
+            rows[n++].run = far_run;
+        }
+    rows[n].run = NULL;
+}
+
+/* ---- recordings ---- */
+
+static fw_status far_record_begin(fwi_device *d)
+{
+    (void)d;
+    recorded = calloc(1, sizeof *recorded);
+    return recorded == NULL ? FW_ENOMEM : FW_OK;
+}
+
+static fw_status far_record_end(fwi_device *d, void **out)
+{
+    (void)d;
+    *out = recorded;
+    recorded = NULL;
+    return FW_OK;
+}
+
+static fw_status far_replay(fwi_device *d, void *kept)
+{
+    (void)d;
+    const recording *r = kept;
+    fw_status st = FW_OK;
+    for (int i = 0; i < r->n && st == FW_OK; i++)
+        st = run_now(&r->calls[i]);
+    replays++;
+    return st;
+}
+
+static void far_forget(fwi_device *d, void *kept)
+{
+    (void)d;
+    free(((recording *)kept)->calls);
+    free(kept);
+}
+
+/* ---- the device ---- */
+
+static fw_status far_open(fwi_device **out, const fwi_device_opt *opt)
+{
+    fwi_device *d = fwi_alloc_zero(sizeof *d);
+    (void)opt;
+    if (d == NULL)
+        return FW_ENOMEM;
+    copy_rows();
+    *d = (fwi_device){.backend = &t_far_backend, .table = &table, .has_bf16 = true, .label = "far"};
+    *out = d;
+    return FW_OK;
+}
+
+static void far_close(fwi_device *d)
+{
+    fwi_free(d);
+}
+
+static fw_status far_lower(fwi_device *d, fwi_graph *g)
+{
+    const fw_status st = fwi_lower_fuse(g, d->table);
+    return st == FW_OK ? fwi_lower_blocked(g, d->table) : st;
+}
+
+static fw_status far_sync(fwi_device *d)
+{
+    (void)d;
+    return FW_OK;
+}
+
+static fw_status far_memory(fwi_device *d, size_t *free_bytes, size_t *all_bytes)
+{
+    (void)d;
+    *free_bytes = *all_bytes = t_far_memory;
+    return FW_OK;
+}
+
+const fwi_backend t_far_backend = {
+    .name = "far",
+    .open = far_open,
+    .close = far_close,
+    .alloc = far_alloc,
+    .release = far_release,
+    .upload = far_copy,
+    .download = far_copy,
+    .lower = far_lower,
+    .sync = far_sync,
+    .memory = far_memory,
+    .record_begin = far_record_begin,
+    .record_end = far_record_end,
+    .replay = far_replay,
+    .forget = far_forget,
+};

@@ -1,0 +1,14 @@
+/* t_far.h: a device for tests, named "far": the emulated kernels of src/cuda on memory that is not
+ * the host's. It can be touched by kernels and copies alone: anyone else who reads or writes it
+ * ends the program. It keeps recordings, and does nothing before it is told to: so whatever a GPU
+ * needs of exec and train is needed here. */
+#ifndef T_FAR_H
+#define T_FAR_H
+
+#include "exec.h"
+
+extern const fwi_backend t_far_backend; /* for fwi_device_offer */
+int64_t t_far_replays(void);            /* of recordings since the program began */
+extern size_t t_far_memory;             /* what the device says is free; at first 1 GiB */
+
+#endif
