@@ -62,12 +62,21 @@ template <class T> struct fill_at {
     }
 };
 
+template <class T> static __device__ inline float converted(T v)
+{
+    return (float)v;
+}
+static __device__ inline float converted(int64_t v)
+{
+    return (float)(double)v; /* by way of double, as the definition */
+}
+
 template <class T> struct cast_at {
     const T *x;
     float *y;
     __device__ void operator()(int i) const
     {
-        y[i] = (float)x[i];
+        y[i] = converted(x[i]);
     }
 };
 
@@ -120,12 +129,6 @@ template <class T> static fw_status fill(const fwi_call *c)
 template <class T> static fw_status cast(const fwi_call *c)
 {
     return each(c, elems(&c->in[0]), cast_at<T>{in<T>(c, 0), out<float>(c, 0)});
-}
-
-/* By way of double, as the definition. */
-template <> __device__ void cast_at<int64_t>::operator()(int i) const
-{
-    y[i] = (float)(double)x[i];
 }
 
 static bool to_float(const fwi_call *c)

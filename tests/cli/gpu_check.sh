@@ -109,7 +109,7 @@ with '"n": 3, "accuracy_mean": 0.950000, "accuracy_std": 0.010000, "accuracy_min
 with '"passes": false, "t_train_mean": 0.200000, "t_train_std": 0.100000, "t_train_min": 0.100000, "t_train_mean_without_first": 0.250000'
 with '"sanitizer": "nothing found"'
 with '"bench-step-airbench94-muon"'
-grep -q 'FW_CUDA_ARCHS=90a' calls || die "not built for this GPU"
+grep -q 'FW_CUDA_TARGETS=90a' calls || die "not built for this GPU"
 grep -q 'train airbench94-muon .*--device cuda:0 --precision bf16 --seed 0 --runs 3' calls || die "no training of 3 seeds"
 
 # more seeds than fit: as many as do, and that is said

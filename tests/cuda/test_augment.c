@@ -1,0 +1,114 @@
+/* test_augment.c: transforms as a GPU does them, under emulation, against the host's: the same bits
+ * for every transform, in every order tried, for images of several shapes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define FWI_CUDA_EMULATED
+#include "cuda_augment.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { N = 9, RECORDS = 5, MOST = 12 * 12 * 3 };
+
+static void check(const fw_transform *list, int64_t h, int64_t w, int64_t c)
+{
+    static uint8_t images[RECORDS * MOST];
+    static float got[N * MOST], want[MOST];
+    const int64_t size = h * w * c;
+    int64_t records[N], passes[N];
+    for (int64_t i = 0; i < RECORDS * size; i++)
+        images[i] = (uint8_t)(i * 37 + i / 11);
+    for (int i = 0; i < N; i++) {
+        records[i] = (i * 3 + 1) % RECORDS;
+        passes[i] = i / 2;
+    }
+    records[N - 1] = -1;
+    memset(got, 0xFF, sizeof got);
+    fwi_augment a;
+    assert_int_equal(fwi_augment_make(&a, list, h, w, c), FW_OK);
+    assert_int_equal(fwi_cuda_augment(NULL, &a, 77, images, records, passes, N, got), FW_OK);
+    for (int i = 0; i < N - 1; i++) {
+        assert_int_equal(fw_transform_apply(list, 77, passes[i], records[i], FW_U8, h, w, c,
+                                            images + records[i] * size, 0, want),
+                         FW_OK);
+        if (memcmp(got + i * size, want, (size_t)size * sizeof *want) != 0)
+            fail_msg("%d x %d x %d, first transform %d: image %d differs", (int)h, (int)w, (int)c,
+                     (int)list[0].kind, i);
+    }
+    for (int64_t i = 0; i < size; i++) /* a row that is no record */
+        assert_true(got[(N - 1) * size + i] == 0);
+    for (int64_t i = N * size; i < N * MOST; i++)
+        assert_true(got[i] != got[i]); /* nothing behind the batch was written */
+}
+
+static void test_each(void **state)
+{
+    (void)state;
+    static const float mean[] = {120, 60.5f, 7}, std[] = {64, 3.25f, 0};
+    const fw_transform one[] = {
+        fw_standardize(3, mean, std), fw_random_pad_crop(2), fw_random_flip(),
+        fw_alternating_flip(),        fw_cutout(3, 4),       fw_color_jitter(0.1399, 0.1308)};
+    for (size_t i = 0; i < sizeof one / sizeof *one; i++) {
+        const fw_transform list[] = {one[i], FW_TRANSFORM_END};
+        check(list, 12, 11, 3);
+        check(list, 5, 7, 3);
+    }
+    const fw_transform turn[] = {fw_random_dihedral(), FW_TRANSFORM_END};
+    check(turn, 12, 12, 3);
+    check(turn, 7, 7, 1);
+    const fw_transform none[] = {FW_TRANSFORM_END};
+    check(none, 4, 6, 2);
+}
+
+static void test_lists(void **state)
+{
+    (void)state;
+    static const float mean[] = {120, 60.5f, 7}, std[] = {64, 3.25f, 9};
+    const fw_transform usual[] = {fw_standardize(3, mean, std), fw_random_pad_crop(4),
+                                  fw_random_flip(), fw_cutout(5, 5), FW_TRANSFORM_END};
+    const fw_transform odd[] = {
+        fw_cutout(2, 3),       fw_random_dihedral(),         fw_color_jitter(0.5, 0.25),
+        fw_random_pad_crop(3), fw_standardize(3, mean, std), fw_alternating_flip(),
+        fw_cutout(4, 2),       fw_random_pad_crop(1),        FW_TRANSFORM_END};
+    check(usual, 12, 12, 3);
+    check(usual, 9, 10, 3);
+    check(odd, 11, 11, 3);
+}
+
+static fw_status own(void *user, fw_sample *s)
+{
+    (void)user;
+    (void)s;
+    return FW_OK;
+}
+
+static void test_refused(void **state)
+{
+    (void)state;
+    fwi_augment a;
+    const fw_transform users[] = {fw_random_flip(), fw_user_transform(own, NULL), FW_TRANSFORM_END};
+    assert_int_equal(fwi_augment_make(&a, users, 8, 8, 3), FW_EUNAVAILABLE);
+    assert_non_null(strstr(fw_last_error(), "transform 1 is the caller's own"));
+    fw_transform many[FWI_AUGMENT_MAX + 2];
+    for (int i = 0; i <= FWI_AUGMENT_MAX; i++)
+        many[i] = fw_random_flip();
+    many[FWI_AUGMENT_MAX + 1] = FW_TRANSFORM_END;
+    assert_int_equal(fwi_augment_make(&a, many, 8, 8, 3), FW_EUNAVAILABLE);
+    many[FWI_AUGMENT_MAX] = FW_TRANSFORM_END;
+    assert_int_equal(fwi_augment_make(&a, many, 8, 8, 3), FW_OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each),
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_refused),
+    };
+    return cmocka_run_group_tests_name("augment", tests, NULL, NULL);
+}
