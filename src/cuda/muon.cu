@@ -89,10 +89,12 @@ static __global__ void norms_kernel(const double *part, int n, double *norms)
 
 struct divide_at {
     float *x;
-    const double *norms;
+    const double *hyper, *norms;
+    int xn_col;
     __device__ void operator()(int i) const
     {
-        x[i] = (float)((double)x[i] / (sqrt(norms[0]) + 1e-7));
+        const double size = hyper[xn_col] * sqrt(norms[0]) + hyper[xn_col + 1];
+        x[i] = (float)((double)x[i] / size);
     }
 };
 
@@ -153,12 +155,14 @@ struct finish_at {
     const double *hyper, *norms;
     muon_size s;
     int lr_col, wd_col, rn_col;
+    double renorm_eps;
     __device__ void operator()(int i) const
     {
         const double lr = hyper[lr_col], wd = hyper[wd_col], ww = norms[1];
         if (lr == 0)
             return;
-        const double renorm = hyper[rn_col] != 0 && ww > 0 ? sqrt((double)s.rows / ww) : 1.0;
+        const double renorm =
+            hyper[rn_col] != 0 && ww > 0 ? sqrt((double)s.rows) / (sqrt(ww) + renorm_eps) : 1.0;
         const int r = i / s.rest, k = i % s.rest;
         const int64_t at = s.rows > s.rest ? (int64_t)k * s.n + r : (int64_t)r * s.n + k;
         const double moved = renorm * (double)w[i] - lr * (double)x[at];
@@ -179,7 +183,7 @@ static fw_status muon(const fwi_call *c)
         st =
             launch(c, norms_kernel, dim3(1), dim3(WORKERS), (const double *)t.part, parts, t.norms);
     if (st == FW_OK)
-        st = each(c, all, divide_at{t.x, t.norms});
+        st = each(c, all, divide_at{t.x, in<double>(c, 3), t.norms, (int)a->xn_col});
     float *x = t.x, *y = t.y;
     for (int64_t k = 0; k < a->steps && st == FW_OK; k++) {
         st = iterate(c, s, t, x, y);
@@ -191,7 +195,7 @@ static fw_status muon(const fwi_call *c)
         return st;
     return each(c, all,
                 finish_at{changed<float>(c, 0), x, in<double>(c, 3), t.norms, s, (int)a->lr_col,
-                          (int)a->wd_col, (int)a->rn_col});
+                          (int)a->wd_col, (int)a->rn_col, a->renorm_eps});
 }
 
 extern "C" const fwi_kernel FWI_CUDA_ROWS(muon)[] = {

@@ -1,4 +1,5 @@
-/* optim.cu: gradients' norm, and the updates of SGD and Adam; defined in cpu/ref/optim_body.h, held
+/* optim.cu: gradients' norm, and the updates of SGD, Adam and LARS, and
+ * averages of weights; defined in cpu/ref/optim_body.h, held
  * to it by tests/ops/test_optim.c. Rates are read where they are, on the GPU: a step that is
  * enqueued again finds new ones there. Each step of an update rounds, as in the definition: nvcc
  * fuses nothing here (-fmad=false). */
@@ -109,6 +110,61 @@ static fw_status sgd(const fwi_call *c)
                        (float)a->momentum});
 }
 
+/* One block per filter, whose rate depends on the norms of its weights and its gradient. */
+static __global__ void lars_kernel(float *w, float *v, const float *g, const double *hyper,
+                                   int cols, int lr_col, int wd_col, float mom, double eps)
+{
+    __shared__ double room[WORKERS];
+    const int64_t first = (int64_t)blockIdx.x * cols;
+    double ww = 0, gg = 0;
+    for (int i = (int)threadIdx.x; i < cols; i += WORKERS) {
+        ww += (double)w[first + i] * (double)w[first + i];
+        gg += (double)g[first + i] * (double)g[first + i];
+    }
+    ww = block_sum<WORKERS>(ww, room);
+    gg = block_sum<WORKERS>(gg, room);
+    const float rate = (float)(hyper[lr_col] * (sqrt(ww) / (sqrt(gg) + eps)));
+    const float wd = (float)hyper[wd_col];
+    for (int64_t i = first + threadIdx.x; i < first + cols; i += WORKERS) {
+        const float step = -rate * (g[i] + wd * w[i]);
+        v[i] = mom * v[i] + step;
+        w[i] = w[i] + (step + mom * v[i]);
+    }
+}
+
+static fw_status lars(const fwi_call *c)
+{
+    const fwi_optim_attr *a = &c->attr->optim;
+    const int n = (int)c->in[0].shape.d[0];
+    return launch(c, lars_kernel, dim3((unsigned)n), dim3(WORKERS), changed<float>(c, 0),
+                  changed<float>(c, 1), in<float>(c, 2), in<double>(c, 3), elems(&c->in[0]) / n,
+                  (int)a->lr_col, (int)a->wd_col, (float)a->momentum, a->eps);
+}
+
+struct average_at {
+    float *avg, *w;
+    const double *hyper;
+    int on_col, decay_col, copy_back;
+    __device__ void operator()(int i) const
+    {
+        const double decay = hyper[decay_col];
+        if (hyper[on_col] == 0)
+            return;
+        const float d = (float)decay, take = (float)(1.0 - decay);
+        avg[i] = decay == 0 ? w[i] : decay == 1 ? avg[i] : d * avg[i] + take * w[i];
+        if (copy_back)
+            w[i] = avg[i];
+    }
+};
+
+static fw_status average(const fwi_call *c)
+{
+    const fwi_average_attr *a = &c->attr->average;
+    return each(c, elems(&c->in[0]),
+                average_at{changed<float>(c, 0), changed<float>(c, 1), in<double>(c, 2),
+                           (int)a->on_col, (int)a->decay_col, (int)a->copy_back});
+}
+
 struct adam_at {
     float *w, *m, *v;
     const float *g;
@@ -142,5 +198,7 @@ extern "C" const fwi_kernel FWI_CUDA_ROWS(optim)[] = {
     ROW(clip_factor, FW_F32, "f32", clip_factor, false),
     ROW(sgd, FW_F32, "f32", sgd, false),
     ROW(adam, FW_F32, "f32", adam, false),
+    ROW(lars, FW_F32, "f32", lars, false),
+    ROW(average, FW_F32, "f32", average, false),
     ROW_END,
 };

@@ -706,8 +706,7 @@ static int cuda_ways(const fwi_call *types)
 /* Ops that the CPU has and a GPU will have: such a plan is refused there until then. */
 static bool yet_to_come(fwi_opkind kind)
 {
-    static const char *const names[] = {"resize",    "resize_grad", "crop",
-                                        "crop_grad", "lars",        "average"};
+    static const char *const names[] = {"resize", "resize_grad", "crop", "crop_grad"};
     for (int i = 0; i < T_COUNT(names); i++)
         if (strcmp(fwi_op_info_get(kind)->name, names[i]) == 0)
             return true;
