@@ -94,13 +94,5 @@ if(FW_CUDA AND can_cuda)
   set_property(TARGET fw_cuda PROPERTY FW_BUILT ON)
 else()
   message(STATUS "fenwicks: without the CUDA backend: ${FW_CUDA_OFF_REASON}")
-  fw_room(cuda NEEDS core ir exec EMPTY "#include \"cuda_backend.h\"
-#include <stdio.h>
-const fwi_backend fwi_backend_cuda = {.name = \"cuda\"};
-bool fwi_cuda_describe(char *text, size_t cap)
-{
-    snprintf(text, cap, \"this build has no CUDA backend\")\;
-    return false\;
-}
-")
+  fw_room(cuda NEEDS core ir exec EMPTY src/cuda/without/no_cuda.c)
 endif()

@@ -64,8 +64,8 @@ set(FW_ROOMS "" CACHE INTERNAL "")
 # fw_room(NAME [NEEDS room ...] [LIBS target ...] [FLAGS flag ...] [ARCH regex]): src/NAME/*.c as object
 # library fw_NAME ("/" becomes "_"). It sees the headers of the rooms in NEEDS and no others. A *.proto in
 # the folder is compiled by protoc-c. ARCH: a room of kernels for these processors; elsewhere it is an
-# empty list of rows, so that nothing else of the tree asks what it is built for. EMPTY text: the room is
-# not built here, and this C source stands for it.
+# empty list of rows, so that nothing else of the tree asks what it is built for. EMPTY source: the room
+# is not built here, and this one stands for it.
 function(fw_room name)
   cmake_parse_arguments(R "" "ARCH;EMPTY" "NEEDS;LIBS;FLAGS" ${ARGN})
   string(REPLACE "/" "_" room fw_${name})
@@ -89,8 +89,7 @@ function(fw_room name)
     set(R_FLAGS "")
   endif()
   if(R_EMPTY)
-    set(sources ${CMAKE_CURRENT_BINARY_DIR}/empty/${room}.c)
-    file(WRITE ${sources} "${R_EMPTY}")
+    set(sources ${CMAKE_CURRENT_SOURCE_DIR}/${R_EMPTY})
   endif()
   if(NOT sources) # an object library without sources is an error
     file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/empty/${room}.c "typedef int ${room}_is_empty;\n")

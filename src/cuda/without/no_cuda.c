@@ -1,0 +1,13 @@
+/* no_cuda.c: stands for this room where the library is built without CUDA: a backend that cannot be
+ * opened, and why. */
+#include "cuda_backend.h"
+
+#include <stdio.h>
+
+const fwi_backend fwi_backend_cuda = {.name = "cuda"};
+
+bool fwi_cuda_describe(char *text, size_t cap)
+{
+    snprintf(text, cap, "this build has no CUDA backend");
+    return false;
+}
