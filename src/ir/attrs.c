@@ -26,6 +26,7 @@ TABLE(matmul, I(matmul, ta), I(matmul, tb));
 TABLE(bn, D(bn, eps), I(bn, groups), D(bn, update), I(bn, count));
 TABLE(act, I(act, fn), D(act, alpha));
 TABLE(pool, I(pool, k), I(pool, stride), I(pool, ih), I(pool, iw));
+TABLE(image, I(image, h), I(image, w), I(image, ih), I(image, iw));
 TABLE(scalar, D(scalar, value));
 TABLE(slice, I(slice, begin), I(slice, len));
 TABLE(shape, I(shape, rank), I(shape, d0), I(shape, d1), I(shape, d2), I(shape, d3));
@@ -56,6 +57,7 @@ enum { /* how many fields; none has none */
        COUNT(bn),
        COUNT(act),
        COUNT(pool),
+       COUNT(image),
        COUNT(scalar),
        COUNT(slice),
        COUNT(shape),

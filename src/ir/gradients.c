@@ -189,6 +189,27 @@ static fw_status grad_global_avg_pool(rule *r)
     return pool_avg(r, FWI_OP_global_avg_pool_grad);
 }
 
+/* ---- sizes of images ---- the gradient's attributes carry the input's size */
+
+static fw_status image_grad(rule *r, fwi_opkind kind)
+{
+    fwi_attr a = {.image = r->op.attr.image};
+    a.image.ih = shape_in(r, 0)->d[1];
+    a.image.iw = shape_in(r, 0)->d[2];
+    give(r, 0, fwi_op1(r->s->g, kind, &a, r->dy[0]));
+    return FW_OK;
+}
+
+static fw_status grad_resize(rule *r)
+{
+    return image_grad(r, FWI_OP_resize_grad);
+}
+
+static fw_status grad_crop(rule *r)
+{
+    return image_grad(r, FWI_OP_crop_grad);
+}
+
 /* ---- elementwise and movement ---- */
 
 static fw_status grad_add(rule *r)

@@ -108,6 +108,10 @@ typedef struct fwi_bn_act_attr {
     double alpha;
     int64_t k, ih, iw;
 } fwi_bn_act_attr;
+/* Sizes of images: h x w after resizing or cropping, ih x iw before. Forward ih, iw may be 0. */
+typedef struct fwi_image_attr {
+    int64_t h, w, ih, iw;
+} fwi_image_attr;
 typedef struct fwi_scalar_attr {
     double value;
 } fwi_scalar_attr;
@@ -152,6 +156,7 @@ typedef union fwi_attr {
     fwi_bn_attr bn;
     fwi_act_attr act;
     fwi_pool_attr pool;
+    fwi_image_attr image;
     fwi_scalar_attr scalar;
     fwi_slice_attr slice;
     fwi_shape_attr shape;

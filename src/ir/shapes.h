@@ -1,6 +1,7 @@
 /* shapes.h: what the files of shape rules share: the rule, what it asks of inputs and attributes, and
  * the parts of rules that others lean on. A rule per name in ops.def's column "shape":
  *   shapes_window.c    convolutions, matrix products, biases, pools
+ *   shapes_image.c     sizes of images
  *   shapes_layer.c     batch norms, activations, elementwise ops, dropout, movement
  *   shapes_head.c      loss and metric, the gradients' norm, updates
  *   shapes_backend.c   layouts, fused ops

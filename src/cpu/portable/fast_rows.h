@@ -32,6 +32,10 @@
     PLAIN(global_max_pool_grad, isa)                                                               \
     PLAIN(global_avg_pool, isa)                                                                    \
     PLAIN(global_avg_pool_grad, isa)                                                               \
+    PLAIN(resize, isa)                                                                             \
+    PLAIN(resize_grad, isa)                                                                        \
+    PLAIN(crop, isa)                                                                               \
+    PLAIN(crop_grad, isa)                                                                          \
     PLAIN(add, isa)                                                                                \
     PLAIN(scale, isa)                                                                              \
     PLAIN(scale_by, isa)                                                                           \

@@ -271,7 +271,7 @@ static void infos_say_who_has_a_rule(void **state)
     int n = 0;
     for (int k = 0; k < FWI_OP_COUNT; k++)
         n += fwi_op_info_get((fwi_opkind)k)->has_grad;
-    assert_int_equal(n, 18);
+    assert_int_equal(n, 20);
     assert_true(fwi_op_info_get(FWI_OP_conv2d)->has_grad);
     assert_false(fwi_op_info_get(FWI_OP_conv2d_dx)->has_grad);
     assert_string_equal(fwi_op_info_get(FWI_OP_sgd)->name, "sgd");

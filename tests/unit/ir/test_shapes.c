@@ -114,6 +114,11 @@ static void pool_ops(void **state)
     t_is_shape(g, fwi_op2(g, FWI_OP_max_pool_grad, &back, y[0], y[1]), FW_F32, T_SHAPE(2, 7, 9, 3));
     t_is_shape(g, fwi_op1(g, FWI_OP_avg_pool, &p, x), FW_F32, T_SHAPE(2, 3, 4, 3));
     t_is_shape(g, fwi_op1(g, FWI_OP_avg_pool_grad, &back, y[0]), FW_F32, T_SHAPE(2, 7, 9, 3));
+    const fwi_attr image = {.image = {3, 4, 7, 9}};
+    t_is_shape(g, fwi_op1(g, FWI_OP_resize, &image, x), FW_F32, T_SHAPE(2, 3, 4, 3));
+    t_is_shape(g, fwi_op1(g, FWI_OP_crop, &image, x), FW_F32, T_SHAPE(2, 3, 4, 3));
+    t_is_shape(g, fwi_op1(g, FWI_OP_resize_grad, &image, y[0]), FW_F32, T_SHAPE(2, 7, 9, 3));
+    t_is_shape(g, fwi_op1(g, FWI_OP_crop_grad, &image, y[0]), FW_F32, T_SHAPE(2, 7, 9, 3));
     fwi_graph_op(g, FWI_OP_global_max_pool, NULL, &x, 1, y);
     t_is_shape(g, y[0], FW_F32, T_SHAPE(2, 3));
     t_is_shape(g, y[1], FW_I32, T_SHAPE(2, 3));
