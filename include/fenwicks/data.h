@@ -42,13 +42,15 @@ typedef enum fw_transform_kind {
     FW_TRANSFORM_FLIP = 3,
     FW_TRANSFORM_CUTOUT = 4,
     FW_TRANSFORM_USER = 5,
-    FW_TRANSFORM_COLOR_JITTER = 6
+    FW_TRANSFORM_COLOR_JITTER = 6,
+    FW_TRANSFORM_CUTMIX = 7
 } fw_transform_kind;
 
 /* Made by the functions below; the fields are for them. */
 typedef struct fw_transform {
     fw_transform_kind kind;
-    int64_t h, w;                /* cutout: size of the hole; pad-crop: h = padding */
+    int64_t h, w;                /* size of hole or patch; pad-crop: h = padding */
+    int64_t from;                /* cutmix */
     bool dihedral, alternating;  /* flip */
     double brightness, contrast; /* color-jitter: half widths */
     int64_t c;                   /* standardize */
@@ -88,6 +90,15 @@ FW_API fw_transform fw_cutout(int64_t h, int64_t w);
  * standard deviations. brightness >= 0; contrast in [0, 1]. Source: hiverge 2025, "CIFAR-10
  * speedrun" (0.1399 and 0.1308 there). */
 FW_API fw_transform fw_color_jitter(double brightness, double contrast);
+
+/* Pastes an h x w patch into every image of a training batch, at a place of its own: the same place
+ * of another image of the batch, as it was before anything was pasted (Yun et al. 2019; the fixed
+ * size is that of hlb-CIFAR10). Which image gives to which is a permutation. The last transform of a
+ * list; batches carry the giving image's label too (fw_batch.labels2), and an estimator's loss is
+ * (1 - s) loss(labels) + s loss(labels2) with s = h w / (H W). from: batches that begin before this
+ * position of the stream stay as they are; 0: all are mixed. A single image (fw_transform_apply)
+ * gives to itself. Not for evaluation. */
+FW_API fw_transform fw_cutmix(int64_t h, int64_t w, int64_t from);
 
 /* A function of the caller's own. */
 FW_API fw_transform fw_user_transform(fw_sample_fn fn, void *user);
@@ -154,6 +165,9 @@ typedef struct fw_batch {
     int64_t h, w, c;
     const float *images;    /* [n,h,w,c], 64-byte aligned */
     const int32_t *labels;  /* [n]; -1: masked or unlabelled */
+    const int32_t *labels2; /* [n] of the images that patches are from (fw_cutmix); elsewhere equal
+                               to labels */
+    double share2;          /* of labels2 in the loss; 0 where the data set mixes nothing */
     const int64_t *records; /* [n] index in the data set */
     int64_t position;       /* stream position of row 0 */
 } fw_batch;

@@ -25,7 +25,8 @@ typedef enum fwi_purpose {
     FWI_RNG_BUFFER = 8,  /* shuffle buffer: index = draw number */
     FWI_RNG_USER = 9,    /* handed to a user's own transform */
     FWI_RNG_SPLIT = 10,  /* train / validation splits */
-    FWI_RNG_JITTER = 11  /* a transform, as CROP */
+    FWI_RNG_JITTER = 11, /* a transform, as CROP */
+    FWI_RNG_CUTMIX = 12  /* pass 0, index = position in the stream, block = place in the chain */
 } fwi_purpose;
 
 void fwi_philox4x32(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]);

@@ -55,7 +55,10 @@ static size_t cell_bytes(const fw_dataset *ds)
 
 static size_t slot_bytes(const fw_dataset *ds)
 {
-    const size_t per_row = sizeof(int32_t) + sizeof(int64_t) + sizeof(uint32_t) + cell_bytes(ds);
+    int place;
+    const size_t labels = fwi_chain_cutmix(ds->chain, &place) != NULL ? 2 : 1;
+    const size_t per_row =
+        labels * sizeof(int32_t) + sizeof(int64_t) + sizeof(uint32_t) + cell_bytes(ds);
     return sizeof(fwi_slot) + image_bytes(ds) + (size_t)ds->opt.batch * per_row +
            (size_t)ds->n_rows * sizeof(fwi_rows);
 }
@@ -69,7 +72,10 @@ static size_t scratch_bytes(const fw_dataset *ds)
 size_t fwi_batches_bytes(const fw_dataset *ds)
 {
     const int n_threads = ds->ready ? ds->n_threads : thread_count(ds);
+    int place;
+    const fw_transform *mix = fwi_chain_cutmix(ds->chain, &place);
     return (size_t)slot_count(ds, n_threads) * slot_bytes(ds) +
+           (mix != NULL ? fwi_cutmix_bytes(mix, ds->opt.batch, ds->c) : 0) +
            (size_t)n_threads * scratch_bytes(ds);
 }
 
@@ -233,6 +239,7 @@ static void free_slots(fw_dataset *ds)
         fwi_big_free(s->images, image_bytes(ds));
         fwi_big_free(s->cells, n * cell_bytes(ds));
         fwi_free(s->labels);
+        fwi_free(s->labels2);
         fwi_free(s->records);
         fwi_free(s->ranks);
         fwi_free(s->rows);
@@ -246,6 +253,8 @@ static void free_slots(fw_dataset *ds)
     fwi_free(ds->scratch);
     ds->scratch = NULL;
     ds->free_scratch = NULL;
+    fwi_cutmix_free(ds->cutmix);
+    ds->cutmix = NULL;
     ds->ready = false;
 }
 
@@ -259,6 +268,8 @@ static fw_status make_slot(fw_dataset *ds, fwi_slot *s)
     s->rows = fwi_alloc_array((size_t)ds->n_rows, sizeof *s->rows);
     if (s->images == NULL || s->labels == NULL || s->records == NULL || s->ranks == NULL ||
         s->rows == NULL)
+        return FW_ENOMEM;
+    if (ds->cutmix != NULL && (s->labels2 = fwi_alloc_array(n, sizeof *s->labels2)) == NULL)
         return FW_ENOMEM;
     if (cells > 0 && (s->cells = fwi_big_alloc(cells)) == NULL)
         return FW_ENOMEM;
@@ -305,6 +316,11 @@ static fw_status get_ready(fw_dataset *ds)
     ds->scratch = fwi_alloc_array((size_t)ds->n_threads, sizeof *ds->scratch);
     if (ds->slots == NULL || ds->scratch == NULL)
         st = FW_ENOMEM;
+    int place;
+    const fw_transform *mix = fwi_chain_cutmix(ds->chain, &place);
+    if (st == FW_OK && mix != NULL)
+        st = fwi_cutmix_new(&ds->cutmix, mix, place, ds->opt.seed, ds->opt.batch, ds->h, ds->w,
+                            ds->c);
     for (int64_t i = 0; st == FW_OK && i < ds->n_slots; i++)
         st = make_slot(ds, &ds->slots[i]);
     for (int i = 0; st == FW_OK && i < ds->n_threads; i++)
@@ -461,6 +477,9 @@ fw_status fw_dataset_next(fw_dataset *ds, fw_batch *out)
     ds->head = (ds->head + 1) % ds->n_slots;
     ds->n_asked--;
     ds->position = slot->next_position;
+    if (ds->cutmix != NULL)
+        fwi_cutmix_run(ds->cutmix, slot->position, slot->valid, slot->images, slot->labels,
+                       slot->labels2);
     *out = (fw_batch){.n = ds->opt.batch,
                       .valid = slot->valid,
                       .h = ds->h,
@@ -468,6 +487,8 @@ fw_status fw_dataset_next(fw_dataset *ds, fw_batch *out)
                       .c = ds->c,
                       .images = slot->images,
                       .labels = slot->labels,
+                      .labels2 = ds->cutmix != NULL ? slot->labels2 : slot->labels,
+                      .share2 = fwi_dataset_share2(ds),
                       .records = slot->records,
                       .position = slot->position};
     return FW_OK;

@@ -40,7 +40,8 @@ typedef struct step {
 
 struct fwi_chain {
     int64_t h, w, c;
-    int n, n_steps;
+    int n, n_steps; /* n: of one image, a cutmix behind them not counted */
+    bool cutmix;
     bool needs_copy; /* a later segment moves what an earlier one made */
     fw_transform *list;
     row_affine *affine; /* [n]; used where list[i] standardises */
@@ -93,6 +94,24 @@ static fw_status check_standardize(const fw_transform *t, int i, int64_t c)
     return FW_OK;
 }
 
+static fw_status check_cutmix(const fw_transform *t, int i, int64_t h, int64_t w)
+{
+    if (t->h < 1 || t->w < 1 || t->from < 0)
+        return fwi_fail(FW_EARG, "transform %d, cutmix: a patch of %lldx%lld from position %lld", i,
+                        (long long)t->h, (long long)t->w, (long long)t->from);
+    if (t->h > h || t->w > w)
+        return fwi_fail(FW_ESHAPE,
+                        "transform %d, cutmix: a patch of %lldx%lld is larger than the image of "
+                        "%lldx%lld",
+                        i, (long long)t->h, (long long)t->w, (long long)h, (long long)w);
+    if (t[1].kind != FW_TRANSFORM_NONE)
+        return fwi_fail(FW_EARG,
+                        "transform %d, cutmix: it mixes finished images, so no transform may come "
+                        "after it",
+                        i);
+    return FW_OK;
+}
+
 static fw_status check_transform(const fw_transform *t, int i, int64_t h, int64_t w, int64_t c)
 {
     switch (t->kind) {
@@ -133,6 +152,8 @@ static fw_status check_transform(const fw_transform *t, int i, int64_t h, int64_
                             "to 1e6 and 0 to 1",
                             i, t->brightness, t->contrast);
         return FW_OK;
+    case FW_TRANSFORM_CUTMIX:
+        return check_cutmix(t, i, h, w);
     case FW_TRANSFORM_USER:
         if (t->fn == NULL)
             return fwi_fail(FW_EARG, "transform %d, user_transform: the function is NULL", i);
@@ -216,7 +237,8 @@ fw_status fwi_chain_new(fwi_chain **out, const fw_transform *list, int64_t h, in
     chain->h = h;
     chain->w = w;
     chain->c = c;
-    chain->n = n;
+    chain->cutmix = n > 0 && list[n - 1].kind == FW_TRANSFORM_CUTMIX;
+    chain->n = chain->cutmix ? n - 1 : n;
     chain->list = fwi_alloc_array((size_t)n + 1, sizeof *chain->list);
     chain->affine = fwi_alloc_array((size_t)n + 1, sizeof *chain->affine);
     chain->steps = fwi_alloc_array((size_t)n + 1, sizeof *chain->steps);
@@ -258,8 +280,14 @@ size_t fwi_chain_bytes(const fwi_chain *chain)
 
 const fw_transform *fwi_chain_list(const fwi_chain *chain, int *n)
 {
-    *n = chain->n;
+    *n = chain->n + (chain->cutmix ? 1 : 0);
     return chain->list;
+}
+
+const fw_transform *fwi_chain_cutmix(const fwi_chain *chain, int *place)
+{
+    *place = chain->n;
+    return chain->cutmix ? &chain->list[chain->n] : NULL;
 }
 
 /* ---- scratch: the copy, the move's tables, one row of bytes ---- */

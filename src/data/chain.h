@@ -21,6 +21,8 @@ void fwi_chain_free(fwi_chain *chain);
 
 size_t fwi_chain_bytes(const fwi_chain *chain);         /* held by the chain */
 size_t fwi_chain_scratch_bytes(const fwi_chain *chain); /* that each concurrent run needs */
+/* The list's cutmix, which is the batch's business (cutmix.h), and its place; NULL: there is none. */
+const fw_transform *fwi_chain_cutmix(const fwi_chain *chain, int *place);
 const fw_transform *fwi_chain_list(const fwi_chain *chain, int *n); /* view, without end mark */
 
 /* What the random choices of one record hang on. */

@@ -91,6 +91,8 @@ static fw_status new_dataset(fw_dataset **out, const char *name, int64_t h, int6
     st = ds->name != NULL ? FW_OK : FW_ENOMEM;
     if (st == FW_OK)
         st = fwi_chain_new(&ds->chain, transforms, h, w, c);
+    if (st == FW_OK && !opt->training && fwi_dataset_share2(ds) > 0)
+        st = fwi_fail(FW_EARG, "data set: cutmix mixes batches for training, not for evaluation");
     if (st == FW_OK)
         *out = ds;
     else
@@ -329,6 +331,13 @@ void fw_dataset_memory_get(const fw_dataset *ds, fw_dataset_memory *out)
         .cache = (int64_t)cache,
         .shuffle = ds->shuffle != NULL ? (int64_t)fwi_shuffle_bytes(ds->shuffle) : 0,
         .prefetch = (int64_t)fwi_batches_bytes(ds)};
+}
+
+double fwi_dataset_share2(const fw_dataset *ds)
+{
+    int place;
+    const fw_transform *t = fwi_chain_cutmix(ds->chain, &place);
+    return t == NULL ? 0 : (double)(t->h * t->w) / (double)(ds->h * ds->w);
 }
 
 int64_t fwi_dataset_batch(const fw_dataset *ds)

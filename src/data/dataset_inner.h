@@ -27,6 +27,7 @@ fw_status fwi_dataset_describe(const fw_dataset *ds, char *buf, size_t cap);
  * live longer. */
 fw_status fwi_dataset_in_order(fw_dataset **out, const fw_dataset *ds, int64_t batch);
 
+double fwi_dataset_share2(const fw_dataset *ds);    /* fw_batch.share2 of its batches */
 int64_t fwi_dataset_batch(const fw_dataset *ds);    /* records per batch */
 const char *fwi_dataset_name(const fw_dataset *ds); /* its file or pattern, for messages */
 bool fwi_dataset_labelled(const fw_dataset *ds);

@@ -4,6 +4,7 @@
 #define FWI_DATASET_ROOM_H
 
 #include "chain.h"
+#include "cutmix.h"
 #include "dataset_inner.h"
 #include "fail.h"
 #include "fetch.h"
@@ -46,6 +47,7 @@ typedef struct fwi_rows {
 typedef struct fwi_slot {
     float *images;    /* [batch,h,w,c] */
     int32_t *labels;  /* [batch] */
+    int32_t *labels2; /* [batch]; NULL: nothing is mixed */
     int64_t *records; /* [batch] */
     uint32_t *ranks;  /* [batch] */
     uint8_t *cells;   /* [batch] decoded records, streams only */
@@ -90,6 +92,7 @@ struct fw_dataset {
     int n_threads;
     int64_t n_slots, n_rows, rows_each;
     fwi_slot *slots;
+    fwi_cutmix *cutmix;    /* NULL: nothing is mixed */
     int64_t head, n_asked; /* slots[head] is handed out next; n_asked from there on are under way */
     fwi_worker_scratch *scratch;
 

@@ -47,6 +47,9 @@ static void put_transform(line *l, const fw_transform *t)
     case FW_TRANSFORM_COLOR_JITTER:
         put(l, "color_jitter(%.17g,%.17g)", t->brightness, t->contrast);
         break;
+    case FW_TRANSFORM_CUTMIX:
+        put(l, "cutmix(%lldx%lld,from=%lld)", (long long)t->h, (long long)t->w, (long long)t->from);
+        break;
     case FW_TRANSFORM_USER:
         put(l, "user");
         break;

@@ -56,6 +56,11 @@ fw_transform fw_color_jitter(double brightness, double contrast)
         .kind = FW_TRANSFORM_COLOR_JITTER, .brightness = brightness, .contrast = contrast};
 }
 
+fw_transform fw_cutmix(int64_t h, int64_t w, int64_t from)
+{
+    return (fw_transform){.kind = FW_TRANSFORM_CUTMIX, .h = h, .w = w, .from = from};
+}
+
 fw_transform fw_user_transform(fw_sample_fn fn, void *user)
 {
     return (fw_transform){.kind = FW_TRANSFORM_USER, .fn = fn, .user = user};
