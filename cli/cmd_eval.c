@@ -38,14 +38,16 @@ static int show(const fw_model_info *info, const fw_metrics *m, const int64_t *c
 {
     if (json)
         return print_json(json_pack(
-            "{s:f, s:f, s:f, s:I, s:f, s:s, s:s, s:o}", "accuracy", m->accuracy, "accuracy_plain",
-            m->accuracy_plain, "loss", m->loss, "records", (json_int_t)m->records,
-            "images_per_second", m->seconds > 0 ? (double)m->records / m->seconds : 0, "tta", tta,
-            "model", model, "confusion", confusion_json(confusion, info->n_classes)));
+            "{s:f, s:f, s:f, s:I, s:I, s:f, s:s, s:s, s:o}", "accuracy", m->accuracy,
+            "accuracy_plain", m->accuracy_plain, "loss", m->loss, "records", (json_int_t)m->records,
+            "forwards", (json_int_t)m->forwards, "images_per_second",
+            m->seconds > 0 ? (double)m->records / m->seconds : 0, "tta", tta, "model", model,
+            "confusion", confusion_json(confusion, info->n_classes)));
     printf("accuracy %.2f %%, loss %.4f, %" PRId64 " records, %.0f images/s\n", 100 * m->accuracy,
            m->loss, m->records, m->seconds > 0 ? (double)m->records / m->seconds : 0);
     if (strcmp(tta, "none") != 0)
-        printf("accuracy %.2f %% without the other views\n", 100 * m->accuracy_plain);
+        printf("accuracy %.2f %% without the other views, %" PRId64 " forward passes with them\n",
+               100 * m->accuracy_plain, m->forwards);
     if (want_confusion)
         print_confusion(info, confusion);
     return finish_output();
@@ -53,8 +55,10 @@ static int show(const fw_model_info *info, const fw_metrics *m, const int64_t *c
 
 static bool read_tta(const char *text, fw_tta *out)
 {
-    static const char *const names[] = {
-        [FW_TTA_NONE] = "none", [FW_TTA_MIRROR] = "mirror", [FW_TTA_AIRBENCH6] = "airbench6"};
+    static const char *const names[] = {[FW_TTA_NONE] = "none",
+                                        [FW_TTA_MIRROR] = "mirror",
+                                        [FW_TTA_AIRBENCH6] = "airbench6",
+                                        [FW_TTA_SELECTIVE] = "selective"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(text, names[i]) == 0) {
             *out = (fw_tta)i;
@@ -78,7 +82,8 @@ static int run_eval(const command *self, int argc, char **argv)
          &recipe_name},
         {"--batch", "N", "images at a time (default 100)", ARG_COUNT, &batch},
         {"--threads", "N", "default: as many as this process may use", ARG_THREADS, &threads},
-        {"--tta", "VIEWS", "average over views: none, mirror or airbench6 (default none)", ARG_TEXT,
+        {"--tta", "VIEWS",
+         "average over views: none, mirror, airbench6 or selective (default none)", ARG_TEXT,
          &tta_name},
         {"--explain", NULL, "say what was chosen: kernels, layout", ARG_FLAG, &explain},
         {"--confusion", NULL, "print the confusion matrix", ARG_FLAG, &want_confusion},
@@ -92,7 +97,8 @@ static int run_eval(const command *self, int argc, char **argv)
     if (data == NULL && recipe_name == NULL)
         return usage_error(self, "needs --data, or --recipe for bundled data");
     if (!read_tta(tta_name, &tta))
-        return usage_error(self, "--tta: \"%s\" is none of none, mirror, airbench6", tta_name);
+        return usage_error(self, "--tta: \"%s\" is none of none, mirror, airbench6, selective",
+                           tta_name);
     if (batch == 0)
         batch = 100;
     fw_model *model = NULL;

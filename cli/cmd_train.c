@@ -42,18 +42,20 @@ typedef struct run_row {
     double accuracy, plain, loss, epochs; /* plain: without other views */
     double t_train, t_total, t_dawn, images_per_second;
     int64_t steps, peak;
+    int64_t forwards;         /* 0: not known, a row of the results file */
     bool stopped_early, held; /* held: the results file had it */
     char model[1024];
 } run_row;
 
 static json_t *run_json(const run_row *r)
 {
-    return json_pack("{s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:b, s:b, s:s}", "seed",
-                     (json_int_t)r->seed, "accuracy", r->accuracy, "accuracy_plain", r->plain,
-                     "loss", r->loss, "steps", (json_int_t)r->steps, "epochs", r->epochs, "t_train",
-                     r->t_train, "t_total", r->t_total, "t_dawn", r->t_dawn, "images_per_second",
-                     r->images_per_second, "stopped_early", r->stopped_early, "held", r->held,
-                     "model", r->model);
+    return json_pack(
+        "{s:I, s:f, s:f, s:o, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:b, s:b, s:s}", "seed",
+        (json_int_t)r->seed, "accuracy", r->accuracy, "accuracy_plain", r->plain, "forwards",
+        r->forwards > 0 ? json_integer(r->forwards) : json_null(), "loss", r->loss, "steps",
+        (json_int_t)r->steps, "epochs", r->epochs, "t_train", r->t_train, "t_total", r->t_total,
+        "t_dawn", r->t_dawn, "images_per_second", r->images_per_second, "stopped_early",
+        r->stopped_early, "held", r->held, "model", r->model);
 }
 
 typedef struct summary {
@@ -147,7 +149,9 @@ static int print_summary(const train_args *a, fw_recipe *recipe, const summary *
         printf("accuracy %.2f %%, loss %.4f\n", 100 * s->accuracy.mean, s->loss.mean);
     }
     if (strcmp(tta, "none") != 0)
-        printf("         %.2f %% without the other views of %s\n", 100 * s->plain.mean, tta);
+        printf("         %.2f %% without the other views of %s, %" PRId64
+               " forward passes with them\n",
+               100 * s->plain.mean, tta, rows[n - 1].forwards);
     printf("time     %.1f s to train, %.1f s with the final evaluation, %.0f images/s\n",
            s->t_train.mean, s->t_total.mean, s->images_per_second.mean);
     if (n > 1)
@@ -192,6 +196,7 @@ static void row_of_result(run_row *row, const fw_run_result *r)
 {
     row->accuracy = r->test.accuracy;
     row->plain = r->test.accuracy_plain;
+    row->forwards = r->test.forwards;
     row->loss = r->test.loss;
     row->epochs = r->epochs;
     row->t_train = r->t_train;

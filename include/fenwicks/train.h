@@ -15,8 +15,12 @@ extern "C" {
  * and the loss taken ("test-time augmentation"). */
 typedef enum fw_tta {
     FW_TTA_NONE = 0,
-    FW_TTA_MIRROR = 1,   /* the image and its mirror image, 1/2 each */
-    FW_TTA_AIRBENCH6 = 2 /* 1/4 each of these, and 1/8 each of the same two of the image shifted by
+    FW_TTA_MIRROR = 1,    /* the image and its mirror image, 1/2 each */
+    FW_TTA_SELECTIVE = 3, /* the quarter of the records (rounded down) about which the network is
+                             least certain, by the largest of their softmax probabilities, ties by
+                             record: 1/6 each of the six views below; all others as they are (hiverge
+                             2025). It looks at the whole data set before it chooses */
+    FW_TTA_AIRBENCH6 = 2  /* 1/4 each of these, and 1/8 each of the same two of the image shifted by
                             one pixel along the diagonal, one way and the other, its border
                             reflected (Jordan 2024) */
 } fw_tta;
@@ -30,11 +34,24 @@ typedef enum fw_conv {
     FW_CONV_WINOGRAD4 = 3  /* F(4x4,3x3) and F(2x2,3x3) where they are faster, in bf16 too */
 } fw_conv;
 
+/* Training images may be smaller than the data's for a part of the run: a network learns from them
+ * faster than it learns less. Evaluation is always at full size. */
+enum { FW_MAX_RESOLUTIONS = 8 };
+typedef enum fw_resolution_by {
+    FW_BY_RESIZE = 0, /* bilinear, half-pixel centres, no antialiasing */
+    FW_BY_CROP = 1 /* the middle; behind fw_random_pad_crop a random window of the padded image */
+} fw_resolution_by;
+typedef struct fw_resolution {
+    int64_t size;  /* height and width; at most the data's, whose images have to be square */
+    int64_t until; /* before this global step */
+} fw_resolution;
+
 typedef struct fw_metrics {
     double loss;           /* mean per record, label smoothing included */
     double accuracy;       /* fraction in [0,1] */
     double accuracy_plain; /* without other views; the same where there are none */
     int64_t records;       /* how many were counted */
+    int64_t forwards;      /* images that went through the network, each view counted */
     double seconds;
 } fw_metrics;
 
@@ -111,6 +128,11 @@ typedef struct fw_estimator_opt {
                                      parameters */
     int32_t n_groups;             /* at most FW_MAX_GROUPS */
     fw_average average;           /* of the weights */
+    const fw_resolution *resolutions; /* [n_resolutions], copied: `until` increases; behind the last
+                                         one images have their full size. All plans are made before
+                                         the first step */
+    int32_t n_resolutions;            /* at most FW_MAX_RESOLUTIONS */
+    fw_resolution_by resolution_by;
     fw_conv conv;
     bool pin; /* bind each thread to a CPU of its own; the calling thread, which has to be the one
                  that trains, until fw_estimator_free */
@@ -120,7 +142,7 @@ typedef struct fw_estimator fw_estimator;
 
 /* Takes net, also on failure. Reports the first mistake made while building it. If work_dir holds
  * checkpoints, the newest that is whole will be resumed from (unless .fresh), provided that model,
- * optimiser, seed, precision and .conv are those of config.json: else FW_EEXISTS. */
+ * optimiser, seed, precision, resolutions and .conv are those of config.json: else FW_EEXISTS. */
 FW_API fw_status fw_estimator_new(fw_estimator **out, fw_layer *net, fw_optimizer optimizer,
                                   const fw_estimator_opt *opt);
 FW_API void fw_estimator_free(fw_estimator *e);

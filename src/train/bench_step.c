@@ -82,6 +82,7 @@ static fw_status prepare(bench *b, fw_budget *budget)
     fw_optimizer optimizer;
     fw_param_group groups[FW_MAX_GROUPS];
     fw_average average;
+    fwi_training_plans plans = {{NULL}}; /* no resolutions: the one of full size */
     int32_t n_groups = 0;
     int64_t steps = 0;
     b->batch = fwi_recipe_int(b->r, FWI_KEY_TRAIN_BATCH);
@@ -122,7 +123,8 @@ static fw_status prepare(bench *b, fw_budget *budget)
     if (st == FW_OK)
         st = fw_estimator_prepare(b->e, b->data.train, NULL, budget);
     if (st == FW_OK)
-        st = fwi_network_plan_get(&b->e->network, FWI_TRAIN, b->batch, &b->plan);
+        st = fwi_estimator_training_plans(b->e, b->data.train, &plans);
+    b->plan = plans.plan[0];
     if (st == FW_OK)
         st = fwi_estimator_take_data(b->e, b->data.train, 0);
     return st;
@@ -136,8 +138,9 @@ static fw_status run_batch(bench *b, const fw_batch *batch, double *op_seconds)
     fw_estimator *e = b->e;
     fwi_optim_row(&e->optim, b->step, b->row);
     const int64_t rng[2] = {(int64_t)b->opt->seed, b->step};
-    const fwi_binding bind =
+    fwi_binding bind =
         fwi_network_binding(b->plan, e->network.scratch, batch->images, batch->labels, b->row, rng);
+    fwi_network_bind_labels2(b->plan, &bind, batch->labels2);
     b->step++;
     return op_seconds == NULL ? fwi_plan_run(b->plan->plan, &bind)
                               : fwi_plan_run_timed(b->plan->plan, &bind, op_seconds);
@@ -198,6 +201,8 @@ static fw_step_part part_of(fwi_opkind kind)
         {"to_blocked", FW_PART_LAYOUT},
         {"from_blocked", FW_PART_LAYOUT},
         {"cast", FW_PART_LAYOUT},
+        {"resize", FW_PART_LAYOUT},
+        {"crop", FW_PART_LAYOUT},
         {"sgd", FW_PART_OPTIMIZER},
         {"muon", FW_PART_OPTIMIZER},
         {"lars", FW_PART_OPTIMIZER},

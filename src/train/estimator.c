@@ -50,6 +50,9 @@ static fw_status check_options(const fw_estimator_opt *o)
     if ((unsigned)o->conv > FW_CONV_WINOGRAD4)
         return fwi_fail(FW_EARG, "conv is the number %d, which none of its values has",
                         (int)o->conv);
+    if ((unsigned)o->resolution_by > FW_BY_CROP)
+        return fwi_fail(FW_EARG, "resolution_by is the number %d, which none of its values has",
+                        (int)o->resolution_by);
     if (o->threads < 0 || o->steps_per_epoch < 0 || o->checkpoint_every < 0 || o->keep < 0 ||
         o->eval_every < 0 || o->memory_limit < 0 || o->n_class_names < 0)
         return fwi_fail(FW_EARG, "an option of the estimator is negative");
@@ -70,6 +73,26 @@ static fw_status copy_groups(fw_estimator *e, const fw_estimator_opt *opt)
         e->optim.group[i] = opt->groups[i];
     e->optim.n_groups = opt->n_groups;
     e->opt.groups = NULL; /* the caller's */
+    return FW_OK;
+}
+
+static fw_status copy_resolutions(fw_estimator *e, const fw_estimator_opt *opt)
+{
+    const int32_t n = opt->n_resolutions;
+    if (n < 0 || n > FW_MAX_RESOLUTIONS || (n > 0 && opt->resolutions == NULL))
+        return fwi_fail(FW_EARG, "%d resolutions%s, at most %d are allowed", (int)n,
+                        opt->resolutions == NULL ? " at NULL" : "", (int)FW_MAX_RESOLUTIONS);
+    for (int32_t i = 0; i < n; i++) {
+        const fw_resolution *r = &opt->resolutions[i];
+        const int64_t from = i == 0 ? 0 : opt->resolutions[i - 1].until;
+        if (r->size < 1 || r->until <= from)
+            return fwi_fail(FW_EARG,
+                            "resolution %d: %" PRId64 " x %" PRId64 " until step %" PRId64
+                            ", it begins at step %" PRId64 ": sizes are positive, steps increase",
+                            (int)i, r->size, r->size, r->until, from);
+        e->resolutions[i] = *r;
+    }
+    e->opt.resolutions = NULL; /* the caller's */
     return FW_OK;
 }
 
@@ -143,6 +166,8 @@ fw_status fw_estimator_new(fw_estimator **out, fw_layer *net, fw_optimizer optim
         st = copy_options(e, opt);
     if (st == FW_OK)
         st = copy_groups(e, opt);
+    if (st == FW_OK)
+        st = copy_resolutions(e, opt);
     if (st == FW_OK && (out == NULL || net == NULL))
         st = fwi_fail(FW_EARG, "fw_estimator_new: NULL argument");
     if (st == FW_OK)
@@ -177,6 +202,7 @@ void fw_estimator_free(fw_estimator *e)
     fwi_ckpt_free(e->ckpt);
     fwi_st_close(e->resume);
     fwi_tta_clear(&e->tta);
+    fwi_selective_clear(&e->selective);
     (void)fwi_runlog_close(e->log); /* what mattered was flushed when training ended */
     if (e->compiled)
         fwi_network_clear(&e->network);
@@ -206,6 +232,17 @@ int64_t fw_estimator_classes(const fw_estimator *e)
 
 /* ---- what must agree ---- */
 
+static void describe_resolutions(const fw_estimator *e, char *buf, size_t cap)
+{
+    int n = snprintf(buf, cap, "%s",
+                     e->opt.n_resolutions == 0            ? "full"
+                     : e->opt.resolution_by == FW_BY_CROP ? "crop"
+                                                          : "resize");
+    for (int32_t i = 0; i < e->opt.n_resolutions; i++) /* 48 characters at most, each */
+        n += snprintf(buf + n, cap - (size_t)n, " %" PRId64 "<%" PRId64, e->resolutions[i].size,
+                      e->resolutions[i].until);
+}
+
 fw_status fwi_estimator_ids(const fw_estimator *e, const fw_dataset *data, fwi_ids *out)
 {
     out->n = 0;
@@ -220,6 +257,8 @@ fw_status fwi_estimator_ids(const fw_estimator *e, const fw_dataset *data, fwi_i
     out->id[out->n++] = (fwi_identity){"precision", fw_dtype_name(e->opt.precision)};
     out->id[out->n++] = (fwi_identity){"conv", fwi_conv_algo_name((fwi_conv_algo)e->opt.conv)};
     out->id[out->n++] = (fwi_identity){"loss", out->loss};
+    describe_resolutions(e, out->resolution, sizeof out->resolution);
+    out->id[out->n++] = (fwi_identity){"resolution", out->resolution};
     if (data == NULL)
         return FW_OK;
     int64_t h, w, c;
@@ -294,6 +333,34 @@ fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds)
     return FW_OK;
 }
 
+fw_status fwi_estimator_training_plans(fw_estimator *e, const fw_dataset *ds,
+                                       fwi_training_plans *out)
+{
+    const int32_t n = e->opt.n_resolutions;
+    *out = (fwi_training_plans){{NULL}};
+    fw_status st = FW_OK;
+    for (int32_t i = 0; i <= n && st == FW_OK; i++) {
+        if (i == n && n > 0 && e->resolutions[n - 1].until == INT64_MAX)
+            break;
+        const fwi_network_use use = {.kind = FWI_TRAIN,
+                                     .batch = fwi_dataset_batch(ds),
+                                     .size = i < n ? e->resolutions[i].size : 0,
+                                     .by = e->opt.resolution_by,
+                                     .share2 = fwi_dataset_share2(ds)};
+        st = fwi_network_plan_for(&e->network, &use, &out->plan[i]);
+    }
+    return st;
+}
+
+fwi_network_plan *fwi_estimator_plan_at(const fw_estimator *e, const fwi_training_plans *plans,
+                                        int64_t step)
+{
+    int32_t i = 0;
+    while (i < e->opt.n_resolutions && step >= e->resolutions[i].until)
+        i++;
+    return plans->plan[i];
+}
+
 fw_status fwi_estimator_whiten(fw_estimator *e, const fw_dataset *ds)
 {
     return fwi_whiten(e->network.store, e->device->pool, ds);
@@ -304,8 +371,13 @@ fw_status fwi_estimator_make_views(fw_estimator *e, const fw_dataset *ds)
     const fwi_network_spec *s = &e->network.spec;
     if (e->opt.tta == FW_TTA_NONE)
         return FW_OK;
-    return fwi_tta_prepare(&e->tta, e->opt.tta, fwi_dataset_batch(ds), s->h, s->w, s->c,
-                           e->network.n_classes);
+    fw_status st = FW_OK;
+    if (e->opt.tta == FW_TTA_SELECTIVE)
+        st = fwi_selective_prepare(&e->selective, fw_dataset_count(ds), fwi_dataset_batch(ds), s->h,
+                                   s->w, s->c, e->network.n_classes);
+    return st == FW_OK ? fwi_tta_prepare(&e->tta, e->opt.tta, fwi_dataset_batch(ds), s->h, s->w,
+                                         s->c, e->network.n_classes)
+                       : st;
 }
 
 fw_status fwi_estimator_lend_threads(fw_estimator *e, fw_dataset *ds, int64_t position)
@@ -362,6 +434,9 @@ fw_status fwi_estimator_budget(fw_estimator *e, fw_dataset *train, fw_dataset *e
     if (eval != NULL)
         b.scratch += fwi_tta_bytes(e->opt.tta, fwi_dataset_batch(eval), s->h, s->w, s->c,
                                    e->network.n_classes);
+    if (eval != NULL && e->opt.tta == FW_TTA_SELECTIVE)
+        b.scratch += fwi_selective_bytes(fw_dataset_count(eval), fwi_dataset_batch(eval), s->h,
+                                         s->w, s->c, e->network.n_classes);
     for (int i = 0; i < 2; i++) {
         if (sets[i] == NULL)
             continue;
@@ -388,14 +463,16 @@ fw_status fw_estimator_prepare(fw_estimator *e, fw_dataset *train, fw_dataset *e
         return fwi_fail(FW_EARG, "fw_estimator_prepare: NULL argument");
     fw_dataset *const sets[2] = {train, eval};
     fwi_network_plan *p;
+    fwi_training_plans plans;
     fw_budget budget;
     for (int i = 0; i < 2; i++) {
         if (sets[i] == NULL)
             continue;
         fw_status st = fwi_estimator_compile(e, sets[i]);
-        if (st == FW_OK)
-            st = i == 0 ? fwi_network_plan_get(&e->network, FWI_TRAIN, fwi_dataset_batch(train), &p)
-                        : fwi_estimator_eval_plan(e, fwi_dataset_batch(eval), e->step, &p);
+        if (st == FW_OK && i == 0)
+            st = fwi_estimator_training_plans(e, train, &plans);
+        if (st == FW_OK && i == 1)
+            st = fwi_estimator_eval_plan(e, fwi_dataset_batch(eval), e->step, &p);
         if (st != FW_OK)
             return st;
     }

@@ -8,6 +8,7 @@
 #include "network.h"
 #include "runlog.h"
 #include "tta.h"
+#include "tta_select.h"
 #include <fenwicks/train.h>
 
 enum { FWI_PATH_CAP = 4096 };
@@ -27,8 +28,10 @@ struct fw_estimator {
     fw_transform transforms[2]; /* standardisation of the training data, for the model file */
     fwi_runlog *log;
     fwi_ckpt *ckpt;
-    fwi_tta tta;      /* room for the views of evaluation */
-    fw_budget budget; /* the latest that was made */
+    fw_resolution resolutions[FW_MAX_RESOLUTIONS]; /* [opt.n_resolutions] */
+    fwi_tta tta;                                   /* room for the views of evaluation */
+    fwi_selective selective;                       /* and for choosing who gets them */
+    fw_budget budget;                              /* the latest that was made */
 };
 
 /* Compiles for images of this data set, or checks that they are those compiled for. */
@@ -36,6 +39,16 @@ fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds);
 /* The plan that evaluates batches of so many images with what evaluation uses after so many steps. */
 fw_status fwi_estimator_eval_plan(fw_estimator *e, int64_t batch, int64_t step,
                                   fwi_network_plan **out);
+/* The plans of all resolutions for batches of ds, made on first demand: [i] of opt.resolutions, then
+ * that of full size; NULL where the last resolution never ends. */
+typedef struct fwi_training_plans {
+    fwi_network_plan *plan[FW_MAX_RESOLUTIONS + 1];
+} fwi_training_plans;
+fw_status fwi_estimator_training_plans(fw_estimator *e, const fw_dataset *ds,
+                                       fwi_training_plans *out);
+/* The plan of a global step. */
+fwi_network_plan *fwi_estimator_plan_at(const fw_estimator *e, const fwi_training_plans *plans,
+                                        int64_t step);
 /* What the training data decides about the initial state; nothing where that was done or loaded. */
 fw_status fwi_estimator_whiten(fw_estimator *e, const fw_dataset *ds);
 /* Room for evaluations of batches of ds. */
@@ -51,12 +64,12 @@ void fwi_estimator_leave_data(fw_dataset *ds);
 fw_status fwi_estimator_evaluate(fw_estimator *e, fw_dataset *ds, fw_metrics *out);
 fw_status fwi_estimator_budget(fw_estimator *e, fw_dataset *train, fw_dataset *eval,
                                fw_budget *out);
-/* What must agree on resume. data: description of the training data, or NULL. Fills up to 8,
+/* What must agree on resume. data: description of the training data, or NULL. Fills up to 12,
  * returns how many; texts live as long as e and buf. */
 typedef struct fwi_ids {
-    fwi_identity id[8];
+    fwi_identity id[12];
     int n;
-    char seed[32], input[64], loss[64], data[1024];
+    char seed[32], input[64], loss[64], resolution[512], data[1024];
 } fwi_ids;
 fw_status fwi_estimator_ids(const fw_estimator *e, const fw_dataset *data, fwi_ids *out);
 

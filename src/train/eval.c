@@ -34,8 +34,14 @@ static fw_status evaluate_views(fw_estimator *e, fw_dataset *ds, const fwi_netwo
 {
     fwi_tally tally = {0};
     fw_batch batch;
-    fw_status st;
-    while ((st = fw_dataset_next(ds, &batch)) == FW_OK) {
+    fw_status st = FW_OK;
+    if (e->opt.tta == FW_TTA_SELECTIVE) {
+        st = fwi_selective_run(&e->selective, &e->tta, p, e->device->pool, e->network.scratch, ds,
+                               e->opt.label_smoothing, NULL, &tally);
+        if (st == FW_OK)
+            st = FW_END;
+    }
+    while (st == FW_OK && (st = fw_dataset_next(ds, &batch)) == FW_OK) {
         st = fwi_tta_run(&e->tta, p, e->device->pool, e->network.scratch, batch.images,
                          batch.labels);
         if (st == FW_OK)
@@ -52,7 +58,8 @@ static fw_status evaluate_views(fw_estimator *e, fw_dataset *ds, const fwi_netwo
     *m = (fw_metrics){.loss = tally.loss / n,
                       .accuracy = (double)tally.correct / n,
                       .accuracy_plain = (double)tally.correct_plain / n,
-                      .records = tally.records};
+                      .records = tally.records,
+                      .forwards = tally.forwards};
     return FW_OK;
 }
 
@@ -80,6 +87,7 @@ static fw_status evaluate_batches(fw_estimator *e, fw_dataset *ds, const fwi_net
         return st;
     if (m->records == 0)
         return fwi_fail(FW_EARG, "the data set has no records to evaluate");
+    m->forwards = m->records;
     m->loss = loss / (double)m->records;
     m->accuracy = m->accuracy_plain = correct / (double)m->records;
     return FW_OK;
@@ -89,11 +97,12 @@ fw_status fwi_estimator_evaluate(fw_estimator *e, fw_dataset *ds, fw_metrics *ou
 {
     fwi_network_plan *p = NULL;
     fw_metrics m = {0};
+    if (!fwi_dataset_labelled(ds))
+        return fwi_fail(FW_EARG, "%s: has no labels to evaluate against%s", fwi_dataset_name(ds),
+                        e->opt.tta == FW_TTA_NONE ? "" : ", with one view or with several (tta)");
     fw_status st = ready(e, ds, &p);
     if (st != FW_OK)
         return st;
-    if (!fwi_dataset_labelled(ds))
-        return fwi_fail(FW_EARG, "%s: has no labels to evaluate against", fwi_dataset_name(ds));
     const double start = fwi_now();
     st = fwi_estimator_make_views(e, ds);
     if (st == FW_OK)

@@ -77,10 +77,14 @@ static fw_status put_plan(const fwi_network_plan *np, fwi_buf *out)
     if (nb > 0)
         snprintf(layout, sizeof layout, "blocks of %" PRId32 " images, %d conversion%s", nb,
                  conversions, conversions == 1 ? "" : "s");
+    char size[WORD_CAP] = "";
+    if (np->use.size > 0)
+        snprintf(size, sizeof size, " at %" PRId64 " x %" PRId64 " (%s)", np->use.size,
+                 np->use.size, np->use.by == FW_BY_CROP ? "crop" : "resize");
     fw_status st = fwi_buf_printf(
-        out, "%s, batches of %" PRId64 ": %d steps, %.1f MiB of scratch; layout: %s\n",
-        uses[np->use], np->batch, fwi_plan_steps(p), (double)fwi_plan_scratch_bytes(p) / 1048576,
-        layout);
+        out, "%s, batches of %" PRId64 "%s: %d steps, %.1f MiB of scratch; layout: %s\n",
+        uses[np->use.kind], np->use.batch, size, fwi_plan_steps(p),
+        (double)fwi_plan_scratch_bytes(p) / 1048576, layout);
     for (int i = 0; i < fwi_plan_steps(p) && st == FW_OK; i++) {
         fwi_step_info s;
         fwi_plan_step(p, i, &s);

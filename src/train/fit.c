@@ -18,7 +18,7 @@
 typedef struct fit {
     fw_estimator *e;
     fw_dataset *ds;
-    fwi_network_plan *plan;
+    fwi_training_plans plans;
     int64_t until, batch, steps_per_epoch;
     double row[FWI_MAX_COLUMNS];
     int64_t rng[2];
@@ -214,13 +214,15 @@ static fw_status one_step(fit *f)
     fwi_optim_row(&e->optim, e->step, f->row);
     f->rng[0] = (int64_t)e->opt.seed;
     f->rng[1] = e->step;
-    const fwi_binding b = fwi_network_binding(f->plan, e->network.scratch, batch.images,
-                                              batch.labels, f->row, f->rng);
-    st = fwi_network_run(f->plan, &b);
+    fwi_network_plan *const p = fwi_estimator_plan_at(e, &f->plans, e->step);
+    fwi_binding b =
+        fwi_network_binding(p, e->network.scratch, batch.images, batch.labels, f->row, f->rng);
+    fwi_network_bind_labels2(p, &b, batch.labels2);
+    st = fwi_network_run(p, &b);
     if (st == FW_OK)
-        st = fwi_network_read(f->plan, &b, f->plan->out_loss, &f->loss, 1);
+        st = fwi_network_read(p, &b, p->out_loss, &f->loss, 1);
     if (st == FW_OK)
-        st = fwi_network_read(f->plan, &b, f->plan->out_correct, &f->correct, 1);
+        st = fwi_network_read(p, &b, p->out_correct, &f->correct, 1);
     if (st != FW_OK) {
         e->broken = true; /* some weights may have been updated, some not */
         return st;
@@ -362,6 +364,8 @@ static fw_status prepare(fit *f)
         return fwi_fail(FW_EARG, "training needs a data set with .training set");
     if (!fwi_dataset_labelled(f->ds))
         return fwi_fail(FW_EARG, "%s: the training data has no labels", fwi_dataset_name(f->ds));
+    if (eval != NULL && e->opt.eval_every > 0 && !fwi_dataset_labelled(eval))
+        return fwi_fail(FW_EARG, "%s: has no labels to evaluate against", fwi_dataset_name(eval));
     if (e->broken)
         return fwi_fail(FW_ESTATE, "training diverged: resume from the last checkpoint");
     f->batch = fwi_dataset_batch(f->ds);
@@ -378,7 +382,7 @@ static fw_status prepare(fit *f)
     if (st == FW_OK && eval != NULL)
         st = fwi_estimator_eval_plan(e, fwi_dataset_batch(eval), f->until, &eval_plan);
     if (st == FW_OK)
-        st = fwi_network_plan_get(&e->network, FWI_TRAIN, f->batch, &f->plan);
+        st = fwi_estimator_training_plans(e, f->ds, &f->plans);
     if (st != FW_OK)
         return st;
     st = take_data(f);

@@ -17,7 +17,7 @@
 #include "modelfile.h"
 #include "network.h"
 #include "st_types.h"
-#include "tta.h"
+#include "tta_select.h"
 
 struct fw_model {
     fwi_model_meta meta;
@@ -235,6 +235,7 @@ static fw_status count_rows(const fw_model *m, const fw_batch *b, const float *p
         t->correct += best == label;
         t->correct_plain += best == label;
         t->records++;
+        t->forwards++;
         if (confusion != NULL)
             confusion[label * k + best]++;
     }
@@ -246,6 +247,7 @@ typedef struct evaluation {
     char *ws;     /* a workspace */
     float *probs; /* [batch,classes] */
     fwi_tta tta;
+    fwi_selective selective;
     int64_t *confusion; /* the caller's */
     fwi_tally tally;
 } evaluation;
@@ -283,7 +285,8 @@ fw_status fw_model_evaluate(const fw_model *m, fw_dataset *ds, fw_metrics *out, 
     if (fwi_dataset_training(ds))
         return fwi_fail(FW_EARG, "evaluation needs a data set without .training");
     if (!fwi_dataset_labelled(ds))
-        return fwi_fail(FW_EARG, "%s: has no labels to evaluate against", fwi_dataset_name(ds));
+        return fwi_fail(FW_EARG, "%s: has no labels to evaluate against%s", fwi_dataset_name(ds),
+                        m->tta == FW_TTA_NONE ? "" : ", with one view or with several (tta)");
     const int64_t k = m->network.n_classes;
     const double start = fwi_now();
     evaluation e = {.ws = fwi_big_alloc(m->workspace), .confusion = confusion};
@@ -291,9 +294,17 @@ fw_status fw_model_evaluate(const fw_model *m, fw_dataset *ds, fw_metrics *out, 
     fw_status st = e.ws == NULL || e.probs == NULL ? FW_ENOMEM : fw_dataset_seek(ds, 0);
     if (st == FW_OK && m->tta != FW_TTA_NONE)
         st = fwi_tta_prepare(&e.tta, m->tta, m->batch, h, w, c, k);
+    if (st == FW_OK && m->tta == FW_TTA_SELECTIVE)
+        st = fwi_selective_prepare(&e.selective, fw_dataset_count(ds), m->batch, h, w, c, k);
     fw_batch batch;
     if (confusion != NULL)
         memset(confusion, 0, (size_t)(k * k) * sizeof *confusion);
+    if (st == FW_OK && m->tta == FW_TTA_SELECTIVE) {
+        st = fwi_selective_run(&e.selective, &e.tta, m->plan, m->device->pool, e.ws, ds, 0,
+                               confusion, &e.tally);
+        if (st == FW_OK)
+            st = FW_END;
+    }
     while (st == FW_OK && (st = fw_dataset_next(ds, &batch)) == FW_OK)
         for (int64_t i = 0; i < batch.valid && st == FW_OK; i += m->batch)
             st = evaluate_rows(m, &e, &batch, i,
@@ -306,8 +317,10 @@ fw_status fw_model_evaluate(const fw_model *m, fw_dataset *ds, fw_metrics *out, 
                             .accuracy = (double)e.tally.correct / n,
                             .accuracy_plain = (double)e.tally.correct_plain / n,
                             .records = e.tally.records,
+                            .forwards = e.tally.forwards,
                             .seconds = fwi_now() - start};
     fwi_tta_clear(&e.tta);
+    fwi_selective_clear(&e.selective);
     fwi_free(e.probs);
     if (e.ws != NULL)
         fwi_big_free(e.ws, m->workspace);

@@ -8,26 +8,32 @@
 #include "fail.h"
 #include "nn.h"
 
-/* The input as the graph computes: images arrive as f32. */
-static fwi_val input_images(fwi_graph *g, const fwi_network_spec *s, int64_t batch)
+/* The input as the graph computes: images arrive as f32 and at full size, so that batches do not
+ * depend on the step; they become smaller here. Of images that fw_random_pad_crop has translated the
+ * middle r x r is what a random r x r window of the padded image's middle (r + 2 pad)^2 would be:
+ * tests/ops/test_resize.c shows why. */
+static fwi_val input_images(fwi_graph *g, const fwi_network_spec *s, const fwi_network_use *use)
 {
-    const fwi_val x = fwi_graph_input(g, "x", FW_F32, fwi_shape4(batch, s->h, s->w, s->c));
-    if (g->real == FW_F32)
+    fwi_val x = fwi_graph_input(g, "x", FW_F32, fwi_shape4(use->batch, s->h, s->w, s->c));
+    const fwi_attr to = {.cast = {.dtype = g->real}},
+                   size = {.image = {use->size, use->size, 0, 0}};
+    if (g->real != FW_F32)
+        x = fwi_op1(g, FWI_OP_cast, &to, x);
+    if (use->size == 0)
         return x;
-    const fwi_attr to = {.cast = {.dtype = g->real}};
-    return fwi_op1(g, FWI_OP_cast, &to, x);
+    return fwi_op1(g, use->by == FW_BY_CROP ? FWI_OP_crop : FWI_OP_resize, &size, x);
 }
 
 /* Logits of the layers on a new graph; checks that they are [batch, classes]. */
-static fw_status logits_of(fwi_graph *g, const fwi_network_spec *s, int64_t batch, bool training,
+static fw_status logits_of(fwi_graph *g, const fwi_network_spec *s, const fwi_network_use *use,
                            fwi_val *logits, int64_t *n_classes)
 {
-    *logits = fwi_layer_build(s->net, g, input_images(g, s, batch), training);
+    *logits = fwi_layer_build(s->net, g, input_images(g, s, use), use->kind == FWI_TRAIN);
     const fw_status st = fwi_graph_status(g);
     if (st != FW_OK)
         return st;
     const fwi_shape *shape = &g->tensors[*logits].shape;
-    if (shape->rank != 2 || shape->d[0] != batch)
+    if (shape->rank != 2 || shape->d[0] != use->batch)
         return fwi_fail(FW_ESHAPE,
                         "the network's output has %d dimensions, a classifier's has 2 (batch, "
                         "classes): pool or flatten before the last layer",
@@ -36,11 +42,20 @@ static fw_status logits_of(fwi_graph *g, const fwi_network_spec *s, int64_t batc
     return FW_OK;
 }
 
-static fwi_val append_loss(fwi_graph *g, fwi_val logits, fwi_val labels, double smoothing,
-                           bool mean)
+/* With second labels: (1 - share2) loss(labels) + share2 loss(labels2). */
+static fwi_val append_loss(fwi_graph *g, fwi_val logits, const fwi_network_use *use,
+                           double smoothing, bool mean)
 {
     const fwi_attr xent = {.xent = {.smoothing = smoothing, .mean = mean}};
-    const fwi_val loss = fwi_op2(g, FWI_OP_softmax_xent, &xent, logits, labels);
+    const fwi_attr first = {.scalar = {1 - use->share2}}, second = {.scalar = {use->share2}};
+    const fwi_val labels = fwi_graph_input(g, "labels", FW_I32, fwi_shape1(use->batch));
+    fwi_val loss = fwi_op2(g, FWI_OP_softmax_xent, &xent, logits, labels);
+    if (use->share2 > 0) {
+        const fwi_val labels2 = fwi_graph_input(g, "labels2", FW_I32, fwi_shape1(use->batch));
+        const fwi_val other = fwi_op2(g, FWI_OP_softmax_xent, &xent, logits, labels2);
+        loss = fwi_op2(g, FWI_OP_add, NULL, fwi_op1(g, FWI_OP_scale, &first, loss),
+                       fwi_op1(g, FWI_OP_scale, &second, other));
+    }
     fwi_graph_output(g, "loss", loss);
     fwi_graph_output(g, "correct", fwi_op2(g, FWI_OP_count_correct, NULL, logits, labels));
     return loss;
@@ -69,10 +84,10 @@ _Static_assert((int)FW_CONV_AUTO == FWI_CONV_ANY && (int)FW_CONV_DIRECT == FWI_C
                "fw_conv is fwi_conv_algo to the user");
 
 /* *out is left NULL on error. */
-static fw_status graph_new(fwi_graph **out, const fwi_network_spec *s, fwi_use use, int64_t batch,
+static fw_status graph_new(fwi_graph **out, const fwi_network_spec *s, const fwi_network_use *use,
                            int64_t *n_classes)
 {
-    const bool training = use == FWI_TRAIN;
+    const bool training = use->kind == FWI_TRAIN;
     *out = NULL;
     fwi_graph *g = NULL;
     fwi_val logits = FWI_NO_VAL;
@@ -83,12 +98,10 @@ static fw_status graph_new(fwi_graph **out, const fwi_network_spec *s, fwi_use u
     if (st == FW_OK)
         g->conv = (fwi_conv_algo)s->conv;
     if (st == FW_OK)
-        st = logits_of(g, s, batch, training, &logits, n_classes);
+        st = logits_of(g, s, use, &logits, n_classes);
     if (st != FW_OK)
         goto done;
-    const fwi_val labels = fwi_graph_input(g, "labels", FW_I32, fwi_shape1(batch));
-    const fwi_val loss =
-        append_loss(g, logits, labels, s->label_smoothing, training && !s->loss_sum);
+    const fwi_val loss = append_loss(g, logits, use, s->label_smoothing, training && !s->loss_sum);
     if (!training) {
         fwi_graph_output(g, "logits", logits);
         fwi_graph_output(g, "probabilities", fwi_op1(g, FWI_OP_softmax, NULL, logits));
@@ -96,7 +109,7 @@ static fw_status graph_new(fwi_graph **out, const fwi_network_spec *s, fwi_use u
     st = fwi_graph_status(g);
     if (st == FW_OK && training)
         st = append_updates(g, s, loss);
-    if (st == FW_OK && use == FWI_EVALUATE_AVERAGE)
+    if (st == FW_OK && use->kind == FWI_EVALUATE_AVERAGE)
         st = fwi_pass_averages(g);
     if (st == FW_OK)
         st = fwi_graph_status(g);
@@ -112,9 +125,11 @@ fw_status fwi_network_check(const fwi_network_spec *spec, int64_t batch)
 {
     fwi_graph *g = NULL;
     int64_t n_classes = 0;
-    fw_status st = spec->optim != NULL ? graph_new(&g, spec, FWI_TRAIN, batch, &n_classes) : FW_OK;
+    const fwi_network_use train = {.kind = FWI_TRAIN, .batch = batch},
+                          eval = {.kind = FWI_EVALUATE, .batch = batch};
+    fw_status st = spec->optim != NULL ? graph_new(&g, spec, &train, &n_classes) : FW_OK;
     fwi_graph_free(g);
-    if (st == FW_OK && (st = graph_new(&g, spec, FWI_EVALUATE, batch, &n_classes)) == FW_OK)
+    if (st == FW_OK && (st = graph_new(&g, spec, &eval, &n_classes)) == FW_OK)
         fwi_graph_free(g);
     return st;
 }
@@ -131,11 +146,13 @@ fw_status fwi_network_init(fwi_network *n, fwi_device *d, const fwi_network_spec
      * x 1 pixels. */
     if (spec->optim != NULL) {
         if ((st = fwi_layer_least_batch(spec->net, &batch)) == FW_OK)
-            st = graph_new(&train, spec, FWI_TRAIN, batch, &n->n_classes);
+            st = graph_new(&train, spec, &(fwi_network_use){.kind = FWI_TRAIN, .batch = batch},
+                           &n->n_classes);
         graphs[n_graphs++] = train;
     }
     if (st == FW_OK) {
-        st = graph_new(&eval, spec, FWI_EVALUATE, 2, &n->n_classes);
+        st = graph_new(&eval, spec, &(fwi_network_use){.kind = FWI_EVALUATE, .batch = 2},
+                       &n->n_classes);
         graphs[n_graphs++] = eval;
     }
     if (st == FW_OK)
@@ -159,29 +176,71 @@ void fwi_network_clear(fwi_network *n)
     *n = (fwi_network){0};
 }
 
+static bool same_use(const fwi_network_use *a, const fwi_network_use *b)
+{
+    return a->kind == b->kind && a->batch == b->batch && a->size == b->size && a->by == b->by &&
+           a->share2 == b->share2;
+}
+
+/* Sizes of the data are no sizes of their own. */
+static fw_status check_size(const fwi_network_spec *s, fwi_network_use *use)
+{
+    if (use->size == 0 || (use->size == s->h && use->size == s->w)) {
+        use->size = 0;
+        use->by = FW_BY_RESIZE;
+        return FW_OK;
+    }
+    if (s->h != s->w)
+        return fwi_fail(FW_ESHAPE,
+                        "resolutions are sizes of squares, the images are %" PRId64 " x %" PRId64,
+                        s->h, s->w);
+    if (use->size > s->h)
+        return fwi_fail(FW_ESHAPE,
+                        "a resolution of %" PRId64 " is larger than the images of %" PRId64
+                        " x %" PRId64,
+                        use->size, s->h, s->w);
+    return FW_OK;
+}
+
 fw_status fwi_network_plan_get(fwi_network *n, fwi_use use, int64_t batch, fwi_network_plan **out)
 {
+    return fwi_network_plan_for(n, &(fwi_network_use){.kind = use, .batch = batch}, out);
+}
+
+fw_status fwi_network_plan_for(fwi_network *n, const fwi_network_use *asked, fwi_network_plan **out)
+{
+    fwi_network_use wanted = *asked;
+    const fwi_network_use *const use = &wanted;
+    fw_status st = check_size(&n->spec, &wanted);
+    if (st != FW_OK)
+        return st;
     for (int i = 0; i < n->n_plans; i++)
-        if (n->plans[i].use == use && n->plans[i].batch == batch) {
+        if (same_use(&n->plans[i].use, use)) {
             *out = &n->plans[i];
             return FW_OK;
         }
     if (n->n_plans == FWI_MAX_PLANS)
-        return fwi_fail(FW_ESTATE, "more than %d different batch sizes on one model",
+        return fwi_fail(FW_ESTATE,
+                        "more than %d different batch sizes and resolutions on one model",
                         FWI_MAX_PLANS);
     fwi_graph *g = NULL;
     int64_t n_classes;
-    fw_status st = graph_new(&g, &n->spec, use, batch, &n_classes);
+    st = graph_new(&g, &n->spec, use, &n_classes);
     if (st != FW_OK)
-        return st;
+        return use->size == 0 ? st
+                              : fwi_fail_in(st, "at a resolution of %" PRId64 " x %" PRId64,
+                                            use->size, use->size);
     fwi_network_plan *p = &n->plans[n->n_plans];
-    *p = (fwi_network_plan){.use = use, .batch = batch};
+    *p = (fwi_network_plan){.use = *use};
     st = fwi_plan_new(&p->plan, n->device, n->store, g);
     fwi_graph_free(g);
-    if (st != FW_OK)
-        return st;
+    if (st != FW_OK) /* such as weights whose number hangs on the size: flatten in front of them */
+        return use->size == 0 ? st
+                              : fwi_fail_in(st, "at a resolution of %" PRId64 " x %" PRId64,
+                                            use->size, use->size);
     p->in_x = fwi_plan_input(p->plan, "x");
     p->in_labels = fwi_plan_input(p->plan, "labels");
+    p->in_labels2 = fwi_plan_input(p->plan, "labels2");
     p->in_hyper = fwi_plan_input(p->plan, "hyper");
     p->in_rng = fwi_plan_input(p->plan, "rng");
     p->out_loss = fwi_plan_output(p->plan, "loss");

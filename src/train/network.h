@@ -8,7 +8,7 @@
 #include <fenwicks/layers.h>
 #include <fenwicks/train.h>
 
-enum { FWI_MAX_COLUMNS = FWI_OPTIM_MAX_COLUMNS, FWI_MAX_PLANS = 8 };
+enum { FWI_MAX_COLUMNS = FWI_OPTIM_MAX_COLUMNS, FWI_MAX_PLANS = 16 };
 
 typedef struct fwi_network_spec {
     const fw_layer *net;    /* borrowed */
@@ -27,15 +27,21 @@ typedef enum fwi_use {
     FWI_TRAIN,
     FWI_EVALUATE_AVERAGE /* with the averages in place of the weights */
 } fwi_use;
+typedef struct fwi_network_use {
+    fwi_use kind;
+    int64_t batch;
+    int64_t size; /* training: images are made size x size first; 0: they stay as they are */
+    fw_resolution_by by;
+    double share2; /* training: of the second labels in the loss; 0: there are none */
+} fwi_network_use;
 
 /* One plan and where its inputs and outputs are. Training plans update the store. */
 typedef struct fwi_network_plan {
     fwi_plan *plan;
     fwi_recording *recorded; /* its run, on a device that keeps such, and where scratch was then */
     const void *recorded_at;
-    fwi_use use;
-    int64_t batch;
-    int in_x, in_labels, in_hyper, in_rng; /* -1: not used */
+    fwi_network_use use;
+    int in_x, in_labels, in_labels2, in_hyper, in_rng; /* -1: not used */
     int out_loss, out_correct, out_logits,
         out_probs; /* -1: none; the last two are of evaluation. loss: training by spec.loss_sum, else a sum */
 } fwi_network_plan;
@@ -55,11 +61,14 @@ typedef struct fwi_network {
  * not depend on it. */
 fw_status fwi_network_init(fwi_network *n, fwi_device *d, const fwi_network_spec *spec);
 void fwi_network_clear(fwi_network *n);
-/* The plan for this use, made on first demand. Borrowed. */
-fw_status fwi_network_plan_get(fwi_network *n, fwi_use use, int64_t batch, fwi_network_plan **out);
 /* Whether what a spec describes can be compiled for batches of so many images: FW_OK, or the reason.
  * Touches neither data nor a device. */
 fw_status fwi_network_check(const fwi_network_spec *spec, int64_t batch);
+/* The plan for this use, made on first demand. Borrowed. FW_ESHAPE: a size that is larger than the
+ * images, or at which a layer has nothing left to look at. */
+fw_status fwi_network_plan_for(fwi_network *n, const fwi_network_use *use, fwi_network_plan **out);
+/* The same at full size, with one label per image. */
+fw_status fwi_network_plan_get(fwi_network *n, fwi_use use, int64_t batch, fwi_network_plan **out);
 /* Allocates scratch for all plans made so far. Called again it only grows. */
 fw_status fwi_network_bind(fwi_network *n);
 int64_t fwi_network_state_bytes(const fwi_network *n); /* state and gradients */
@@ -74,5 +83,12 @@ fw_status fwi_network_read(const fwi_network_plan *p, const fwi_binding *b, int 
  * that the plan does not use may be NULL. */
 fwi_binding fwi_network_binding(const fwi_network_plan *p, void *scratch, const void *images,
                                 const void *labels, const double *hyper, const int64_t *rng);
+/* The plan's second labels, i32 [batch], where it has any, go into its binding by themselves. */
+static inline void fwi_network_bind_labels2(const fwi_network_plan *p, fwi_binding *b,
+                                            const void *labels2)
+{
+    if (p->in_labels2 >= 0)
+        b->inputs[p->in_labels2] = labels2;
+}
 
 #endif

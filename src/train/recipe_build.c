@@ -36,7 +36,7 @@ fw_status fwi_recipe_net(const fw_recipe *r, fw_layer **out)
 
 static const char *const transform_names[] = {"standardize", "pad_crop",         "translate",
                                               "flip",        "alternating_flip", "dihedral",
-                                              "cutout",      "color_jitter"};
+                                              "cutout",      "color_jitter",     "cutmix"};
 enum {
     T_STANDARDIZE,
     T_PAD_CROP,
@@ -46,6 +46,7 @@ enum {
     T_DIHEDRAL,
     T_CUTOUT,
     T_COLOR_JITTER,
+    T_CUTMIX,
     T_COUNT
 };
 
@@ -111,8 +112,38 @@ static fw_status make_standardize(const fw_recipe *r, const numbers *x, const fl
     return FW_OK;
 }
 
+/* H W, then from=SHARE */
+static fw_status make_cutmix(const fw_recipe *r, const char *at, int64_t records, fw_transform *out)
+{
+    enum { CAP = 64, ANY_STEPS = 1000000 };
+    char word[CAP], sizes[2 * CAP] = "";
+    double from = 0;
+    int64_t steps = ANY_STEPS;
+    const int64_t batch = fwi_recipe_int(r, FWI_KEY_TRAIN_BATCH);
+    fw_status st = records > 0 ? fwi_recipe_steps(r, records / batch, &steps) : FW_OK;
+    while (st == FW_OK && fwi_next_word(&at, word, sizeof word)) {
+        if (strncmp(word, "from=", 5) == 0)
+            st = fwi_recipe_read_number(word + 5, 0, 1, (double)steps, &from);
+        else if (strlen(sizes) + strlen(word) + 2 > sizeof sizes)
+            st = fwi_fail(FW_EFORMAT, "%s is too long", word);
+        else
+            strcat(strcat(sizes, " "), word);
+        if (st != FW_OK)
+            return fwi_fail_in(st, "cutmix");
+    }
+    numbers x = {.n = 0};
+    if (st == FW_OK)
+        st = read_numbers(sizes, "cutmix", &x);
+    if (st == FW_OK)
+        st = want_sizes(&x, "cutmix", 2);
+    if (st == FW_OK)
+        *out = fw_cutmix((int64_t)x.v[0], (int64_t)x.v[1],
+                         records > 0 ? (int64_t)round(from) * batch : 0);
+    return st;
+}
+
 static fw_status make_transform(const fw_recipe *r, const char *line, const float *mean,
-                                const float *std, fw_transform *out)
+                                const float *std, int64_t records, fw_transform *out)
 {
     char name[64];
     const char *at = line;
@@ -123,6 +154,8 @@ static fw_status make_transform(const fw_recipe *r, const char *line, const floa
     if (kind == T_COUNT)
         return fwi_fail(FW_EFORMAT, "unknown transform \"%s\", the nearest valid one is %s", name,
                         fwi_nearest(name, transform_names, T_COUNT));
+    if (kind == T_CUTMIX)
+        return make_cutmix(r, at, records, out);
     numbers x = {.n = 0};
     fw_status st = read_numbers(at, name, &x);
     if (st != FW_OK)
@@ -145,7 +178,8 @@ static fw_status make_transform(const fw_recipe *r, const char *line, const floa
 }
 
 fw_status fwi_recipe_transforms(const fw_recipe *r, const float *mean, const float *std,
-                                bool training, fw_transform out[FWI_RECIPE_TRANSFORMS + 1])
+                                int64_t records, bool training,
+                                fw_transform out[FWI_RECIPE_TRANSFORMS + 1])
 {
     const fwi_lines *l = fwi_recipe_lines(r, FWI_KEY_AUGMENT_TRANSFORM);
     int n = 0;
@@ -154,7 +188,7 @@ fw_status fwi_recipe_transforms(const fw_recipe *r, const float *mean, const flo
         if (i == FWI_RECIPE_TRANSFORMS)
             st = fwi_fail(FW_EFORMAT, "more than %d transforms", (int)FWI_RECIPE_TRANSFORMS);
         else
-            st = make_transform(r, l->text[i], mean, std, &out[n]);
+            st = make_transform(r, l->text[i], mean, std, records, &out[n]);
         if (st != FW_OK)
             return fwi_fail_in(st, "%s: line %" PRId64,
                                fwi_recipe_lines_source(r, FWI_KEY_AUGMENT_TRANSFORM), l->line[i]);
@@ -169,7 +203,7 @@ fw_status fwi_recipe_transforms(const fw_recipe *r, const float *mean, const flo
 static fw_status check_transforms(const fw_recipe *r, const int64_t hwc[3])
 {
     fw_transform chain[FWI_RECIPE_TRANSFORMS + 1];
-    fw_status st = fwi_recipe_transforms(r, NULL, NULL, true, chain);
+    fw_status st = fwi_recipe_transforms(r, NULL, NULL, 0, true, chain);
     if (st != FW_OK)
         return st;
     size_t n = 0;
@@ -363,6 +397,8 @@ fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost)
                       r->source, classes, c.n_classes);
     if (st == FW_OK && c.params == 0)
         st = fwi_fail(FW_EARG, "%s: the network has nothing to train", r->source);
+    if (st == FW_OK)
+        st = fwi_recipe_resolutions_check(r, net, hwc, &c);
     if (st == FW_OK) /* any number of steps will do: knots are shares */
         st = fwi_recipe_optimizer(r, ANY_STEPS, &optim.rest);
     if (st == FW_OK)

@@ -97,8 +97,8 @@ fw_status fwi_recipe_data_arrays(const fw_recipe *r, uint64_t seed, const fwi_da
         const fw_dataset_opt o = options(r, i == 0, seed, opt);
         st = check_part(r, &p, out->n_classes);
         if (st == FW_OK) /* the training images' statistics, for both */
-            st = fwi_recipe_transforms(r, out->train_images.mean, out->train_images.std, i == 0,
-                                       chain);
+            st = fwi_recipe_transforms(r, out->train_images.mean, out->train_images.std,
+                                       out->train_images.n, i == 0, chain);
         if (st == FW_OK)
             st = fw_array_dataset(set[i], im, chain, &o);
     }
@@ -186,9 +186,9 @@ static fw_status open_records(const fw_recipe *r, const fw_record_parts *place, 
         const part p = {pattern[i], info.h, info.w, info.c, info.n_classes, info.class_names};
         st = check_part(r, &p, out->n_classes);
         if (st == FW_OK && i == 0) { /* the training records' statistics, for both */
-            st = fwi_recipe_transforms(r, info.mean, info.std, true, chain[0]);
+            st = fwi_recipe_transforms(r, info.mean, info.std, info.n, true, chain[0]);
             if (st == FW_OK)
-                st = fwi_recipe_transforms(r, info.mean, info.std, false, chain[1]);
+                st = fwi_recipe_transforms(r, info.mean, info.std, info.n, false, chain[1]);
             if (st == FW_OK)
                 st = keep_classes(out, info.class_names, info.n_classes);
         }

@@ -102,10 +102,12 @@ typedef enum fwi_schedule_word { /* order of train.schedule's words */
                                  FWI_WORD_LINEAR
 } fwi_schedule_word;
 fw_status fwi_recipe_net(const fw_recipe *r, fw_layer **out);
-/* With the data's own mean and std where a line says only "standardize". training false: only what
- * is not random. */
+/* With the data's own mean and std where a line says only "standardize". records: of a pass, for
+ * what begins in the course of the run; 0: not known yet, it begins at once. training false: only
+ * what is not random. */
 fw_status fwi_recipe_transforms(const fw_recipe *r, const float *mean, const float *std,
-                                bool training, fw_transform out[FWI_RECIPE_TRANSFORMS + 1]);
+                                int64_t records, bool training,
+                                fw_transform out[FWI_RECIPE_TRANSFORMS + 1]);
 fw_status fwi_recipe_optimizer(const fw_recipe *r, int64_t steps, fw_optimizer *out);
 fw_status fwi_recipe_average(const fw_recipe *r, int64_t steps, int64_t steps_per_epoch,
                              fw_average *out);
@@ -121,6 +123,14 @@ fw_status fwi_recipe_groups(const fw_recipe *r, int64_t steps, int64_t steps_per
 /* ---- recipe_build.c ---- */
 /* round(epochs * steps_per_epoch), at least 1. FW_EARG where an epoch has no step. */
 fw_status fwi_recipe_steps(const fw_recipe *r, int64_t steps_per_epoch, int64_t *out);
+
+/* ---- recipe_resolution.c ---- */
+/* For a run of so many steps; n 0: full size all the time. */
+fw_status fwi_recipe_resolutions(const fw_recipe *r, int64_t steps,
+                                 fw_resolution out[FW_MAX_RESOLUTIONS], int32_t *n);
+/* Whether they read, and the network takes such images. full: its cost with images of hwc. */
+fw_status fwi_recipe_resolutions_check(const fw_recipe *r, const fw_layer *net,
+                                       const int64_t hwc[3], const fw_model_cost *full);
 
 /* ---- recipe_data.c ---- */
 typedef struct fwi_data_opt {

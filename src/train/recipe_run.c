@@ -105,8 +105,11 @@ static fw_status new_estimator(const fw_recipe *r, const fw_run_opt *o, const fw
     fw_optimizer optimizer;
     fw_param_group groups[FW_MAX_GROUPS];
     fw_average average;
-    int32_t n_groups = 0;
+    fw_resolution resolutions[FW_MAX_RESOLUTIONS];
+    int32_t n_groups = 0, n_resolutions = 0;
     fw_status st = fwi_recipe_optimizer(r, steps, &optimizer);
+    if (st == FW_OK)
+        st = fwi_recipe_resolutions(r, steps, resolutions, &n_resolutions);
     if (st == FW_OK)
         st = fwi_recipe_groups(r, steps, steps_per_epoch, groups, &n_groups);
     if (st == FW_OK)
@@ -118,32 +121,36 @@ static fw_status new_estimator(const fw_recipe *r, const fw_run_opt *o, const fw
     int64_t eval_every = o->eval_every;
     if (o->until_accuracy > 0 && eval_every == 0)
         eval_every = 1;
-    const fw_estimator_opt opt = {.work_dir = o->out,
-                                  .device = o->device,
-                                  .precision = o->precision,
-                                  .threads = o->threads,
-                                  .pin = o->pin,
-                                  .conv = (fw_conv)fwi_recipe_word(r, FWI_KEY_TRAIN_CONV),
-                                  .seed = o->seed,
-                                  .loss_sum = fwi_recipe_word(r, FWI_KEY_TRAIN_LOSS) == 1,
-                                  .label_smoothing = fwi_recipe_number(r, FWI_KEY_TRAIN_SMOOTHING),
-                                  .progress = on_event,
-                                  .progress_user = w,
-                                  .stop = o->stop,
-                                  .steps_per_epoch = steps_per_epoch,
-                                  .checkpoint_every = o->checkpoint_every,
-                                  .keep = o->keep,
-                                  .eval_data = data->test,
-                                  .eval_every = eval_every,
-                                  .tta = (fw_tta)fwi_recipe_word(r, FWI_KEY_EVALUATE_TTA),
-                                  .warm_start = o->warm_start,
-                                  .memory_limit = o->memory_limit,
-                                  .config = config,
-                                  .groups = groups,
-                                  .n_groups = n_groups,
-                                  .average = average,
-                                  .class_names = (const char *const *)data->class_names,
-                                  .n_class_names = data->class_names == NULL ? 0 : data->n_classes};
+    const fw_estimator_opt opt = {
+        .work_dir = o->out,
+        .device = o->device,
+        .precision = o->precision,
+        .threads = o->threads,
+        .pin = o->pin,
+        .conv = (fw_conv)fwi_recipe_word(r, FWI_KEY_TRAIN_CONV),
+        .seed = o->seed,
+        .loss_sum = fwi_recipe_word(r, FWI_KEY_TRAIN_LOSS) == 1,
+        .label_smoothing = fwi_recipe_number(r, FWI_KEY_TRAIN_SMOOTHING),
+        .progress = on_event,
+        .progress_user = w,
+        .stop = o->stop,
+        .steps_per_epoch = steps_per_epoch,
+        .checkpoint_every = o->checkpoint_every,
+        .keep = o->keep,
+        .eval_data = data->test,
+        .eval_every = eval_every,
+        .tta = (fw_tta)fwi_recipe_word(r, FWI_KEY_EVALUATE_TTA),
+        .warm_start = o->warm_start,
+        .memory_limit = o->memory_limit,
+        .config = config,
+        .groups = groups,
+        .n_groups = n_groups,
+        .average = average,
+        .resolutions = resolutions,
+        .n_resolutions = n_resolutions,
+        .resolution_by = (fw_resolution_by)fwi_recipe_word(r, FWI_KEY_TRAIN_RESOLUTION_BY),
+        .class_names = (const char *const *)data->class_names,
+        .n_class_names = data->class_names == NULL ? 0 : data->n_classes};
     return fw_estimator_new(out, net, optimizer, &opt); /* takes net */
 }
 
@@ -192,6 +199,15 @@ fw_status fw_recipe_run(const fw_recipe *r, const fw_run_opt *opt, fw_run_result
     began = fwi_now();
     if ((st = fw_recipe_data_open(r, o->data, o->seed, &data)) != FW_OK)
         goto done;
+    if (!fwi_dataset_labelled(data.test)) {
+        st = fwi_fail(FW_EARG,
+                      "%s: has no labels: the accuracy of a run cannot be told without them%s",
+                      fwi_dataset_name(data.test),
+                      fwi_recipe_word(r, FWI_KEY_EVALUATE_TTA) == FW_TTA_NONE
+                          ? ""
+                          : ", with one view or with several (evaluate.tta)");
+        goto done;
+    }
     read = fwi_now();
     const int64_t steps_per_epoch = fw_dataset_batches(data.train);
     st = fwi_recipe_steps(r, steps_per_epoch, &steps);

@@ -144,7 +144,7 @@ fw_status fw_recipe_parse(fw_recipe **out, const char *text, const char *source)
     if (st == FW_OK && fwi_recipe_lines(p.r, FWI_KEY_NETWORK_LAYER)->n > 0)
         st = fwi_recipe_net(p.r, &net);
     if (st == FW_OK)
-        st = fwi_recipe_transforms(p.r, NULL, NULL, true, chain);
+        st = fwi_recipe_transforms(p.r, NULL, NULL, 0, true, chain);
     if (st == FW_OK)
         st = fwi_recipe_groups_check(p.r);
     if (st == FW_OK)

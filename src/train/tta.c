@@ -15,6 +15,11 @@ static const fwi_view mirror[] = {{0.5, 0, false}, {0.5, 0, true}};
 static const fwi_view airbench6[] = {{0.25, 0, false},  {0.25, 0, true},   {0.125, -1, false},
                                      {0.125, -1, true}, {0.125, 1, false}, {0.125, 1, true}};
 
+/* the same six, all alike (hiverge 2025) */
+#define SIXTH (1.0 / 6)
+static const fwi_view sixths[] = {{SIXTH, 0, false}, {SIXTH, 0, true},  {SIXTH, -1, false},
+                                  {SIXTH, -1, true}, {SIXTH, 1, false}, {SIXTH, 1, true}};
+
 const fwi_view *fwi_tta_views(fw_tta tta, int *n)
 {
     static const fwi_view plain[] = {{1, 0, false}};
@@ -28,6 +33,9 @@ const fwi_view *fwi_tta_views(fw_tta tta, int *n)
     case FW_TTA_AIRBENCH6:
         *n = 6;
         return airbench6;
+    case FW_TTA_SELECTIVE:
+        *n = 6;
+        return sixths;
     }
     *n = 0;
     return NULL;
@@ -124,11 +132,10 @@ fw_status fwi_tta_prepare(fwi_tta *t, fw_tta kind, int64_t batch, int64_t h, int
 
 /* ---- a batch ---- */
 
-fw_status fwi_tta_run(fwi_tta *t, const fwi_network_plan *p, fwi_pool *pool, void *scratch,
-                      const float *images, const int32_t *labels)
+static fw_status run_views(fwi_tta *t, const fwi_view *views, int n, const fwi_network_plan *p,
+                           fwi_pool *pool, void *scratch, const float *images,
+                           const int32_t *labels)
 {
-    int n = 0;
-    const fwi_view *views = fwi_tta_views(t->kind, &n);
     fw_dtype dtype = FW_F32;
     (void)fwi_plan_output_shape(p->plan, p->out_logits, &dtype);
     const int64_t elems = t->batch * t->n_classes;
@@ -151,6 +158,22 @@ fw_status fwi_tta_run(fwi_tta *t, const fwi_network_plan *p, fwi_pool *pool, voi
         }
     }
     return st;
+}
+
+fw_status fwi_tta_run(fwi_tta *t, const fwi_network_plan *p, fwi_pool *pool, void *scratch,
+                      const float *images, const int32_t *labels)
+{
+    int n = 0;
+    const fwi_view *views = fwi_tta_views(t->kind, &n);
+    return run_views(t, views, n, p, pool, scratch, images, labels);
+}
+
+fw_status fwi_tta_run_plain(fwi_tta *t, const fwi_network_plan *p, fwi_pool *pool, void *scratch,
+                            const float *images, const int32_t *labels)
+{
+    int n = 0;
+    const fwi_view *views = fwi_tta_views(FW_TTA_NONE, &n);
+    return run_views(t, views, n, p, pool, scratch, images, labels);
 }
 
 static int64_t first_maximum(const double *x, int64_t k)
@@ -179,6 +202,9 @@ fw_status fwi_tta_count(const fwi_tta *t, const int32_t *labels, const int64_t *
                         double smoothing, int64_t *confusion, fwi_tally *tally)
 {
     const int64_t k = t->n_classes;
+    int views = 0;
+    (void)fwi_tta_views(t->kind, &views);
+    tally->forwards += n * views;
     for (int64_t i = 0; i < n; i++) {
         if (labels[i] < 0 || labels[i] >= k)
             return fwi_fail(FW_EARG,

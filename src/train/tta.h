@@ -39,14 +39,20 @@ fw_status fwi_tta_prepare(fwi_tta *t, fw_tta kind, int64_t batch, int64_t h, int
                           int64_t n_classes);
 void fwi_tta_clear(fwi_tta *t);
 
-/* Fills plain and sum with the logits of one batch. p: an evaluation plan of t's batch. */
+/* Fills plain and sum with the logits of one batch. p: an evaluation plan of t's batch. Of
+ * FW_TTA_SELECTIVE all views: tta_select.h says whose. */
 fw_status fwi_tta_run(fwi_tta *t, const fwi_network_plan *p, fwi_pool *pool, void *scratch,
                       const float *images, const int32_t *labels);
+
+/* The same with the images themselves alone. */
+fw_status fwi_tta_run_plain(fwi_tta *t, const fwi_network_plan *p, fwi_pool *pool, void *scratch,
+                            const float *images, const int32_t *labels);
 
 /* What was counted so far. */
 typedef struct fwi_tally {
     double loss; /* summed */
     int64_t correct, correct_plain, records;
+    int64_t forwards; /* as fw_metrics has it */
 } fwi_tally;
 /* Adds the first n rows of the latest run. loss: cross-entropy of sum with label smoothing, as the
  * op softmax_xent has it. confusion [n_classes,n_classes] may be NULL. FW_EARG: a label that is no

@@ -35,7 +35,7 @@ static int drop_data(void **state)
 /* A run and how it is made; zeros are the usual. */
 typedef struct plan {
     const char *name, *pattern; /* pattern NULL: from memory */
-    bool adam, page, groups, drop_pass_end, loss_sum, fresh;
+    bool adam, page, groups, drop_pass_end, loss_sum, fresh, cutmix;
     float dropout;
     int64_t every, keep, cache;
     int threads;
@@ -45,12 +45,18 @@ typedef struct plan {
     fw_dtype precision;
     fw_conv conv;
     fw_average average;
+    int32_t resolutions; /* of those below */
+    fw_resolution_by by;
 } plan;
+
+/* The size changes after step 3 and after step 7. */
+static const fw_resolution sizes[] = {{4, 3}, {5, 7}};
 
 static fw_dataset *open_data(const plan *p)
 {
-    const fw_transform chain[] = {fw_standardize(C, images.mean, images.std), fw_random_pad_crop(1),
-                                  fw_random_flip(), FW_TRANSFORM_END};
+    const fw_transform chain[] = {
+        fw_standardize(C, images.mean, images.std), fw_random_pad_crop(1), fw_random_flip(),
+        p->cutmix ? fw_cutmix(2, 3, 5 * BATCH) : fw_transform_end(), FW_TRANSFORM_END};
     const fw_dataset_opt opt = {.batch = p->batch == 0 ? BATCH : p->batch,
                                 .training = true,
                                 .seed = p->data_seed,
@@ -80,6 +86,9 @@ static fw_status new_estimator(fw_estimator **e, const plan *p, const char *dir,
                                   .threads = p->threads,
                                   .precision = p->precision,
                                   .conv = p->conv,
+                                  .resolutions = sizes,
+                                  .n_resolutions = p->resolutions,
+                                  .resolution_by = p->by,
                                   .loss_sum = p->loss_sum,
                                   .label_smoothing = p->smoothing,
                                   .checkpoint_every = p->every,
@@ -195,6 +204,8 @@ static void test_every_step(void **state)
         {"lookahead", "a.tfrec", .every = 3,
          .average =
              {.kind = FW_AVERAGE_LOOKAHEAD, .decay = 0.9, .power = 2, .every = 3, .steps = STEPS}},
+        {"sizes", "a.tfrec", .dropout = 0.3F, .resolutions = 2, .every = 3},
+        {"crops, then mixed", "z.tfrec@2", .resolutions = 1, .by = FW_BY_CROP, .cutmix = true},
         {"double, summed", "a.tfrec", .precision = FW_F64, .loss_sum = true, .dropout = 0.1F,
          .lr = 0.005, .cache = 1, .every = 3, .keep = 1},
     };
@@ -335,6 +346,8 @@ static void test_other_run_is_refused(void **state)
          "another precision"},
         {{"conv", "a.tfrec", .dropout = 0.3F, .seed = 3, .conv = FW_CONV_DIRECT}, "another conv"},
         {{"smoothing", "a.tfrec", .dropout = 0.3F, .seed = 3, .smoothing = 0.2}, "another loss"},
+        {{"sizes", "a.tfrec", .dropout = 0.3F, .seed = 3, .resolutions = 1}, "another resolution"},
+        {{"mixed", "a.tfrec", .dropout = 0.3F, .seed = 3, .cutmix = true}, "another data"},
         {{"sum", "a.tfrec", .dropout = 0.3F, .seed = 3, .loss_sum = true}, "another loss"},
         {{"file", "b.tfrec", .dropout = 0.3F, .seed = 3}, "another data"},
         {{"batch", "a.tfrec", .dropout = 0.3F, .seed = 3, .batch = 9}, "another data"},

@@ -152,13 +152,14 @@ static void a_stopped_run_ends_the_same(void **state)
     (void)state;
     const way v = {.threads = 2};
     const way watched = {.threads = 3, .eval_every = 1, .tta = FW_TTA_AIRBENCH6};
+    const way chosen = {.threads = 2, .eval_every = 1, .tta = FW_TTA_SELECTIVE};
     t_trace whole, part;
     run(&v, t_path("whole"), 0, &whole, NULL);
     assert_int_equal(whole.n, STEPS);
     for (int64_t stop = 1; stop < STEPS; stop++) {
         const char *dir = t_path("part-%d", (int)stop);
         run(&v, dir, stop, &part, NULL);
-        run(stop % 2 == 0 ? &v : &watched, dir, 0, &part, NULL);
+        run(stop % 3 == 0 ? &v : stop % 3 == 1 ? &watched : &chosen, dir, 0, &part, NULL);
         assert_int_equal(part.n, STEPS - stop);
         assert_memory_equal(part.loss, whole.loss + stop, (size_t)part.n * sizeof *part.loss);
         t_assert_same_file(t_path("whole/model.safetensors"),
@@ -188,9 +189,32 @@ static fw_images view_of(const fw_images *im, int crop, bool mirrored)
 
 /* What the mean of the logits gives: up to a constant per row they are the logarithms of the
  * probabilities. */
+static double largest(const float *p)
+{
+    float best = p[0];
+    for (int k = 1; k < CLASSES; k++)
+        best = p[k] > best ? p[k] : best;
+    return (double)best;
+}
+
+/* Of the records but the quarter with the smallest largest probabilities only the image counts. */
+static void keep_the_certain(const float *p, double *sum)
+{
+    for (int i = 0; i < N; i++) {
+        int before = 0; /* records that are less certain; the earlier one of equals */
+        for (int j = 0; j < N; j++) {
+            const double a = largest(p + j * CLASSES), b = largest(p + i * CLASSES);
+            before += a < b || (a == b && j < i);
+        }
+        for (int k = 0; before >= N / 4 && k < CLASSES; k++)
+            sum[i * CLASSES + k] = log((double)p[i * CLASSES + k]);
+    }
+}
+
 static fw_metrics by_hand(const char *model, fw_tta tta, double smoothing)
 {
-    static const double weights[3][3] = {{0, 1, 0}, {0, 0.5, 0}, {0.125, 0.25, 0.125}};
+    static const double weights[4][3] = {
+        {0, 1, 0}, {0, 0.5, 0}, {0.125, 0.25, 0.125}, {1.0 / 6, 1.0 / 6, 1.0 / 6}};
     static float p[N * CLASSES];
     double sum[N * CLASSES] = {0};
     fw_metrics m = {.records = N};
@@ -208,6 +232,10 @@ static fw_metrics by_hand(const char *model, fw_tta tta, double smoothing)
                 sum[i] += weights[tta][crop] * log((double)p[i]);
             t_images_free(&view);
         }
+    if (tta == FW_TTA_SELECTIVE) {
+        assert_ok(fw_model_predict(net, images.pixels, FW_U8, N, ws, p));
+        keep_the_certain(p, sum);
+    }
     for (int i = 0; i < N; i++) {
         const double *s = sum + (size_t)i * CLASSES;
         double total = 0, others = 0;
@@ -233,11 +261,13 @@ static void views_are_averaged(void **state)
     (void)state;
     t_trace trace;
     fw_metrics m, plain = {0};
-    for (int tta = FW_TTA_NONE; tta <= FW_TTA_AIRBENCH6; tta++) {
+    static const int64_t forwards[] = {N, 2 * N, 6 * N, N + 6 * (N / 4)};
+    for (int tta = FW_TTA_NONE; tta <= FW_TTA_SELECTIVE; tta++) {
         const way v = {.threads = 2, .tta = (fw_tta)tta};
         run(&v, NULL, 0, &trace, &m);
         const fw_metrics want = by_hand(t_path("model"), (fw_tta)tta, 0.2);
         assert_int_equal(m.records, N);
+        assert_int_equal(m.forwards, forwards[tta]);
         assert_true(fabs(m.loss - want.loss) < 1e-5);
         assert_true(m.accuracy == want.accuracy);
         if (tta == FW_TTA_NONE)
@@ -254,6 +284,7 @@ static void views_are_averaged(void **state)
         int64_t confusion[CLASSES * CLASSES], right = 0, all = 0;
         fw_metrics judged;
         assert_ok(fw_model_evaluate(model, ds, &judged, confusion));
+        assert_int_equal(judged.forwards, forwards[tta]);
         assert_true(judged.accuracy == m.accuracy && judged.accuracy_plain == plain.accuracy);
         assert_true(fabs(judged.loss - by_hand(t_path("model"), (fw_tta)tta, 0).loss) < 1e-5);
         for (int i = 0; i < CLASSES * CLASSES; i++) {
@@ -291,7 +322,17 @@ static void what_cannot_be_evaluated_is_refused(void **state)
     unlabelled.labels = NULL;
     fw_dataset *ds = test_data(&unlabelled);
     fw_metrics m;
-    assert_fails(fw_estimator_evaluate(e, ds, &m), FW_EARG, "no labels");
+    assert_fails(fw_estimator_evaluate(e, ds, &m), FW_EARG, "no labels to evaluate against, with");
+    assert_int_equal(fw_estimator_classes(e), 0); /* nothing was compiled for it */
+    fw_estimator_free(e);
+    /* known before the first step, not found out after the first epoch */
+    assert_ok(fw_estimator_new(
+        &e, net(), t_sgd(0.1),
+        &(fw_estimator_opt){.tta = FW_TTA_SELECTIVE, .eval_data = ds, .eval_every = 1}));
+    fw_dataset *train = train_data(&(way){.threads = 1});
+    assert_fails(fw_estimator_train(e, train, STEPS), FW_EARG, "no labels to evaluate against");
+    assert_int_equal(fw_estimator_step(e), 0);
+    fw_dataset_free(train);
     fw_dataset_free(ds);
     fw_estimator_free(e);
 }

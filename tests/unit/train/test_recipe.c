@@ -614,6 +614,94 @@ static void groups_are_checked(void **state)
     fw_recipe_free(r);
 }
 
+static void resolutions(void **state)
+{
+    (void)state;
+    fw_resolution at[FW_MAX_RESOLUTIONS];
+    int32_t n = 9;
+    fw_recipe *r = parsed(SMALL); /* 8 x 8 */
+    assert_int_equal(fwi_recipe_resolutions(r, 284, at, &n), FW_OK);
+    assert_int_equal(n, 0);
+    /* the last size is the input's: nothing to do from there on */
+    assert_int_equal(fw_recipe_set(r, "resolution", "4 6 8"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "resolution_ends", "3/8.875 6/8.875"), FW_OK);
+    assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
+    assert_int_equal(fwi_recipe_resolutions(r, 284, at, &n), FW_OK);
+    assert_int_equal(n, 2);
+    assert_true(at[0].size == 4 && at[0].until == 96 && at[1].size == 6 && at[1].until == 192);
+    /* one step: rounded, both parts but the last one are empty */
+    assert_int_equal(fwi_recipe_resolutions(r, 1, at, &n), FW_OK);
+    assert_int_equal(n, 1);
+    assert_true(at[0].size == 6 && at[0].until == 1);
+    assert_int_equal(fw_recipe_set(r, "resolution", "8 6 4"), FW_OK); /* smaller to the end */
+    assert_int_equal(fwi_recipe_resolutions(r, 284, at, &n), FW_OK);
+    assert_int_equal(n, 3);
+    assert_true(at[0].size == 8 && at[2].size == 4 && at[2].until == INT64_MAX);
+    static const struct {
+        const char *sizes, *ends, *layers, *text;
+        fw_status st;
+    } bad[] = {
+        {"4 8", "", NULL, "has 2 sizes and train.resolution_ends 0 shares", FW_EARG},
+        {"", "0.5", NULL, "has 0 sizes and train.resolution_ends 1 shares", FW_EARG},
+        {"4 8", "1", NULL, "do not increase between 0 and 1: share 1", FW_EARG},
+        {"4 6 8", "0.5 1/2", NULL, "do not increase between 0 and 1: share 2", FW_EARG},
+        {"4.5 8", "0.5", NULL, "4.5, expected a whole number", FW_EARG},
+        {"1 2 3 4 5 6 7 8 8", ".1 .2 .3 .4 .5 .6 .7 .8", NULL, "9 sizes", FW_EARG},
+        {"4 9", "0.5", NULL, "9 is larger than the images of 8 x 8", FW_ESHAPE},
+        {"2 8", "0.5", "conv_bn 4, max_pool 3, global_max_pool, classifier 3",
+         "network of 2 x 2 images: layer 1", FW_ESHAPE},
+        {"4 8", "0.5", "conv_bn 4, flatten, classifier 3", "a global pool in place of flatten",
+         FW_ESHAPE},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        fw_recipe_free(r);
+        r = parsed(SMALL);
+        if (bad[i].layers != NULL)
+            assert_int_equal(fw_recipe_set(r, "layer", bad[i].layers), FW_OK);
+        assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
+        assert_int_equal(fw_recipe_set(r, "resolution", bad[i].sizes), FW_OK);
+        assert_int_equal(fw_recipe_set(r, "resolution_ends", bad[i].ends), FW_OK);
+        refused_by(fw_recipe_check(r, NULL), bad[i].st, bad[i].text);
+    }
+    fw_recipe_free(r);
+    r = parsed("[network]\ninput = 8 9 1\nlayer = global_max_pool\nlayer = classifier 3\n"
+               "[train]\nlr = 0.1\nresolution = 4\n");
+    refused_by(fw_recipe_check(r, NULL), FW_ESHAPE, "needs square images");
+    fw_recipe_free(r);
+}
+
+/* A share of the run becomes a position in the stream of records. */
+static void cutmix_begins_in_the_run(void **state)
+{
+    (void)state;
+    fw_transform chain[FWI_RECIPE_TRANSFORMS + 1];
+    fw_recipe *r = parsed(SMALL "batch = 128\nepochs = 10\n[augment]\ntransform = flip\n"
+                                "transform = cutmix 3 2 from=0.5\n");
+    assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
+    assert_int_equal(fwi_recipe_transforms(r, NULL, NULL, 1300, true, chain), FW_OK);
+    assert_int_equal(chain[1].kind, FW_TRANSFORM_CUTMIX);
+    assert_true(chain[1].h == 3 && chain[1].w == 2 && chain[1].from == 50 * 128);
+    assert_int_equal(fwi_recipe_transforms(r, NULL, NULL, 1300, false, chain), FW_OK);
+    assert_int_equal(chain[0].kind, FW_TRANSFORM_NONE);
+    assert_int_equal(fw_recipe_set(r, "transform", "cutmix 3 2"), FW_OK);
+    assert_int_equal(fwi_recipe_transforms(r, NULL, NULL, 1300, true, chain), FW_OK);
+    assert_int_equal(chain[0].from, 0);
+    refused_by(fwi_recipe_transforms(r, NULL, NULL, 100, true, chain), FW_EARG, "fewer records");
+    static const char *const bad[][2] = {{"cutmix 3", "cutmix: 1 numbers, expected 2"},
+                                         {"cutmix 3 3 from=2", "2 is not in 0 to 1"},
+                                         {"cutmix 3 3 til=1", "til=1"},
+                                         {"cutmix 9 3", "larger than the image"},
+                                         {"cutmix 3 3, flip", "no transform may come after it"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        fw_status st = fw_recipe_set(r, "transform", bad[i][0]);
+        if (st == FW_OK)
+            st = fw_recipe_check(r, NULL);
+        assert_int_not_equal(st, FW_OK);
+        refused_by(st, st, bad[i][1]);
+    }
+    fw_recipe_free(r);
+}
+
 static void impossible_combinations(void **state)
 {
     (void)state;
@@ -872,6 +960,8 @@ int main(void)
         cmocka_unit_test(averages),
         cmocka_unit_test(groups),
         cmocka_unit_test(groups_are_checked),
+        cmocka_unit_test(resolutions),
+        cmocka_unit_test(cutmix_begins_in_the_run),
         cmocka_unit_test(impossible_combinations),
         cmocka_unit_test(finds_records),
         cmocka_unit_test(bundled_digits),

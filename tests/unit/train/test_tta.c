@@ -11,7 +11,7 @@
 
 #include "fail.h"
 #include "mem.h"
-#include "tta.h"
+#include "tta_select.h"
 
 /* The image with a border of one pixel, reflected: [h+2,w+2]. */
 static void pad_by_one(int64_t h, int64_t w, const float *in, float *out)
@@ -69,8 +69,9 @@ static void weights_are_those_of_the_kinds(void **state)
     static const struct {
         fw_tta kind;
         int n;
-    } kinds[] = {{FW_TTA_NONE, 1}, {FW_TTA_MIRROR, 2}, {FW_TTA_AIRBENCH6, 6}};
-    for (size_t i = 0; i < 3; i++) {
+    } kinds[] = {
+        {FW_TTA_NONE, 1}, {FW_TTA_MIRROR, 2}, {FW_TTA_AIRBENCH6, 6}, {FW_TTA_SELECTIVE, 6}};
+    for (size_t i = 0; i < 4; i++) {
         int n = 0;
         const fwi_view *v = fwi_tta_views(kinds[i].kind, &n);
         assert_int_equal(n, kinds[i].n);
@@ -82,11 +83,21 @@ static void weights_are_those_of_the_kinds(void **state)
             mirrored += v[k].mirrored ? v[k].weight : 0;
             shifted += v[k].shift * v[k].weight;
         }
-        assert_true(sum == 1 && shifted == 0 && mirrored == (n == 1 ? 0 : 0.5));
+        assert_true(fabs(sum - 1) < 1e-15 && fabs(shifted) < 1e-15);
+        assert_true(fabs(mirrored - (n == 1 ? 0 : 0.5)) < 1e-15);
     }
     int n = 7;
-    assert_null(fwi_tta_views((fw_tta)3, &n));
+    assert_null(fwi_tta_views((fw_tta)4, &n));
     assert_int_equal(n, 0);
+    /* the same views as airbench6's, in its order, all alike */
+    int m = 0;
+    const fwi_view *six = fwi_tta_views(FW_TTA_AIRBENCH6, &n);
+    const fwi_view *same = fwi_tta_views(FW_TTA_SELECTIVE, &m);
+    assert_int_equal(n, m);
+    for (int k = 0; k < n; k++) {
+        assert_true(same[k].weight == 1.0 / 6);
+        assert_true(same[k].shift == six[k].shift && same[k].mirrored == six[k].mirrored);
+    }
 }
 
 static void rows_are_counted(void **state)
@@ -103,6 +114,7 @@ static void rows_are_counted(void **state)
     assert_int_equal(tally.correct, 2); /* the first of equals counts */
     assert_int_equal(tally.correct_plain, 1);
     assert_int_equal(tally.records, 3);
+    assert_int_equal(tally.forwards, 6);
     const double one = -log(exp(3) / (exp(1) + exp(2) + exp(3)));
     const double two = -log(exp(5) / (2 * exp(5) + exp(1)));
     assert_true(fabs(tally.loss - (one + two + 2000)) < 1e-9);
@@ -116,6 +128,53 @@ static void rows_are_counted(void **state)
     assert_string_equal(fw_last_error(), "record 11: label 3, the model has 3 classes");
     const int32_t none[1] = {-1};
     assert_int_equal(fwi_tta_count(&t, none, records, 1, 0, NULL, &smooth), FW_EARG);
+}
+
+/* The quarter, rounded down, with the lowest confidence; of equals the smaller record, wherever it
+ * stands; what is no number first of all. */
+static void the_least_certain_are_chosen(void **state)
+{
+    (void)state;
+    enum { MOST = 13 };
+    fwi_selective s = {0};
+    assert_int_equal(fwi_selective_prepare(&s, MOST, 4, 2, 2, 1, 3), FW_OK);
+    static const double confidence[MOST] = {0.9, 0.5, 0.5, 0.7, 0.5,  0.5, 0.8,
+                                            1.0, 0.4, 0.9, 0.6, 0.95, 0.5};
+    static const int64_t record[MOST] = {0, 12, 2, 3, 4, 1, 6, 7, 8, 9, 10, 11, 5};
+    static const struct {
+        int64_t n, chosen, rows[3];
+    } cases[] = {{0, 0, {0}}, {3, 0, {0}}, {4, 1, {2}}, {8, 2, {5, 2}}, {13, 3, {8, 5, 2}}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        s.n = cases[i].n;
+        for (int64_t k = 0; k < s.n; k++)
+            s.candidates[k] =
+                (fwi_candidate){.confidence = confidence[k], .record = record[k], .row = k};
+        assert_int_equal(fwi_selective_choose(&s), cases[i].chosen);
+        int64_t marked = 0;
+        for (int64_t k = 0; k < s.n; k++)
+            marked += s.chosen[k];
+        assert_int_equal(marked, cases[i].chosen);
+        for (int64_t k = 0; k < cases[i].chosen; k++)
+            assert_int_equal(s.chosen[cases[i].rows[k]], 1);
+    }
+    s.n = 4;
+    for (int64_t k = 0; k < 4; k++)
+        s.candidates[k] = (fwi_candidate){.confidence = k == 3 ? NAN : 0.5, .record = k, .row = k};
+    assert_int_equal(fwi_selective_choose(&s), 1);
+    assert_int_equal(s.chosen[3], 1);
+    /* room: the same again is nothing new; what fails leaves nothing */
+    const float *images = s.images;
+    assert_int_equal(fwi_selective_prepare(&s, MOST, 4, 2, 2, 1, 3), FW_OK);
+    assert_ptr_equal(s.images, images);
+    for (int64_t n = 1; n <= 9; n++) {
+        fwi_mem_fail_at(n);
+        assert_int_equal(fwi_selective_prepare(&s, MOST, 5, 2, 2, 1, 3), FW_ENOMEM);
+        fwi_mem_fail_at(0);
+        assert_null(s.images);
+    }
+    assert_int_equal(fwi_selective_bytes(10, 4, 2, 2, 1, 3),
+                     10 * (2 * 3 * 8 + (int64_t)sizeof(fwi_candidate) + 13) + 4 * (16 + 12));
+    fwi_selective_clear(&s);
 }
 
 static void room_is_made_and_refused(void **state)
@@ -149,6 +208,7 @@ int main(void)
         cmocka_unit_test(views_are_crops_of_the_padded_image),
         cmocka_unit_test(weights_are_those_of_the_kinds),
         cmocka_unit_test(rows_are_counted),
+        cmocka_unit_test(the_least_certain_are_chosen),
         cmocka_unit_test(room_is_made_and_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

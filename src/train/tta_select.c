@@ -1,0 +1,189 @@
+/* tta_select.c: see tta_select.h. Rows are gathered into batches of the plan's size, in both passes,
+ * so that few chosen records make few batches. */
+#include "tta_select.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fail.h"
+#include "mem.h"
+
+enum { ONE_IN = 4 }; /* records that get all views */
+
+int64_t fwi_selective_bytes(int64_t records, int64_t batch, int64_t h, int64_t w, int64_t c,
+                            int64_t n_classes)
+{
+    const int64_t each = 2 * n_classes * (int64_t)sizeof(double) + (int64_t)sizeof(fwi_candidate) +
+                         (int64_t)(sizeof(int32_t) + sizeof(int64_t) + sizeof(uint8_t));
+    return records * each + batch * (h * w * c * (int64_t)sizeof(float) +
+                                     (int64_t)(sizeof(int32_t) + sizeof(int64_t)));
+}
+
+void fwi_selective_clear(fwi_selective *s)
+{
+    fwi_free(s->plain);
+    fwi_free(s->sum);
+    fwi_free(s->candidates);
+    fwi_free(s->labels);
+    fwi_free(s->records);
+    fwi_free(s->chosen);
+    fwi_free(s->images);
+    fwi_free(s->masked);
+    fwi_free(s->rows);
+    *s = (fwi_selective){0};
+}
+
+fw_status fwi_selective_prepare(fwi_selective *s, int64_t records, int64_t batch, int64_t h,
+                                int64_t w, int64_t c, int64_t n_classes)
+{
+    if (s->images != NULL && s->cap == records && s->batch == batch && s->h == h && s->w == w &&
+        s->c == c && s->n_classes == n_classes)
+        return FW_OK;
+    fwi_selective_clear(s);
+    const size_t n = (size_t)records, b = (size_t)batch, k = (size_t)n_classes;
+    *s = (fwi_selective){
+        .cap = records, .batch = batch, .h = h, .w = w, .c = c, .n_classes = n_classes};
+    s->plain = fwi_alloc_array(n, k * sizeof *s->plain);
+    s->sum = fwi_alloc_array(n, k * sizeof *s->sum);
+    s->candidates = fwi_alloc_array(n, sizeof *s->candidates);
+    s->labels = fwi_alloc_array(n, sizeof *s->labels);
+    s->records = fwi_alloc_array(n, sizeof *s->records);
+    s->chosen = fwi_alloc_array(n, sizeof *s->chosen);
+    s->images = fwi_alloc_array(b, (size_t)(h * w * c) * sizeof *s->images);
+    s->masked = fwi_alloc_array(b, sizeof *s->masked);
+    s->rows = fwi_alloc_array(b, sizeof *s->rows);
+    if (s->plain == NULL || s->sum == NULL || s->candidates == NULL || s->labels == NULL ||
+        s->records == NULL || s->chosen == NULL || s->images == NULL || s->masked == NULL ||
+        s->rows == NULL) {
+        fwi_selective_clear(s);
+        return FW_ENOMEM;
+    }
+    for (int64_t i = 0; i < batch; i++)
+        s->masked[i] = -1;
+    memset(s->images, 0, b * (size_t)(h * w * c) * sizeof *s->images); /* rows nobody fills */
+    return FW_OK;
+}
+
+/* ---- the choice ---- */
+
+/* 1 / sum of exp(x - max) is the largest probability. */
+static double confidence_of(const double *x, int64_t k)
+{
+    double max = x[0], sum = 0;
+    for (int64_t i = 1; i < k; i++)
+        max = x[i] > max ? x[i] : max;
+    for (int64_t i = 0; i < k; i++)
+        sum += exp(x[i] - max);
+    return isnan(sum) ? -1 : 1 / sum;
+}
+
+static int least_certain_first(const void *a, const void *b)
+{
+    const fwi_candidate *x = a, *y = b;
+    if (x->confidence != y->confidence)
+        return x->confidence < y->confidence ? -1 : 1;
+    return x->record < y->record ? -1 : x->record > y->record;
+}
+
+int64_t fwi_selective_choose(fwi_selective *s)
+{
+    const int64_t n = s->n / ONE_IN;
+    for (int64_t i = 0; i < s->n; i++)
+        if (isnan(s->candidates[i].confidence))
+            s->candidates[i].confidence = -1;
+    qsort(s->candidates, (size_t)s->n, sizeof *s->candidates, least_certain_first);
+    memset(s->chosen, 0, (size_t)s->n);
+    for (int64_t i = 0; i < n; i++)
+        s->chosen[s->candidates[i].row] = 1;
+    return n;
+}
+
+/* ---- the passes ---- */
+
+typedef struct passing {
+    fwi_selective *s;
+    fwi_tta *t;
+    const fwi_network_plan *p;
+    fwi_pool *pool;
+    void *scratch;
+    bool second;  /* all views of the chosen rows, not one of all */
+    int64_t held; /* rows gathered */
+} passing;
+
+/* The gathered rows through the network. */
+static fw_status flush(passing *g)
+{
+    fwi_selective *s = g->s;
+    const int64_t k = s->n_classes;
+    if (g->held == 0)
+        return FW_OK;
+    const fw_status st = (g->second ? fwi_tta_run : fwi_tta_run_plain)(
+        g->t, g->p, g->pool, g->scratch, s->images, s->masked);
+    for (int64_t i = 0; i < g->held && st == FW_OK; i++) {
+        const int64_t row = s->rows[i];
+        memcpy(s->sum + row * k, g->t->sum + i * k, (size_t)k * sizeof *s->sum);
+        if (g->second)
+            continue;
+        memcpy(s->plain + row * k, g->t->sum + i * k, (size_t)k * sizeof *s->plain);
+        s->candidates[row] = (fwi_candidate){.confidence = confidence_of(s->plain + row * k, k),
+                                             .record = s->records[row],
+                                             .row = row};
+    }
+    g->held = 0;
+    return st;
+}
+
+static fw_status gather(passing *g, int64_t row, const float *image)
+{
+    fwi_selective *s = g->s;
+    const int64_t values = s->h * s->w * s->c;
+    memcpy(s->images + g->held * values, image, (size_t)values * sizeof *image);
+    s->rows[g->held++] = row;
+    return g->held == s->batch ? flush(g) : FW_OK;
+}
+
+static fw_status pass(passing *g, fw_dataset *ds)
+{
+    fwi_selective *s = g->s;
+    const int64_t values = s->h * s->w * s->c;
+    int64_t row = 0;
+    fw_batch b;
+    fw_status st = fw_dataset_seek(ds, 0);
+    while (st == FW_OK && (st = fw_dataset_next(ds, &b)) == FW_OK)
+        for (int64_t i = 0; i < b.valid && st == FW_OK; i++, row++) {
+            if (row == s->cap)
+                return fwi_fail(FW_EINTERNAL, "the data set has more records than it said");
+            if (!g->second) {
+                s->labels[row] = b.labels[i];
+                s->records[row] = b.records[i];
+            }
+            if (!g->second || s->chosen[row] != 0)
+                st = gather(g, row, b.images + i * values);
+        }
+    if (!g->second)
+        s->n = row;
+    return st == FW_END ? flush(g) : st;
+}
+
+fw_status fwi_selective_run(fwi_selective *s, fwi_tta *t, const fwi_network_plan *p, fwi_pool *pool,
+                            void *scratch, fw_dataset *ds, double smoothing, int64_t *confusion,
+                            fwi_tally *tally)
+{
+    passing g = {.s = s, .t = t, .p = p, .pool = pool, .scratch = scratch};
+    int views = 0;
+    (void)fwi_tta_views(t->kind, &views);
+    fw_status st = pass(&g, ds);
+    if (st != FW_OK)
+        return st;
+    const int64_t n_chosen = fwi_selective_choose(s);
+    g.second = true;
+    if (n_chosen > 0 && (st = pass(&g, ds)) != FW_OK)
+        return st;
+    const fwi_tta all = {
+        .kind = FW_TTA_NONE, .n_classes = s->n_classes, .plain = s->plain, .sum = s->sum};
+    st = fwi_tta_count(&all, s->labels, s->records, s->n, smoothing, confusion, tally);
+    tally->forwards += n_chosen * views;
+    return st;
+}

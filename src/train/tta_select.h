@@ -1,0 +1,47 @@
+/* tta_select.h: selective views (FW_TTA_SELECTIVE): a plain pass over the data, the choice of the
+ * records about which the network is least certain, and a second pass that gives these, and only
+ * these, all views. Shared by eval.c (estimator) and model.c. Read before: tta.h. */
+#ifndef FWI_TTA_SELECT_H
+#define FWI_TTA_SELECT_H
+
+#include "tta.h"
+
+/* A record of the data set: rows are counted in its order. */
+typedef struct fwi_candidate {
+    double confidence; /* the largest softmax probability of its plain logits */
+    int64_t record, row;
+} fwi_candidate;
+
+/* What is kept of a whole data set. Zeroed is empty. */
+typedef struct fwi_selective {
+    int64_t cap, batch, h, w, c, n_classes;
+    int64_t n;                 /* records seen */
+    double *plain, *sum;       /* [cap,n_classes] logits: of the images; those that count */
+    fwi_candidate *candidates; /* [cap] */
+    int32_t *labels;           /* [cap] */
+    int64_t *records;          /* [cap] */
+    uint8_t *chosen;           /* [cap] */
+    float *images;             /* [batch,h,w,c] rows on their way to the network */
+    int32_t *masked;           /* [batch] -1: the network's own counts are not used */
+    int64_t *rows;             /* [batch] which these are */
+} fwi_selective;
+
+int64_t fwi_selective_bytes(int64_t records, int64_t batch, int64_t h, int64_t w, int64_t c,
+                            int64_t n_classes);
+/* Makes room, unless there is for just this. After an error s is empty. */
+fw_status fwi_selective_prepare(fwi_selective *s, int64_t records, int64_t batch, int64_t h,
+                                int64_t w, int64_t c, int64_t n_classes);
+void fwi_selective_clear(fwi_selective *s);
+
+/* Marks the n / 4 of the n records seen whose confidence is lowest (NaN below all), the smaller
+ * record first among equals; gives their number. Sorts candidates. */
+int64_t fwi_selective_choose(fwi_selective *s);
+
+/* Both passes over ds, from its beginning, and the count. t: prepared for FW_TTA_SELECTIVE and the
+ * plan's batch, which may be another than the data set's. The rest as fwi_tta_run and fwi_tta_count
+ * have it. Allocates nothing. */
+fw_status fwi_selective_run(fwi_selective *s, fwi_tta *t, const fwi_network_plan *p, fwi_pool *pool,
+                            void *scratch, fw_dataset *ds, double smoothing, int64_t *confusion,
+                            fwi_tally *tally);
+
+#endif
