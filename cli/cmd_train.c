@@ -149,9 +149,10 @@ static int print_summary(const train_args *a, fw_recipe *recipe, const summary *
         printf("accuracy %.2f %%, loss %.4f\n", 100 * s->accuracy.mean, s->loss.mean);
     }
     if (strcmp(tta, "none") != 0)
-        printf("         %.2f %% without the other views of %s, %" PRId64
-               " forward passes with them\n",
-               100 * s->plain.mean, tta, rows[n - 1].forwards);
+        printf("         %.2f %% without the other views of %s\n", 100 * s->plain.mean, tta);
+    if (strcmp(tta, "none") != 0 && rows[n - 1].forwards > 0)
+        printf("         %" PRId64 " images went through the network in the last evaluation\n",
+               rows[n - 1].forwards);
     printf("time     %.1f s to train, %.1f s with the final evaluation, %.0f images/s\n",
            s->t_train.mean, s->t_total.mean, s->images_per_second.mean);
     if (n > 1)

@@ -65,6 +65,20 @@ typedef struct fw_budget {
     int64_t total;
 } fw_budget;
 
+/* Which rows of each batch are worth training on: chosen while one network is trained (record), used
+ * to train the next (filter), on the same batches. A small network thereby spares a large one the
+ * images that it would learn little from (Jordan 2024, airbench96). */
+typedef struct fw_filter fw_filter;
+/* Room for `keep` of `batch` rows in each of `steps` steps: steps * ceil(batch / 8) bytes. FW_EARG:
+ * keep is not in 1..batch, or there are no steps. */
+FW_API fw_status fw_filter_new(fw_filter **out, int64_t batch, int64_t keep, int64_t steps);
+/* After the estimators that use it. */
+FW_API void fw_filter_free(fw_filter *f);
+FW_API int64_t
+fw_filter_recorded(const fw_filter *f); /* steps that have been chosen for, from 0 on */
+/* The `keep` rows of a recorded step, ascending, into rows [keep]. FW_EARG: no such step. */
+FW_API fw_status fw_filter_rows(const fw_filter *f, int64_t step, int32_t *rows);
+
 /* What happened, for progress, logs and early stops. */
 typedef enum fw_event_kind {
     FW_EVENT_BEGIN = 0, /* before the first step: budget is set */
@@ -133,6 +147,16 @@ typedef struct fw_estimator_opt {
                                          the first step */
     int32_t n_resolutions;            /* at most FW_MAX_RESOLUTIONS */
     fw_resolution_by resolution_by;
+    fw_filter *record; /* borrowed; NULL: none. In each step the `keep` rows of the batch with the
+                             highest loss (label smoothing included, statistics of the batch; ties:
+                             the smaller row) are put there before the step's update, which is of
+                             these rows alone; the filter's `batch` is that of the data. Losses and
+                             accuracies told are those of whole batches. With work_dir they are kept
+                             beside the checkpoints, as rows.safetensors */
+    int64_t record_every; /* only steps 0, n, 2n, ... update the weights; 0: 1, all */
+    const fw_filter
+        *filter; /* borrowed; NULL: none. Batches are reduced to its rows: the network is
+                                trained with batches of `keep`. It has to have every step */
     fw_conv conv;
     bool pin; /* bind each thread to a CPU of its own; the calling thread, which has to be the one
                  that trains, until fw_estimator_free */
@@ -142,7 +166,7 @@ typedef struct fw_estimator fw_estimator;
 
 /* Takes net, also on failure. Reports the first mistake made while building it. If work_dir holds
  * checkpoints, the newest that is whole will be resumed from (unless .fresh), provided that model,
- * optimiser, seed, precision, resolutions and .conv are those of config.json: else FW_EEXISTS. */
+ * optimiser, seed, precision, resolutions, filter and .conv are those of config.json: else FW_EEXISTS. */
 FW_API fw_status fw_estimator_new(fw_estimator **out, fw_layer *net, fw_optimizer optimizer,
                                   const fw_estimator_opt *opt);
 FW_API void fw_estimator_free(fw_estimator *e);

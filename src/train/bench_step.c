@@ -82,7 +82,7 @@ static fw_status prepare(bench *b, fw_budget *budget)
     fw_optimizer optimizer;
     fw_param_group groups[FW_MAX_GROUPS];
     fw_average average;
-    fwi_training_plans plans = {{NULL}}; /* no resolutions: the one of full size */
+    fwi_training_plans plans = {{NULL}, {NULL}}; /* no resolutions: the one of full size */
     int32_t n_groups = 0;
     int64_t steps = 0;
     b->batch = fwi_recipe_int(b->r, FWI_KEY_TRAIN_BATCH);

@@ -12,6 +12,7 @@
 #include "fail.h"
 #include "nn.h"
 #include "number.h"
+#include "staged.h"
 #include "whiten.h"
 
 /* ---- options ---- */
@@ -50,6 +51,11 @@ static fw_status check_options(const fw_estimator_opt *o)
     if ((unsigned)o->conv > FW_CONV_WINOGRAD4)
         return fwi_fail(FW_EARG, "conv is the number %d, which none of its values has",
                         (int)o->conv);
+    if (o->record_every < 0 || (o->record_every > 0 && o->record == NULL))
+        return fwi_fail(FW_EARG, "record_every is %" PRId64 "%s", o->record_every,
+                        o->record == NULL ? ", but nothing is recorded" : "");
+    if (o->record != NULL && o->filter != NULL)
+        return fwi_fail(FW_EARG, "an estimator records a filter or is trained by one");
     if ((unsigned)o->resolution_by > FW_BY_CROP)
         return fwi_fail(FW_EARG, "resolution_by is the number %d, which none of its values has",
                         (int)o->resolution_by);
@@ -259,6 +265,16 @@ fw_status fwi_estimator_ids(const fw_estimator *e, const fw_dataset *data, fwi_i
     out->id[out->n++] = (fwi_identity){"loss", out->loss};
     describe_resolutions(e, out->resolution, sizeof out->resolution);
     out->id[out->n++] = (fwi_identity){"resolution", out->resolution};
+    const fw_filter *const record = e->opt.record, *const filter = e->opt.filter;
+    if (record != NULL)
+        snprintf(out->rows, sizeof out->rows, "record %" PRId64 " of %" PRId64 " every %" PRId64,
+                 fwi_filter_keep(record), fwi_filter_batch(record), e->opt.record_every);
+    else if (filter != NULL)
+        snprintf(out->rows, sizeof out->rows, "filter %" PRId64 " of %" PRId64 " crc32c %08" PRIx32,
+                 fwi_filter_keep(filter), fwi_filter_batch(filter), fwi_filter_crc(filter));
+    else
+        snprintf(out->rows, sizeof out->rows, "all");
+    out->id[out->n++] = (fwi_identity){"rows", out->rows};
     if (data == NULL)
         return FW_OK;
     int64_t h, w, c;
@@ -337,28 +353,35 @@ fw_status fwi_estimator_training_plans(fw_estimator *e, const fw_dataset *ds,
                                        fwi_training_plans *out)
 {
     const int32_t n = e->opt.n_resolutions;
-    *out = (fwi_training_plans){{NULL}};
+    *out = (fwi_training_plans){{NULL}, {NULL}};
     fw_status st = FW_OK;
     for (int32_t i = 0; i <= n && st == FW_OK; i++) {
         if (i == n && n > 0 && e->resolutions[n - 1].until == INT64_MAX)
             break;
-        const fwi_network_use use = {.kind = FWI_TRAIN,
-                                     .batch = fwi_dataset_batch(ds),
-                                     .size = i < n ? e->resolutions[i].size : 0,
-                                     .by = e->opt.resolution_by,
-                                     .share2 = fwi_dataset_share2(ds)};
+        fwi_network_use use = {.kind = FWI_TRAIN,
+                               .batch = fwi_estimator_rows(e, ds),
+                               .size = i < n ? e->resolutions[i].size : 0,
+                               .by = e->opt.resolution_by,
+                               .share2 = fwi_dataset_share2(ds)};
         st = fwi_network_plan_for(&e->network, &use, &out->plan[i]);
+        use.rows = true;
+        if (st == FW_OK && e->opt.record != NULL)
+            st = fwi_network_plan_for(&e->network, &use, &out->rows[i]);
     }
     return st;
 }
 
-fwi_network_plan *fwi_estimator_plan_at(const fw_estimator *e, const fwi_training_plans *plans,
-                                        int64_t step)
+int64_t fwi_estimator_rows(const fw_estimator *e, const fw_dataset *ds)
+{
+    return e->opt.filter != NULL ? fwi_filter_keep(e->opt.filter) : fwi_dataset_batch(ds);
+}
+
+int32_t fwi_estimator_resolution_at(const fw_estimator *e, int64_t step)
 {
     int32_t i = 0;
     while (i < e->opt.n_resolutions && step >= e->resolutions[i].until)
         i++;
-    return plans->plan[i];
+    return i;
 }
 
 fw_status fwi_estimator_whiten(fw_estimator *e, const fw_dataset *ds)
@@ -437,6 +460,8 @@ fw_status fwi_estimator_budget(fw_estimator *e, fw_dataset *train, fw_dataset *e
     if (eval != NULL && e->opt.tta == FW_TTA_SELECTIVE)
         b.scratch += fwi_selective_bytes(fw_dataset_count(eval), fwi_dataset_batch(eval), s->h,
                                          s->w, s->c, e->network.n_classes);
+    if (train != NULL)
+        b.scratch += fwi_staged_bytes(e, train);
     for (int i = 0; i < 2; i++) {
         if (sets[i] == NULL)
             continue;

@@ -4,6 +4,7 @@
 #define FWI_ESTIMATOR_H
 
 #include "checkpoint.h"
+#include "filter.h"
 #include "modelfile.h"
 #include "network.h"
 #include "runlog.h"
@@ -43,12 +44,14 @@ fw_status fwi_estimator_eval_plan(fw_estimator *e, int64_t batch, int64_t step,
  * that of full size; NULL where the last resolution never ends. */
 typedef struct fwi_training_plans {
     fwi_network_plan *plan[FW_MAX_RESOLUTIONS + 1];
+    fwi_network_plan *rows[FW_MAX_RESOLUTIONS + 1]; /* of opt.record; else NULL */
 } fwi_training_plans;
 fw_status fwi_estimator_training_plans(fw_estimator *e, const fw_dataset *ds,
                                        fwi_training_plans *out);
-/* The plan of a global step. */
-fwi_network_plan *fwi_estimator_plan_at(const fw_estimator *e, const fwi_training_plans *plans,
-                                        int64_t step);
+/* Which of them a global step takes. */
+int32_t fwi_estimator_resolution_at(const fw_estimator *e, int64_t step);
+/* Rows of a batch that the network is trained on: the data's, or those that opt.filter keeps. */
+int64_t fwi_estimator_rows(const fw_estimator *e, const fw_dataset *ds);
 /* What the training data decides about the initial state; nothing where that was done or loaded. */
 fw_status fwi_estimator_whiten(fw_estimator *e, const fw_dataset *ds);
 /* Room for evaluations of batches of ds. */
@@ -69,7 +72,7 @@ fw_status fwi_estimator_budget(fw_estimator *e, fw_dataset *train, fw_dataset *e
 typedef struct fwi_ids {
     fwi_identity id[12];
     int n;
-    char seed[32], input[64], loss[64], resolution[512], data[1024];
+    char seed[32], input[64], loss[64], resolution[512], rows[96], data[1024];
 } fwi_ids;
 fw_status fwi_estimator_ids(const fw_estimator *e, const fw_dataset *data, fwi_ids *out);
 

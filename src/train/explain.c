@@ -83,7 +83,7 @@ static fw_status put_plan(const fwi_network_plan *np, fwi_buf *out)
                  np->use.size, np->use.by == FW_BY_CROP ? "crop" : "resize");
     fw_status st = fwi_buf_printf(
         out, "%s, batches of %" PRId64 "%s: %d steps, %.1f MiB of scratch; layout: %s\n",
-        uses[np->use.kind], np->use.batch, size, fwi_plan_steps(p),
+        np->use.rows ? "choosing" : uses[np->use.kind], np->use.batch, size, fwi_plan_steps(p),
         (double)fwi_plan_scratch_bytes(p) / 1048576, layout);
     for (int i = 0; i < fwi_plan_steps(p) && st == FW_OK; i++) {
         fwi_step_info s;

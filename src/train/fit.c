@@ -1,7 +1,7 @@
 /* fit.c: the training loop. A step is: take a batch, fill the row of numbers that change, run the
  * plan, read loss and hits. Everything it needs was allocated before the first step; what follows
  * from the step number (rates, data position, random numbers) is never stored. */
-#include "estimator.h"
+#include "staged.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -19,6 +19,8 @@ typedef struct fit {
     fw_estimator *e;
     fw_dataset *ds;
     fwi_training_plans plans;
+    fwi_staged staged;
+    int64_t counted; /* rows of a step behind loss and correct */
     int64_t until, batch, steps_per_epoch;
     double row[FWI_MAX_COLUMNS];
     int64_t rng[2];
@@ -172,7 +174,11 @@ static fw_status save_checkpoint(fit *f)
     const char *path = NULL;
     if (e->ckpt == NULL)
         return FW_OK;
-    fw_status st = fwi_ckpt_save(e->ckpt, e->step, &path);
+    fw_status st = FW_OK;
+    if (e->opt.record != NULL) /* first: a checkpoint finds the rows of all steps before it */
+        st = fwi_filter_save(e->opt.record, e->opt.work_dir, e->step);
+    if (st == FW_OK)
+        st = fwi_ckpt_save(e->ckpt, e->step, &path);
     if (st == FW_ENONFINITE) { /* the loss was still finite, the update behind it was not */
         e->broken = true;
         return fwi_fail_in(st, "step %" PRId64 ", learning rate %g", e->step, f->row[0]);
@@ -199,6 +205,51 @@ static fw_status save_model(const fit *f)
 
 /* ---- steps ---- */
 
+/* Runs one of the plans of this step; p is read where told is set. */
+static fw_status run_plan(fit *f, fwi_network_plan *p, const fw_batch *batch, bool told,
+                          fwi_binding *b)
+{
+    *b =
+        fwi_network_binding(p, f->e->network.scratch, batch->images, batch->labels, f->row, f->rng);
+    fwi_network_bind_labels2(p, b, batch->labels2);
+    fw_status st = fwi_network_run(p, b);
+    if (st == FW_OK && told)
+        st = fwi_network_read(p, b, p->out_loss, &f->loss, 1);
+    if (st == FW_OK && told)
+        st = fwi_network_read(p, b, p->out_correct, &f->correct, 1);
+    return st;
+}
+
+static fw_status update(fit *f, const fw_batch *batch)
+{
+    const fw_estimator *e = f->e;
+    fwi_network_plan *const p = f->plans.plan[fwi_estimator_resolution_at(e, e->step)];
+    fw_batch kept = *batch;
+    fwi_binding b;
+    if (e->opt.filter != NULL)
+        fwi_staged_gather(&f->staged, e->opt.filter, e->step, batch, &kept);
+    return run_plan(f, p, &kept, true, &b);
+}
+
+/* The loss of each row first, without an update; then, in some steps, the update of those chosen.
+ * The network runs forward twice there, and so do its running statistics: choosing needs the losses
+ * on the host. */
+static fw_status record_and_update(fit *f, const fw_batch *batch)
+{
+    const fw_estimator *e = f->e;
+    const int32_t at = fwi_estimator_resolution_at(e, e->step);
+    const int64_t every = e->opt.record_every == 0 ? 1 : e->opt.record_every;
+    fwi_binding b;
+    fw_status st = run_plan(f, f->plans.rows[at], batch, true, &b);
+    if (st == FW_OK)
+        st = fwi_staged_choose(&f->staged, e->opt.record, e->step, f->plans.rows[at], &b);
+    if (st != FW_OK || e->step % every != 0)
+        return st;
+    fw_batch masked;
+    fwi_staged_mask(&f->staged, e->opt.record, e->step, batch, &masked);
+    return run_plan(f, f->plans.plan[at], &masked, false, &b);
+}
+
 static fw_status one_step(fit *f)
 {
     fw_estimator *e = f->e;
@@ -214,21 +265,13 @@ static fw_status one_step(fit *f)
     fwi_optim_row(&e->optim, e->step, f->row);
     f->rng[0] = (int64_t)e->opt.seed;
     f->rng[1] = e->step;
-    fwi_network_plan *const p = fwi_estimator_plan_at(e, &f->plans, e->step);
-    fwi_binding b =
-        fwi_network_binding(p, e->network.scratch, batch.images, batch.labels, f->row, f->rng);
-    fwi_network_bind_labels2(p, &b, batch.labels2);
-    st = fwi_network_run(p, &b);
-    if (st == FW_OK)
-        st = fwi_network_read(p, &b, p->out_loss, &f->loss, 1);
-    if (st == FW_OK)
-        st = fwi_network_read(p, &b, p->out_correct, &f->correct, 1);
+    st = e->opt.record != NULL ? record_and_update(f, &batch) : update(f, &batch);
     if (st != FW_OK) {
         e->broken = true; /* some weights may have been updated, some not */
         return st;
     }
     if (e->opt.loss_sum)
-        f->loss /= (double)f->batch;
+        f->loss /= (double)f->counted;
     if (!isfinite(f->loss)) {
         e->broken = true;
         return fwi_fail(FW_ENONFINITE, "step %" PRId64 ": the loss is %s at learning rate %g; %s",
@@ -249,7 +292,7 @@ static fw_status after_step(fit *f)
     fw_estimator *e = f->e;
     fw_event ev = event_of(f, FW_EVENT_STEP);
     ev.loss = f->loss;
-    ev.accuracy = f->correct / (double)f->batch;
+    ev.accuracy = f->correct / (double)f->counted;
     if (!tell(f, &ev))
         f->stop_asked = true;
     if (e->log == NULL)
@@ -262,7 +305,7 @@ static fw_status after_epoch(fit *f)
 {
     fw_event ev = event_of(f, FW_EVENT_EPOCH);
     ev.loss = f->epoch_loss / (double)f->epoch_steps;
-    ev.accuracy = f->epoch_correct / (double)(f->epoch_steps * f->batch);
+    ev.accuracy = f->epoch_correct / (double)(f->epoch_steps * f->counted);
     f->epoch_loss = f->epoch_correct = 0;
     f->epoch_steps = 0;
     if (!tell(f, &ev))
@@ -355,6 +398,20 @@ static fw_status take_data(fit *f)
     return st;
 }
 
+/* A run that goes on knows what was chosen in the steps before: from the file beside its checkpoint,
+ * where it was not this filter that recorded them. */
+static fw_status recorded_before(fit *f)
+{
+    const fw_estimator *e = f->e;
+    if (e->opt.record == NULL || fw_filter_recorded(e->opt.record) >= e->step)
+        return FW_OK;
+    if (e->opt.work_dir == NULL)
+        return fwi_fail(FW_EARG,
+                        "the filter has the rows of %" PRId64 " steps, %" PRId64 " were done",
+                        fw_filter_recorded(e->opt.record), e->step);
+    return fwi_filter_load(e->opt.record, e->opt.work_dir, e->step);
+}
+
 static fw_status prepare(fit *f)
 {
     fw_estimator *e = f->e;
@@ -371,10 +428,13 @@ static fw_status prepare(fit *f)
     f->batch = fwi_dataset_batch(f->ds);
     f->steps_per_epoch =
         e->opt.steps_per_epoch > 0 ? e->opt.steps_per_epoch : fw_dataset_batches(f->ds);
+    f->counted = fwi_estimator_rows(e, f->ds);
     if (f->steps_per_epoch < 1)
         return fwi_fail(FW_EARG, "a batch of %" PRId64 " is more than the %" PRId64 " records",
                         f->batch, fw_dataset_count(f->ds));
-    fw_status st = fwi_estimator_compile(e, f->ds);
+    fw_status st = fwi_staged_check(e, f->ds, f->until);
+    if (st == FW_OK)
+        st = fwi_estimator_compile(e, f->ds);
     if (st == FW_OK && eval != NULL)
         st = fwi_estimator_compile(e, eval);
     if (st == FW_OK && eval != NULL) /* of now, and of the end if that is another */
@@ -386,6 +446,10 @@ static fw_status prepare(fit *f)
     if (st != FW_OK)
         return st;
     st = take_data(f);
+    if (st == FW_OK)
+        st = fwi_staged_prepare(&f->staged, e, f->ds);
+    if (st == FW_OK)
+        st = recorded_before(f);
     if (st == FW_OK)
         st = fwi_estimator_whiten(e, f->ds);
     if (st == FW_OK)
@@ -401,13 +465,16 @@ fw_status fw_estimator_train(fw_estimator *e, fw_dataset *ds, int64_t until)
         return fwi_fail(FW_EARG, "fw_estimator_train: NULL argument, or a negative step");
     fit f = {.e = e, .ds = ds, .until = until, .started = fwi_now()};
     fw_status st = prepare(&f);
-    if (st != FW_OK)
+    if (st != FW_OK) {
+        fwi_staged_clear(&f.staged);
         return st;
+    }
     fw_event ev = event_of(&f, FW_EVENT_BEGIN);
     if (!tell(&f, &ev))
         f.stop_asked = true;
     st = loop(&f);
     leave_data(&f);
+    fwi_staged_clear(&f.staged);
     if (st == FW_OK)
         st = save_model(&f);
     if (st != FW_OK)

@@ -49,13 +49,20 @@ static fwi_val append_loss(fwi_graph *g, fwi_val logits, const fwi_network_use *
     const fwi_attr xent = {.xent = {.smoothing = smoothing, .mean = mean}};
     const fwi_attr first = {.scalar = {1 - use->share2}}, second = {.scalar = {use->share2}};
     const fwi_val labels = fwi_graph_input(g, "labels", FW_I32, fwi_shape1(use->batch));
-    fwi_val loss = fwi_op2(g, FWI_OP_softmax_xent, &xent, logits, labels);
+    fwi_val out[2] = {FWI_NO_VAL, FWI_NO_VAL}, out2[2] = {FWI_NO_VAL, FWI_NO_VAL};
+    fwi_graph_op(g, FWI_OP_softmax_xent, &xent, (const fwi_val[]){logits, labels}, 2, out);
+    fwi_val loss = out[0], rows = out[1];
     if (use->share2 > 0) {
         const fwi_val labels2 = fwi_graph_input(g, "labels2", FW_I32, fwi_shape1(use->batch));
-        const fwi_val other = fwi_op2(g, FWI_OP_softmax_xent, &xent, logits, labels2);
+        fwi_graph_op(g, FWI_OP_softmax_xent, &xent, (const fwi_val[]){logits, labels2}, 2, out2);
         loss = fwi_op2(g, FWI_OP_add, NULL, fwi_op1(g, FWI_OP_scale, &first, loss),
-                       fwi_op1(g, FWI_OP_scale, &second, other));
+                       fwi_op1(g, FWI_OP_scale, &second, out2[0]));
+        if (use->rows)
+            rows = fwi_op2(g, FWI_OP_add, NULL, fwi_op1(g, FWI_OP_scale, &first, rows),
+                           fwi_op1(g, FWI_OP_scale, &second, out2[1]));
     }
+    if (use->rows)
+        fwi_graph_output(g, "rows", rows);
     fwi_graph_output(g, "loss", loss);
     fwi_graph_output(g, "correct", fwi_op2(g, FWI_OP_count_correct, NULL, logits, labels));
     return loss;
@@ -107,7 +114,7 @@ static fw_status graph_new(fwi_graph **out, const fwi_network_spec *s, const fwi
         fwi_graph_output(g, "probabilities", fwi_op1(g, FWI_OP_softmax, NULL, logits));
     }
     st = fwi_graph_status(g);
-    if (st == FW_OK && training)
+    if (st == FW_OK && training && !use->rows)
         st = append_updates(g, s, loss);
     if (st == FW_OK && use->kind == FWI_EVALUATE_AVERAGE)
         st = fwi_pass_averages(g);
@@ -179,7 +186,7 @@ void fwi_network_clear(fwi_network *n)
 static bool same_use(const fwi_network_use *a, const fwi_network_use *b)
 {
     return a->kind == b->kind && a->batch == b->batch && a->size == b->size && a->by == b->by &&
-           a->share2 == b->share2;
+           a->share2 == b->share2 && a->rows == b->rows;
 }
 
 /* Sizes of the data are no sizes of their own. */
@@ -243,6 +250,7 @@ fw_status fwi_network_plan_for(fwi_network *n, const fwi_network_use *asked, fwi
     p->in_labels2 = fwi_plan_input(p->plan, "labels2");
     p->in_hyper = fwi_plan_input(p->plan, "hyper");
     p->in_rng = fwi_plan_input(p->plan, "rng");
+    p->out_rows = fwi_plan_output(p->plan, "rows");
     p->out_loss = fwi_plan_output(p->plan, "loss");
     p->out_correct = fwi_plan_output(p->plan, "correct");
     p->out_logits = fwi_plan_output(p->plan, "logits");

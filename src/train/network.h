@@ -8,7 +8,7 @@
 #include <fenwicks/layers.h>
 #include <fenwicks/train.h>
 
-enum { FWI_MAX_COLUMNS = FWI_OPTIM_MAX_COLUMNS, FWI_MAX_PLANS = 16 };
+enum { FWI_MAX_COLUMNS = FWI_OPTIM_MAX_COLUMNS, FWI_MAX_PLANS = 24 };
 
 typedef struct fwi_network_spec {
     const fw_layer *net;    /* borrowed */
@@ -33,6 +33,7 @@ typedef struct fwi_network_use {
     int64_t size; /* training: images are made size x size first; 0: they stay as they are */
     fw_resolution_by by;
     double share2; /* training: of the second labels in the loss; 0: there are none */
+    bool rows;     /* training: no update; what is asked for is the loss of each row */
 } fwi_network_use;
 
 /* One plan and where its inputs and outputs are. Training plans update the store. */
@@ -42,6 +43,7 @@ typedef struct fwi_network_plan {
     const void *recorded_at;
     fwi_network_use use;
     int in_x, in_labels, in_labels2, in_hyper, in_rng; /* -1: not used */
+    int out_rows;                                      /* of .rows plans; [batch] */
     int out_loss, out_correct, out_logits,
         out_probs; /* -1: none; the last two are of evaluation. loss: training by spec.loss_sum, else a sum */
 } fwi_network_plan;

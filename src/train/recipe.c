@@ -38,6 +38,7 @@ void fw_recipe_free(fw_recipe *r)
     fwi_recipe_lines_clear(r, FWI_KEY_NETWORK_LAYER);
     fwi_recipe_lines_clear(r, FWI_KEY_TRAIN_GROUP);
     fwi_recipe_lines_clear(r, FWI_KEY_RECIPE_TRICK);
+    fwi_recipe_lines_clear(r, FWI_KEY_PROXY_LAYER);
     fwi_free(r->source);
     fwi_free(r->name);
     fwi_buf_clear(&r->scratch);
@@ -52,6 +53,7 @@ static int lines_at(fwi_key key)
            : key == FWI_KEY_NETWORK_LAYER   ? 1
            : key == FWI_KEY_TRAIN_GROUP     ? 2
            : key == FWI_KEY_RECIPE_TRICK    ? 3
+           : key == FWI_KEY_PROXY_LAYER     ? 4
                                             : -1;
 }
 
@@ -189,7 +191,8 @@ fwi_key fwi_recipe_find_key(const char *name, fw_status *st)
         full_name(full[0], sizeof full[0], k);
         if (strcmp(full[0], name) == 0)
             return (fwi_key)k;
-        if (strcmp(fwi_keys[k].key, name) != 0)
+        /* a bare name never means the proxy: layer is network.layer */
+        if (strcmp(fwi_keys[k].key, name) != 0 || k == FWI_KEY_PROXY_LAYER)
             continue;
         if (found != FWI_KEY_COUNT) {
             full_name(full[1], sizeof full[1], found);

@@ -16,20 +16,32 @@
 
 /* ---- network ---- */
 
-fw_status fwi_recipe_net(const fw_recipe *r, fw_layer **out)
+static fw_status net_of(const fw_recipe *r, fwi_key key, fw_layer **out)
 {
-    const fwi_lines *l = fwi_recipe_lines(r, FWI_KEY_NETWORK_LAYER);
-    if (l->n == 0)
-        return fwi_fail(FW_EARG, "%s: network.layer is missing: a recipe needs layers", r->source);
+    const fwi_lines *l = fwi_recipe_lines(r, key);
     fwi_buf text = {0};
     fw_status st = FW_OK;
     for (int64_t i = 0; i < l->n && st == FW_OK; i++)
         st = fwi_buf_printf(&text, "%s\n", l->text[i]);
     if (st == FW_OK)
-        st = fwi_layer_parse_numbered(out, (const char *)text.data,
-                                      fwi_recipe_lines_source(r, FWI_KEY_NETWORK_LAYER), l->line);
+        st = fwi_layer_parse_numbered(out, (const char *)text.data, fwi_recipe_lines_source(r, key),
+                                      l->line);
     fwi_buf_clear(&text);
     return st;
+}
+
+fw_status fwi_recipe_net(const fw_recipe *r, fw_layer **out)
+{
+    if (fwi_recipe_lines(r, FWI_KEY_NETWORK_LAYER)->n == 0)
+        return fwi_fail(FW_EARG, "%s: network.layer is missing: a recipe needs layers", r->source);
+    return net_of(r, FWI_KEY_NETWORK_LAYER, out);
+}
+
+fw_status fwi_recipe_proxy(const fw_recipe *r, fw_layer **out)
+{
+    *out = NULL;
+    return fwi_recipe_lines(r, FWI_KEY_PROXY_LAYER)->n == 0 ? FW_OK
+                                                            : net_of(r, FWI_KEY_PROXY_LAYER, out);
 }
 
 /* ---- transforms ---- */
@@ -369,6 +381,40 @@ fw_status fw_recipe_schedule(const fw_recipe *r, int64_t records, fw_schedule *o
 
 /* ---- the whole ---- */
 
+/* full: the cost of the network itself. */
+static fw_status check_proxy(const fw_recipe *r, const int64_t hwc[3], const fw_model_cost *full)
+{
+    const int64_t keep = fwi_recipe_int(r, FWI_KEY_PROXY_KEEP);
+    const int64_t batch = fwi_recipe_int(r, FWI_KEY_TRAIN_BATCH);
+    fw_layer *net = NULL;
+    fw_model_cost c = {0};
+    fw_status st = fwi_recipe_proxy(r, &net);
+    if (st != FW_OK)
+        return st;
+    if (net == NULL)
+        return keep == 0 ? FW_OK
+                         : fwi_fail(FW_EARG,
+                                    "%s: network proxy.keep is %" PRId64
+                                    ", but [network proxy] has no layer",
+                                    r->source, keep);
+    if (keep < 1 || keep > batch)
+        st = fwi_fail(FW_EARG,
+                      "%s: network proxy.keep is %" PRId64 ", expected 1 to train.batch, %" PRId64,
+                      r->source, keep, batch);
+    if (st == FW_OK && (st = fw_layer_cost(net, hwc[0], hwc[1], hwc[2], &c)) != FW_OK)
+        st = fwi_fail_in(st, "%s: [network proxy]", r->source);
+    if (st == FW_OK && c.n_classes != full->n_classes)
+        st =
+            fwi_fail(FW_ESHAPE, "%s: [network proxy] has %" PRId64 " outputs, the network %" PRId64,
+                     r->source, c.n_classes, full->n_classes);
+    if (st == FW_OK && c.params == 0)
+        st = fwi_fail(FW_EARG, "%s: [network proxy] has nothing to train", r->source);
+    if (st == FW_OK && (st = fwi_recipe_resolutions_check(r, net, hwc, &c)) != FW_OK)
+        st = fwi_fail_in(st, "[network proxy]");
+    fw_layer_free(net);
+    return st;
+}
+
 fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost)
 {
     if (r == NULL)
@@ -399,6 +445,8 @@ fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost)
         st = fwi_fail(FW_EARG, "%s: the network has nothing to train", r->source);
     if (st == FW_OK)
         st = fwi_recipe_resolutions_check(r, net, hwc, &c);
+    if (st == FW_OK)
+        st = check_proxy(r, hwc, &c);
     if (st == FW_OK) /* any number of steps will do: knots are shares */
         st = fwi_recipe_optimizer(r, ANY_STEPS, &optim.rest);
     if (st == FW_OK)

@@ -54,9 +54,10 @@ typedef struct fwi_lines {
 struct fw_recipe {
     char *source, *name;        /* for messages: the file; what to call it without recipe.name */
     char *value[FWI_KEY_COUNT]; /* as written, blanks around it removed; NULL: the default */
-    fwi_lines lines[4];         /* of augment.transform, network.layer, train.group, recipe.trick */
-    char *lines_source[4];      /* NULL: source */
-    fwi_buf scratch;            /* what fw_recipe_get returned */
+    /* of augment.transform, network.layer, train.group, recipe.trick, and the proxy's */
+    fwi_lines lines[5];
+    char *lines_source[5]; /* NULL: source */
+    fwi_buf scratch;       /* what fw_recipe_get returned */
 };
 fwi_lines *fwi_recipe_lines(const fw_recipe *r, fwi_key key); /* NULL: key is not repeated */
 const char *fwi_recipe_lines_source(const fw_recipe *r, fwi_key key);
@@ -102,6 +103,8 @@ typedef enum fwi_schedule_word { /* order of train.schedule's words */
                                  FWI_WORD_LINEAR
 } fwi_schedule_word;
 fw_status fwi_recipe_net(const fw_recipe *r, fw_layer **out);
+/* The network of [network proxy]; *out NULL: there is none. */
+fw_status fwi_recipe_proxy(const fw_recipe *r, fw_layer **out);
 /* With the data's own mean and std where a line says only "standardize". records: of a pass, for
  * what begins in the course of the run; 0: not known yet, it begins at once. training false: only
  * what is not random. */

@@ -18,7 +18,8 @@
 /* Whether `out` holds a run, whole or not. */
 static fw_status holds_run(const char *out, bool *yes)
 {
-    static const char *const files[] = {"config.json", "log.jsonl", "model.safetensors"};
+    static const char *const files[] = {"config.json", "log.jsonl", "model.safetensors",
+                                        "proxy/config.json"};
     *yes = false;
     for (size_t i = 0; i < sizeof files / sizeof *files && !*yes; i++) {
         char *path = fwi_path_join(out, files[i]);
@@ -97,9 +98,16 @@ static bool on_event(void *user, const fw_event *ev)
 
 /* ---- the run ---- */
 
+/* What differs between the network and its proxy. */
+typedef struct phase {
+    bool proxy;
+    const char *folder;
+    fw_filter *filter; /* recorded by the proxy, used by the network; NULL: there is no proxy */
+} phase;
+
 static fw_status new_estimator(const fw_recipe *r, const fw_run_opt *o, const fw_recipe_data *data,
                                int64_t steps, int64_t steps_per_epoch, watch *w, const char *config,
-                               fw_estimator **out)
+                               const phase *ph, fw_estimator **out)
 {
     fw_layer *net = NULL;
     fw_optimizer optimizer;
@@ -115,14 +123,14 @@ static fw_status new_estimator(const fw_recipe *r, const fw_run_opt *o, const fw
     if (st == FW_OK)
         st = fwi_recipe_average(r, steps, steps_per_epoch, &average);
     if (st == FW_OK)
-        st = fwi_recipe_net(r, &net);
+        st = ph->proxy ? fwi_recipe_proxy(r, &net) : fwi_recipe_net(r, &net);
     if (st != FW_OK)
         return st;
     int64_t eval_every = o->eval_every;
     if (o->until_accuracy > 0 && eval_every == 0)
         eval_every = 1;
     const fw_estimator_opt opt = {
-        .work_dir = o->out,
+        .work_dir = ph->folder,
         .device = o->device,
         .precision = o->precision,
         .threads = o->threads,
@@ -137,10 +145,13 @@ static fw_status new_estimator(const fw_recipe *r, const fw_run_opt *o, const fw
         .steps_per_epoch = steps_per_epoch,
         .checkpoint_every = o->checkpoint_every,
         .keep = o->keep,
-        .eval_data = data->test,
-        .eval_every = eval_every,
+        .eval_data = ph->proxy ? NULL : data->test,
+        .record = ph->proxy ? ph->filter : NULL,
+        .record_every = ph->proxy ? fwi_recipe_int(r, FWI_KEY_PROXY_EVERY) : 0,
+        .filter = ph->proxy ? NULL : ph->filter,
+        .eval_every = ph->proxy ? 0 : eval_every,
         .tta = (fw_tta)fwi_recipe_word(r, FWI_KEY_EVALUATE_TTA),
-        .warm_start = o->warm_start,
+        .warm_start = ph->proxy ? NULL : o->warm_start,
         .memory_limit = o->memory_limit,
         .config = config,
         .groups = groups,
@@ -152,6 +163,34 @@ static fw_status new_estimator(const fw_recipe *r, const fw_run_opt *o, const fw
         .class_names = (const char *const *)data->class_names,
         .n_class_names = data->class_names == NULL ? 0 : data->n_classes};
     return fw_estimator_new(out, net, optimizer, &opt); /* takes net */
+}
+
+/* The proxy's run, where the recipe has one: in a folder of its own, so that it is resumed like any
+ * other; a finished one only hands over what it has chosen. */
+static fw_status run_proxy(const fw_recipe *r, const fw_run_opt *o, const fw_recipe_data *data,
+                           int64_t steps, int64_t steps_per_epoch, watch *w, const char *config,
+                           fw_filter **out)
+{
+    fw_estimator *e = NULL;
+    char *folder = NULL;
+    if (fwi_recipe_lines(r, FWI_KEY_PROXY_LAYER)->n == 0)
+        return FW_OK;
+    fw_status st = fw_filter_new(out, fwi_recipe_int(r, FWI_KEY_TRAIN_BATCH),
+                                 fwi_recipe_int(r, FWI_KEY_PROXY_KEEP), steps);
+    if (st == FW_OK && o->out != NULL && (folder = fwi_path_join(o->out, "proxy")) == NULL)
+        st = FW_ENOMEM;
+    const phase ph = {.proxy = true, .folder = folder, .filter = *out};
+    if (st == FW_OK)
+        st = new_estimator(r, o, data, steps, steps_per_epoch, w, config, &ph, &e);
+    w->e = e;
+    if (st == FW_OK)
+        st = fw_estimator_train(e, data->train, steps);
+    if (st == FW_ESTOPPED)
+        st = fwi_fail_in(st, "[network proxy]");
+    w->e = NULL;
+    fw_estimator_free(e);
+    fwi_free(folder);
+    return st;
 }
 
 /* After a stop on reaching the accuracy: the loop writes the model only when the last step is done.
@@ -187,6 +226,7 @@ fw_status fw_recipe_run(const fw_recipe *r, const fw_run_opt *opt, fw_run_result
     *result = (fw_run_result){0};
     fw_recipe_data data = {0};
     fw_estimator *e = NULL;
+    fw_filter *filter = NULL;
     char *config = NULL;
     watch w = {.opt = o, .eval_step = -1};
     int64_t steps = 0;
@@ -212,7 +252,10 @@ fw_status fw_recipe_run(const fw_recipe *r, const fw_run_opt *opt, fw_run_result
     const int64_t steps_per_epoch = fw_dataset_batches(data.train);
     st = fwi_recipe_steps(r, steps_per_epoch, &steps);
     if (st == FW_OK)
-        st = new_estimator(r, o, &data, steps, steps_per_epoch, &w, config, &e);
+        st = run_proxy(r, o, &data, steps, steps_per_epoch, &w, config, &filter);
+    if (st == FW_OK)
+        st = new_estimator(r, o, &data, steps, steps_per_epoch, &w, config,
+                           &(phase){.folder = o->out, .filter = filter}, &e);
     if (st != FW_OK)
         goto done;
     w.e = e;
@@ -238,6 +281,7 @@ fw_status fw_recipe_run(const fw_recipe *r, const fw_run_opt *opt, fw_run_result
 done:
     result->peak_memory_bytes = fwi_rss_peak_bytes();
     fw_estimator_free(e);
+    fw_filter_free(filter);
     fw_recipe_data_clear(&data);
     fw_text_free(config);
     return st;

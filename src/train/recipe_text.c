@@ -125,7 +125,7 @@ fw_status fw_recipe_parse(fw_recipe **out, const char *text, const char *source)
         return fwi_fail(FW_EFORMAT, "%s: %zu bytes, a recipe has at most %d", source, strlen(text),
                         (int)FWI_RECIPE_BYTES);
     parser p = {.at = text};
-    fw_layer *net = NULL;
+    fw_layer *net = NULL, *proxy = NULL;
     fw_transform chain[FWI_RECIPE_TRANSFORMS + 1];
     fw_status st = new_named(&p.r, source);
     if (st != FW_OK)
@@ -144,12 +144,15 @@ fw_status fw_recipe_parse(fw_recipe **out, const char *text, const char *source)
     if (st == FW_OK && fwi_recipe_lines(p.r, FWI_KEY_NETWORK_LAYER)->n > 0)
         st = fwi_recipe_net(p.r, &net);
     if (st == FW_OK)
+        st = fwi_recipe_proxy(p.r, &proxy);
+    if (st == FW_OK)
         st = fwi_recipe_transforms(p.r, NULL, NULL, 0, true, chain);
     if (st == FW_OK)
         st = fwi_recipe_groups_check(p.r);
     if (st == FW_OK)
         st = fwi_recipe_tricks_check(p.r);
     fw_layer_free(net);
+    fw_layer_free(proxy);
     if (st != FW_OK) {
         fw_recipe_free(p.r);
         return st;

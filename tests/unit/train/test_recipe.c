@@ -670,6 +670,48 @@ static void resolutions(void **state)
     fw_recipe_free(r);
 }
 
+static void proxies(void **state)
+{
+    (void)state;
+#define PROXY SMALL "[network proxy]\nlayer = conv_bn 2\nlayer = global_max_pool\n"
+    fw_recipe *r = parsed(PROXY "layer = classifier 3\nkeep = 40\n");
+    fw_layer *net = NULL;
+    assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
+    assert_int_equal(fwi_recipe_proxy(r, &net), FW_OK);
+    assert_non_null(net);
+    fw_layer_free(net);
+    assert_string_equal(fw_recipe_get(r, "network proxy.layer"),
+                        "conv_bn 2\nglobal_max_pool\nclassifier 3");
+    assert_string_equal(fw_recipe_get(r, "train_every"), "4");
+    /* a bare "layer" is the network's */
+    assert_string_equal(fw_recipe_get(r, "layer"), "conv_bn 4\nglobal_max_pool\nclassifier 3");
+    char *text = NULL;
+    assert_int_equal(fw_recipe_print(r, &text), FW_OK);
+    fw_recipe *again = parsed(text);
+    assert_string_equal(fw_recipe_get(again, "network proxy.layer"),
+                        fw_recipe_get(r, "network proxy.layer"));
+    fw_recipe_free(again);
+    fw_text_free(text);
+    static const char *const bad[][3] = {
+        {"keep", "0", "network proxy.keep is 0, expected 1 to train.batch, 128"},
+        {"keep", "129", "network proxy.keep is 129"},
+        {"network proxy.layer", "global_max_pool, classifier 4", "has 4 outputs, the network 3"},
+        {"network proxy.layer", "flatten, conv_bn 4", "[network proxy]"},
+        {"network proxy.layer", "", "keep is 40, but [network proxy] has no layer"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        fw_recipe_free(r);
+        r = parsed(PROXY "layer = classifier 3\nkeep = 40\n");
+        assert_int_equal(fw_recipe_set(r, bad[i][0], bad[i][1]), FW_OK);
+        const fw_status st = fw_recipe_check(r, NULL);
+        assert_int_not_equal(st, FW_OK);
+        refused_by(st, st, bad[i][2]);
+    }
+    fw_recipe_free(r);
+    refused(PROXY "layer = clasifier 3\n", "x.recipe: line 11");
+#undef PROXY
+}
+
 /* A share of the run becomes a position in the stream of records. */
 static void cutmix_begins_in_the_run(void **state)
 {
@@ -962,6 +1004,7 @@ int main(void)
         cmocka_unit_test(groups_are_checked),
         cmocka_unit_test(resolutions),
         cmocka_unit_test(cutmix_begins_in_the_run),
+        cmocka_unit_test(proxies),
         cmocka_unit_test(impossible_combinations),
         cmocka_unit_test(finds_records),
         cmocka_unit_test(bundled_digits),

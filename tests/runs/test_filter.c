@@ -1,0 +1,363 @@
+/* test_filter.c: two phases: a network chooses rows of each batch while it is trained, another is
+ * trained on these. What is chosen, when it learns, that all rows are no choice at all, and that both
+ * phases end with the same bits wherever they were stopped. (ctest: tsan) */
+#include "t_runs.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { N = 37, H = 6, W = 6, C = 1, CLASSES = 3, BATCH = 8, KEEP = 3, STEPS = 9 };
+
+static fw_images images;
+
+static int make_data(void **state)
+{
+    if (t_setup(state) != 0)
+        return -1;
+    images = t_images(N, H, W, C, CLASSES, FW_U8);
+    return 0;
+}
+
+static int drop_data(void **state)
+{
+    t_images_free(&images);
+    return t_teardown(state);
+}
+
+/* One start of a phase. Zeros are the usual. */
+typedef struct phase {
+    const char *folder;
+    fw_filter *record;
+    const fw_filter *filter;
+    int64_t every, stop_at, checkpoint_every, batch;
+    int threads;
+    bool in_order, mixed, pooled; /* pooled: a net without batch norm */
+    int64_t records;              /* of the images; 0: all */
+    const fw_resolution *sizes;
+} phase;
+
+static fw_layer *net_of(const phase *p)
+{
+    if (!p->pooled)
+        return t_net(4, 0.25F, CLASSES);
+    fw_layer *l = fw_sequential();
+    fw_add(l, fw_global_average_pool());
+    fw_add(l, fw_classifier(CLASSES, 1, FW_PYTORCH));
+    return l;
+}
+
+static fw_status new_estimator(fw_estimator **e, const phase *p, t_trace *trace)
+{
+    return fw_estimator_new(e, net_of(p), t_sgd(0.05),
+                            &(fw_estimator_opt){.work_dir = p->folder,
+                                                .seed = 4,
+                                                .threads = p->threads,
+                                                .label_smoothing = 0.1,
+                                                .record = p->record,
+                                                .record_every = p->every,
+                                                .filter = p->filter,
+                                                .resolutions = p->sizes,
+                                                .n_resolutions = p->sizes != NULL ? 1 : 0,
+                                                .checkpoint_every = p->checkpoint_every,
+                                                .progress = t_record,
+                                                .progress_user = trace});
+}
+
+static fw_dataset *data_of(const phase *p)
+{
+    const fw_transform chain[] = {fw_standardize(C, images.mean, images.std),
+                                  p->mixed ? fw_cutmix(2, 3, 2 * BATCH) : fw_transform_end(),
+                                  FW_TRANSFORM_END};
+    fw_images some = images;
+    some.n = p->records > 0 ? p->records : N;
+    static fw_images kept; /* borrowed by the data set */
+    kept = some;
+    fw_dataset *ds = NULL;
+    assert_ok(fw_array_dataset(&ds, &kept, chain,
+                               &(fw_dataset_opt){.batch = p->batch > 0 ? p->batch : BATCH,
+                                                 .training = true,
+                                                 .seed = 6,
+                                                 .no_shuffle = p->in_order}));
+    return ds;
+}
+
+static void run(const phase *p, int64_t steps, t_trace *trace)
+{
+    *trace = (t_trace){.stop_at = p->stop_at};
+    fw_estimator *e = NULL;
+    assert_ok(new_estimator(&e, p, trace));
+    fw_dataset *ds = data_of(p);
+    const fw_status st = fw_estimator_train(e, ds, steps);
+    if (st != (p->stop_at > 0 ? FW_ESTOPPED : FW_OK))
+        fail_msg("%s", fw_last_error());
+    fw_dataset_free(ds);
+    fw_estimator_free(e);
+}
+
+static fw_filter *new_filter(int64_t keep, int64_t steps)
+{
+    fw_filter *f = NULL;
+    assert_ok(fw_filter_new(&f, BATCH, keep, steps));
+    return f;
+}
+
+static void assert_same_rows(const fw_filter *a, const fw_filter *b, int64_t steps)
+{
+    assert_int_equal(fw_filter_recorded(a), steps);
+    assert_int_equal(fw_filter_recorded(b), steps);
+    for (int64_t i = 0; i < steps; i++) {
+        int32_t x[BATCH], y[BATCH];
+        assert_ok(fw_filter_rows(a, i, x));
+        assert_ok(fw_filter_rows(b, i, y));
+        assert_memory_equal(x, y, KEEP * sizeof *x);
+    }
+}
+
+/* Without batch norm a row's loss follows from its own probabilities. */
+static void the_highest_losses_are_chosen(void **state)
+{
+    (void)state;
+    const phase p = {.pooled = true, .in_order = true};
+    t_trace trace = {0};
+    float prob[N * CLASSES];
+    double loss[BATCH];
+    fw_estimator *e = NULL;
+    fw_dataset *ds = NULL;
+    const fw_transform plain[] = {fw_standardize(C, images.mean, images.std), FW_TRANSFORM_END};
+    assert_ok(new_estimator(&e, &p, &trace));
+    assert_ok(fw_array_dataset(&ds, &images, plain, &(fw_dataset_opt){.batch = BATCH}));
+    assert_ok(fw_estimator_predict(e, ds, prob, N, NULL));
+    fw_dataset_free(ds);
+    fw_estimator_free(e);
+    for (int i = 0; i < BATCH; i++) {
+        double all = 0;
+        for (int k = 0; k < CLASSES; k++)
+            all -= log((double)prob[i * CLASSES + k]) / CLASSES;
+        loss[i] = 0.1 * all - 0.9 * log((double)prob[i * CLASSES + images.labels[i]]);
+    }
+    for (int64_t keep = 1; keep <= BATCH; keep++) {
+        fw_filter *f = new_filter(keep, 1);
+        const phase recording = {.pooled = true, .in_order = true, .record = f};
+        int32_t rows[BATCH];
+        run(&recording, 1, &trace);
+        assert_ok(fw_filter_rows(f, 0, rows));
+        for (int64_t k = 0; k < keep; k++) {
+            int higher = 0;
+            for (int i = 0; i < BATCH; i++)
+                higher += loss[i] > loss[rows[k]];
+            assert_true(higher < keep);
+            assert_true(k == 0 || rows[k] > rows[k - 1]);
+        }
+        double mean = 0;
+        for (int i = 0; i < BATCH; i++)
+            mean += loss[i] / BATCH;
+        assert_true(fabs(trace.loss[0] - mean) < 1e-5); /* told: that of the whole batch */
+        fw_filter_free(f);
+    }
+}
+
+/* All rows chosen, in every step: an ordinary training, twice. */
+static void all_rows_are_no_choice(void **state)
+{
+    (void)state;
+    static t_trace plain, recorded, filtered;
+    for (int mixed = 0; mixed < 2; mixed++) {
+        fw_filter *f = new_filter(BATCH, STEPS);
+        const phase a = {.mixed = mixed == 1}, b = {.record = f, .threads = 2, .mixed = mixed == 1},
+                    c = {.filter = f, .threads = 3, .mixed = mixed == 1};
+        run(&a, STEPS, &plain);
+        run(&b, STEPS, &recorded);
+        run(&c, STEPS, &filtered);
+        for (int i = 0; i < STEPS; i++) /* a plan of its own, which may fuse more */
+            assert_true(fabs(recorded.loss[i] - plain.loss[i]) < 1e-5);
+        assert_memory_equal(filtered.loss, plain.loss, STEPS * sizeof *plain.loss);
+        fw_filter_free(f);
+    }
+}
+
+/* One batch over and over: its loss changes where there was an update, and not else. */
+static void only_some_steps_update(void **state)
+{
+    (void)state;
+    static t_trace trace;
+    fw_filter *f = new_filter(KEEP, STEPS);
+    const phase p = {.record = f, .every = 3, .in_order = true, .records = BATCH, .pooled = true};
+    run(&p, STEPS, &trace);
+    for (int i = 1; i < STEPS; i++)
+        assert_int_equal(trace.loss[i] != trace.loss[i - 1], (i - 1) % 3 == 0);
+    fw_filter_free(f);
+}
+
+static void stopped_phases_end_the_same(void **state)
+{
+    (void)state;
+    static t_trace trace, whole;
+    static const fw_resolution sizes[] = {{4, 5}};
+    char proxy_folder[1024], net_folder[1024], folders[2][1024]; /* t_path's buffers take turns */
+    snprintf(proxy_folder, sizeof proxy_folder, "%s", t_path("proxy"));
+    snprintf(net_folder, sizeof net_folder, "%s", t_path("net"));
+    fw_filter *f = new_filter(KEEP, STEPS);
+    const phase proxy = {
+        .folder = proxy_folder, .record = f, .every = 4, .mixed = true, .sizes = sizes};
+    const phase net = {.folder = net_folder, .filter = f, .mixed = true, .sizes = sizes};
+    run(&proxy, STEPS, &trace);
+    run(&net, STEPS, &whole);
+    assert_true(t_exists(t_path("proxy/rows.safetensors")));
+    for (int64_t stop = 1; stop < STEPS; stop++) {
+        /* each start of the program has an empty filter */
+        fw_filter *first = new_filter(KEEP, STEPS), *second = new_filter(KEEP, STEPS);
+        phase p = proxy, q = net;
+        snprintf(folders[0], sizeof folders[0], "%s", t_path("proxy-%d", (int)stop));
+        snprintf(folders[1], sizeof folders[1], "%s", t_path("net-%d", (int)stop));
+        p.folder = folders[0];
+        q.folder = folders[1];
+        p.record = first;
+        p.stop_at = stop;
+        p.checkpoint_every = 2;
+        run(&p, STEPS, &trace);
+        p.record = second;
+        p.stop_at = 0;
+        p.threads = 2;
+        run(&p, STEPS, &trace);
+        assert_int_equal(trace.n, STEPS - stop);
+        assert_same_rows(second, f, STEPS);
+        t_assert_same_file(t_path("proxy/model.safetensors"),
+                           t_path("proxy-%d/model.safetensors", (int)stop));
+        t_assert_same_file(t_path("proxy/rows.safetensors"),
+                           t_path("proxy-%d/rows.safetensors", (int)stop));
+        q.filter = second;
+        q.stop_at = stop;
+        run(&q, STEPS, &trace);
+        /* a finished first phase hands its rows over without a step */
+        fw_filter *again = new_filter(KEEP, STEPS);
+        p.record = again;
+        run(&p, STEPS, &trace);
+        assert_int_equal(trace.n, 0);
+        assert_same_rows(again, f, STEPS);
+        q.filter = again;
+        q.stop_at = 0;
+        run(&q, STEPS, &trace);
+        assert_memory_equal(trace.loss, whole.loss + stop, (size_t)trace.n * sizeof *trace.loss);
+        t_assert_same_file(t_path("net/model.safetensors"),
+                           t_path("net-%d/model.safetensors", (int)stop));
+        fw_filter_free(first);
+        fw_filter_free(second);
+        fw_filter_free(again);
+    }
+    /* another choice is another run */
+    fw_filter *other = new_filter(KEEP + 1, STEPS);
+    phase p = proxy, q = net;
+    p.record = other;
+    fw_estimator *e = NULL;
+    assert_fails(new_estimator(&e, &p, &trace), FW_EEXISTS, "another rows");
+    p.folder = NULL;
+    run(&p, STEPS, &trace);
+    q.filter = other;
+    assert_fails(new_estimator(&e, &q, &trace), FW_EEXISTS, "another rows");
+    fw_filter_free(other);
+    fw_filter_free(f);
+}
+
+static void bad_ones_are_refused(void **state)
+{
+    (void)state;
+    fw_filter *f = NULL;
+    assert_fails(fw_filter_new(&f, 8, 0, 3), FW_EARG, "keeps 0 of 8 rows");
+    assert_fails(fw_filter_new(&f, 8, 9, 3), FW_EARG, "keeps 9 of 8 rows");
+    assert_fails(fw_filter_new(&f, 8, 2, 0), FW_EARG, "each of 0 steps");
+    f = new_filter(KEEP, 2);
+    int32_t rows[KEEP];
+    assert_fails(fw_filter_rows(f, 0, rows), FW_EARG, "step 0 of 0");
+    t_trace trace = {0};
+    fw_estimator *e = NULL;
+    phase p = {.record = f, .filter = f};
+    assert_fails(new_estimator(&e, &p, &trace), FW_EARG, "records a filter or is trained by one");
+    p = (phase){.every = 2};
+    assert_fails(new_estimator(&e, &p, &trace), FW_EARG, "nothing is recorded");
+    static const struct {
+        bool record;
+        int64_t batch, until;
+        const char *text;
+    } cases[] = {{true, 5, 2, "the filter is for batches of 8, the data's are of 5"},
+                 {true, BATCH, 3, "has room for 2 steps, training is to go on to step 3"},
+                 {false, BATCH, 2, "has the rows of 0 steps"}};
+    for (size_t i = 0; i < T_COUNT(cases); i++) {
+        p = (phase){.batch = cases[i].batch};
+        if (cases[i].record)
+            p.record = f;
+        else
+            p.filter = f;
+        assert_ok(new_estimator(&e, &p, &trace));
+        fw_dataset *ds = data_of(&p);
+        assert_fails(fw_estimator_train(e, ds, cases[i].until), FW_EARG, cases[i].text);
+        assert_int_equal(trace.n, 0);
+        fw_dataset_free(ds);
+        fw_estimator_free(e);
+    }
+    fw_filter_free(f);
+}
+
+/* ---- recipes ---- */
+
+static bool stop_after(void *user, const fw_event *ev)
+{
+    int *left = user;
+    return ev->kind != FW_EVENT_STEP || --*left != 0;
+}
+
+static fw_status run_recipe(const char *out, bool resume, int stop, fw_run_result *result)
+{
+    static const char text[] =
+        "[data]\nbundled = digits\nsplit_every = 5\n[augment]\ntransform = standardize\n"
+        "[network]\ninput = 8 8 1\nlayer = conv_bn 6\nlayer = global_max_pool\n"
+        "layer = classifier 10\n"
+        "[network proxy]\nlayer = conv_bn 3\nlayer = global_max_pool\nlayer = classifier 10\n"
+        "keep = 20\ntrain_every = 2\n[train]\nlr = 0.1\nbatch = 64\nepochs = 6/22\n";
+    fw_recipe *r = NULL;
+    assert_ok(fw_recipe_parse(&r, text, "two.recipe"));
+    assert_ok(fw_recipe_check(r, NULL));
+    const fw_status st = fw_recipe_run(r,
+                                       &(fw_run_opt){.out = out,
+                                                     .resume = resume,
+                                                     .threads = 1,
+                                                     .progress = stop_after,
+                                                     .progress_user = &stop},
+                                       result);
+    fw_recipe_free(r);
+    return st;
+}
+
+static void a_recipe_has_both_phases(void **state)
+{
+    (void)state;
+    fw_run_result whole, part;
+    assert_ok(run_recipe(t_path("whole-recipe"), false, 0, &whole));
+    assert_int_equal(whole.steps, 6);
+    assert_true(t_exists(t_path("whole-recipe/proxy/rows.safetensors")));
+    for (int stop = 2; stop <= 10; stop += 4) { /* in the first phase, at its end, in the second */
+        char out[1024];
+        snprintf(out, sizeof out, "%s", t_path("part-recipe-%d", stop));
+        assert_fails(run_recipe(out, false, stop, &part), FW_ESTOPPED,
+                     stop < 6 ? "[network proxy]: stopped after step 2" : "stopped after step");
+        assert_fails(run_recipe(out, false, 0, &part), FW_EEXISTS, "holds a run already");
+        assert_ok(run_recipe(out, true, 0, &part));
+        assert_true(part.test.loss == whole.test.loss);
+        t_assert_same_file(t_path("whole-recipe/model.safetensors"),
+                           t_path("part-recipe-%d/model.safetensors", stop));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_highest_losses_are_chosen),
+        cmocka_unit_test(all_rows_are_no_choice),
+        cmocka_unit_test(only_some_steps_update),
+        cmocka_unit_test(stopped_phases_end_the_same),
+        cmocka_unit_test(bad_ones_are_refused),
+        cmocka_unit_test(a_recipe_has_both_phases),
+    };
+    return cmocka_run_group_tests(tests, make_data, drop_data);
+}
