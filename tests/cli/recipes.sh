@@ -2,7 +2,7 @@
 . "$2/tests/cli/common"
 
 run 0 recipes
-for name in airbench94-muon page-1 page-4 page-8.7 digits fenwicks mnist; do
+for name in airbench94-muon page-1 page-4 page-8.9 airbench96 hiverge e1 hlb digits fenwicks mnist; do
     grep -qE "^$name  *[^ ]" out || die "no line for $name"
 done
 
