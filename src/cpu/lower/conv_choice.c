@@ -29,7 +29,7 @@ typedef struct choice {
 
 /* The first line that fits counts; none: direct. Behind a line: GFLOP/s counting every tap, direct
  * / F2 / F4, of the layer of bench/shapes.txt that decided it, on two cores of Zen 5; those of avx2
- * on two of Zen 3, which were shared: the best of ten runs. */
+ * on two of Zen 3 that were shared: medians of 5 runs or the best of 10 to 15. */
 static const choice choices[] = {
     /* bf16 products: airbench94/block1. A side of 3 stays direct: 1290 / 890 / 950 (block3). */
     {"avx512_bf16", FW_BF16, FWD, 4, ANY, 32, F2, F4}, /* 1020 / 1310 / 1440 */
@@ -72,4 +72,9 @@ fwi_conv_algo fwi_conv_choice(const char *table, fw_dtype dtype, fwi_conv_pass p
                                         : FWI_CONV_DIRECT;
     }
     return FWI_CONV_DIRECT;
+}
+
+bool fwi_multiplies_bf16(const char *table)
+{
+    return strcmp(table, "avx512_bf16") == 0;
 }

@@ -44,5 +44,7 @@ fwi_conv_pass fwi_conv_pass_of(fwi_opkind kind); /* of an op with the attributes
  * shorter one; c, oc: channels. */
 fwi_conv_algo fwi_conv_choice(const char *table, fw_dtype dtype, fwi_conv_pass pass, int64_t side,
                               int64_t c, int64_t oc, fwi_conv_algo most);
+/* Whether this table's kernels multiply images stored as bf16 as they are; others widen to f32 first. */
+bool fwi_multiplies_bf16(const char *table);
 
 #endif

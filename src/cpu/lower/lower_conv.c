@@ -17,13 +17,12 @@ static fwi_arg arg_of(const fwi_graph *g, fwi_val v)
     return (fwi_arg){.dtype = t->dtype, .shape = t->shape, .nb = t->nb};
 }
 
-/* How far the choice may go. F(4x4,3x3) in bf16 rounds five times as coarsely as the definition does
- * (docs/numerics.md): only where the user asks for it. */
-static fwi_conv_algo most_wanted(const fwi_graph *g)
+/* F(4x4,3x3) rounds five times as coarsely as the definition does where its products are of bf16
+ * (docs/numerics.md): there only where the user asks for it. */
+static bool too_coarse(const fwi_graph *g, fwi_conv_algo algo, const char *table)
 {
-    if (g->conv != FWI_CONV_ANY)
-        return g->conv;
-    return g->storage == FW_BF16 ? FWI_CONV_WINO2 : FWI_CONV_WINO4;
+    return g->conv == FWI_CONV_ANY && g->storage == FW_BF16 && algo == FWI_CONV_WINO4 &&
+           fwi_multiplies_bf16(table);
 }
 
 /* The row for this call with that algorithm, if it is one of its own and not the direct one, which
@@ -54,9 +53,10 @@ static fwi_conv_algo choose(const fwi_graph *g, const fwi_op *op, const fwi_op_t
         return FWI_CONV_DIRECT;
     const fwi_shape *filters = pass == FWI_CONV_FILTER_GRAD ? &c.out[0].shape : &c.in[1].shape;
     const int64_t side = a->ih < a->iw ? a->ih : a->iw;
-    for (fwi_conv_algo most = most_wanted(g); most > FWI_CONV_DIRECT; most--) {
+    fwi_conv_algo most = g->conv == FWI_CONV_ANY ? FWI_CONV_WINO4 : g->conv;
+    for (; most > FWI_CONV_DIRECT; most--) {
         const fwi_op_table *from = NULL;
-        if (own_row(table, &c, most, &from) == NULL)
+        if (own_row(table, &c, most, &from) == NULL || too_coarse(g, most, from->name))
             continue;
         const fwi_conv_algo best = fwi_conv_choice(from->name, c.in[0].dtype, pass, side,
                                                    filters->d[3], filters->d[0], most);

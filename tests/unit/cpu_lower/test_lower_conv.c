@@ -38,6 +38,7 @@ static const fwi_kernel rows_4[] = {ROWS(takes_2), ROWS(takes_4), {.run = NULL}}
 static const fwi_op_table direct = {.name = "direct", .rows = direct_rows};
 static const fwi_op_table up_to_2 = {.name = "avx512", .base = &direct, .rows = rows_2};
 static const fwi_op_table up_to_4 = {.name = "avx512", .base = &direct, .rows = rows_4};
+static const fwi_op_table bf16_up_to_4 = {.name = "avx512_bf16", .base = &direct, .rows = rows_4};
 
 /* A convolution of images side x side and its gradients; no conversions: n h w c. */
 static fwi_graph *net(int64_t side, int64_t c, int64_t oc, int64_t k, int64_t stride)
@@ -156,19 +157,41 @@ static void test_table_bf16(void **state)
         }
 }
 
-/* bf16 storage bounds what nobody asked for; the bound goes with a graph and its text. */
+/* Products of bf16 bound what nobody asked for, those of f32 do not, however images are stored. */
+static void test_bf16_products(void **state)
+{
+    (void)state;
+    static const struct {
+        const fwi_op_table *table;
+        fwi_conv_algo wanted, expected;
+    } cases[] = {{&bf16_up_to_4, FWI_CONV_ANY, W2},
+                 {&bf16_up_to_4, W4, W4},
+                 {&up_to_4, FWI_CONV_ANY, W4},
+                 {&up_to_4, W2, W2},
+                 {&up_to_2, FWI_CONV_ANY, W2}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fwi_graph *g = net(16, 64, 64, 3, 1);
+        g->storage = FW_BF16; /* its tensors stay f32: rows of f32 are what is found */
+        g->conv = cases[i].wanted;
+        assert_int_equal(fwi_lower_conv(g, cases[i].table), FW_OK);
+        assert_int_equal(algo_of(g, FWI_OP_conv2d, 3), cases[i].expected);
+        fwi_graph_free(g);
+    }
+}
+
+/* The user's bound goes with a graph and its text. */
 static void test_storage_and_text(void **state)
 {
     (void)state;
     for (int wanted = FWI_CONV_ANY; wanted < FWI_CONV_ALGOS; wanted++) {
         fwi_graph *g = net(16, 64, 64, 3, 1), *copy = NULL, *again = NULL;
         fwi_buf text = {0}, text2 = {0};
-        g->storage = FW_BF16; /* its tensors stay f32: rows of f32 are what is found */
+        g->storage = FW_BF16;
         g->conv = (fwi_conv_algo)wanted;
         assert_int_equal(fwi_graph_copy(&copy, g), FW_OK);
         assert_int_equal(copy->conv, wanted);
         assert_int_equal(fwi_lower_conv(copy, &up_to_4), FW_OK);
-        const fwi_conv_algo e = wanted == FWI_CONV_ANY ? FWI_CONV_WINO2 : (fwi_conv_algo)wanted;
+        const fwi_conv_algo e = wanted == FWI_CONV_ANY ? W4 : (fwi_conv_algo)wanted;
         assert_int_equal(algo_of(copy, FWI_OP_conv2d, 3), e);
         assert_int_equal(fwi_graph_print(copy, &text), FW_OK);
         assert_true((strstr((const char *)text.data, "conv=winograd4\n") != NULL) ==
@@ -194,9 +217,8 @@ static void test_storage_and_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_table_bf16),
+        cmocka_unit_test(test_bounds),           cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_table_bf16),       cmocka_unit_test(test_bf16_products),
         cmocka_unit_test(test_storage_and_text),
     };
     return cmocka_run_group_tests_name("lower_conv", tests, NULL, NULL);
