@@ -108,7 +108,6 @@ endforeach()
 
 # The .cu files again, with emulate.h in place of CUDA: no toolkit is needed for this.
 file(GLOB cu_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cuda/*.cu)
-list(FILTER cu_sources EXCLUDE REGEX "/side\\.cu$") # has no rows: cuda_libs.c calls it, and a GPU's libraries
 set_source_files_properties(${cu_sources} PROPERTIES LANGUAGE CXX)
 add_library(t_cuda OBJECT ${cu_sources} ${CMAKE_SOURCE_DIR}/src/cuda/cuda_table.c
   ${CMAKE_SOURCE_DIR}/tests/cuda/emulate.cpp ${CMAKE_SOURCE_DIR}/tests/cuda/t_far.c)

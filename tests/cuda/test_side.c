@@ -1,0 +1,201 @@
+/* test_side.c: the small kernels beside cuDNN and cuBLASLt (side.cu), run on
+ * the CPU by emulate.h: conversions against exact values, and what of Muon's
+ * update is no product against the formula in double. The same bits twice. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "cuda_side.h"
+#include "rng.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
+
+extern const fwi_cuda_side fwi_emulated_side_kernels;
+static const fwi_cuda_side *const side = &fwi_emulated_side_kernels;
+
+static void test_conversions(void **state)
+{
+    (void)state;
+    static const struct {
+        float from;
+        uint16_t bf16, f16;
+    } cases[] = {
+        {0.0f, 0x0000, 0x0000},
+        {-0.0f, 0x8000, 0x8000},
+        {1.0f, 0x3f80, 0x3c00},
+        {-2.5f, 0xc020, 0xc100},
+        {65504.0f, 0x4780, 0x7bff},
+        {65520.0f, 0x4780, 0x7c00},       /* over f16: infinity */
+        {1.00390625f, 0x3f80, 0x3c04},    /* 1 + 2^-8: between two of bf16, to the even one */
+        {1.01171875f, 0x3f82, 0x3c0c},    /* 1 + 3 2^-8 */
+        {1.00048828125f, 0x3f80, 0x3c00}, /* 1 + 2^-11: between two of f16 */
+        {5.9604644775390625e-8f, 0x3380, 0x0001}, /* the least of f16 */
+        {INFINITY, 0x7f80, 0x7c00},
+    };
+    const fwi_call c = {.kind = FWI_OP_conv2d};
+    for (int i = 0; i < COUNT(cases); i++) {
+        uint16_t to[2] = {0xaaaa, 0xaaaa};
+        assert_int_equal(side->narrow(&c, to, FW_BF16, &cases[i].from, 1), FW_OK);
+        assert_int_equal(to[0], cases[i].bf16);
+        assert_int_equal(side->narrow(&c, to, FW_F16, &cases[i].from, 1), FW_OK);
+        assert_int_equal(to[0], cases[i].f16);
+        assert_int_equal(to[1], 0xaaaa);
+    }
+    enum { N = 65536 };
+    uint16_t *all = malloc(N * sizeof *all), *back = malloc(N * sizeof *back);
+    float *wide = malloc(N * sizeof *wide);
+    for (int i = 0; i < N; i++)
+        all[i] = (uint16_t)i;
+    static const fw_dtype types[] = {FW_BF16, FW_F16};
+    for (int t = 0; t < 2; t++) { /* every number of 16 bits there and back */
+        assert_int_equal(side->widen(&c, wide, all, types[t], N), FW_OK);
+        assert_int_equal(side->narrow(&c, back, types[t], wide, N), FW_OK);
+        for (int i = 0; i < N; i++) {
+            if (isnan(wide[i]))
+                continue;
+            assert_int_equal(back[i], all[i]);
+        }
+    }
+    const float three[3] = {1, 2, 3};
+    assert_int_equal(side->widen(&c, wide, three, FW_F32, 3), FW_OK);
+    assert_memory_equal(wide, three, sizeof three);
+    assert_int_equal(side->narrow(&c, back, FW_BF16, wide, (int64_t)1 << 31), FW_ESHAPE);
+    free(all);
+    free(back);
+    free(wide);
+}
+
+static float normal(uint64_t i)
+{
+    const uint32_t words[4] = {(uint32_t)fwi_rng_u64(3, FWI_RNG_TEST, 0, i),
+                               (uint32_t)fwi_rng_u64(3, FWI_RNG_TEST, 1, i), 0, 0};
+    double out[4];
+    fwi_normal4(words, out);
+    return (float)out[0];
+}
+
+static float of_bf16(uint16_t bits)
+{
+    const uint32_t u = (uint32_t)bits << 16;
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
+enum { MOST = 70 * 300 };
+static float w[MOST], v[MOST], g[MOST], w0[MOST], v0[MOST];
+static float x[MOST];
+static double sums[FWI_MUON_SUMS], sums2[FWI_MUON_SUMS];
+
+static int64_t turned(int64_t rows, int64_t rest, int64_t i)
+{
+    return rows > rest ? i % rest * rows + i / rest : i;
+}
+
+static float x_at(fw_dtype dtype, int64_t i)
+{
+    return dtype == FW_F32 ? x[i] : of_bf16(((const uint16_t *)(const void *)x)[i]);
+}
+
+static void test_muon(void **state)
+{
+    (void)state;
+    static const int64_t sizes[][2] = {{1, 1}, {3, 5}, {5, 3}, {64, 216}, {300, 70}, {70, 300}};
+    static const double rows[][5] = {
+        {0.24, 0.05, 1, 1, 1e-7}, {0.1, 0, 0, 2, 0.25}, {0, 0.5, 1, 1, 1e-7}}; /* lr wd rn p q */
+    for (int i = 0; i < COUNT(sizes) * COUNT(rows) * 2; i++) {
+        const int64_t r = sizes[i / 6][0], k = sizes[i / 6][1], n = r * k;
+        const double *hyper = rows[i % 6 / 2];
+        const fw_dtype dtype = i % 2 ? FW_BF16 : FW_F32;
+        const double near = dtype == FW_F32 ? 1e-6 : 1.0 / 256;
+        const fwi_attr attr = {.muon = {.momentum = 0.6,
+                                        .renorm_eps = 0.5,
+                                        .lr_col = 0,
+                                        .wd_col = 1,
+                                        .rn_col = 2,
+                                        .xn_col = 3}};
+        fwi_call c = {.kind = FWI_OP_muon, .attr = &attr};
+        c.in[0].data = w, c.in[1].data = v, c.in[2].data = g;
+        c.in[3].data = (void *)(uintptr_t)hyper;
+        double uu = 0, ww = 0;
+        for (int64_t j = 0; j < n; j++) {
+            w0[j] = w[j] = normal((uint64_t)j), v0[j] = v[j] = normal((uint64_t)(j + MOST));
+            g[j] = normal((uint64_t)(j + 2 * MOST));
+            const double vj = 0.6 * (double)v[j] + (double)g[j], u = (double)g[j] + 0.6 * vj;
+            uu += u * u;
+            ww += (double)w[j] * (double)w[j];
+        }
+        const fwi_muon_work m = {.rows = r,
+                                 .rest = k,
+                                 .m = r < k ? r : k,
+                                 .n = r < k ? k : r,
+                                 .dtype = dtype,
+                                 .x = x,
+                                 .sums = sums};
+        assert_int_equal(side->muon_begin(&c, &m), FW_OK);
+        assert_true(fabs(sums[0] - uu) <= 1e-6 * uu);
+        assert_true(fabs(sums[1] - ww) <= 1e-12 * ww);
+        for (int64_t j = 0; j < n; j++) {
+            const double vj = 0.6 * (double)v0[j] + (double)g[j], u = (double)g[j] + 0.6 * vj;
+            const double want = u / (hyper[3] * sqrt(uu) + hyper[4]);
+            assert_true(fabs((double)v[j] - vj) <= 1e-6 * (1 + fabs(vj)));
+            assert_true(fabs((double)x_at(dtype, turned(r, k, j)) - want) <=
+                        near * (1e-3 + fabs(want)));
+        }
+        assert_int_equal(side->muon_end(&c, &m), FW_OK);
+        const double renorm = hyper[2] != 0 ? sqrt((double)r) / (sqrt(ww) + 0.5) : 1;
+        for (int64_t j = 0; j < n; j++) {
+            const double moved =
+                renorm * (double)w0[j] - hyper[0] * (double)x_at(dtype, turned(r, k, j));
+            const double want = hyper[0] == 0 ? (double)w0[j] : moved * (1 - hyper[0] * hyper[1]);
+            assert_true(fabs((double)w[j] - want) <= 1e-6 * (1 + fabs(want)));
+        }
+        memcpy(sums2, sums, sizeof sums);
+        memcpy(v, v0, sizeof v);
+        memcpy(w, w0, sizeof w);
+        assert_int_equal(side->muon_begin(&c, &m), FW_OK);
+        assert_memory_equal(sums, sums2, sizeof sums);
+    }
+}
+
+/* No gradient and no momentum: no direction, and nothing that is not a number.
+ */
+static void test_zeros(void **state)
+{
+    (void)state;
+    const double hyper[] = {0.1, 0, 1, 1, 1e-7};
+    const fwi_attr attr = {.muon = {.momentum = 0.6,
+                                    .renorm_eps = 0.5,
+                                    .lr_col = 0,
+                                    .wd_col = 1,
+                                    .rn_col = 2,
+                                    .xn_col = 3}};
+    fwi_call c = {.kind = FWI_OP_muon, .attr = &attr};
+    memset(w, 0, sizeof w);
+    memset(v, 0, sizeof v);
+    memset(g, 0, sizeof g);
+    c.in[0].data = w, c.in[1].data = v, c.in[2].data = g;
+    c.in[3].data = (void *)(uintptr_t)hyper;
+    const fwi_muon_work m = {3, 5, 3, 5, FW_F32, x, sums};
+    assert_int_equal(side->muon_begin(&c, &m), FW_OK);
+    assert_int_equal(side->muon_end(&c, &m), FW_OK);
+    for (int i = 0; i < 15; i++)
+        assert_true(x[i] == 0 && w[i] == 0 && v[i] == 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_conversions),
+        cmocka_unit_test(test_muon),
+        cmocka_unit_test(test_zeros),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
