@@ -20,7 +20,8 @@ FAMILY(elementwise, &bias)
 FAMILY(act, &elementwise)
 FAMILY(bn, &act)
 FAMILY(conv2d, &bn)
-FAMILY(fused, &conv2d)
+FAMILY(resize, &conv2d)
+FAMILY(fused, &resize)
 
 const fwi_op_table *FWI_CUDA_OWN_TABLE(void)
 {

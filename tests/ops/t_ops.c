@@ -703,23 +703,12 @@ static int cuda_ways(const fwi_call *types)
     return 1 | 4 | 8;
 }
 
-/* Ops that the CPU has and a GPU will have: such a plan is refused there until then. */
-static bool yet_to_come(fwi_opkind kind)
-{
-    static const char *const names[] = {"resize", "resize_grad", "crop", "crop_grad"};
-    for (int i = 0; i < T_COUNT(names); i++)
-        if (strcmp(fwi_op_info_get(kind)->name, names[i]) == 0)
-            return true;
-    return false;
-}
-
 /* Our kernels for GPUs, under emulation and, where there is a GPU, on it with whatever its table has
  * for the call. A GPU has nothing to fall back to: there must be a kernel for every core op. */
 static void check_cuda(const t_case *c, const fwi_call *types)
 {
     const bool must = (fwi_op_info_get(c->kind)->flags & FWI_CORE) != 0 && types->in[0].nb == 0 &&
-                      !(types->kind == FWI_OP_cast && types->out[0].dtype != FW_F32) &&
-                      !yet_to_come(c->kind);
+                      !(types->kind == FWI_OP_cast && types->out[0].dtype != FW_F32);
     const fwi_op_table *table = fwi_cuda_emulated_table();
     const fwi_kernel *k = must ? find(c, table, types) : fwi_table_find(table, types, NULL);
     if (k == NULL)
