@@ -169,15 +169,16 @@ static fw_status run_all(lab *l, fw_run_opt *opt, fw_trials *log)
 
 static int report(const command *self, const ablate_args *a, comparison *c, const char *recipe)
 {
-    fw_status st = a->plot == NULL ? FW_OK : compare_plot(c, a->plot);
-    if (st != FW_OK)
-        return fail(self->name, st, a->json);
-    if (!a->json) {
-        st = compare_print(c);
-        if (st == FW_OK && a->plot != NULL)
+    if (!a->json) { /* the figures first: no picture is worth the runs behind them */
+        fw_status st = compare_print(c);
+        if (st == FW_OK && a->plot != NULL && (st = compare_plot(c, a->plot)) == FW_OK)
             printf("plot     %s\n", a->plot);
-        return st != FW_OK ? fail(self->name, st, false) : finish_output();
+        const int written = finish_output();
+        return st != FW_OK ? fail(self->name, st, false) : written;
     }
+    const fw_status drawn = a->plot == NULL ? FW_OK : compare_plot(c, a->plot);
+    if (drawn != FW_OK)
+        return fail(self->name, drawn, true);
     json_t *list = compare_json(c);
     return print_json(json_pack("{s:s, s:f, s:o, s:o, s:s, s:s, s:s}", "recipe", recipe,
                                 "confidence", c->confidence, "variants", list, "slope",

@@ -188,9 +188,14 @@ static void default_out(char *buf, size_t cap, const char *recipe)
  * others begin. */
 static bool begun(const char *run_out)
 {
+    static const char *const files[] = {"config.json", "proxy/config.json"}; /* of either phase */
     char path[OUT_CAP + 128];
-    snprintf(path, sizeof path, "%s/config.json", run_out);
-    return access(path, F_OK) == 0;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(path, sizeof path, "%s/%s", run_out, files[i]);
+        if (access(path, F_OK) == 0)
+            return true;
+    }
+    return false;
 }
 
 static void row_of_result(run_row *row, const fw_run_result *r)

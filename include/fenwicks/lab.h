@@ -35,7 +35,7 @@ typedef struct fw_trial {
 typedef struct fw_trials fw_trials;
 
 /* The runs that `path` holds. For growing (readonly false) the file is made where it is missing,
- * and a last line that was cut short is taken off, with a warning to the log; else it is passed
+ * and a last line that was cut short (it begins with {) is taken off, with a warning to the log; else it is passed
  * over. path NULL: a list in memory. Errors: FW_EFORMAT with the line for one that is no JSON
  * object or has no seed, epochs or accuracy; FW_EIO where it cannot be written. */
 FW_API fw_status fw_trials_open(fw_trials **out, const char *path, bool readonly);
@@ -44,7 +44,7 @@ FW_API int64_t fw_trials_count(const fw_trials *t);
 FW_API const fw_trial *fw_trials_get(const fw_trials *t, int64_t i); /* borrowed; NULL beyond */
 
 /* Adds a copy, and its line to the file: written at once and synced, so that an interrupted program
- * leaves whole lines. FW_ESTATE for one that was opened readonly. */
+ * leaves whole lines. FW_ESTATE for one that was opened readonly; FW_EARG for a seed of 2^63 or more. */
 FW_API fw_status fw_trials_add(fw_trials *t, const fw_trial *trial);
 
 /* The run of this id, seed, data, device and precision by this version of the library; NULL: there

@@ -118,11 +118,10 @@ extern "C" fw_status fwi_augment_make(fwi_augment *out, const fw_transform *list
     out->w = (int32_t)w;
     out->c = (int32_t)c;
     for (; list != nullptr && list->kind != FW_TRANSFORM_NONE; list++) {
-        if (list->kind == FW_TRANSFORM_USER)
-            return fwi_fail(FW_EUNAVAILABLE,
-                            "transform %d is the caller's own, which runs on the "
-                            "host alone",
-                            (int)out->n);
+        if (list->kind == FW_TRANSFORM_USER || list->kind == FW_TRANSFORM_CUTMIX)
+            return fwi_fail(FW_EUNAVAILABLE, "transform %d is %s, which runs on the host alone",
+                            (int)out->n,
+                            list->kind == FW_TRANSFORM_USER ? "the caller's own" : "cutmix");
         if (out->n == FWI_AUGMENT_MAX)
             return fwi_fail(FW_EUNAVAILABLE, "more than %d transforms run on the host alone",
                             (int)FWI_AUGMENT_MAX);

@@ -6,7 +6,7 @@
 #define FAMILY(family, before)                                                                     \
     extern const fwi_kernel FWI_CUDA_ROWS(family)[];                                               \
     static const fwi_op_table family = {                                                           \
-        .name = "cuda", .base = before, .rows = FWI_CUDA_ROWS(family), .nb = 1};
+        .name = "cuda", .base = (before), .rows = FWI_CUDA_ROWS(family), .nb = 1};
 
 FAMILY(muon, NULL)
 FAMILY(optim, &muon)

@@ -103,14 +103,16 @@ fwi_val fwi_part_conv(fwi_builder *b, fwi_val x, const fwi_conv_part *p)
         var(b, "conv.bias", FWI_VAR_BIAS, fwi_shape1(p->channels), bias_init(p->init, fan_in)));
 }
 
-/* The images themselves, or these in the graph's own type. */
+/* The images themselves, or these in the graph's own type or at another size. */
 static bool is_input(const fwi_graph *g, fwi_val x)
 {
-    const fwi_tensor *const t = &g->tensors[x];
-    if (t->kind == FWI_INPUT)
-        return true;
-    return t->producer >= 0 && g->ops[t->producer].kind == FWI_OP_cast &&
-           g->tensors[g->ops[t->producer].in[0]].kind == FWI_INPUT;
+    while (g->tensors[x].producer >= 0) {
+        const fwi_op *const op = &g->ops[g->tensors[x].producer];
+        if (op->kind != FWI_OP_cast && op->kind != FWI_OP_resize && op->kind != FWI_OP_crop)
+            return false;
+        x = op->in[0];
+    }
+    return g->tensors[x].kind == FWI_INPUT;
 }
 
 fwi_val fwi_part_whiten(fwi_builder *b, fwi_val x, const fwi_whiten_part *p)

@@ -129,6 +129,7 @@ static fw_status make_cutmix(const fw_recipe *r, const char *at, int64_t records
 {
     enum { CAP = 64, ANY_STEPS = 1000000 };
     char word[CAP], sizes[2 * CAP] = "";
+    size_t n_sizes = 0; /* bytes of them */
     double from = 0;
     int64_t steps = ANY_STEPS;
     const int64_t batch = fwi_recipe_int(r, FWI_KEY_TRAIN_BATCH);
@@ -136,10 +137,10 @@ static fw_status make_cutmix(const fw_recipe *r, const char *at, int64_t records
     while (st == FW_OK && fwi_next_word(&at, word, sizeof word)) {
         if (strncmp(word, "from=", 5) == 0)
             st = fwi_recipe_read_number(word + 5, 0, 1, (double)steps, &from);
-        else if (strlen(sizes) + strlen(word) + 2 > sizeof sizes)
+        else if (n_sizes + strlen(word) + 2 > sizeof sizes)
             st = fwi_fail(FW_EFORMAT, "%s is too long", word);
         else
-            strcat(strcat(sizes, " "), word);
+            n_sizes += (size_t)snprintf(sizes + n_sizes, sizeof sizes - n_sizes, " %s", word);
         if (st != FW_OK)
             return fwi_fail_in(st, "cutmix");
     }
@@ -409,6 +410,8 @@ static fw_status check_proxy(const fw_recipe *r, const int64_t hwc[3], const fw_
                      r->source, c.n_classes, full->n_classes);
     if (st == FW_OK && c.params == 0)
         st = fwi_fail(FW_EARG, "%s: [network proxy] has nothing to train", r->source);
+    if (st == FW_OK && (st = fwi_layer_check_batch(net, batch)) != FW_OK)
+        st = fwi_fail_in(st, "%s: train.batch of [network proxy]", r->source);
     if (st == FW_OK && (st = fwi_recipe_resolutions_check(r, net, hwc, &c)) != FW_OK)
         st = fwi_fail_in(st, "[network proxy]");
     fw_layer_free(net);
@@ -433,9 +436,10 @@ fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost)
     if (st == FW_OK && (st = fw_layer_cost(net, hwc[0], hwc[1], hwc[2], &c)) != FW_OK)
         st = fwi_fail_in(st, "%s: network of %" PRId64 " x %" PRId64 " x %" PRId64 " images",
                          r->source, hwc[0], hwc[1], hwc[2]);
-    if (st == FW_OK &&
-        (st = fwi_layer_check_batch(net, fwi_recipe_int(r, FWI_KEY_TRAIN_BATCH))) != FW_OK)
-        st = fwi_fail_in(st, "%s: train.batch", r->source);
+    const int64_t keep = fwi_recipe_int(r, FWI_KEY_PROXY_KEEP);
+    const int64_t rows = keep > 0 ? keep : fwi_recipe_int(r, FWI_KEY_TRAIN_BATCH); /* of a step */
+    if (st == FW_OK && (st = fwi_layer_check_batch(net, rows)) != FW_OK)
+        st = fwi_fail_in(st, "%s: %s", r->source, keep > 0 ? "network proxy.keep" : "train.batch");
     const int64_t classes = fwi_recipe_int(r, FWI_KEY_NETWORK_CLASSES);
     if (st == FW_OK && classes != 0 && classes != c.n_classes)
         st = fwi_fail(FW_ESHAPE,
@@ -462,7 +466,7 @@ fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost)
                                        .c = hwc[2],
                                        .label_smoothing =
                                            fwi_recipe_number(r, FWI_KEY_TRAIN_SMOOTHING)};
-        st = fwi_network_check(&spec, fwi_recipe_int(r, FWI_KEY_TRAIN_BATCH));
+        st = fwi_network_check(&spec, rows);
         if (st != FW_OK)
             st = fwi_fail_in(st, "%s", r->source);
     }

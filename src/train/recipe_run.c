@@ -156,7 +156,7 @@ static fw_status new_estimator(const fw_recipe *r, const fw_run_opt *o, const fw
         .config = config,
         .groups = groups,
         .n_groups = n_groups,
-        .average = average,
+        .average = ph->proxy ? (fw_average){0} : average, /* it is only ever asked for losses */
         .resolutions = resolutions,
         .n_resolutions = n_resolutions,
         .resolution_by = (fw_resolution_by)fwi_recipe_word(r, FWI_KEY_TRAIN_RESOLUTION_BY),

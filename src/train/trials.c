@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,14 @@ static double number_of(const json_t *o, const char *key, double otherwise)
     return json_is_number(v) ? json_number_value(v) : otherwise;
 }
 
+/* A whole number from 0 to most; else 0. */
+static int64_t count_of(const json_t *o, const char *key, int64_t most)
+{
+    const json_t *v = json_object_get(o, key);
+    const json_int_t n = json_is_integer(v) ? json_integer_value(v) : 0;
+    return n >= 0 && n <= most ? n : 0;
+}
+
 /* Lines of scripts/ab call the variant "arm" and t_train "seconds". */
 static bool trial_of(const json_t *o, fw_trial *out)
 {
@@ -88,10 +97,10 @@ static bool trial_of(const json_t *o, fw_trial *out)
                    .commit = text_of(o, "commit"),
                    .cpu = text_of(o, "cpu"),
                    .isa = text_of(o, "isa"),
-                   .threads = (int)number_of(o, "threads", 0),
+                   .threads = (int)count_of(o, "threads", INT_MAX),
                    .seed = (uint64_t)json_integer_value(seed),
-                   .steps = (int64_t)number_of(o, "steps", 0),
-                   .peak_memory_bytes = (int64_t)number_of(o, "peak_memory_bytes", 0),
+                   .steps = count_of(o, "steps", INT64_MAX),
+                   .peak_memory_bytes = count_of(o, "peak_memory_bytes", INT64_MAX),
                    .epochs = number_of(o, "epochs", NAN),
                    .accuracy = number_of(o, "accuracy", NAN),
                    .accuracy_plain = number_of(o, "accuracy_plain", number_of(o, "accuracy", NAN)),
@@ -146,7 +155,8 @@ static fw_status read_lines(fw_trials *t, const char *text, size_t n, size_t *wh
                         : json_loadb(text + at, bytes, JSON_REJECT_DUPLICATES, &err);
         if (json_is_object(o) && trial_of(o, &trial))
             st = add_copy(t, &trial);
-        else if (o != NULL || (end != NULL && !is_blank(text + at, bytes)))
+        else if (o != NULL || (end != NULL && !is_blank(text + at, bytes)) ||
+                 (text[at] != '{' && !is_blank(text + at, bytes))) /* no line of ours cut short */
             st = fwi_fail(FW_EFORMAT, "%s: line %" PRId64 ": %s", t->path, line,
                           json_is_object(o) ? "no seed, epochs or accuracy" : "no JSON object");
         if (end != NULL || o != NULL)
@@ -231,6 +241,9 @@ fw_status fw_trials_add(fw_trials *t, const fw_trial *trial)
         return fwi_fail(FW_EARG, "fw_trials_add: NULL argument");
     if (t->readonly)
         return fwi_fail(FW_ESTATE, "%s: was opened to be read", t->path);
+    if (trial->seed > INT64_MAX) /* JSON's whole numbers end there */
+        return fwi_fail(FW_EARG, "seed %" PRIu64 ": a results file holds seeds up to %" PRId64,
+                        trial->seed, INT64_MAX);
     fw_status st = add_copy(t, trial);
     if (st != FW_OK || t->path == NULL)
         return st;

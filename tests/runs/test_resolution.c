@@ -99,6 +99,37 @@ static void small_images_are_those_of_small_data(void **state)
     }
 }
 
+/* The whitening filter is made from whole images, whatever size they are trained at. */
+static void whitened_nets_grow_too(void **state)
+{
+    (void)state;
+    for (int crop = 0; crop < 2; crop++) {
+        const fw_resolution grows[] = {{SMALL, 2}, {6, 4}};
+        static t_trace trace;
+        trace = (t_trace){0};
+        fw_layer *net = fw_sequential();
+        fw_add(net, fw_whiten(&(fw_whiten_opt){.images = N}));
+        fw_add(net, fw_conv_bn(4, FW_PYTORCH));
+        fw_add(net, fw_global_max_pool());
+        fw_add(net, fw_classifier(CLASSES, 1, FW_PYTORCH));
+        fw_dataset *ds = NULL;
+        fw_estimator *e = NULL;
+        assert_ok(fw_array_dataset(&ds, &images, NULL,
+                                   &(fw_dataset_opt){.batch = BATCH, .training = true}));
+        assert_ok(fw_estimator_new(
+            &e, net, t_sgd(0.05),
+            &(fw_estimator_opt){.resolutions = grows,
+                                .n_resolutions = 2,
+                                .resolution_by = crop == 1 ? FW_BY_CROP : FW_BY_RESIZE,
+                                .progress = t_record,
+                                .progress_user = &trace}));
+        assert_ok(fw_estimator_train(e, ds, STEPS));
+        assert_int_equal(trace.n, STEPS);
+        fw_estimator_free(e);
+        fw_dataset_free(ds);
+    }
+}
+
 static fw_status prepare(fw_layer *net, const fw_images *im, const fw_resolution *r, int32_t n,
                          fw_budget *budget, char **text)
 {
@@ -239,6 +270,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_images_are_those_of_small_data),
+        cmocka_unit_test(whitened_nets_grow_too),
         cmocka_unit_test(plans_are_known_before_the_first_step),
         cmocka_unit_test(bad_ones_are_refused),
         cmocka_unit_test(the_loss_is_shared),
