@@ -26,7 +26,11 @@ set(FW_TEST_ENV FW_BUILD_DIR=${CMAKE_BINARY_DIR} LC_ALL=C.UTF-8 FENWICKS_OVERSUB
 function(fw_test_properties name labels)
   set(dir ${CMAKE_BINARY_DIR}/testwork/${name})
   file(MAKE_DIRECTORY ${dir})
-  set_tests_properties(${name} PROPERTIES LABELS "${labels}" SKIP_RETURN_CODE 77 TIMEOUT 600
+  set(seconds 600)
+  if(FW_SANITIZE) # emulated GPU kernels switch stacks all the time: minutes under a sanitizer
+    set(seconds 2400)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${labels}" SKIP_RETURN_CODE 77 TIMEOUT ${seconds}
     WORKING_DIRECTORY ${dir} ENVIRONMENT "${FW_TEST_ENV}")
 endfunction()
 
