@@ -118,6 +118,15 @@ add_library(t_cuda OBJECT ${cu_sources} ${CMAKE_SOURCE_DIR}/src/cuda/cuda_table.
 set_target_properties(t_cuda PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON)
 target_compile_definitions(t_cuda PRIVATE FWI_CUDA_EMULATED)
 target_compile_options(t_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-unused-function -ffp-contract=off>)
+# Their threads are coroutines. To the thread sanitizer a stack that is left in mid-function is one that
+# grows for ever; the address sanitizer would map a fake stack for every one of them.
+if(FW_SANITIZE MATCHES thread)
+  target_compile_options(t_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-sanitize=thread>)
+elseif(FW_SANITIZE MATCHES address AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  target_compile_options(t_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:--param=asan-use-after-return=0>)
+elseif(FW_SANITIZE MATCHES address)
+  target_compile_options(t_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fsanitize-address-use-after-return=never>)
+endif()
 target_include_directories(t_cuda PRIVATE ${CMAKE_SOURCE_DIR}/tests/cuda)
 foreach(room core ir exec cuda cpu_lower)
   target_include_directories(t_cuda PRIVATE $<TARGET_PROPERTY:fw_${room},INTERFACE_INCLUDE_DIRECTORIES>)
