@@ -122,7 +122,7 @@ static int run_eval(const command *self, int argc, char **argv)
     if (st == FW_OK && recipe_name != NULL) {
         st = fw_recipe_open(&recipe, recipe_name);
         if (st == FW_OK)
-            st = fw_recipe_data_open(recipe, data, 0, &from_recipe);
+            st = fw_recipe_test_open(recipe, data, fw_model_transforms(model), batch, &from_recipe);
     } else if (st == FW_OK) {
         st = model_data_open(&from_file, model, data, batch, (int)threads);
     }

@@ -37,7 +37,8 @@ FW_API const char *fw_recipe_name(const fw_recipe *r);
  *                           WORD become LINE; without LINE they are dropped
  *   KEY:WORD.OPTION=VALUE   in these lines OPTION=VALUE replaces the option, or is added; without
  *                           VALUE it is taken out. WORD * stands for every line that has the option
- * Changes are separated by commas: one that a name and '=' follow begins the next change. */
+ * Changes are separated by commas: one that a name and '=' follow begins the next change. A name has
+ * no blanks, but for that of a section: "network proxy.keep=64, network proxy.layer:conv_bn.act=relu". */
 
 /* Makes them, in order. Errors: those of fw_recipe_set; FW_ENOTFOUND where no line is meant. After
  * an error some may have been made. */
@@ -107,6 +108,12 @@ typedef struct fw_recipe_data {
     char **class_names; /* [n_classes] or NULL */
 } fw_recipe_data;
 FW_API fw_status fw_recipe_data_open(const fw_recipe *r, const char *data, uint64_t seed,
+                                     fw_recipe_data *out);
+/* The test part alone, for a model that is trained already: its images pass `transforms`
+ * (fw_model_transforms: a model has to see them as it was trained) in place of the recipe's, `batch`
+ * at a time (0: the recipe's). out->train stays NULL. */
+FW_API fw_status fw_recipe_test_open(const fw_recipe *r, const char *data,
+                                     const fw_transform *transforms, int64_t batch,
                                      fw_recipe_data *out);
 FW_API void fw_recipe_data_clear(fw_recipe_data *d);
 

@@ -64,15 +64,16 @@ static fw_dataset_opt options(const fw_recipe *r, bool training, uint64_t seed,
                               const fwi_data_opt *opt)
 {
     const int64_t prefetch = fwi_recipe_int(r, FWI_KEY_DATA_PREFETCH);
-    return (fw_dataset_opt){
-        .batch = fwi_recipe_int(r, training ? FWI_KEY_TRAIN_BATCH : FWI_KEY_EVALUATE_BATCH),
-        .training = training,
-        .seed = seed,
-        .drop_pass_end = fwi_recipe_word(r, FWI_KEY_TRAIN_PASS_END) == 1,
-        .prefetch = prefetch == 0 ? FW_NONE : prefetch,
-        .shuffle_buffer = fwi_recipe_int(r, FWI_KEY_DATA_SHUFFLE),
-        .cache = fwi_recipe_bool(r, FWI_KEY_DATA_CACHE),
-        .threads = opt->threads};
+    const int64_t batch =
+        fwi_recipe_int(r, training ? FWI_KEY_TRAIN_BATCH : FWI_KEY_EVALUATE_BATCH);
+    return (fw_dataset_opt){.batch = !training && opt->test_batch > 0 ? opt->test_batch : batch,
+                            .training = training,
+                            .seed = seed,
+                            .drop_pass_end = fwi_recipe_word(r, FWI_KEY_TRAIN_PASS_END) == 1,
+                            .prefetch = prefetch == 0 ? FW_NONE : prefetch,
+                            .shuffle_buffer = fwi_recipe_int(r, FWI_KEY_DATA_SHUFFLE),
+                            .cache = fwi_recipe_bool(r, FWI_KEY_DATA_CACHE),
+                            .threads = opt->threads};
 }
 
 /* ---- images in memory ---- */
@@ -85,7 +86,7 @@ fw_status fwi_recipe_data_arrays(const fw_recipe *r, uint64_t seed, const fwi_da
     fw_status st = FW_OK;
     for (int i = 0; i < 2 && st == FW_OK; i++) {
         const fw_images *im = part_of[i];
-        if (im->n == 0)
+        if (im->n == 0 || (i == 0 && opt->test_chain != NULL))
             continue;
         const part p = {im->source != NULL ? im->source : "images",
                         im->h,
@@ -100,7 +101,8 @@ fw_status fwi_recipe_data_arrays(const fw_recipe *r, uint64_t seed, const fwi_da
             st = fwi_recipe_transforms(r, out->train_images.mean, out->train_images.std,
                                        out->train_images.n, i == 0, chain);
         if (st == FW_OK)
-            st = fw_array_dataset(set[i], im, chain, &o);
+            st =
+                fw_array_dataset(set[i], im, opt->test_chain != NULL ? opt->test_chain : chain, &o);
     }
     if (st == FW_OK && out->class_names == NULL)
         st = keep_classes(out, out->train_images.class_names, out->train_images.n_classes);
@@ -173,7 +175,8 @@ static fw_status import(const fw_recipe *r, const char *data, fw_recipe_data *ou
 static fw_status open_records(const fw_recipe *r, const fw_record_parts *place, uint64_t seed,
                               const fwi_data_opt *opt, fw_recipe_data *out)
 {
-    const char *const pattern[2] = {place->train, opt->no_test ? NULL : place->test};
+    const char *const pattern[2] = {opt->test_chain != NULL ? NULL : place->train,
+                                    opt->no_test ? NULL : place->test};
     fw_dataset **const set[2] = {&out->train, &out->test};
     fw_transform chain[2][FWI_RECIPE_TRANSFORMS + 1];
     fw_status st = FW_OK;
@@ -196,7 +199,7 @@ static fw_status open_records(const fw_recipe *r, const fw_record_parts *place, 
         const fw_dataset_opt o = options(r, i == 0, seed, opt);
         if (st == FW_OK)
             st = fw_tfrecord_dataset(set[i], pattern[i], fw_parse_image_array(p.h, p.w, p.c),
-                                     chain[i], &o);
+                                     opt->test_chain != NULL ? opt->test_chain : chain[i], &o);
     }
     return st;
 }
@@ -243,6 +246,15 @@ fw_status fw_recipe_data_open(const fw_recipe *r, const char *data, uint64_t see
     if (r == NULL || out == NULL)
         return fwi_fail(FW_EARG, "fw_recipe_data_open: NULL argument");
     return fwi_recipe_data_open(r, data, seed, &(fwi_data_opt){0}, out);
+}
+
+fw_status fw_recipe_test_open(const fw_recipe *r, const char *data, const fw_transform *transforms,
+                              int64_t batch, fw_recipe_data *out)
+{
+    if (r == NULL || transforms == NULL || out == NULL || batch < 0)
+        return fwi_fail(FW_EARG, "fw_recipe_test_open: NULL argument, or a negative batch");
+    return fwi_recipe_data_open(
+        r, data, 0, &(fwi_data_opt){.test_chain = transforms, .test_batch = batch}, out);
 }
 
 void fw_recipe_data_clear(fw_recipe_data *d)

@@ -834,6 +834,13 @@ static void finds_records(void **state)
     write_records(path, 9, 2);
     snprintf(path, sizeof path, "%s/a", dir);
     open_and_count(r, path, 30, 9);
+    const fw_transform none[] = {FW_TRANSFORM_END};
+    assert_int_equal(fw_recipe_test_open(r, path, none, 2, &d), FW_OK);
+    assert_null(d.train);
+    assert_int_equal(fw_dataset_count(d.test), 9);
+    assert_int_equal(fw_dataset_batches(d.test), 5);
+    fw_recipe_data_clear(&d);
+    refused_by(fw_recipe_test_open(r, path, NULL, 2, &d), FW_EARG, "NULL");
     snprintf(path, sizeof path, "%s/a.tfrec", dir);
     open_and_count(r, path, 30, 9);
     open_and_count(r, dir, 30, 9);
