@@ -101,10 +101,23 @@ static fw_status change_lines(fw_recipe *r, fwi_key key, const char *word, const
 
 /* ---- changes ---- */
 
+/* Bytes of the section with a blank in its name ("network proxy.") that `text` begins with, dot
+ * included; 0: none. A blank elsewhere ends a name: else a list of lines would be full of names. */
+static size_t blank_section(const char *text)
+{
+    for (int k = 0; k < FWI_KEY_COUNT; k++) {
+        const char *const section = fwi_keys[k].section;
+        const size_t n = strlen(section);
+        if (strchr(section, ' ') != NULL && strncmp(text, section, n) == 0 && text[n] == '.')
+            return n + 1;
+    }
+    return 0;
+}
+
 /* Bytes of the name that `text` begins with, where '=' follows; 0: none. */
 static size_t name_before_equals(const char *text)
 {
-    size_t n = 0;
+    size_t n = blank_section(text);
     while (is_name_char(text[n]))
         n++;
     return text[n] == '=' ? n : 0;
@@ -218,6 +231,12 @@ fw_status fw_recipe_tricks(const fw_recipe *r, char **names)
     return st;
 }
 
+/* Keys of [recipe] change nothing in a run: there is nothing to leave out. */
+static bool is_about_recipe(int key)
+{
+    return strcmp(fwi_keys[key].section, "recipe") == 0;
+}
+
 /* All that could have been meant: tricks, transforms, options of layers, keys that are not at their
  * defaults. Names live in out until it is cleared. */
 static fw_status list_names(const fw_recipe *r, fwi_buf *out, fwi_buf *at)
@@ -245,7 +264,7 @@ static fw_status list_names(const fw_recipe *r, fwi_buf *out, fwi_buf *at)
         }
     }
     for (int k = 0; k < FWI_KEY_COUNT && st == FW_OK; k++) {
-        if (r->value[k] == NULL)
+        if (r->value[k] == NULL || is_about_recipe(k))
             continue;
         st = fwi_buf_append(at, &out->size, sizeof out->size);
         if (st == FW_OK)
@@ -299,6 +318,8 @@ static bool is_key(const char *name)
     const char *const dot = strchr(name, '.');
     for (int k = 0; k < FWI_KEY_COUNT; k++) {
         const size_t n = strlen(fwi_keys[k].section);
+        if (is_about_recipe(k))
+            continue;
         if (dot == NULL ? strcmp(fwi_keys[k].key, name) == 0
                         : (size_t)(dot - name) == n && memcmp(fwi_keys[k].section, name, n) == 0 &&
                               strcmp(fwi_keys[k].key, dot + 1) == 0)
@@ -359,7 +380,7 @@ fw_status fw_recipe_id(const fw_recipe *r, char id[FW_RECIPE_ID_CAP])
     uint64_t h = UINT64_C(0xcbf29ce484222325);
     for (int k = 0; k < FWI_KEY_COUNT; k++) {
         const fwi_lines *const l = fwi_recipe_lines(r, (fwi_key)k);
-        if (strcmp(fwi_keys[k].section, "recipe") == 0)
+        if (is_about_recipe(k))
             continue;
         for (int64_t i = 0; l != NULL && i < l->n; i++)
             hash_entry(&h, &fwi_keys[k], l->text[i]);

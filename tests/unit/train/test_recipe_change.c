@@ -81,6 +81,55 @@ static void lines_change_by_their_word(void **state)
             "conv_bn 4 act=silu\nconv_blk 8 bn_eps=1e-3\nglobal_max_pool\nclassifier 3");
 }
 
+#define PROXY                                                                                      \
+    "[recipe]\ntrick = keep network proxy.keep=16, network proxy.layer:conv_blk.act=relu\n"        \
+    "[network]\ninput = 8 8 1\nlayer = conv_blk 8\nlayer = global_max_pool\n"                      \
+    "layer = classifier 3\n[network proxy]\nlayer = conv_blk 4\nlayer = global_max_pool\n"         \
+    "layer = classifier 3\nkeep = 8\n[train]\nlr = 0.1\nbatch = 32\n"
+
+static void proxy_changed(const char *changes, const char *key, const char *want)
+{
+    fw_recipe *r = parsed(PROXY);
+    if (fw_recipe_change(r, changes) != FW_OK || fw_recipe_check(r, NULL) != FW_OK)
+        fail_msg("%s: %s", changes, fw_last_error());
+    assert_string_equal(fw_recipe_get(r, key), want);
+    fw_recipe_free(r);
+}
+
+/* The one section whose name has a blank: alone, behind other changes, before them. */
+static void the_proxy_changes(void **state)
+{
+    (void)state;
+    proxy_changed("network proxy.keep=4", "network proxy.keep", "4");
+    proxy_changed("network proxy.train_every=2,network proxy.keep=4", "network proxy.keep", "4");
+    proxy_changed("lr=0.2, network proxy.keep=4, momentum=0.8", "network proxy.keep", "4");
+    proxy_changed("lr=0.2, network proxy.keep=4, momentum=0.8", "momentum", "0.8");
+    proxy_changed("lr=0.2, network proxy.keep=4, momentum=0.8", "lr", "0.2");
+    proxy_changed("layer=conv_bn 8 act=relu, global_max_pool, classifier 3, network proxy.keep=4",
+                  "network proxy.keep", "4");
+    proxy_changed("network proxy.layer=conv_bn 2, global_max_pool, classifier 3, lr=0.2",
+                  "network proxy.layer", "conv_bn 2\nglobal_max_pool\nclassifier 3");
+    proxy_changed("network proxy.layer:conv_blk.act=relu", "network proxy.layer",
+                  "conv_blk 4 act=relu\nglobal_max_pool\nclassifier 3");
+    proxy_changed("network proxy.layer:conv_blk.act=relu", "network.layer",
+                  "conv_blk 8\nglobal_max_pool\nclassifier 3");
+    proxy_changed("network proxy.layer:conv_blk=conv_bn 4, lr=0.3", "network proxy.layer",
+                  "conv_bn 4\nglobal_max_pool\nclassifier 3");
+    fw_recipe *r = parsed(PROXY);
+    char *changes = NULL;
+    assert_int_equal(fw_recipe_without(r, "keep", &changes), FW_OK);
+    proxy_changed(changes, "network proxy.keep", "16");
+    proxy_changed(changes, "network proxy.layer",
+                  "conv_blk 4 act=relu\nglobal_max_pool\nclassifier 3");
+    fw_text_free(changes);
+    assert_int_equal(fw_recipe_without(r, "network proxy.train_every", &changes), FW_OK);
+    assert_string_equal(changes, "network proxy.train_every=");
+    fw_text_free(changes);
+    fw_recipe_free(r);
+    refused("network proxy.kep=4", FW_ENOTFOUND, "network proxy.keep");
+    refused("network proxi.keep=4", FW_EARG, "is no change");
+}
+
 static void what_means_nothing_is_refused(void **state)
 {
     (void)state;
@@ -121,6 +170,10 @@ static void tricks_are_left_out(void **state)
                         "\"smoohting\", the nearest is smoothing");
     assert_int_equal(fw_recipe_without(r, "cuotut", &text), FW_ENOTFOUND);
     assert_non_null(strstr(fw_last_error(), "the nearest is cut"));
+    assert_int_equal(fw_recipe_change(r, "about=aboutt"),
+                     FW_OK); /* of [recipe]: nothing to leave out */
+    assert_int_equal(fw_recipe_without(r, "about", &text), FW_ENOTFOUND);
+    assert_null(strstr(fw_last_error(), "the nearest is about"));
     fw_recipe_free(r);
     without("smoothing", "label_smoothing=0");
     without("relu", "layer:*.act=, lr=0.2");
@@ -227,6 +280,7 @@ int main(void)
         cmocka_unit_test(keys_change),
         cmocka_unit_test(commas_separate_changes),
         cmocka_unit_test(lines_change_by_their_word),
+        cmocka_unit_test(the_proxy_changes),
         cmocka_unit_test(what_means_nothing_is_refused),
         cmocka_unit_test(tricks_are_left_out),
         cmocka_unit_test(wrong_tricks_are_found_in_the_file),
