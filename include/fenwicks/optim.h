@@ -175,8 +175,9 @@ typedef struct fw_param_group {
     uint32_t classes;       /* FW_PARAM_CONV | FW_PARAM_DENSE, ... */
     fw_optimizer optimizer; /* by fw_sgd, fw_adam, fw_muon or fw_lars */
     int64_t train_steps; /* 0: always. Else its parameters change in the first so many steps of the
-                               run and not after; not with FW_NESTEROV_PAGE or fw_lars, whose
-                               momentum goes on */
+                               run; after them neither they nor their momentum, whatever the
+                               optimiser, and nothing is computed for them. Lookahead, an average of
+                               all weights, still brings them to their average. */
 } fw_param_group;
 
 /* ---- averages of the weights ---- */

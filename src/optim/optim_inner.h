@@ -26,10 +26,17 @@ int fwi_optim_columns(const fwi_optim *o);
 void fwi_optim_row(const fwi_optim *o, int64_t step, double *row);
 
 /* Appends the updates of n parameters by their gradients, and declares the slots
- * ("<param>/momentum", "/m", "/v", class FWI_VAR_SLOT, zero). Makes the input "hyper". Then the
- * averages of all that changes while it trains, the running statistics of the graph included. */
+ * ("<param>/momentum", "/m", "/v", class FWI_VAR_SLOT, zero). A parameter without a gradient
+ * (FWI_NO_VAL) stays as it is, its slots too. Makes the input "hyper". Then the averages of all that
+ * changes while it trains, the running statistics of the graph included. */
 fw_status fwi_optim_append(const fwi_optim *o, fwi_graph *g, const fwi_val *params,
                            const fwi_val *grads, int n);
+
+/* The groups whose parameters do not change any more in this step: bit i for group i. A set of them
+ * has a graph of its own, without their gradients. */
+uint32_t fwi_optim_over(const fwi_optim *o, int64_t step);
+/* Whether a parameter of this class belongs to one of these groups. */
+bool fwi_optim_among(const fwi_optim *o, uint32_t groups, fwi_var_class cls);
 
 /* One line that names kinds and numbers, for config.json and the check on resume. fwi_free(*text).
  */

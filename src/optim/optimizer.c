@@ -156,11 +156,6 @@ static const char *find_group_mistake(const fw_param_group *p)
         return "it has classes that do not exist";
     if (p->train_steps < 0)
         return "train_steps is negative";
-    if (p->train_steps > 0 && p->optimizer.kind == FW_SGD &&
-        p->optimizer.sgd.nesterov == FW_NESTEROV_PAGE)
-        return "train_steps with nesterov page, whose momentum goes on when the rate is 0";
-    if (p->train_steps > 0 && p->optimizer.kind == FW_LARS)
-        return "train_steps with lars, whose momentum goes on when the rate is 0";
     return NULL;
 }
 

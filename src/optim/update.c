@@ -3,7 +3,7 @@
  * Every rate reaches the ops as a column of the input "hyper", so that one compiled plan serves the
  * whole run. Weight decay is a column too: parameters that do not decay read a column that is
  * always 0. Each optimiser, that of every parameter group too, has columns of its own, side by
- * side; a parameter whose training is over reads a rate of 0. */
+ * side. */
 #include "optim_inner.h"
 
 #include <math.h>
@@ -71,10 +71,10 @@ static void divisor(const fw_muon_opt *m, int64_t k, double pq[2])
     pq[1] = e * e / t;
 }
 
-static void row_of(const fw_optimizer *o, int64_t step, bool over, double *row)
+static void row_of(const fw_optimizer *o, int64_t step, double *row)
 {
     const double lr = fw_schedule_at(&o->lr, (double)step);
-    row[COL_LR] = over || lr < 0 ? 0 : lr;
+    row[COL_LR] = lr < 0 ? 0 : lr;
     switch (o->kind) {
     case FW_SGD:
         row[COL_WD] = o->sgd.weight_decay;
@@ -100,12 +100,11 @@ static void row_of(const fw_optimizer *o, int64_t step, bool over, double *row)
 
 void fwi_optim_row(const fwi_optim *o, int64_t step, double *row)
 {
-    row_of(&o->rest, step, false, row);
+    row_of(&o->rest, step, row);
     row += columns_of(&o->rest);
     for (int32_t i = 0; i < o->n_groups; i++) {
-        const fw_param_group *const p = &o->group[i];
-        row_of(&p->optimizer, step, p->train_steps > 0 && step >= p->train_steps, row);
-        row += columns_of(&p->optimizer);
+        row_of(&o->group[i].optimizer, step, row);
+        row += columns_of(&o->group[i].optimizer);
     }
     fwi_average_row(&o->average, step, row);
 }
@@ -146,6 +145,21 @@ static int32_t group_of(const fwi_optim *o, fwi_var_class cls)
     return i;
 }
 
+uint32_t fwi_optim_over(const fwi_optim *o, int64_t step)
+{
+    uint32_t over = 0;
+    for (int32_t i = 0; i < o->n_groups; i++)
+        if (o->group[i].train_steps > 0 && step >= o->group[i].train_steps)
+            over |= 1U << i;
+    return over;
+}
+
+bool fwi_optim_among(const fwi_optim *o, uint32_t groups, fwi_var_class cls)
+{
+    const int32_t i = group_of(o, cls);
+    return i < o->n_groups && (groups & 1U << i) != 0;
+}
+
 /* ---- ops ---- */
 
 /* An optimiser at work: its first column, and the factor of its gradients (FWI_NO_VAL: none). */
@@ -153,7 +167,8 @@ typedef struct part {
     const fw_optimizer *o;
     int64_t col;
     fwi_val factor;
-    int64_t n; /* parameters */
+    int64_t n;         /* parameters */
+    int64_t n_updated; /* those with a gradient */
 } part;
 
 static fwi_val slot(fwi_graph *g, fwi_val param, const char *name)
@@ -182,7 +197,7 @@ static fwi_val clip_factor(fwi_graph *g, const fwi_val *grads, const part *const
 {
     fwi_val sum = FWI_NO_VAL;
     for (int i = 0; i < n; i++) {
-        if (of[i] != p)
+        if (of[i] != p || grads[i] == FWI_NO_VAL)
             continue;
         const fwi_val own = fwi_op1(g, FWI_OP_sum_squares, NULL, grads[i]);
         sum = sum == FWI_NO_VAL ? own : fwi_op2(g, FWI_OP_add, NULL, sum, own);
@@ -269,8 +284,9 @@ static void append_lars(const part *p, fwi_graph *g, fwi_val w, fwi_val grad, fw
 }
 
 /* The optimisers with their columns, and which one each parameter belongs to. */
-static fw_status sort_params(const fwi_optim *o, const fwi_graph *g, const fwi_val *params, int n,
-                             part parts[FW_MAX_GROUPS + 1], const part **of)
+static fw_status sort_params(const fwi_optim *o, const fwi_graph *g, const fwi_val *params,
+                             const fwi_val *grads, int n, part parts[FW_MAX_GROUPS + 1],
+                             const part **of)
 {
     int64_t col = columns_of(&o->rest);
     parts[o->n_groups] = (part){.o = &o->rest, .factor = FWI_NO_VAL};
@@ -281,6 +297,7 @@ static fw_status sort_params(const fwi_optim *o, const fwi_graph *g, const fwi_v
     for (int i = 0; i < n; i++) {
         part *const p = &parts[group_of(o, g->tensors[params[i]].var_class)];
         p->n++;
+        p->n_updated += grads[i] != FWI_NO_VAL;
         of[i] = p;
     }
     for (int32_t i = 0; i < o->n_groups; i++)
@@ -318,14 +335,15 @@ fw_status fwi_optim_append(const fwi_optim *o, fwi_graph *g, const fwi_val *para
     const part **of = fwi_alloc_array((size_t)n, sizeof *of);
     if (of == NULL)
         return FW_ENOMEM;
-    if ((st = sort_params(o, g, params, n, parts, of)) != FW_OK)
+    if ((st = sort_params(o, g, params, grads, n, parts, of)) != FW_OK)
         goto done;
     const fwi_val hyper = fwi_graph_input(g, "hyper", FW_F64, fwi_shape1(fwi_optim_columns(o)));
     for (int32_t i = 0; i <= o->n_groups; i++)
-        if (parts[i].n > 0 && clip_norm(parts[i].o) > 0)
+        if (parts[i].n_updated > 0 && clip_norm(parts[i].o) > 0)
             parts[i].factor = clip_factor(g, grads, of, n, &parts[i]);
     for (int i = 0; i < n; i++)
-        append_update(of[i], g, params[i], grads[i], hyper);
+        if (grads[i] != FWI_NO_VAL)
+            append_update(of[i], g, params[i], grads[i], hyper);
     fwi_average_append(&o->average, g, hyper, update_columns(o));
     st = fwi_graph_status(g);
 done:

@@ -82,7 +82,7 @@ static fw_status prepare(bench *b, fw_budget *budget)
     fw_optimizer optimizer;
     fw_param_group groups[FW_MAX_GROUPS];
     fw_average average;
-    fwi_training_plans plans = {{NULL}, {NULL}}; /* no resolutions: the one of full size */
+    fwi_training_plans plans = {.n = 0}; /* no resolutions: those of full size */
     int32_t n_groups = 0;
     int64_t steps = 0;
     b->batch = fwi_recipe_int(b->r, FWI_KEY_TRAIN_BATCH);
@@ -124,7 +124,7 @@ static fw_status prepare(bench *b, fw_budget *budget)
         st = fw_estimator_prepare(b->e, b->data.train, NULL, budget);
     if (st == FW_OK)
         st = fwi_estimator_training_plans(b->e, b->data.train, &plans);
-    b->plan = plans.plan[0];
+    b->plan = plans.stage[0].plan;
     if (st == FW_OK)
         st = fwi_estimator_take_data(b->e, b->data.train, 0);
     return st;

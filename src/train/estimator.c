@@ -349,39 +349,57 @@ fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds)
     return FW_OK;
 }
 
+/* The first step of the stage behind that of `step`; INT64_MAX: there is none. */
+static int64_t stage_end(const fw_estimator *e, int64_t step)
+{
+    int64_t end = INT64_MAX;
+    for (int32_t i = 0; i < e->opt.n_resolutions; i++)
+        if (e->resolutions[i].until > step && e->resolutions[i].until < end)
+            end = e->resolutions[i].until;
+    for (int32_t i = 0; i < e->optim.n_groups; i++)
+        if (e->optim.group[i].train_steps > step && e->optim.group[i].train_steps < end)
+            end = e->optim.group[i].train_steps;
+    return end;
+}
+
 fw_status fwi_estimator_training_plans(fw_estimator *e, const fw_dataset *ds,
                                        fwi_training_plans *out)
 {
-    const int32_t n = e->opt.n_resolutions;
-    *out = (fwi_training_plans){{NULL}, {NULL}};
+    *out = (fwi_training_plans){.n = 0};
     fw_status st = FW_OK;
-    for (int32_t i = 0; i <= n && st == FW_OK; i++) {
-        if (i == n && n > 0 && e->resolutions[n - 1].until == INT64_MAX)
-            break;
+    int64_t step = 0;
+    do {
+        fwi_stage *const s = &out->stage[out->n++];
+        int32_t i = 0;
+        while (i < e->opt.n_resolutions && step >= e->resolutions[i].until)
+            i++;
         fwi_network_use use = {.kind = FWI_TRAIN,
                                .batch = fwi_estimator_rows(e, ds),
-                               .size = i < n ? e->resolutions[i].size : 0,
+                               .size = i < e->opt.n_resolutions ? e->resolutions[i].size : 0,
                                .by = e->opt.resolution_by,
-                               .share2 = fwi_dataset_share2(ds)};
-        st = fwi_network_plan_for(&e->network, &use, &out->plan[i]);
+                               .share2 = fwi_dataset_share2(ds),
+                               .over = fwi_optim_over(&e->optim, step)};
+        st = fwi_network_plan_for(&e->network, &use, &s->plan);
         use.rows = true;
+        use.over = 0;
         if (st == FW_OK && e->opt.record != NULL)
-            st = fwi_network_plan_for(&e->network, &use, &out->rows[i]);
-    }
+            st = fwi_network_plan_for(&e->network, &use, &s->rows);
+        s->until = step = stage_end(e, step);
+    } while (st == FW_OK && step != INT64_MAX);
     return st;
+}
+
+const fwi_stage *fwi_stage_at(const fwi_training_plans *p, int64_t step)
+{
+    const fwi_stage *s = p->stage;
+    while (step >= s->until)
+        s++;
+    return s;
 }
 
 int64_t fwi_estimator_rows(const fw_estimator *e, const fw_dataset *ds)
 {
     return e->opt.filter != NULL ? fwi_filter_keep(e->opt.filter) : fwi_dataset_batch(ds);
-}
-
-int32_t fwi_estimator_resolution_at(const fw_estimator *e, int64_t step)
-{
-    int32_t i = 0;
-    while (i < e->opt.n_resolutions && step >= e->resolutions[i].until)
-        i++;
-    return i;
 }
 
 fw_status fwi_estimator_whiten(fw_estimator *e, const fw_dataset *ds)

@@ -40,16 +40,22 @@ fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds);
 /* The plan that evaluates batches of so many images with what evaluation uses after so many steps. */
 fw_status fwi_estimator_eval_plan(fw_estimator *e, int64_t batch, int64_t step,
                                   fwi_network_plan **out);
-/* The plans of all resolutions for batches of ds, made on first demand: [i] of opt.resolutions, then
- * that of full size; NULL where the last resolution never ends. */
+/* A run in stages: a new one begins where the resolution changes, or the training of a parameter
+ * group is over. Plans for batches of ds, made on first demand. */
+enum { FWI_MAX_STAGES = FW_MAX_RESOLUTIONS + 1 + FW_MAX_GROUPS };
+typedef struct fwi_stage {
+    int64_t until; /* the step that is the next one's first; INT64_MAX: none */
+    fwi_network_plan *plan;
+    fwi_network_plan *rows; /* of opt.record; else NULL */
+} fwi_stage;
 typedef struct fwi_training_plans {
-    fwi_network_plan *plan[FW_MAX_RESOLUTIONS + 1];
-    fwi_network_plan *rows[FW_MAX_RESOLUTIONS + 1]; /* of opt.record; else NULL */
+    fwi_stage stage[FWI_MAX_STAGES];
+    int32_t n; /* 1 or more */
 } fwi_training_plans;
 fw_status fwi_estimator_training_plans(fw_estimator *e, const fw_dataset *ds,
                                        fwi_training_plans *out);
-/* Which of them a global step takes. */
-int32_t fwi_estimator_resolution_at(const fw_estimator *e, int64_t step);
+/* The one of a global step. */
+const fwi_stage *fwi_stage_at(const fwi_training_plans *p, int64_t step);
 /* Rows of a batch that the network is trained on: the data's, or those that opt.filter keeps. */
 int64_t fwi_estimator_rows(const fw_estimator *e, const fw_dataset *ds);
 /* What the training data decides about the initial state; nothing where that was done or loaded. */

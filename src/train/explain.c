@@ -82,8 +82,9 @@ static fw_status put_plan(const fwi_network_plan *np, fwi_buf *out)
         snprintf(size, sizeof size, " at %" PRId64 " x %" PRId64 " (%s)", np->use.size,
                  np->use.size, np->use.by == FW_BY_CROP ? "crop" : "resize");
     fw_status st = fwi_buf_printf(
-        out, "%s, batches of %" PRId64 "%s: %d steps, %.1f MiB of scratch; layout: %s\n",
-        np->use.rows ? "choosing" : uses[np->use.kind], np->use.batch, size, fwi_plan_steps(p),
+        out, "%s, batches of %" PRId64 "%s%s: %d steps, %.1f MiB of scratch; layout: %s\n",
+        np->use.rows ? "choosing" : uses[np->use.kind], np->use.batch, size,
+        np->use.over != 0 ? ", where the training of a group is over" : "", fwi_plan_steps(p),
         (double)fwi_plan_scratch_bytes(p) / 1048576, layout);
     for (int i = 0; i < fwi_plan_steps(p) && st == FW_OK; i++) {
         fwi_step_info s;

@@ -223,7 +223,7 @@ static fw_status run_plan(fit *f, fwi_network_plan *p, const fw_batch *batch, bo
 static fw_status update(fit *f, const fw_batch *batch)
 {
     const fw_estimator *e = f->e;
-    fwi_network_plan *const p = f->plans.plan[fwi_estimator_resolution_at(e, e->step)];
+    fwi_network_plan *const p = fwi_stage_at(&f->plans, e->step)->plan;
     fw_batch kept = *batch;
     fwi_binding b;
     if (e->opt.filter != NULL)
@@ -237,17 +237,17 @@ static fw_status update(fit *f, const fw_batch *batch)
 static fw_status record_and_update(fit *f, const fw_batch *batch)
 {
     const fw_estimator *e = f->e;
-    const int32_t at = fwi_estimator_resolution_at(e, e->step);
+    const fwi_stage *const s = fwi_stage_at(&f->plans, e->step);
     const int64_t every = e->opt.record_every == 0 ? 1 : e->opt.record_every;
     fwi_binding b;
-    fw_status st = run_plan(f, f->plans.rows[at], batch, true, &b);
+    fw_status st = run_plan(f, s->rows, batch, true, &b);
     if (st == FW_OK)
-        st = fwi_staged_choose(&f->staged, e->opt.record, e->step, f->plans.rows[at], &b);
+        st = fwi_staged_choose(&f->staged, e->opt.record, e->step, s->rows, &b);
     if (st != FW_OK || e->step % every != 0)
         return st;
     fw_batch masked;
     fwi_staged_mask(&f->staged, e->opt.record, e->step, batch, &masked);
-    return run_plan(f, f->plans.plan[at], &masked, false, &b);
+    return run_plan(f, s->plan, &masked, false, &b);
 }
 
 static fw_status one_step(fit *f)

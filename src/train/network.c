@@ -68,17 +68,28 @@ static fwi_val append_loss(fwi_graph *g, fwi_val logits, const fwi_network_use *
     return loss;
 }
 
-static fw_status append_updates(fwi_graph *g, const fwi_network_spec *s, fwi_val loss)
+/* Parameters of groups whose training is over get no gradient: what was only there for it, such as
+ * the way back through the layers in front, is not computed. */
+static fw_status append_updates(fwi_graph *g, const fwi_network_spec *s, uint32_t over,
+                                fwi_val loss)
 {
     const int n = fwi_graph_params(g, NULL, 0);
     if (n == 0)
         return fwi_fail(FW_EARG, "the network has nothing to train");
-    fwi_val *params = fwi_alloc_array(2 * (size_t)n, sizeof *params);
+    fwi_val *params = fwi_alloc_array(4 * (size_t)n, sizeof *params);
     if (params == NULL)
         return FW_ENOMEM;
-    fwi_val *grads = params + n;
+    fwi_val *grads = params + n, *trained = grads + n, *trained_grads = trained + n;
     fwi_graph_params(g, params, n);
-    fw_status st = fwi_graph_gradient(g, loss, params, n, grads);
+    int n_trained = 0;
+    for (int i = 0; i < n; i++)
+        if (!fwi_optim_among(s->optim, over, g->tensors[params[i]].var_class))
+            trained[n_trained++] = params[i];
+    fw_status st = FW_OK;
+    if (n_trained > 0)
+        st = fwi_graph_gradient(g, loss, trained, n_trained, trained_grads);
+    for (int i = 0, k = 0; i < n; i++)
+        grads[i] = k < n_trained && params[i] == trained[k] ? trained_grads[k++] : FWI_NO_VAL;
     if (st == FW_OK)
         st = fwi_optim_append(s->optim, g, params, grads, n);
     fwi_free(params);
@@ -115,7 +126,7 @@ static fw_status graph_new(fwi_graph **out, const fwi_network_spec *s, const fwi
     }
     st = fwi_graph_status(g);
     if (st == FW_OK && training && !use->rows)
-        st = append_updates(g, s, loss);
+        st = append_updates(g, s, use->over, loss);
     if (st == FW_OK && use->kind == FWI_EVALUATE_AVERAGE)
         st = fwi_pass_averages(g);
     if (st == FW_OK)
@@ -186,7 +197,7 @@ void fwi_network_clear(fwi_network *n)
 static bool same_use(const fwi_network_use *a, const fwi_network_use *b)
 {
     return a->kind == b->kind && a->batch == b->batch && a->size == b->size && a->by == b->by &&
-           a->share2 == b->share2 && a->rows == b->rows;
+           a->share2 == b->share2 && a->over == b->over && a->rows == b->rows;
 }
 
 /* Sizes of the data are no sizes of their own. */

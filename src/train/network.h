@@ -8,7 +8,7 @@
 #include <fenwicks/layers.h>
 #include <fenwicks/train.h>
 
-enum { FWI_MAX_COLUMNS = FWI_OPTIM_MAX_COLUMNS, FWI_MAX_PLANS = 24 };
+enum { FWI_MAX_COLUMNS = FWI_OPTIM_MAX_COLUMNS, FWI_MAX_PLANS = 48 };
 
 typedef struct fwi_network_spec {
     const fw_layer *net;    /* borrowed */
@@ -33,6 +33,7 @@ typedef struct fwi_network_use {
     int64_t size; /* training: images are made size x size first; 0: they stay as they are */
     fw_resolution_by by;
     double share2; /* training: of the second labels in the loss; 0: there are none */
+    uint32_t over; /* training: the parameter groups (fwi_optim_over) that stay as they are */
     bool rows;     /* training: no update; what is asked for is the loss of each row */
 } fwi_network_use;
 

@@ -55,6 +55,7 @@ typedef struct way {
     fw_dtype precision;
     uint64_t data_seed;
     bool plain_flip;
+    const fw_param_group *group; /* NULL: none */
 } way;
 
 static fw_dataset *train_data(const way *v)
@@ -95,6 +96,8 @@ static void run(const way *v, const char *folder, int64_t stop_at, t_trace *trac
                                   .precision = v->precision,
                                   .seed = 5,
                                   .label_smoothing = 0.2,
+                                  .groups = v->group,
+                                  .n_groups = v->group != NULL,
                                   .eval_data = v->eval_every > 0 ? test : NULL,
                                   .eval_every = v->eval_every,
                                   .tta = v->tta,
@@ -143,6 +146,39 @@ static void threads_and_sources_do_not_matter(void **state)
         free(other.data);
     }
     free(first.data);
+}
+
+/* A bias whose training is over after 4 steps, and one whose rate is 0 from then on: the same losses and
+ * weights, though the former's graph has no way back through the first convolution any more. */
+static void what_is_over_is_left_out(void **state)
+{
+    (void)state;
+    static const double knots[] = {0, 3, 4, STEPS}, rates[] = {0.3, 0.3, 0, 0};
+    fw_param_group g[2] = {{.optimizer = fw_sgd(fw_constant_lr(0.3), 0.9, NULL), .train_steps = 4},
+                           {.optimizer = fw_sgd(fw_piecewise_lr(4, knots, rates), 0.9, NULL)}};
+    static const fw_dtype precisions[] = {FW_F32, FW_F64};
+    static const char *const names[] = {"0.whiten.bias", "2.0.conv.weight", "2.1.conv.weight",
+                                        "4.dense.weight"};
+    for (size_t p = 0; p < T_COUNT(precisions); p++) {
+        t_trace trace[T_COUNT(g)];
+        t_bytes model[T_COUNT(g)];
+        for (size_t i = 0; i < T_COUNT(g); i++) {
+            g[i].classes = FW_PARAM_WHITEN_BIAS;
+            const way v = {.threads = 2, .precision = precisions[p], .group = &g[i]};
+            run(&v, NULL, 0, &trace[i], NULL);
+            model[i] = t_read(t_path("model"));
+        }
+        for (int64_t s = 0; s < STEPS; s++)
+            assert_true(trace[0].loss[s] == trace[1].loss[s]);
+        for (size_t i = 0; i < T_COUNT(names); i++) {
+            size_t n = 0, m = 0;
+            const uint8_t *a = t_tensor(&model[0], names[i], &n),
+                          *b = t_tensor(&model[1], names[i], &m);
+            assert_true(n == m && n > 0 && memcmp(a, b, n) == 0);
+        }
+        for (size_t i = 0; i < T_COUNT(g); i++)
+            free(model[i].data);
+    }
 }
 
 /* Stopped after every step in turn, the run ends with the same files: the filter comes from the
@@ -341,6 +377,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_and_sources_do_not_matter),
+        cmocka_unit_test(what_is_over_is_left_out),
         cmocka_unit_test(a_stopped_run_ends_the_same),
         cmocka_unit_test(views_are_averaged),
         cmocka_unit_test(double_precision_takes_views_too),

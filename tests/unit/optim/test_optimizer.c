@@ -73,7 +73,6 @@ static void mistakes_are_refused(void **state)
 static void groups_are_checked(void **state)
 {
     (void)state;
-    const fw_sgd_opt page = {.nesterov = FW_NESTEROV_PAGE};
     const struct {
         fw_param_group group;
         const char *message;
@@ -87,14 +86,6 @@ static void groups_are_checked(void **state)
          "parameter group 2: muon: momentum"},
         {{.classes = FW_PARAM_BIAS, .optimizer = plain_sgd(1), .train_steps = -1},
          "parameter group 2: train_steps is negative"},
-        {{.classes = FW_PARAM_BIAS,
-          .optimizer = fw_sgd(fw_constant_lr(1), 0.9, &page),
-          .train_steps = 5},
-         "parameter group 2: train_steps with nesterov page"},
-        {{.classes = FW_PARAM_BIAS,
-          .optimizer = fw_lars(fw_constant_lr(1), 0.9, NULL),
-          .train_steps = 5},
-         "parameter group 2: train_steps with lars"},
     };
     fwi_optim o = {.rest = plain_sgd(1), .n_groups = 2};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -198,7 +189,7 @@ static void muon_targets_are_two_divisions(void **state)
         }
 }
 
-/* Each optimiser has columns of its own; a group that is done has a rate of 0. */
+/* Each optimiser has columns of its own. */
 static void groups_have_columns_of_their_own(void **state)
 {
     (void)state;
@@ -220,8 +211,8 @@ static void groups_have_columns_of_their_own(void **state)
         fwi_optim_row(&o, s, row);
         assert_true(fabs(row[0] - (1 - (double)s / 10)) < 1e-15 && row[1] == 0);
         assert_true(row[2] == 0.5 && row[3] == 0 && row[4] == 1);
-        assert_true(row[7] == (s < 3 ? 4 - (double)s : 0) && row[8] == 0.25);
-        assert_true(row[9] == (s < 1 ? 0.125 : 0) && row[10] == 0);
+        assert_true(row[7] == fmax(0, 4 - (double)s) && row[8] == 0.25);
+        assert_true(row[9] == 0.125 && row[10] == 0);
         assert_true(row[14] == 77);
     }
     fwi_optim full = {.rest = fw_adam(fw_constant_lr(1), NULL), .n_groups = FW_MAX_GROUPS};
@@ -432,6 +423,42 @@ static void groups_take_their_parameters(void **state)
     fwi_graph_free(g);
 }
 
+/* A group whose training is over gets no gradients: no ops, no slots, no part in a norm. */
+static void a_group_can_be_over(void **state)
+{
+    (void)state;
+    const fw_sgd_opt clip = {.clip_norm = 1};
+    const fwi_optim o = {.rest = fw_sgd(fw_constant_lr(1), 0.9, &clip),
+                         .n_groups = 2,
+                         .group = {{.classes = FW_PARAM_CONV | FW_PARAM_BN_SCALE,
+                                    .optimizer = fw_sgd(fw_constant_lr(1), 0.9, &clip),
+                                    .train_steps = 3},
+                                   {.classes = FW_PARAM_BIAS, .optimizer = plain_sgd(1)}}};
+    assert_int_equal(fwi_optim_over(&o, 2), 0);
+    assert_int_equal(fwi_optim_over(&o, 3), 1);
+    assert_int_equal(fwi_optim_over(&o, INT64_MAX), 1);
+    assert_true(fwi_optim_among(&o, 1, FWI_VAR_CONV) && fwi_optim_among(&o, 1, FWI_VAR_BN_SCALE));
+    assert_true(fwi_optim_among(&o, 2, FWI_VAR_BIAS));
+    assert_false(fwi_optim_among(&o, 1, FWI_VAR_BIAS) || fwi_optim_among(&o, 3, FWI_VAR_HEAD));
+
+    fwi_val params[3], grads[3];
+    fwi_graph *g = begin(params, grads);
+    grads[0] = FWI_NO_VAL;
+    assert_int_equal(fwi_optim_append(&o, g, params, grads, 3), FW_OK);
+    assert_int_equal(fwi_graph_verify(g), FW_OK);
+    assert_int_equal(count_ops(g, FWI_OP_sgd), 2);
+    assert_int_equal(count_ops(g, FWI_OP_sum_squares), 1);
+    assert_true(fwi_graph_find(g, "w/momentum") == FWI_NO_VAL);
+    assert_true(fwi_graph_find(g, "gamma/momentum") != FWI_NO_VAL);
+    fwi_graph_free(g);
+
+    g = begin(params, grads);
+    grads[0] = grads[1] = grads[2] = FWI_NO_VAL; /* all: the step only moves running statistics */
+    assert_int_equal(fwi_optim_append(&o, g, params, grads, 3), FW_OK);
+    assert_int_equal(g->n_ops, 0);
+    fwi_graph_free(g);
+}
+
 static void muon_is_for_matrices(void **state)
 {
     (void)state;
@@ -499,6 +526,7 @@ int main(void)
         cmocka_unit_test(slots_and_ops_are_appended),
         cmocka_unit_test(clipping_is_by_one_norm_for_all),
         cmocka_unit_test(groups_take_their_parameters),
+        cmocka_unit_test(a_group_can_be_over),
         cmocka_unit_test(muon_is_for_matrices),
         cmocka_unit_test(lars_is_for_filters),
         cmocka_unit_test(nothing_to_train_is_refused),
