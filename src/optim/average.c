@@ -65,8 +65,7 @@ static int64_t round_up(int64_t n, int64_t every)
     return n + (every - n % every) % every;
 }
 
-/* The first step, as steps done, that averages. */
-static int64_t first_due(const fw_average *a)
+int64_t fwi_average_first(const fw_average *a)
 {
     const int64_t from = a->start > 1 ? a->start : 1, every = a->every > 0 ? a->every : 1;
     if (a->epoch_steps == 0)
@@ -82,7 +81,7 @@ double fw_average_at(const fw_average *a, int64_t done)
     const bool last = a->kind == FW_AVERAGE_LOOKAHEAD && done == a->steps;
     if (done < a->start || !is_due(a, done))
         return last ? 1 : -1; /* the average as it is becomes the weights */
-    if (a->start > 0 && done == first_due(a))
+    if (a->start > 0 && done == fwi_average_first(a))
         return 0;
     const double share = a->power > 0 ? pow((double)done / (double)a->steps, a->power) : 1;
     return a->decay * (share < 1 ? share : 1);
@@ -117,7 +116,7 @@ bool fwi_average_evaluates(const fw_average *a, int64_t steps_done)
 {
     if (a->kind != FW_AVERAGE_EMA)
         return false;
-    return a->start == 0 || steps_done >= first_due(a);
+    return a->start == 0 || steps_done >= fwi_average_first(a);
 }
 
 fw_status fwi_average_describe(const fw_average *a, fwi_buf *b)

@@ -48,6 +48,8 @@ int fwi_average_columns(const fw_average *a); /* 0 or FWI_AVERAGE_COLUMNS */
 void fwi_average_row(const fw_average *a, int64_t step, double *row);
 void fwi_average_append(const fw_average *a, fwi_graph *g, fwi_val hyper, int64_t first_col);
 fw_status fwi_average_describe(const fw_average *a, fwi_buf *b); /* nothing for no average */
+/* The first step, as steps done, that averages; of options without a mistake. */
+int64_t fwi_average_first(const fw_average *a);
 /* Whether evaluation after so many steps uses the averages. */
 bool fwi_average_evaluates(const fw_average *a, int64_t steps_done);
 

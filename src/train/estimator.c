@@ -500,34 +500,43 @@ fw_status fwi_estimator_budget(fw_estimator *e, fw_dataset *train, fw_dataset *e
     return check_device_memory(e);
 }
 
-fw_status fw_estimator_prepare(fw_estimator *e, fw_dataset *train, fw_dataset *eval, fw_budget *out)
+fw_status fwi_estimator_plan(fw_estimator *e, fw_dataset *train, fw_dataset *eval, int64_t until,
+                             fw_budget *out)
 {
-    if (e == NULL || (train == NULL && eval == NULL))
-        return fwi_fail(FW_EARG, "fw_estimator_prepare: NULL argument");
     fw_dataset *const sets[2] = {train, eval};
     fwi_network_plan *p;
     fwi_training_plans plans;
-    fw_budget budget;
-    for (int i = 0; i < 2; i++) {
+    fw_status st = FW_OK;
+    for (int i = 0; i < 2 && st == FW_OK; i++) {
         if (sets[i] == NULL)
             continue;
-        fw_status st = fwi_estimator_compile(e, sets[i]);
+        st = fwi_estimator_compile(e, sets[i]);
         if (st == FW_OK && i == 0)
             st = fwi_estimator_training_plans(e, train, &plans);
         if (st == FW_OK && i == 1)
             st = fwi_estimator_eval_plan(e, fwi_dataset_batch(eval), e->step, &p);
-        if (st != FW_OK)
-            return st;
+        if (st == FW_OK && i == 1)
+            st = fwi_estimator_eval_plan(e, fwi_dataset_batch(eval), until, &p);
     }
-    fw_status st = FW_OK;
+    if (st != FW_OK)
+        return st;
     for (int i = 0; i < 2 && st == FW_OK; i++) /* batches made ahead depend on the threads */
         if (sets[i] != NULL)
             st = fwi_estimator_lend_threads(e, sets[i], fw_dataset_position(sets[i]));
     if (st == FW_OK)
-        st = fwi_estimator_budget(e, train, eval, out == NULL ? &budget : out);
+        st = fwi_estimator_budget(e, train, eval, out);
     for (int i = 0; i < 2; i++)
         if (sets[i] != NULL)
             fwi_estimator_leave_data(sets[i]);
+    return st;
+}
+
+fw_status fw_estimator_prepare(fw_estimator *e, fw_dataset *train, fw_dataset *eval, fw_budget *out)
+{
+    if (e == NULL || (train == NULL && eval == NULL))
+        return fwi_fail(FW_EARG, "fw_estimator_prepare: NULL argument");
+    fw_budget budget;
+    fw_status st = fwi_estimator_plan(e, train, eval, e->step, out == NULL ? &budget : out);
     if (st == FW_OK)
         st = fwi_network_bind(&e->network);
     return st == FW_OK && train != NULL ? fwi_estimator_whiten(e, train) : st;

@@ -71,6 +71,9 @@ void fwi_estimator_leave_data(fw_dataset *ds);
 /* Leaves ds on the estimator's threads, with all it has allocated: for the training loop, where
  * later evaluations allocate nothing. */
 fw_status fwi_estimator_evaluate(fw_estimator *e, fw_dataset *ds, fw_metrics *out);
+/* Compiles all that training to step `until` takes, and fills the budget; scratch is not allocated. */
+fw_status fwi_estimator_plan(fw_estimator *e, fw_dataset *train, fw_dataset *eval, int64_t until,
+                             fw_budget *out);
 fw_status fwi_estimator_budget(fw_estimator *e, fw_dataset *train, fw_dataset *eval,
                                fw_budget *out);
 /* What must agree on resume. data: description of the training data, or NULL. Fills up to 12,

@@ -139,17 +139,54 @@ done:
     return st;
 }
 
-fw_status fwi_network_check(const fwi_network_spec *spec, int64_t batch)
+/* Sizes of the data are no sizes of their own. */
+static fw_status check_size(const fwi_network_spec *s, fwi_network_use *use)
 {
+    if (use->size == 0 || (use->size == s->h && use->size == s->w)) {
+        use->size = 0;
+        use->by = FW_BY_RESIZE;
+        return FW_OK;
+    }
+    if (s->h != s->w)
+        return fwi_fail(FW_ESHAPE,
+                        "resolutions are sizes of squares, the images are %" PRId64 " x %" PRId64,
+                        s->h, s->w);
+    if (use->size > s->h)
+        return fwi_fail(FW_ESHAPE,
+                        "a resolution of %" PRId64 " is larger than the images of %" PRId64
+                        " x %" PRId64,
+                        use->size, s->h, s->w);
+    return FW_OK;
+}
+
+/* The graph of a use whose size was checked; the size is named in what is wrong with it. */
+static fw_status graph_at(fwi_graph **out, const fwi_network_spec *s, const fwi_network_use *use,
+                          int64_t *n_classes)
+{
+    const fw_status st = graph_new(out, s, use, n_classes);
+    return st == FW_OK || use->size == 0
+               ? st
+               : fwi_fail_in(st, "at a resolution of %" PRId64 " x %" PRId64, use->size, use->size);
+}
+
+fw_status fwi_network_check_use(const fwi_network_spec *spec, const fwi_network_use *use)
+{
+    fwi_network_use wanted = *use;
     fwi_graph *g = NULL;
     int64_t n_classes = 0;
+    fw_status st = check_size(spec, &wanted);
+    if (st == FW_OK)
+        st = graph_at(&g, spec, &wanted, &n_classes);
+    fwi_graph_free(g);
+    return st;
+}
+
+fw_status fwi_network_check(const fwi_network_spec *spec, int64_t batch)
+{
     const fwi_network_use train = {.kind = FWI_TRAIN, .batch = batch},
                           eval = {.kind = FWI_EVALUATE, .batch = batch};
-    fw_status st = spec->optim != NULL ? graph_new(&g, spec, &train, &n_classes) : FW_OK;
-    fwi_graph_free(g);
-    if (st == FW_OK && (st = graph_new(&g, spec, &eval, &n_classes)) == FW_OK)
-        fwi_graph_free(g);
-    return st;
+    const fw_status st = spec->optim != NULL ? fwi_network_check_use(spec, &train) : FW_OK;
+    return st == FW_OK ? fwi_network_check_use(spec, &eval) : st;
 }
 
 fw_status fwi_network_init(fwi_network *n, fwi_device *d, const fwi_network_spec *spec)
@@ -200,26 +237,6 @@ static bool same_use(const fwi_network_use *a, const fwi_network_use *b)
            a->share2 == b->share2 && a->over == b->over && a->rows == b->rows;
 }
 
-/* Sizes of the data are no sizes of their own. */
-static fw_status check_size(const fwi_network_spec *s, fwi_network_use *use)
-{
-    if (use->size == 0 || (use->size == s->h && use->size == s->w)) {
-        use->size = 0;
-        use->by = FW_BY_RESIZE;
-        return FW_OK;
-    }
-    if (s->h != s->w)
-        return fwi_fail(FW_ESHAPE,
-                        "resolutions are sizes of squares, the images are %" PRId64 " x %" PRId64,
-                        s->h, s->w);
-    if (use->size > s->h)
-        return fwi_fail(FW_ESHAPE,
-                        "a resolution of %" PRId64 " is larger than the images of %" PRId64
-                        " x %" PRId64,
-                        use->size, s->h, s->w);
-    return FW_OK;
-}
-
 fw_status fwi_network_plan_get(fwi_network *n, fwi_use use, int64_t batch, fwi_network_plan **out)
 {
     return fwi_network_plan_for(n, &(fwi_network_use){.kind = use, .batch = batch}, out);
@@ -243,11 +260,9 @@ fw_status fwi_network_plan_for(fwi_network *n, const fwi_network_use *asked, fwi
                         FWI_MAX_PLANS);
     fwi_graph *g = NULL;
     int64_t n_classes;
-    st = graph_new(&g, &n->spec, use, &n_classes);
+    st = graph_at(&g, &n->spec, use, &n_classes);
     if (st != FW_OK)
-        return use->size == 0 ? st
-                              : fwi_fail_in(st, "at a resolution of %" PRId64 " x %" PRId64,
-                                            use->size, use->size);
+        return st;
     fwi_network_plan *p = &n->plans[n->n_plans];
     *p = (fwi_network_plan){.use = *use};
     st = fwi_plan_new(&p->plan, n->device, n->store, g);
@@ -302,7 +317,15 @@ fw_status fwi_network_run(fwi_network_plan *p, const fwi_binding *b)
     p->recorded = NULL;
     p->recorded_at = b->scratch;
     const fw_status st = fwi_plan_run(p->plan, b);
-    return st == FW_OK ? fwi_plan_record(&p->recorded, p->plan, b) : st;
+    if (st != FW_OK || p->unrecorded)
+        return st;
+    /* This step is done. A recording spares the later ones time and nothing else. */
+    if (fwi_plan_record(&p->recorded, p->plan, b) != FW_OK) {
+        fwi_log(1, "steps are not recorded, and run kernel by kernel: %s", fw_last_error());
+        p->recorded = NULL;
+        p->unrecorded = true;
+    }
+    return FW_OK;
 }
 
 fw_status fwi_network_read(const fwi_network_plan *p, const fwi_binding *b, int i, double *out,

@@ -42,6 +42,7 @@ typedef struct fwi_network_plan {
     fwi_plan *plan;
     fwi_recording *recorded; /* its run, on a device that keeps such, and where scratch was then */
     const void *recorded_at;
+    bool unrecorded; /* recording it failed, and is not tried again */
     fwi_network_use use;
     int in_x, in_labels, in_labels2, in_hyper, in_rng; /* -1: not used */
     int out_rows;                                      /* of .rows plans; [batch] */
@@ -67,6 +68,8 @@ void fwi_network_clear(fwi_network *n);
 /* Whether what a spec describes can be compiled for batches of so many images: FW_OK, or the reason.
  * Touches neither data nor a device. */
 fw_status fwi_network_check(const fwi_network_spec *spec, int64_t batch);
+/* The same of one use: training at a resolution, the losses of rows. */
+fw_status fwi_network_check_use(const fwi_network_spec *spec, const fwi_network_use *use);
 /* The plan for this use, made on first demand. Borrowed. FW_ESHAPE: a size that is larger than the
  * images, or at which a layer has nothing left to look at. */
 fw_status fwi_network_plan_for(fwi_network *n, const fwi_network_use *use, fwi_network_plan **out);
@@ -76,7 +79,8 @@ fw_status fwi_network_plan_get(fwi_network *n, fwi_use use, int64_t batch, fwi_n
 fw_status fwi_network_bind(fwi_network *n);
 int64_t fwi_network_state_bytes(const fwi_network *n); /* state and gradients */
 
-/* Runs the plan: the first time step by step, then as one recording where the device keeps such. */
+/* Runs the plan: the first time step by step, then as one recording where the device keeps such; step
+ * by step for good, with a line to the log, where it fails to record. */
 fw_status fwi_network_run(fwi_network_plan *p, const fwi_binding *b);
 /* Output i of a run, as doubles: n elements of f32 or f64. */
 fw_status fwi_network_read(const fwi_network_plan *p, const fwi_binding *b, int i, double *out,

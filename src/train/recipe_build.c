@@ -14,6 +14,8 @@
 #include "nn.h"
 #include "number.h"
 
+enum { ANY_STEPS = 1000000 }; /* will do where only shares of them are checked */
+
 /* ---- network ---- */
 
 static fw_status net_of(const fw_recipe *r, fwi_key key, fw_layer **out)
@@ -127,7 +129,7 @@ static fw_status make_standardize(const fw_recipe *r, const numbers *x, const fl
 /* H W, then from=SHARE */
 static fw_status make_cutmix(const fw_recipe *r, const char *at, int64_t records, fw_transform *out)
 {
-    enum { CAP = 64, ANY_STEPS = 1000000 };
+    enum { CAP = 64 };
     char word[CAP], sizes[2 * CAP] = "";
     size_t n_sizes = 0; /* bytes of them */
     double from = 0;
@@ -354,6 +356,16 @@ fw_status fwi_recipe_average(const fw_recipe *r, int64_t steps, int64_t steps_pe
     out->start = (int64_t)round(fwi_recipe_share(r, FWI_KEY_TRAIN_AVERAGE_START, (double)steps));
     out->epoch_steps = fwi_recipe_word(r, FWI_KEY_TRAIN_AVERAGE_COUNT) == 1 ? steps_per_epoch : 0;
     out->steps = steps;
+    /* What no step would change is no average, but the network as it began. */
+    if (out->decay >= 1 && !(out->power > 0))
+        return fwi_fail(FW_EARG,
+                        "%s: train.average_decay is %s: the average would stay what it is at first",
+                        r->source, fwi_recipe_text(r, FWI_KEY_TRAIN_AVERAGE_DECAY));
+    if (fwi_average_first(out) > steps)
+        return fwi_fail(FW_EARG,
+                        "%s: train.average_every is %" PRId64 ": the run of %" PRId64
+                        " steps would end before the first averaging",
+                        r->source, out->every, steps);
     return FW_OK;
 }
 
@@ -418,6 +430,63 @@ static fw_status check_proxy(const fw_recipe *r, const int64_t hwc[3], const fw_
     return st;
 }
 
+/* Whether all that training runs can be built, in batches of so many rows: at full size and at each
+ * resolution, with the updates of its optimisers; for a proxy the losses of rows too. */
+static fw_status check_graphs(const fw_recipe *r, const fw_layer *net, const int64_t hwc[3],
+                              const fwi_optim *optim, int64_t rows, bool proxy)
+{
+    const fwi_network_spec spec = {.net = net,
+                                   .optim = optim,
+                                   .real = FW_F32,
+                                   .h = hwc[0],
+                                   .w = hwc[1],
+                                   .c = hwc[2],
+                                   .label_smoothing =
+                                       fwi_recipe_number(r, FWI_KEY_TRAIN_SMOOTHING)};
+    fw_resolution size[FW_MAX_RESOLUTIONS];
+    int32_t n = 0;
+    fw_status st = fwi_network_check(&spec, rows);
+    if (st == FW_OK)
+        st = fwi_recipe_resolutions(r, ANY_STEPS, size, &n);
+    for (int32_t i = 0; i <= n && st == FW_OK; i++) {
+        fwi_network_use use = {
+            .kind = FWI_TRAIN,
+            .batch = rows,
+            .size = i < n ? size[i].size : 0,
+            .by = (fw_resolution_by)fwi_recipe_word(r, FWI_KEY_TRAIN_RESOLUTION_BY)};
+        st = fwi_network_check_use(&spec, &use);
+        use.rows = true;
+        if (st == FW_OK && proxy)
+            st = fwi_network_check_use(&spec, &use);
+    }
+    return st == FW_OK ? st : fwi_fail_in(st, proxy ? "%s: [network proxy]" : "%s", r->source);
+}
+
+/* The graphs of both networks. The average is that of the second alone. */
+static fw_status check_training(const fw_recipe *r, const fw_layer *net, const int64_t hwc[3],
+                                int64_t rows)
+{
+    /* so many that no average_every is beyond them */
+    const int64_t many = (int64_t)1 << 50;
+    fwi_optim optim = {.n_groups = 0};
+    fw_layer *proxy = NULL;
+    fw_average average = {0};
+    fw_status st = fwi_recipe_optimizer(r, ANY_STEPS, &optim.rest);
+    if (st == FW_OK)
+        st = fwi_recipe_groups(r, ANY_STEPS, ANY_STEPS, optim.group, &optim.n_groups);
+    if (st == FW_OK)
+        st = fwi_recipe_average(r, many, many, &average);
+    if (st == FW_OK)
+        st = fwi_recipe_proxy(r, &proxy);
+    if (st == FW_OK && proxy != NULL)
+        st = check_graphs(r, proxy, hwc, &optim, fwi_recipe_int(r, FWI_KEY_TRAIN_BATCH), true);
+    fw_layer_free(proxy);
+    optim.average = average;
+    if (st == FW_OK && (st = fwi_optim_check(&optim)) != FW_OK)
+        st = fwi_fail_in(st, "%s", r->source);
+    return st == FW_OK ? check_graphs(r, net, hwc, &optim, rows, false) : st;
+}
+
 fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost)
 {
     if (r == NULL)
@@ -425,8 +494,6 @@ fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost)
     int64_t hwc[3];
     fw_layer *net = NULL;
     fw_model_cost c = {0};
-    fwi_optim optim = {.n_groups = 0};
-    enum { ANY_STEPS = 1000000 };
     if (!fwi_recipe_size(r, hwc))
         return fwi_fail(FW_EARG, "%s: network.input is missing, as in \"32 32 3\"", r->source);
     fw_status st = fwi_recipe_net(r, &net);
@@ -451,25 +518,8 @@ fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost)
         st = fwi_recipe_resolutions_check(r, net, hwc, &c);
     if (st == FW_OK)
         st = check_proxy(r, hwc, &c);
-    if (st == FW_OK) /* any number of steps will do: knots are shares */
-        st = fwi_recipe_optimizer(r, ANY_STEPS, &optim.rest);
     if (st == FW_OK)
-        st = fwi_recipe_groups(r, ANY_STEPS, ANY_STEPS, optim.group, &optim.n_groups);
-    if (st == FW_OK)
-        st = fwi_recipe_average(r, ANY_STEPS, ANY_STEPS, &optim.average);
-    if (st == FW_OK) {
-        const fwi_network_spec spec = {.net = net,
-                                       .optim = &optim,
-                                       .real = FW_F32,
-                                       .h = hwc[0],
-                                       .w = hwc[1],
-                                       .c = hwc[2],
-                                       .label_smoothing =
-                                           fwi_recipe_number(r, FWI_KEY_TRAIN_SMOOTHING)};
-        st = fwi_network_check(&spec, rows);
-        if (st != FW_OK)
-            st = fwi_fail_in(st, "%s", r->source);
-    }
+        st = check_training(r, net, hwc, rows);
     fw_layer_free(net);
     if (st == FW_OK && cost != NULL)
         *cost = c;

@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "cpu.h"
 #include "dataset_inner.h"
+#include "estimator.h"
 #include "fail.h"
 #include "file.h"
 
@@ -165,6 +166,21 @@ static fw_status new_estimator(const fw_recipe *r, const fw_run_opt *o, const fw
     return fw_estimator_new(out, net, optimizer, &opt); /* takes net */
 }
 
+/* Whether the network can be trained once its proxy is done: its plans and their memory, before the
+ * first step of either. f: which rows are kept is not known yet, how many is. */
+static fw_status plan_network(const fw_recipe *r, const fw_run_opt *o, const fw_recipe_data *data,
+                              int64_t steps, int64_t steps_per_epoch, watch *w, fw_filter *f)
+{
+    fw_estimator *e = NULL;
+    fw_budget budget;
+    fw_status st =
+        new_estimator(r, o, data, steps, steps_per_epoch, w, NULL, &(phase){.filter = f}, &e);
+    if (st == FW_OK)
+        st = fwi_estimator_plan(e, data->train, data->test, steps, &budget);
+    fw_estimator_free(e);
+    return st;
+}
+
 /* The proxy's run, where the recipe has one: in a folder of its own, so that it is resumed like any
  * other; a finished one only hands over what it has chosen. */
 static fw_status run_proxy(const fw_recipe *r, const fw_run_opt *o, const fw_recipe_data *data,
@@ -177,6 +193,8 @@ static fw_status run_proxy(const fw_recipe *r, const fw_run_opt *o, const fw_rec
         return FW_OK;
     fw_status st = fw_filter_new(out, fwi_recipe_int(r, FWI_KEY_TRAIN_BATCH),
                                  fwi_recipe_int(r, FWI_KEY_PROXY_KEEP), steps);
+    if (st == FW_OK)
+        st = plan_network(r, o, data, steps, steps_per_epoch, w, *out);
     if (st == FW_OK && o->out != NULL && (folder = fwi_path_join(o->out, "proxy")) == NULL)
         st = FW_ENOMEM;
     const phase ph = {.proxy = true, .folder = folder, .filter = *out};

@@ -125,9 +125,13 @@ static void copy_rows(void)
 
 /* ---- recordings ---- */
 
+bool t_far_refuses;
+
 static fw_status far_record_begin(fwi_device *d)
 {
     (void)d;
+    if (t_far_refuses)
+        return fwi_fail(FW_EUNAVAILABLE, "far: keeps no recording");
     recorded = calloc(1, sizeof *recorded);
     return recorded == NULL ? FW_ENOMEM : FW_OK;
 }

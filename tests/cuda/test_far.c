@@ -136,6 +136,37 @@ static void test_resume(void **state)
     t_assert_same_file(t_path("straight/model.safetensors"), t_path("stopped/model.safetensors"));
 }
 
+static void count_line(void *user, int level, const char *line)
+{
+    int *const n = user;
+    (void)level;
+    *n += strstr(line, "steps are not recorded") != NULL && strstr(line, "far: keeps no") != NULL;
+}
+
+/* A step that cannot be recorded was done all the same: training goes on as if nothing kept them. */
+static void test_unrecorded(void **state)
+{
+    (void)state;
+    run kept, plain;
+    int lines = 0;
+    run_open(&kept, "far", FW_F32, NULL);
+    assert_ok(fw_estimator_train(kept.e, kept.train, STEPS));
+    run_open(&plain, "far", FW_F32, NULL);
+    const int64_t before = t_far_replays();
+    fw_log_set(count_line, &lines);
+    t_far_refuses = true;
+    const fw_status st = fw_estimator_train(plain.e, plain.train, STEPS);
+    t_far_refuses = false;
+    fw_log_set(NULL, NULL);
+    assert_ok(st);
+    assert_int_equal(t_far_replays(), before);
+    assert_int_equal(lines, 1);
+    assert_int_equal(plain.trace.n, STEPS);
+    assert_memory_equal(plain.trace.loss, kept.trace.loss, STEPS * sizeof *kept.trace.loss);
+    run_close(&kept);
+    run_close(&plain);
+}
+
 /* What does not fit is refused before it is allocated. */
 static void test_memory(void **state)
 {
@@ -154,9 +185,8 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_as_the_cpu),
-        cmocka_unit_test(test_bf16),
-        cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_as_the_cpu), cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_resume),     cmocka_unit_test(test_unrecorded),
         cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests_name("far", tests, make_data, drop_data);

@@ -307,6 +307,53 @@ static bool stop_after(void *user, const fw_event *ev)
     return ev->kind != FW_EVENT_STEP || --*left != 0;
 }
 
+/* What each phase needs, told before its first step. */
+typedef struct needs {
+    int64_t total[2];
+    int n, steps;
+} needs;
+
+static bool note_budget(void *user, const fw_event *ev)
+{
+    needs *const x = user;
+    if (ev->kind == FW_EVENT_BEGIN && x->n < 2)
+        x->total[x->n++] = ev->budget->total;
+    x->steps += ev->kind == FW_EVENT_STEP;
+    return true;
+}
+
+/* A network that does not fit is refused before its proxy is trained. */
+static void both_plans_are_checked_first(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "[data]\nbundled = digits\nsplit_every = 5\n[augment]\ntransform = standardize\n"
+        "[network]\ninput = 8 8 1\nlayer = conv_bn 64\nlayer = global_max_pool\n"
+        "layer = classifier 10\n"
+        "[network proxy]\nlayer = conv_bn 3\nlayer = global_max_pool\nlayer = classifier 10\n"
+        "keep = 40\n[train]\nlr = 0.1\nbatch = 64\nepochs = 2/22\n";
+    fw_recipe *r = NULL;
+    fw_run_result result;
+    needs fits = {.n = 0}, over = {.n = 0};
+    char out[1024];
+    assert_ok(fw_recipe_parse(&r, text, "large.recipe"));
+    assert_ok(fw_recipe_run(
+        r, &(fw_run_opt){.threads = 1, .progress = note_budget, .progress_user = &fits}, &result));
+    assert_int_equal(fits.n, 2);
+    assert_int_equal(fits.steps, 4);
+    assert_true(fits.total[0] < fits.total[1]);
+    snprintf(out, sizeof out, "%s", t_path("too-large"));
+    const fw_run_opt opt = {.threads = 1,
+                            .out = out,
+                            .memory_limit = fits.total[1] - 1,
+                            .progress = note_budget,
+                            .progress_user = &over};
+    assert_fails(fw_recipe_run(r, &opt, &result), FW_ENOMEM, "the limit is");
+    assert_int_equal(over.n + over.steps, 0);
+    assert_false(t_exists(t_path("too-large/proxy")));
+    fw_recipe_free(r);
+}
+
 static fw_status run_recipe(const char *out, bool resume, int stop, fw_run_result *result)
 {
     static const char text[] =
@@ -358,6 +405,7 @@ int main(void)
         cmocka_unit_test(stopped_phases_end_the_same),
         cmocka_unit_test(bad_ones_are_refused),
         cmocka_unit_test(a_recipe_has_both_phases),
+        cmocka_unit_test(both_plans_are_checked_first),
     };
     return cmocka_run_group_tests(tests, make_data, drop_data);
 }

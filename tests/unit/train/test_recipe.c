@@ -650,6 +650,10 @@ static void resolutions(void **state)
         {"4 9", "0.5", NULL, "9 is larger than the images of 8 x 8", FW_ESHAPE},
         {"2 8", "0.5", "conv_bn 4, max_pool 3, global_max_pool, classifier 3",
          "network of 2 x 2 images: layer 1", FW_ESHAPE},
+        {"1 8", "0.5", "whiten, conv_bn 4, global_max_pool, classifier 3",
+         "images of 1x1 have no 2x2 patch", FW_ESHAPE},
+        {"4 8", "0.5", "whiten kernel=3, max_pool 3, conv_bn 4, global_max_pool, classifier 3",
+         "network of 4 x 4 images: layer 1", FW_ESHAPE},
         {"4 8", "0.5", "conv_bn 4, flatten, classifier 3", "a global pool in place of flatten",
          FW_ESHAPE},
     };
@@ -662,6 +666,16 @@ static void resolutions(void **state)
         assert_int_equal(fw_recipe_set(r, "resolution", bad[i].sizes), FW_OK);
         assert_int_equal(fw_recipe_set(r, "resolution_ends", bad[i].ends), FW_OK);
         refused_by(fw_recipe_check(r, NULL), bad[i].st, bad[i].text);
+    }
+    for (int crop = 0; crop < 2; crop++) { /* whitened nets that grow are fine, either way */
+        fw_recipe_free(r);
+        r = parsed(SMALL);
+        assert_int_equal(
+            fw_recipe_set(r, "layer", "whiten, conv_bn 4, global_max_pool, classifier 3"), FW_OK);
+        assert_int_equal(fw_recipe_set(r, "resolution", "2 8"), FW_OK);
+        assert_int_equal(fw_recipe_set(r, "resolution_ends", "0.5"), FW_OK);
+        assert_int_equal(fw_recipe_set(r, "resolution_by", crop == 1 ? "crop" : "resize"), FW_OK);
+        assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
     }
     fw_recipe_free(r);
     r = parsed("[network]\ninput = 8 9 1\nlayer = global_max_pool\nlayer = classifier 3\n"
@@ -709,6 +723,15 @@ static void proxies(void **state)
     }
     fw_recipe_free(r);
     refused(PROXY "layer = clasifier 3\n", "x.recipe: line 11");
+    /* what only its own graph tells: a group that it has no parameters for, sizes in the middle */
+    r = parsed(PROXY "layer = classifier 3\nkeep = 40\n");
+    assert_int_equal(fw_recipe_set(r, "group", "conv lr=0.1"), FW_OK);
+    assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "network proxy.layer", "flatten, classifier 3"), FW_OK);
+    fw_recipe_data none = {0};
+    refused_by(fw_recipe_data_open(r, "no-such-file", 0, &none), FW_EARG,
+               "x.recipe: [network proxy]: parameter group 1 has no parameter");
+    fw_recipe_free(r);
 #undef PROXY
 }
 
@@ -786,6 +809,27 @@ static void impossible_combinations(void **state)
                                    "optimizer=sgd lr=1"),
                      FW_OK);
     refused_by(fw_recipe_check(r, NULL), FW_EARG, "parameter group 1 has no parameter");
+    /* averages that no step would change; how many steps there are only the data tells */
+    fw_recipe_free(r);
+    r = parsed(SMALL "average = ema\naverage_decay = 1\n");
+    refused_by(fw_recipe_check(r, NULL), FW_EARG,
+               "x.recipe: train.average_decay is 1: the average would stay");
+    assert_int_equal(fw_recipe_set(r, "average_power", "3"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "average_every", "1000000000"), FW_OK);
+    assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
+    fw_average average;
+    assert_int_equal(fw_recipe_set(r, "average_every", "10"), FW_OK);
+    refused_by(
+        fwi_recipe_average(r, 9, 3, &average), FW_EARG,
+        "train.average_every is 10: the run of 9 steps would end before the first averaging");
+    assert_int_equal(fwi_recipe_average(r, 10, 3, &average), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "average_start", "0.5"), FW_OK);
+    assert_int_equal(fwi_recipe_average(r, 19, 3, &average), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "average_start", "0.7"), FW_OK);
+    refused_by(fwi_recipe_average(r, 19, 3, &average), FW_EARG, "the run of 19 steps would end");
+    assert_int_equal(fw_recipe_set(r, "average_count", "epoch"),
+                     FW_OK); /* with each epoch's first */
+    assert_int_equal(fwi_recipe_average(r, 19, 3, &average), FW_OK);
     fw_recipe_free(r);
 }
 
