@@ -11,18 +11,6 @@
 
 #include "optim_inner.h"
 
-/* Long runs are left out under these sanitizers, where they would take minutes. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define T_SLOW_BUILD 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define T_SLOW_BUILD 1
-#endif
-#endif
-#ifndef T_SLOW_BUILD
-#define T_SLOW_BUILD 0
-#endif
-
 /* ---- files ---- */
 
 /* tests/golden/<name>.json; a program reads one file, once. Borrowed. */

@@ -690,16 +690,18 @@ static void check_kernel(const t_case *c, const fwi_kernel *k, const fwi_call *t
     buffers_free(&b[0], c);
 }
 
-/* Under emulation there are no threads of the host, and large convolutions take long. */
+/* Under emulation there are no threads of the host, and large convolutions take long. 0: too long. */
 static int cuda_ways(const fwi_call *types)
 {
     enum { LARGE = 1 << 20 };
     const fwi_conv_attr *a = &types->attr->conv;
     const int64_t *d = types->out[0].shape.d;
+    if (T_THREADS_BUILD)
+        return 0;
     if (fwi_op_is_conv(types->kind) && fwi_shape_elems(&types->in[0].shape) * a->kh * a->kw *
                                                (types->kind == FWI_OP_conv2d_dw ? d[0] : d[3]) >
                                            LARGE)
-        return 1;
+        return T_SLOW_BUILD ? 0 : 1;
     return 1 | 4 | 8;
 }
 
@@ -713,7 +715,9 @@ static void check_cuda(const t_case *c, const fwi_call *types)
     const fwi_kernel *k = must ? find(c, table, types) : fwi_table_find(table, types, NULL);
     if (k == NULL)
         return;
-    check_kernel(c, k, types, cuda_ways(types), false);
+    const int ways = cuda_ways(types);
+    if (ways != 0)
+        check_kernel(c, k, types, ways, false);
     if (device == NULL)
         return;
     fwi_call call = *types;

@@ -25,6 +25,28 @@ enum { T_RESULTS = FWI_MAX_OUT + 3 };
 #define T_COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 #define T_U            (1.0 / 16777216.0) /* 2^-24: half a unit in the last place of a float near 1 */
 
+/* Under these sanitizers what takes minutes is left out. */
+#if defined(__SANITIZE_THREAD__)
+#define T_THREADS_BUILD 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define T_THREADS_BUILD 1
+#elif __has_feature(address_sanitizer)
+#define T_SLOW_BUILD 1
+#endif
+#endif
+#ifndef T_THREADS_BUILD
+#define T_THREADS_BUILD 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || T_THREADS_BUILD
+#define T_SLOW_BUILD 1
+#endif
+#ifndef T_SLOW_BUILD
+#define T_SLOW_BUILD 0
+#endif
+/* Of n random cases, those that such a build has time for. */
+#define T_RANDOM(n) (T_SLOW_BUILD ? ((n) + 3) / 4 : (n))
+
 /* Runs the tests and then the checks on the program as a whole; gives main's exit status. name:
  * "test_conv2d", as in ops.def. Understands --seed N. */
 int t_main(int argc, char **argv, const char *name, const struct CMUnitTest *tests, size_t n);

@@ -134,7 +134,7 @@ static conv_shape random_shape(void)
 static void test_random_shapes(void **state)
 {
     (void)state;
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < T_RANDOM(60); i++) {
         const conv_shape s = random_shape();
         check_shape(&s, false);
     }
@@ -143,7 +143,7 @@ static void test_random_shapes(void **state)
 static void test_exact_integers(void **state)
 {
     (void)state;
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < T_RANDOM(12); i++) {
         const conv_shape s = random_shape();
         check_shape(&s, true);
     }
@@ -193,7 +193,7 @@ static fwi_val build_conv(t_net *net, const void *arg)
 static void test_gradient(void **state)
 {
     (void)state;
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < T_RANDOM(12); i++) {
         conv_shape s = random_shape();
         s.c = 1 + s.c % 9;
         s.oc = 1 + s.oc % 9;

@@ -42,7 +42,7 @@ static void test_shapes(void **state)
             check(&s, false);
             check(&s, true);
         }
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < T_RANDOM(40); i++) {
         const mm s = {1 + t_below(40), 1 + t_below(70), 1 + t_below(90), t_below(2) == 1,
                       t_below(2) == 1};
         check(&s, false);

@@ -273,7 +273,7 @@ static void test_random_shapes(void **state)
     (void)state;
     static const int32_t blocks[] = {1, 2, 3, 5, 10, 12, 14};
     static const int64_t channels[] = {3, 7, 16, 24, 27, 33, 64, 70};
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < T_RANDOM(40); i++) {
         t_wino_shape s = {.n = 1 + t_below(20),
                           .h = 1 + t_below(10),
                           .w = 1 + t_below(10),

@@ -200,7 +200,7 @@ static void test_random_shapes(void **state)
 {
     (void)state;
     static const int32_t blocks[] = {1, 2, 3, 5, 10, 12, 14};
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < T_RANDOM(40); i++) {
         t_wino_shape s = {.n = 1 + t_below(40),
                           .h = 1 + t_below(12),
                           .w = 1 + t_below(12),
