@@ -31,6 +31,10 @@ enum { RESNET = 5200586 + 5248, DAVID = 6573120, FIXED = DAVID - 2240, AIR = 197
 static const fact facts[] = {
     {"fenwicks", 2328, DAVID, M_DAVID, 512, {{485, 0.4}, {0, 0}, {2328, 0}}},
     {"page-1", 13650, RESNET, M_RESNET, 128, {{15 * 390, 0.1}, {30 * 390, 0.005}, {13650, 0}}},
+    {"page-1a", 13650, RESNET, M_RESNET, 128, {{15 * 390, 0.1}, {30 * 390, 0.005}, {13650, 0}}},
+    {"page-1b", 13650, RESNET, M_RESNET, 128, {{15 * 390, 0.1}, {30 * 390, 0.005}, {13650, 0}}},
+    {"page-1c", 13650, RESNET, M_RESNET, 128, {{15 * 390, 0.1}, {30 * 390, 0.005}, {13650, 0}}},
+    {"page-1d", 13650, RESNET, M_RESNET, 128, {{15 * 390, 0.1}, {30 * 390, 0.005}, {13650, 0}}},
     {"page-2", 3395, RESNET, M_RESNET, 512, {{15 * 97, 0.44}, {30 * 97, 0.005}, {3395, 0}}},
     {"page-3", 1950, RESNET, M_RESNET, 768, {{8 * 65, 0.6}, {1950, 0}, {4 * 65, 0.3}}},
     {"page-4", 2328, DAVID, M_DAVID, 512, {{5 * 97, 0.4}, {1, 0.4 / 485}, {2328, 0}}},
@@ -59,6 +63,8 @@ static const fact facts[] = {
      {{0, 5.4 / 23}, {177, 27.0 / 23}, {1776, 0}}},
     {"hiverge", 243, AIR, 118147360, 1, {{0, 0.5415}, {243, 0}, {121.5, 0.27075}}},
     {"e1", 284, AIR, 118147360, 1, {{0, 0.5415}, {136, 0.27075}, {272, 0.027075}}},
+    {"sprint", 284, AIR, 118147360, 1, {{0, 0.5415}, {136, 0.27075}, {272, 0.027075}}},
+    {"sprint-gpu", 284, AIR, 118147360, 1, {{0, 0.5415}, {136, 0.27075}, {272, 0.027075}}},
     {"hlb", 581, 4333696, 162976544, 1024, {{0, 0}, {581 * 0.23, 1.525}, {581, 0.10675}}},
     {"airbench94-muon", 200, AIR, 118147360, 1, {{0, 0.67}, {100, 0.335}, {200, 0}}},
 };
@@ -129,12 +135,42 @@ static void page_changes_one_thing_at_a_time(void **state)
     fw_recipe_free(r);
 }
 
+/* Its loader's keys and its name as in page-1, each is page-1. */
+static void steps_1a_to_1d_share_their_training(void **state)
+{
+    (void)state;
+    static const char *const steps[] = {"page-1a", "page-1b", "page-1c", "page-1d"};
+    static const char *const keys[] = {"recipe.name", "recipe.about", "data.cache",
+                                       "data.prefetch"};
+    fw_recipe *plain = NULL;
+    char *want = NULL;
+    assert_int_equal(fw_recipe_open(&plain, "page-1"), FW_OK);
+    assert_int_equal(fw_recipe_print(plain, &want), FW_OK);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        fw_recipe *r = NULL;
+        char *text = NULL;
+        assert_int_equal(fw_recipe_open(&r, steps[i]), FW_OK);
+        assert_int_equal(fw_recipe_print(r, &text), FW_OK);
+        assert_string_not_equal(text, want);
+        fw_text_free(text);
+        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+            assert_int_equal(fw_recipe_set(r, keys[k], fw_recipe_get(plain, keys[k])), FW_OK);
+        assert_int_equal(fw_recipe_print(r, &text), FW_OK);
+        assert_string_equal(text, want);
+        fw_text_free(text);
+        fw_recipe_free(r);
+    }
+    fw_text_free(want);
+    fw_recipe_free(plain);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_published_recipe_has_its_facts),
         cmocka_unit_test(every_builtin_recipe_passes_its_check),
         cmocka_unit_test(page_changes_one_thing_at_a_time),
+        cmocka_unit_test(steps_1a_to_1d_share_their_training),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
