@@ -1,5 +1,6 @@
 /* bn.cu: batch normalisation, with ghost groups and with frozen statistics; defined in
  * cpu/ref/bn_body.h, held to it by tests/ops/test_bn.c. Fused forms: fused.cu. */
+#include "cuda_joint.h"
 #include "cuda_norm.h"
 
 using namespace fwi_cuda;
@@ -113,20 +114,26 @@ struct update_at {
     }
 };
 
-static fw_status update(const fwi_call *c)
+static update_at update_of(const fwi_call *c)
 {
     const fwi_bn_attr *a = &c->attr->bn;
-    return each(c, elems(&c->in[0]),
-                update_at{changed<float>(c, 0), changed<float>(c, 1), in<float>(c, 2),
-                          in<float>(c, 3), (int)a->groups, elems(&c->in[0]), a->update,
-                          (double)a->count / (double)(a->count - 1)});
+    return update_at{changed<float>(c, 0),
+                     changed<float>(c, 1),
+                     in<float>(c, 2),
+                     in<float>(c, 3),
+                     (int)a->groups,
+                     elems_of(c),
+                     a->update,
+                     (double)a->count / (double)(a->count - 1)};
 }
+
+static const fwi_joint update_joint = {nullptr, each_joint<update_at, update_of>};
 
 extern "C" const fwi_kernel FWI_CUDA_ROWS(bn)[] = {
     ROWS_IMAGES_S(bn_train, train, train_room),
     ROWS_IMAGES_S(bn_train_grad, train_grad, train_grad_room),
     ROWS_IMAGES(bn_eval, eval),
     ROWS_IMAGES_S(bn_eval_grad, eval_grad, eval_grad_room),
-    ROW(bn_update, FW_F32, "f32", update, false),
+    ROW_J(bn_update, FW_F32, "f32", (each_alone<update_at, update_of>), &update_joint),
     ROW_END,
 };

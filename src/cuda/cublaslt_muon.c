@@ -173,4 +173,4 @@ static fw_status run(const fwi_call *c)
 }
 
 const fwi_kernel fwi_rows_cublaslt_muon[] = {
-    {FWI_OP_muon, FW_F32, run, scratch, accepts, "muon_f32_cublaslt", false}, {.run = NULL}};
+    {FWI_OP_muon, FW_F32, run, scratch, accepts, "muon_f32_cublaslt", false, NULL}, {.run = NULL}};

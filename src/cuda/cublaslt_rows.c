@@ -58,4 +58,5 @@ static fw_status run(const fwi_call *c)
 }
 
 const fwi_kernel fwi_rows_cublaslt[] = {
-    {FWI_OP_matmul, FW_F32, run, scratch, accepts, "matmul_f32_cublaslt", false}, {.run = NULL}};
+    {FWI_OP_matmul, FW_F32, run, scratch, accepts, "matmul_f32_cublaslt", false, NULL},
+    {.run = NULL}};

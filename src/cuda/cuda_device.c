@@ -248,8 +248,10 @@ static fw_status cuda_lower(fwi_device *d, fwi_graph *g)
                         "precision %s: a GPU computes in f32, bf16 and f16; the "
                         "device cpu has f64",
                         fw_dtype_name(g->real));
-    const fw_status st = fwi_lower_fuse(g, d->table);
-    return st == FW_OK ? fwi_lower_blocked(g, d->table) : st;
+    fw_status st = fwi_lower_fuse(g, d->table);
+    if (st == FW_OK)
+        st = fwi_lower_blocked(g, d->table);
+    return st == FW_OK ? fwi_pass_updates_last(g) : st;
 }
 
 const fwi_backend fwi_backend_cuda = {

@@ -194,15 +194,18 @@ static inline bool plain(const fwi_call *c)
     return true;
 }
 
-/* A row that needs scratch, and one without. */
-#define ROW_S(op, type, text, fn, room, is_blocked)                                                \
+/* A row that needs scratch, one without, and one whose calls can be done as one. */
+#define ROW_SJ(op, type, text, fn, room, is_blocked, joint)                                        \
     {                                                                                              \
-        FWI_OP_##op, type, fn, room, fwi_cuda::plain, #op "_" text "_cuda", is_blocked             \
+        FWI_OP_##op, type, fn, room, fwi_cuda::plain, #op "_" text "_cuda", is_blocked, joint      \
     }
+#define ROW_S(op, type, text, fn, room, is_blocked)                                                \
+    ROW_SJ(op, type, text, fn, room, is_blocked, nullptr)
+#define ROW_J(op, type, text, fn, joint)    ROW_SJ(op, type, text, fn, nullptr, false, joint)
 #define ROW(op, type, text, fn, is_blocked) ROW_S(op, type, text, fn, nullptr, is_blocked)
 #define ROW_END                                                                                    \
     {                                                                                              \
-        FWI_OP_COUNT, FW_F32, nullptr, nullptr, nullptr, nullptr, false                            \
+        FWI_OP_COUNT, FW_F32, nullptr, nullptr, nullptr, nullptr, false, nullptr                   \
     }
 /* Images: n h w c in f32, and as a lowered graph has them, in each type. fn: a template. */
 #define ROWS_IMAGES_S(op, fn, room)                                                                \

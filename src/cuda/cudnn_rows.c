@@ -89,7 +89,7 @@ static fw_status run(const fwi_call *c)
 
 #define ROW(op, type, text, is_blocked)                                                            \
     {                                                                                              \
-        FWI_OP_##op, type, run, scratch, accepts, #op "_" text "_cudnn", is_blocked                \
+        FWI_OP_##op, type, run, scratch, accepts, #op "_" text "_cudnn", is_blocked, NULL          \
     }
 #define ROWS(op)                                                                                   \
     ROW(op, FW_F32, "f32", false), ROW(op, FW_F32, "f32_nhwc", true),                              \

@@ -138,7 +138,7 @@ static bool to_float(const fwi_call *c)
 
 #define CAST(type, text, T)                                                                        \
     {                                                                                              \
-        FWI_OP_cast, type, cast<T>, nullptr, to_float, "cast_" text "_cuda", false                 \
+        FWI_OP_cast, type, cast<T>, nullptr, to_float, "cast_" text "_cuda", false, nullptr        \
     }
 
 extern "C" const fwi_kernel FWI_CUDA_ROWS(elementwise)[] = {

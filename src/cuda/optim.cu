@@ -1,9 +1,9 @@
-/* optim.cu: gradients' norm, and the updates of SGD, Adam and LARS, and
- * averages of weights; defined in cpu/ref/optim_body.h, held
- * to it by tests/ops/test_optim.c. Rates are read where they are, on the GPU: a step that is
+/* optim.cu: gradients' norm, and the updates of SGD, Adam and LARS, and averages of weights; defined in
+ * cpu/ref/optim_body.h, held to it by tests/ops/test_optim.c. Updates of many tensors are one kernel
+ * (cuda_joint.h; tests/cuda/test_joint.c). Rates are read where they are, on the GPU: a step that is
  * enqueued again finds new ones there. Each step of an update rounds, as in the definition: nvcc
  * fuses nothing here (-fmad=false). */
-#include "cuda_kernel.h"
+#include "cuda_joint.h"
 
 using namespace fwi_cuda;
 
@@ -101,44 +101,53 @@ struct sgd_at {
     }
 };
 
-static fw_status sgd(const fwi_call *c)
+static sgd_at sgd_of(const fwi_call *c)
 {
     const fwi_optim_attr *a = &c->attr->optim;
-    return each(c, elems(&c->in[0]),
-                sgd_at{changed<float>(c, 0), changed<float>(c, 1), in<float>(c, 2),
-                       in<double>(c, 3), (int)a->lr_col, (int)a->wd_col, (int)a->form,
-                       (float)a->momentum});
+    return sgd_at{changed<float>(c, 0), changed<float>(c, 1), in<float>(c, 2), in<double>(c, 3),
+                  (int)a->lr_col,       (int)a->wd_col,       (int)a->form,    (float)a->momentum};
 }
 
 /* One block per filter, whose rate depends on the norms of its weights and its gradient. */
-static __global__ void lars_kernel(float *w, float *v, const float *g, const double *hyper,
-                                   int cols, int lr_col, int wd_col, float mom, double eps)
+struct lars_filter {
+    float *w, *v;
+    const float *g;
+    const double *hyper;
+    int cols, lr_col, wd_col;
+    float mom;
+    double eps;
+    __device__ void operator()(int filter) const
+    {
+        __shared__ double room[EACH];
+        const int64_t first = (int64_t)filter * cols;
+        double ww = 0, gg = 0;
+        for (int i = (int)threadIdx.x; i < cols; i += EACH) {
+            ww += (double)w[first + i] * (double)w[first + i];
+            gg += (double)g[first + i] * (double)g[first + i];
+        }
+        ww = block_sum<EACH>(ww, room);
+        gg = block_sum<EACH>(gg, room);
+        const float rate = (float)(hyper[lr_col] * (sqrt(ww) / (sqrt(gg) + eps)));
+        const float wd = (float)hyper[wd_col];
+        for (int64_t i = first + threadIdx.x; i < first + cols; i += EACH) {
+            const float step = -rate * (g[i] + wd * w[i]);
+            v[i] = mom * v[i] + step;
+            w[i] = w[i] + (step + mom * v[i]);
+        }
+    }
+};
+
+static int filters_of(const fwi_call *c)
 {
-    __shared__ double room[WORKERS];
-    const int64_t first = (int64_t)blockIdx.x * cols;
-    double ww = 0, gg = 0;
-    for (int i = (int)threadIdx.x; i < cols; i += WORKERS) {
-        ww += (double)w[first + i] * (double)w[first + i];
-        gg += (double)g[first + i] * (double)g[first + i];
-    }
-    ww = block_sum<WORKERS>(ww, room);
-    gg = block_sum<WORKERS>(gg, room);
-    const float rate = (float)(hyper[lr_col] * (sqrt(ww) / (sqrt(gg) + eps)));
-    const float wd = (float)hyper[wd_col];
-    for (int64_t i = first + threadIdx.x; i < first + cols; i += WORKERS) {
-        const float step = -rate * (g[i] + wd * w[i]);
-        v[i] = mom * v[i] + step;
-        w[i] = w[i] + (step + mom * v[i]);
-    }
+    return (int)c->in[0].shape.d[0];
 }
 
-static fw_status lars(const fwi_call *c)
+static lars_filter lars_of(const fwi_call *c)
 {
     const fwi_optim_attr *a = &c->attr->optim;
-    const int n = (int)c->in[0].shape.d[0];
-    return launch(c, lars_kernel, dim3((unsigned)n), dim3(WORKERS), changed<float>(c, 0),
-                  changed<float>(c, 1), in<float>(c, 2), in<double>(c, 3), elems(&c->in[0]) / n,
-                  (int)a->lr_col, (int)a->wd_col, (float)a->momentum, a->eps);
+    return lars_filter{changed<float>(c, 0), changed<float>(c, 1),        in<float>(c, 2),
+                       in<double>(c, 3),     elems_of(c) / filters_of(c), (int)a->lr_col,
+                       (int)a->wd_col,       (float)a->momentum,          a->eps};
 }
 
 struct average_at {
@@ -157,12 +166,11 @@ struct average_at {
     }
 };
 
-static fw_status average(const fwi_call *c)
+static average_at average_of(const fwi_call *c)
 {
     const fwi_average_attr *a = &c->attr->average;
-    return each(c, elems(&c->in[0]),
-                average_at{changed<float>(c, 0), changed<float>(c, 1), in<double>(c, 2),
-                           (int)a->on_col, (int)a->decay_col, (int)a->copy_back});
+    return average_at{changed<float>(c, 0), changed<float>(c, 1), in<double>(c, 2),
+                      (int)a->on_col,       (int)a->decay_col,    (int)a->copy_back};
 }
 
 struct adam_at {
@@ -183,22 +191,29 @@ struct adam_at {
     }
 };
 
-static fw_status adam(const fwi_call *c)
+static adam_at adam_of(const fwi_call *c)
 {
     const fwi_optim_attr *a = &c->attr->optim;
-    return each(c, elems(&c->in[0]),
-                adam_at{changed<float>(c, 0), changed<float>(c, 1), changed<float>(c, 2),
-                        in<float>(c, 3), in<double>(c, 4), (int)a->lr_col, (int)a->wd_col,
-                        (int)a->bc_col, (float)a->beta1, (float)(1.0 - a->beta1), (float)a->beta2,
-                        (float)(1.0 - a->beta2), (float)a->eps});
+    return adam_at{changed<float>(c, 0), changed<float>(c, 1),
+                   changed<float>(c, 2), in<float>(c, 3),
+                   in<double>(c, 4),     (int)a->lr_col,
+                   (int)a->wd_col,       (int)a->bc_col,
+                   (float)a->beta1,      (float)(1.0 - a->beta1),
+                   (float)a->beta2,      (float)(1.0 - a->beta2),
+                   (float)a->eps};
 }
+
+static const fwi_joint sgd_joint = {nullptr, each_joint<sgd_at, sgd_of>};
+static const fwi_joint adam_joint = {nullptr, each_joint<adam_at, adam_of>};
+static const fwi_joint lars_joint = {nullptr, blocks_joint<lars_filter, lars_of, filters_of>};
+static const fwi_joint average_joint = {nullptr, each_joint<average_at, average_of>};
 
 extern "C" const fwi_kernel FWI_CUDA_ROWS(optim)[] = {
     ROW_S(sum_squares, FW_F32, "f32", sum_squares, parts_room, false),
     ROW(clip_factor, FW_F32, "f32", clip_factor, false),
-    ROW(sgd, FW_F32, "f32", sgd, false),
-    ROW(adam, FW_F32, "f32", adam, false),
-    ROW(lars, FW_F32, "f32", lars, false),
-    ROW(average, FW_F32, "f32", average, false),
+    ROW_J(sgd, FW_F32, "f32", (each_alone<sgd_at, sgd_of>), &sgd_joint),
+    ROW_J(adam, FW_F32, "f32", (each_alone<adam_at, adam_of>), &adam_joint),
+    ROW_J(lars, FW_F32, "f32", (blocks_alone<lars_filter, lars_of, filters_of>), &lars_joint),
+    ROW_J(average, FW_F32, "f32", (each_alone<average_at, average_of>), &average_joint),
     ROW_END,
 };

@@ -32,6 +32,16 @@ typedef struct fwi_call {
     void *stream;   /* devices with a queue */
 } fwi_call;
 
+/* Several calls of one row as one: for devices on which a small kernel costs as much as a large one. Of
+ * rows whose op changes variables and makes nothing; the result is that of call after call, bit for
+ * bit. */
+enum { FWI_MAX_JOINED = 64 };
+typedef struct fwi_joint {
+    size_t (*scratch)(const fwi_call *calls,
+                      int n); /* as fwi_kernel's, for all of them; NULL: none */
+    fw_status (*run)(const fwi_call *calls, int n); /* scratch and stream: of calls[0] */
+} fwi_joint;
+
 typedef struct fwi_kernel {
     fwi_opkind op;
     fw_dtype dtype;                      /* of in[0]; of out[0] for ops without inputs */
@@ -41,7 +51,8 @@ typedef struct fwi_kernel {
             *c); /* bytes for these shapes and this pool; data pointers are NULL. NULL: none */
     bool (*accepts)(const fwi_call *c); /* NULL: any shape */
     const char *name;                   /* "conv2d_f32_avx512_14x32" */
-    bool blocked; /* for calls with a batch-blocked operand, and for these alone */
+    bool blocked;           /* for calls with a batch-blocked operand, and for these alone */
+    const fwi_joint *joint; /* NULL: one call at a time */
 } fwi_kernel;
 
 /* A backend's rows, and the table to fall back to: the first row that fits, along the chain, is
@@ -178,14 +189,16 @@ void fwi_recording_free(fwi_recording *r); /* NULL: nothing */
  * same scratch. */
 fw_status fwi_plan_read(const fwi_plan *p, const fwi_binding *b, int i, void *host, size_t n_bytes);
 
-/* For bench, doctor and --explain. */
+/* For bench, doctor and --explain. A step is a call, or several that run as one. */
 int fwi_plan_steps(const fwi_plan *p);
 typedef struct fwi_step_info {
     fwi_opkind op;
     const char *kernel, *table; /* "conv2d_f32_avx512_14x32", "avx512" */
-    int64_t macs, bytes;        /* bytes: inputs and outputs, each once */
-    fwi_shape in0, out0;
-    const fwi_call *call; /* types, shapes and attributes, no addresses; the plan's own */
+    int n_calls;
+    int64_t macs, bytes; /* of all calls; bytes: inputs and outputs, each once */
+    fwi_shape in0, out0; /* of the first call */
+    const fwi_call
+        *call; /* the first: types, shapes and attributes, no addresses; the plan's own */
 } fwi_step_info;
 void fwi_plan_step(const fwi_plan *p, int i, fwi_step_info *out);
 /* Runs and adds each step's seconds to seconds[fwi_plan_steps]. */

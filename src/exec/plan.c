@@ -1,6 +1,7 @@
 /* plan.c: from a graph to a flat list of kernel calls, every address resolved to a block and an
  * offset; and running that list. All decisions are made once, in fwi_plan_new; fwi_plan_run only
- * adds offsets to addresses and calls. Read before: exec.h, table.c, store.c; ir/memplan.c decides
+ * adds offsets to addresses and calls. Calls that stand side by side and that their kernel does as one
+ * (fwi_joint) are one step. Read before: exec.h, table.c, store.c; ir/memplan.c decides
  * where temps live. */
 #include "clock.h"
 #include "exec.h"
@@ -20,7 +21,7 @@ typedef struct place {
     size_t offset;
 } place;
 
-struct fwi_step {
+struct fwi_step { /* one call; the first of a joint step stands for all of it */
     const fwi_kernel *kernel;
     const char *table;
     fwi_attr attr;
@@ -42,7 +43,9 @@ struct fwi_plan {
     fwi_device *device;
     fwi_store *store;
     fwi_arena *arena; /* names */
-    fwi_step *steps;
+    fwi_step *calls;
+    int n_calls;
+    int32_t *first; /* [n_steps + 1] its first call; the last entry is n_calls */
     int n_steps;
     size_t scratch_bytes;
     int64_t live_peak;
@@ -60,8 +63,9 @@ typedef struct builder {
     fwi_graph *graph;          /* the lowered copy */
     const fwi_kernel **kernel; /* [n_ops] */
     const char **table;        /* [n_ops] */
-    size_t *kernel_scratch;    /* [n_ops] */
-    place *places;             /* [n_tensors] */
+    int32_t *joined;        /* [n_ops] calls that run as one from this op on; 0: with one before */
+    size_t *kernel_scratch; /* [n_ops] */
+    place *places;          /* [n_tensors] */
     fwi_memplan mem;
 } builder;
 
@@ -174,6 +178,62 @@ static fw_status choose_kernels(builder *b)
     return FW_OK;
 }
 
+/* ---- calls that run as one ---- */
+
+/* Whether one of two ops changes what the other reads or changes. */
+static bool meet(const fwi_graph *g, const fwi_op *a, const fwi_op *b)
+{
+    const int a_changes = fwi_op_mutates(a->kind), b_changes = fwi_op_mutates(b->kind);
+    for (int i = 0; i < a->n_in; i++)
+        for (int j = 0; j < b->n_in; j++)
+            if ((i < a_changes || j < b_changes) &&
+                fwi_graph_root(g, a->in[i]) == fwi_graph_root(g, b->in[j]))
+                return true;
+    return false;
+}
+
+/* Whether op i may run as one with the ops from `first` on, all of which do. */
+static bool may_join(const builder *b, int32_t first, int32_t i)
+{
+    const fwi_graph *g = b->graph;
+    if (b->kernel[i] != b->kernel[first] || b->kernel[i]->joint == NULL ||
+        i - first == FWI_MAX_JOINED)
+        return false;
+    assert(g->ops[i].n_out == 0);
+    for (int32_t j = first; j < i; j++)
+        if (meet(g, &g->ops[j], &g->ops[i]))
+            return false;
+    return true;
+}
+
+/* After choose_kernels: which ops run as one, and the scratch that these need together. */
+static fw_status join_calls(builder *b)
+{
+    const fwi_graph *g = b->graph;
+    b->joined = fwi_alloc_array((size_t)g->n_ops, sizeof *b->joined);
+    fwi_call *calls = fwi_alloc_array(FWI_MAX_JOINED, sizeof *calls);
+    if (b->joined == NULL || calls == NULL) {
+        fwi_free(calls);
+        return FW_ENOMEM;
+    }
+    for (int32_t i = 0, n; i < g->n_ops; i += n) {
+        for (n = 1; i + n < g->n_ops && may_join(b, i, i + n); n++)
+            b->kernel_scratch[i + n] = 0;
+        b->joined[i] = n;
+        const fwi_joint *joint = b->kernel[i]->joint;
+        if (n == 1)
+            continue;
+        for (int32_t k = 0; k < n; k++) {
+            calls[k] = call_of(g, &g->ops[i + k]);
+            calls[k].pool = b->plan->device->pool;
+            calls[k].stream = b->plan->device->stream;
+        }
+        b->kernel_scratch[i] = joint->scratch != NULL ? joint->scratch(calls, n) : 0;
+    }
+    fwi_free(calls);
+    return FW_OK;
+}
+
 /* Where tensor t lives. Inputs, variables and their gradients have homes; temps are in scratch. */
 static fw_status place_tensor(const builder *b, fwi_val t, place *out)
 {
@@ -232,15 +292,19 @@ static fw_status make_steps(builder *b)
 {
     fwi_plan *p = b->plan;
     const fwi_graph *g = b->graph;
-    p->steps = fwi_alloc_array((size_t)g->n_ops, sizeof *p->steps);
-    if (p->steps == NULL)
+    p->calls = fwi_alloc_array((size_t)g->n_ops, sizeof *p->calls);
+    p->first = fwi_alloc_array((size_t)g->n_ops + 1, sizeof *p->first);
+    if (p->calls == NULL || p->first == NULL)
         return FW_ENOMEM;
     for (int32_t i = 0; i < g->n_ops; i++) {
         const fwi_op *op = &g->ops[i];
         if ((fwi_op_info_get(op->kind)->flags & FWI_VIEW) &&
             same_place(b->places[op->in[0]], b->places[op->out[0]]))
             continue;
-        fwi_step *s = &p->steps[p->n_steps++];
+        if (b->joined[i] > 0)
+            p->first[p->n_steps++] = p->n_calls;
+        p->first[p->n_steps] = p->n_calls + 1;
+        fwi_step *s = &p->calls[p->n_calls++];
         s->kernel = b->kernel[i];
         s->table = b->table[i];
         s->attr = op->attr;
@@ -336,6 +400,8 @@ fw_status fwi_plan_new(fwi_plan **out, fwi_device *d, fwi_store *s, const fwi_gr
     if (st == FW_OK)
         st = choose_kernels(&b);
     if (st == FW_OK)
+        st = join_calls(&b);
+    if (st == FW_OK)
         st = fwi_memplan_make(b.graph, b.kernel_scratch, &b.mem);
     if (st != FW_OK)
         goto done;
@@ -351,6 +417,7 @@ done:
     fwi_graph_free(b.graph);
     fwi_free(b.kernel);
     fwi_free(b.table);
+    fwi_free(b.joined);
     fwi_free(b.kernel_scratch);
     fwi_free(b.places);
     fwi_plan_free(p);
@@ -361,7 +428,8 @@ void fwi_plan_free(fwi_plan *p)
 {
     if (p == NULL)
         return;
-    fwi_free(p->steps);
+    fwi_free(p->calls);
+    fwi_free(p->first);
     fwi_free(p->outputs);
     fwi_arena_free(p->arena);
     fwi_free(p);
@@ -410,13 +478,16 @@ int fwi_plan_steps(const fwi_plan *p)
 void fwi_plan_step(const fwi_plan *p, int i, fwi_step_info *out)
 {
     assert(i >= 0 && i < p->n_steps);
-    const fwi_step *s = &p->steps[i];
+    const fwi_step *s = &p->calls[p->first[i]];
     *out = (fwi_step_info){.op = s->call.kind,
                            .kernel = s->kernel->name,
                            .table = s->table,
-                           .macs = s->macs,
-                           .bytes = s->bytes,
+                           .n_calls = p->first[i + 1] - p->first[i],
                            .call = &s->call};
+    for (int k = 0; k < out->n_calls; k++) {
+        out->macs += s[k].macs;
+        out->bytes += s[k].bytes;
+    }
     if (s->n_in > 0)
         out->in0 = s->call.in[0].shape;
     if (s->n_out > 0)
@@ -462,15 +533,33 @@ static fw_status upload_inputs(const fwi_plan *p, const fwi_binding *b)
     return st;
 }
 
-static fw_status run_step(const fwi_step *s, uint8_t *const base[SPACE_COUNT])
+static void address(const fwi_step *s, uint8_t *const base[SPACE_COUNT], fwi_call *c)
 {
-    fwi_call c = s->call;
+    *c = s->call;
     for (int j = 0; j < s->n_in; j++)
-        c.in[j].data = base[s->in[j].space] + s->in[j].offset;
+        c->in[j].data = base[s->in[j].space] + s->in[j].offset;
     for (int j = 0; j < s->n_out; j++)
-        c.out[j].data = base[s->out[j].space] + s->out[j].offset;
+        c->out[j].data = base[s->out[j].space] + s->out[j].offset;
     if (s->scratch.space != SPACE_NONE)
-        c.scratch = base[s->scratch.space] + s->scratch.offset;
+        c->scratch = base[s->scratch.space] + s->scratch.offset;
+}
+
+static fw_status run_joint(const fwi_step *s, int n, uint8_t *const base[SPACE_COUNT])
+{
+    fwi_call calls[FWI_MAX_JOINED];
+    for (int k = 0; k < n; k++)
+        address(&s[k], base, &calls[k]);
+    return s->kernel->joint->run(calls, n);
+}
+
+static fw_status run_step(const fwi_plan *p, int i, uint8_t *const base[SPACE_COUNT])
+{
+    const fwi_step *s = &p->calls[p->first[i]];
+    const int n = p->first[i + 1] - p->first[i];
+    if (n > 1)
+        return run_joint(s, n, base);
+    fwi_call c;
+    address(s, base, &c);
     return s->kernel->run(&c);
 }
 
@@ -478,7 +567,7 @@ static fw_status run_steps(const fwi_plan *p, uint8_t *const base[SPACE_COUNT])
 {
     fw_status st = FW_OK;
     for (int i = 0; i < p->n_steps && st == FW_OK; i++)
-        st = run_step(&p->steps[i], base);
+        st = run_step(p, i, base);
     return st;
 }
 
@@ -567,7 +656,7 @@ fw_status fwi_plan_run_timed(const fwi_plan *p, const fwi_binding *b, double *se
         st = d->backend->sync(d);
     double t0 = fwi_now();
     for (int i = 0; i < p->n_steps && st == FW_OK; i++) {
-        st = run_step(&p->steps[i], base);
+        st = run_step(p, i, base);
         if (st == FW_OK)
             st = d->backend->sync(d); /* a device with a queue: each step on its own */
         const double t1 = fwi_now();

@@ -377,6 +377,9 @@ fwi_pass_averages(fwi_graph *g); /* no neutral one: what may have an average is 
                                               it, for evaluation with averaged weights */
 fw_status fwi_pass_constants(fwi_graph *g); /* merges equal fills; drops add of zeros, scale by 1,
                                                reshape to the same shape, casts to the same type */
+/* Ops that change variables go behind all others, each kind side by side and by the size of what it changes (axis 0,
+ * then elements), for devices that do many of them as one (fwi_joint in exec.h). What each reads is what it read. */
+fw_status fwi_pass_updates_last(fwi_graph *g);
 
 /* Where each temp lives in one scratch block. offset[t] for tensor t: bytes, 64-aligned; -1: not in
  * scratch (inputs, variables, gradients of variables, views of these: see fwi_graph_root, unused).

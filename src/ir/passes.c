@@ -4,6 +4,8 @@
  * before: ir.h, verify.c. */
 #include "ir_rules.h"
 
+#include <stdlib.h>
+
 /* Closes the gaps that dropped ops leave. */
 static void drop_ops(fwi_graph *g, const bool *drop)
 {
@@ -166,6 +168,68 @@ done:
     fwi_free(w.changes);
     fwi_free(w.drop);
     return st;
+}
+
+/* ---- updates ---- */
+
+/* An op and what it is sorted by. */
+typedef struct place {
+    int32_t group; /* 0 changes nothing, 1 an update, 2 comes behind the updates (FWI_AFTER) */
+    int32_t kind;
+    int64_t rows, elems; /* of the first variable that it changes */
+    int32_t number;      /* in the graph as it was: keeps the order of equals */
+    fwi_op op;
+} place;
+
+static place place_of(const fwi_graph *g, int32_t i)
+{
+    const fwi_op *op = &g->ops[i];
+    place p = {.number = i, .op = *op};
+    if (fwi_op_mutates(op->kind) == 0)
+        return p;
+    const fwi_shape *s = &g->tensors[op->in[0]].shape;
+    p.group = (fwi_op_info_get(op->kind)->flags & FWI_AFTER) != 0 ? 2 : 1;
+    p.kind = (int32_t)op->kind;
+    p.rows = s->rank > 0 ? s->d[0] : 1;
+    p.elems = fwi_shape_elems(s);
+    return p;
+}
+
+static int in_order(const void *a, const void *b)
+{
+    const place *p = a, *q = b;
+    const int64_t by[][2] = {{p->group, q->group},
+                             {p->kind, q->kind},
+                             {p->rows, q->rows},
+                             {p->elems, q->elems},
+                             {p->number, q->number}};
+    for (size_t i = 0; i < sizeof by / sizeof *by; i++)
+        if (by[i][0] != by[i][1])
+            return by[i][0] < by[i][1] ? -1 : 1;
+    return 0;
+}
+
+/* Nobody but the ops of FWI_AFTER reads a variable behind its update, and each of those has variables
+ * of its own; updates read gradients, statistics of the batch and rates besides. So each kind may trade
+ * places among itself. */
+fw_status fwi_pass_updates_last(fwi_graph *g)
+{
+    const fw_status st = fwi_graph_status(g);
+    if (st != FW_OK || g->n_ops == 0)
+        return st;
+    place *places = fwi_alloc_array((size_t)g->n_ops, sizeof *places);
+    if (places == NULL)
+        return FW_ENOMEM;
+    for (int32_t i = 0; i < g->n_ops; i++)
+        places[i] = place_of(g, i);
+    qsort(places, (size_t)g->n_ops, sizeof *places, in_order);
+    for (int32_t i = 0; i < g->n_ops; i++) {
+        g->ops[i] = places[i].op;
+        for (int k = 0; k < g->ops[i].n_out; k++)
+            g->tensors[g->ops[i].out[k]].producer = i;
+    }
+    fwi_free(places);
+    return FW_OK;
 }
 
 /* ---- averages ---- */

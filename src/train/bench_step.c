@@ -237,6 +237,8 @@ static void shape_text(char *out, const fwi_step_info *s)
             n += (size_t)snprintf(out + n, SHAPE_CAP - n, "%s%" PRId64, i > 0 ? "x" : "",
                                   shape->d[i]);
     }
+    if (s->n_calls > 1 && n < SHAPE_CAP)
+        snprintf(out + n, SHAPE_CAP - n, " and %d more", s->n_calls - 1);
 }
 
 static int by_time(const void *a, const void *b)

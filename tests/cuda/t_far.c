@@ -19,10 +19,11 @@ static struct {
     size_t bytes;
 } blocks[MAX_BLOCKS];
 static int n_blocks;
-static int64_t replays;
+static int64_t replays, joint_calls;
 
 typedef struct recording {
     fwi_call *calls;
+    int *joined; /* calls that run as one from this one on; 0: with one before */
     int n, cap;
 } recording;
 static recording *recorded; /* the one being made */
@@ -30,6 +31,11 @@ static recording *recorded; /* the one being made */
 int64_t t_far_replays(void)
 {
     return replays;
+}
+
+int64_t t_far_joint_calls(void)
+{
+    return joint_calls;
 }
 
 static void access_all(int how)
@@ -84,30 +90,43 @@ static fw_status far_copy(fwi_device *d, void *dst, const void *src, size_t n_by
 
 /* ---- kernels ---- */
 
-static fw_status run_now(const fwi_call *c)
+static fw_status run_now(const fwi_call *c, int n)
 {
     const fwi_kernel *k = fwi_table_find(fwi_cuda_emulated_table(), c, NULL);
     access_all(PROT_READ | PROT_WRITE);
-    const fw_status st = k == NULL ? fwi_fail(FW_EINTERNAL, "far: no kernel") : k->run(c);
+    const fw_status st = k == NULL ? fwi_fail(FW_EINTERNAL, "far: no kernel")
+                         : n > 1   ? k->joint->run(c, n)
+                                   : k->run(c);
     access_all(PROT_NONE);
+    joint_calls += n > 1;
     return st;
+}
+
+static fw_status far_run_joint(const fwi_call *c, int n)
+{
+    if (recorded == NULL)
+        return run_now(c, n);
+    if (recorded->n + n > recorded->cap) {
+        recorded->cap = (recorded->n + n) * 2;
+        recorded->calls = realloc(recorded->calls, (size_t)recorded->cap * sizeof *c);
+        recorded->joined = realloc(recorded->joined, (size_t)recorded->cap * sizeof(int));
+        if (recorded->calls == NULL || recorded->joined == NULL)
+            abort();
+    }
+    for (int i = 0; i < n; i++) {
+        recorded->calls[recorded->n] = c[i];
+        recorded->joined[recorded->n++] = i == 0 ? n : 0;
+    }
+    return FW_OK;
 }
 
 static fw_status far_run(const fwi_call *c)
 {
-    if (recorded == NULL)
-        return run_now(c);
-    if (recorded->n == recorded->cap) {
-        recorded->cap = recorded->cap * 2 + 16;
-        recorded->calls = realloc(recorded->calls, (size_t)recorded->cap * sizeof *c);
-        if (recorded->calls == NULL)
-            abort();
-    }
-    recorded->calls[recorded->n++] = *c;
-    return FW_OK;
+    return far_run_joint(c, 1);
 }
 
 static fwi_kernel rows[MAX_ROWS];
+static fwi_joint joints[MAX_ROWS];
 static const fwi_op_table table = {.name = "far", .rows = rows, .nb = 1};
 
 static void copy_rows(void)
@@ -118,7 +137,12 @@ static void copy_rows(void)
             if (n == MAX_ROWS - 1)
                 abort();
             rows[n] = *k;
-            rows[n++].run = far_run;
+            rows[n].run = far_run;
+            if (k->joint != NULL) {
+                joints[n] = (fwi_joint){k->joint->scratch, far_run_joint};
+                rows[n].joint = &joints[n];
+            }
+            n++;
         }
     rows[n].run = NULL;
 }
@@ -149,8 +173,8 @@ static fw_status far_replay(fwi_device *d, void *kept)
     (void)d;
     const recording *r = kept;
     fw_status st = FW_OK;
-    for (int i = 0; i < r->n && st == FW_OK; i++)
-        st = run_now(&r->calls[i]);
+    for (int i = 0; i < r->n && st == FW_OK; i += r->joined[i])
+        st = run_now(&r->calls[i], r->joined[i]);
     replays++;
     return st;
 }
@@ -159,6 +183,7 @@ static void far_forget(fwi_device *d, void *kept)
 {
     (void)d;
     free(((recording *)kept)->calls);
+    free(((recording *)kept)->joined);
     free(kept);
 }
 
@@ -183,8 +208,10 @@ static void far_close(fwi_device *d)
 
 static fw_status far_lower(fwi_device *d, fwi_graph *g)
 {
-    const fw_status st = fwi_lower_fuse(g, d->table);
-    return st == FW_OK ? fwi_lower_blocked(g, d->table) : st;
+    fw_status st = fwi_lower_fuse(g, d->table);
+    if (st == FW_OK)
+        st = fwi_lower_blocked(g, d->table);
+    return st == FW_OK ? fwi_pass_updates_last(g) : st;
 }
 
 static fw_status far_sync(fwi_device *d)

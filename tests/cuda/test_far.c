@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { JOINT = 2 }; /* kernels of a step that do several calls: running statistics, SGD */
 enum { N = 45, SIDE = 8, C = 3, CLASSES = 4, BATCH = 16, STEPS = 12 };
 
 static fw_images images;
@@ -75,11 +76,12 @@ static void test_as_the_cpu(void **state)
     run far, near;
     run_open(&near, "cpu", FW_F32, NULL);
     run_open(&far, "far", FW_F32, NULL);
-    const int64_t before = t_far_replays();
+    const int64_t before = t_far_replays(), joint = t_far_joint_calls();
     assert_ok(fw_estimator_train(near.e, near.train, STEPS));
     assert_ok(fw_estimator_train(far.e, far.train, STEPS));
     assert_int_equal(far.trace.n, STEPS);
     assert_int_equal(t_far_replays() - before, STEPS - 1); /* the first step ran kernel by kernel */
+    assert_int_equal(t_far_joint_calls() - joint, JOINT * STEPS);
     for (int i = 0; i < STEPS; i++)
         if (!(fabs(far.trace.loss[i] - near.trace.loss[i]) <=
               (i < 3 ? 1e-5 : 1e-2) * near.trace.loss[i]))

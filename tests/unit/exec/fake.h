@@ -111,12 +111,32 @@ static fw_status fake_sgd(const fwi_call *c)
     return FW_OK;
 }
 
+static int fake_joint_calls; /* of the joint kernel, and the calls that it got in all */
+static int fake_joint_members;
+
+static size_t fake_sgd_scratch(const fwi_call *calls, int n)
+{
+    return (size_t)n * (size_t)fwi_shape_elems(&calls[0].in[0].shape) * sizeof(float);
+}
+
+/* The same from back to front, by way of scratch. */
+static fw_status fake_sgd_joint(const fwi_call *calls, int n)
+{
+    fake_joint_calls++;
+    fake_joint_members += n;
+    memset(calls[0].scratch, 0xFF, fake_sgd_scratch(calls, n));
+    for (int i = n - 1; i >= 0; i--)
+        fake_sgd(&calls[i]);
+    return FW_OK;
+}
+static const fwi_joint fake_sgd_as_one = {fake_sgd_scratch, fake_sgd_joint};
+
 static const fwi_kernel fake_rows[] = {
-    {FWI_OP_add, FW_F32, fake_add, fake_add_scratch, NULL, "add_fake", false},
-    {FWI_OP_scale, FW_F32, fake_scale, NULL, NULL, "scale_fake", false},
-    {FWI_OP_reshape, FW_F32, fake_reshape, NULL, NULL, "reshape_fake", false},
-    {FWI_OP_fill, FW_F32, fake_fill, NULL, NULL, "fill_fake", false},
-    {FWI_OP_sgd, FW_F32, fake_sgd, NULL, NULL, "sgd_fake", false},
+    {FWI_OP_add, FW_F32, fake_add, fake_add_scratch, NULL, "add_fake", false, NULL},
+    {FWI_OP_scale, FW_F32, fake_scale, NULL, NULL, "scale_fake", false, NULL},
+    {FWI_OP_reshape, FW_F32, fake_reshape, NULL, NULL, "reshape_fake", false, NULL},
+    {FWI_OP_fill, FW_F32, fake_fill, NULL, NULL, "fill_fake", false, NULL},
+    {FWI_OP_sgd, FW_F32, fake_sgd, NULL, NULL, "sgd_fake", false, &fake_sgd_as_one},
     {.run = NULL},
 };
 static const fwi_op_table fake_table = {.name = "fake", .rows = fake_rows};

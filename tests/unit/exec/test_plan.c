@@ -2,6 +2,8 @@
  * that running allocates nothing. */
 #include "fake.h"
 
+#include <stdio.h>
+
 typedef struct fixture {
     fwi_graph *g;
     fwi_store *store;
@@ -300,6 +302,64 @@ static void test_steps(void **state)
     clear(&f);
 }
 
+/* Updates that stand side by side run as one, as many as may; each with its own rate and variables. */
+static void test_joint(void **state)
+{
+    (void)state;
+    enum { N = FWI_MAX_JOINED + 3 };
+    fixture f = {.g = new_graph()};
+    const fwi_val hyper = fwi_graph_input(f.g, "hyper", FW_F64, fwi_shape1(3));
+    const fwi_val a = fwi_graph_input(f.g, "a", FW_F32, fwi_shape1(5));
+    fwi_val w[N], v[N];
+    for (int i = 0; i < N; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "w%d", i);
+        w[i] = fwi_graph_var(f.g, name, FWI_VAR_BIAS, true, fwi_shape1(5),
+                             (fwi_init){FWI_INIT_CONST, i, 0});
+        snprintf(name, sizeof name, "w%d/v", i);
+        v[i] = fwi_graph_var(f.g, name, FWI_VAR_SLOT, false, fwi_shape1(5), none);
+    }
+    const fwi_val g = scaled(f.g, 2, a);
+    for (int i = 0; i < N; i++) {
+        if (i == N - 1) /* stands between the last two */
+            fwi_graph_output(f.g, "y", scaled(f.g, 3, a));
+        fwi_graph_op(f.g, FWI_OP_sgd, &(fwi_attr){.optim = {.lr_col = i % 2, .wd_col = 2}},
+                     (const fwi_val[]){w[i], v[i], g, hyper}, 4, NULL);
+    }
+    compile(&f);
+    assert_int_equal(fwi_plan_steps(f.plan), 5); /* scale; 64; 2; scale; 1 */
+    static const int calls[] = {1, FWI_MAX_JOINED, 2, 1, 1};
+    for (int i = 0; i < 5; i++) {
+        fwi_step_info info;
+        fwi_plan_step(f.plan, i, &info);
+        assert_int_equal(info.n_calls, calls[i]);
+        if (info.op == FWI_OP_sgd)
+            assert_int_equal(info.bytes, calls[i] * (3 * 20 + 3 * 8));
+    }
+    assert_true(f.scratch_bytes >= FWI_MAX_JOINED * 20);
+    const float x[5] = {1, 2, 3, 4, 5};
+    const double row[3] = {0.5, 0.25, 0};
+    assert_int_equal(fwi_store_init(f.store, 1), FW_OK);
+    f.bind.inputs[0] = row;
+    f.bind.inputs[1] = x;
+    fake_joint_calls = fake_joint_members = 0;
+    assert_int_equal(fwi_plan_run(f.plan, &f.bind), FW_OK);
+    assert_int_equal(fake_joint_calls, 2);
+    assert_int_equal(fake_joint_members, FWI_MAX_JOINED + 2);
+    for (int i = 0; i < N; i++) {
+        char name[16];
+        float host[5];
+        snprintf(name, sizeof name, "w%d", i);
+        assert_int_equal(fwi_store_read(f.store, fwi_store_find(f.store, name), host), FW_OK);
+        for (int k = 0; k < 5; k++)
+            assert_true(host[k] == (float)i - (float)row[i % 2] * 2 * x[k]);
+    }
+    double seconds[5] = {0};
+    assert_int_equal(fwi_plan_run_timed(f.plan, &f.bind, seconds), FW_OK);
+    assert_int_equal(fake_joint_calls, 4);
+    clear(&f);
+}
+
 static void test_out_of_memory(void **state)
 {
     (void)state;
@@ -339,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_kernel_failure),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_joint),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

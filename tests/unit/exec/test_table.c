@@ -7,9 +7,9 @@ static bool up_to_8(const fwi_call *c)
 }
 
 static const fwi_kernel fast_rows[] = {
-    {FWI_OP_add, FW_F32, fake_add, NULL, up_to_8, "add_small", false},
-    {FWI_OP_scale, FW_F64, fake_scale, NULL, NULL, "scale_f64", false},
-    {FWI_OP_scale, FW_F64, fake_scale, NULL, NULL, "scale_f64_second", false},
+    {FWI_OP_add, FW_F32, fake_add, NULL, up_to_8, "add_small", false, NULL},
+    {FWI_OP_scale, FW_F64, fake_scale, NULL, NULL, "scale_f64", false, NULL},
+    {FWI_OP_scale, FW_F64, fake_scale, NULL, NULL, "scale_f64_second", false, NULL},
     {.run = NULL},
 };
 static const fwi_op_table fast = {.name = "fast", .base = &fake_table, .rows = fast_rows};
