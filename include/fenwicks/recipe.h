@@ -87,8 +87,10 @@ typedef struct fw_run_result {
     fw_metrics test;
     int64_t steps;
     double epochs;
-    double t_train, t_total, t_dawn; /* seconds: initialising + training; + final evaluation; +
-                                        reading and preparing the data */
+    double t_train, t_total,
+        t_dawn; /* seconds: initialising + training, by all starts of a run that
+                                        was resumed; + final evaluation; + reading and preparing the
+                                        data, of this start */
     double images_per_second;
     int64_t peak_memory_bytes;
     bool stopped_early;

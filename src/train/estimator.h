@@ -24,6 +24,9 @@ struct fw_estimator {
     bool compiled;
     bool broken; /* a loss was not finite: the weights are lost */
     int64_t step;
+    /* Seconds of training, evaluations not counted: of the starts before this one, by the log of the
+     * run's folder; of this start's calls that are over. */
+    double seconds_before, seconds_here;
     char *layers_text, *optimizer_text;
     fwi_safetensors *resume;    /* checkpoint to load when compiled; NULL: none */
     fw_transform transforms[2]; /* standardisation of the training data, for the model file */

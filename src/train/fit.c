@@ -34,6 +34,12 @@ typedef struct fit {
 
 /* ---- telling ---- */
 
+/* Of this call so far, evaluations not counted. */
+static double seconds_of(const fit *f)
+{
+    return fwi_now() - f->started - f->eval_seconds;
+}
+
 static fw_event event_of(const fit *f, fw_event_kind kind)
 {
     const fw_estimator *e = f->e;
@@ -64,6 +70,10 @@ static const char *num(char buf[FWI_NUMBER_CAP], double v)
 {
     if (!isfinite(v)) /* JSON has no such numbers */
         return "null";
+    if (v == floor(v) && fabs(v) < 1e15) { /* 10, not 1e+01 */
+        snprintf(buf, FWI_NUMBER_CAP, "%.0f", v);
+        return buf;
+    }
     fwi_format_double(buf, v);
     return buf;
 }
@@ -140,6 +150,21 @@ done:
     return st;
 }
 
+/* How long the starts before this one trained is in the log: a checkpoint holds nothing that depends
+ * on the clock, so that two runs of a seed leave the same bytes. */
+static fw_status seconds_before(fw_estimator *e)
+{
+    double seconds = 0;
+    const fw_status st = fwi_runlog_seconds(e->opt.work_dir, e->step, &seconds);
+    if (st == FW_OK && seconds < 0)
+        fwi_log(1,
+                "%s: its log does not say how long the %" PRId64
+                " steps before took: their time is not counted",
+                e->opt.work_dir, e->step);
+    e->seconds_before = seconds > 0 ? seconds : 0;
+    return st;
+}
+
 static fw_status open_folder(fit *f)
 {
     fw_estimator *e = f->e;
@@ -155,6 +180,8 @@ static fw_status open_folder(fit *f)
         st = write_config(f, &ids);
     if (st == FW_OK && e->ckpt == NULL)
         st = fwi_ckpt_new(&e->ckpt, e->network.store, e->opt.work_dir, e->opt.keep, ids.id, ids.n);
+    if (st == FW_OK && e->log == NULL && e->resume != NULL && e->step > 0)
+        st = seconds_before(e);
     if (st == FW_OK && e->log == NULL)
         st = fwi_runlog_open(&e->log, e->opt.work_dir);
     if (st == FW_OK)
@@ -189,7 +216,11 @@ static fw_status save_checkpoint(fit *f)
     ev.path = path;
     if (!tell(f, &ev))
         f->stop_asked = true;
-    return fwi_runlog_flush(e->log);
+    char seconds[FWI_NUMBER_CAP];
+    st =
+        fwi_runlog_line(e->log, "\"event\":\"checkpoint\",\"step\":%" PRId64 ",\"seconds\":%s",
+                        e->step, num(seconds, e->seconds_before + e->seconds_here + seconds_of(f)));
+    return st == FW_OK ? fwi_runlog_flush(e->log) : st;
 }
 
 static fw_status save_model(const fit *f)
@@ -477,6 +508,7 @@ fw_status fw_estimator_train(fw_estimator *e, fw_dataset *ds, int64_t until)
     fwi_staged_clear(&f.staged);
     if (st == FW_OK)
         st = save_model(&f);
+    e->seconds_here += seconds_of(&f);
     if (st != FW_OK)
         return st;
     ev = event_of(&f, FW_EVENT_END);

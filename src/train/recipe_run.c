@@ -64,7 +64,8 @@ typedef struct watch {
     const fw_estimator *e;
     bool reached, user_stopped;
     double eval_seconds, images_per_second;
-    int64_t eval_step; /* of the latest evaluation; -1: none */
+    double seconds_before; /* of training by the starts before this one, both phases */
+    int64_t eval_step;     /* of the latest evaluation; -1: none */
     fw_metrics eval;
 } watch;
 
@@ -206,6 +207,8 @@ static fw_status run_proxy(const fw_recipe *r, const fw_run_opt *o, const fw_rec
     if (st == FW_ESTOPPED)
         st = fwi_fail_in(st, "[network proxy]");
     w->e = NULL;
+    if (e != NULL)
+        w->seconds_before += e->seconds_before;
     fw_estimator_free(e);
     fwi_free(folder);
     return st;
@@ -282,7 +285,7 @@ fw_status fw_recipe_run(const fw_recipe *r, const fw_run_opt *opt, fw_run_result
     result->steps = fw_estimator_step(e);
     result->epochs = (double)result->steps / (double)steps_per_epoch;
     result->images_per_second = w.images_per_second;
-    result->t_train = trained - read - w.eval_seconds;
+    result->t_train = w.seconds_before + e->seconds_before + (trained - read - w.eval_seconds);
     result->stopped_early = w.reached && result->steps < steps;
     if (st == FW_ESTOPPED && w.reached && !w.user_stopped)
         st = save_model(e, o->out);

@@ -4,6 +4,7 @@
 #include "runlog.h"
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -128,4 +129,46 @@ fw_status fwi_runlog_flush(fwi_runlog *l)
 {
     const fw_status st = fwi_file_writer_flush(l->lines);
     return st != FW_OK ? st : fwi_file_writer_flush(l->events);
+}
+
+/* ---- reading it ---- */
+
+/* One line: the checkpoints of a run that began anew behind it are no longer those before it. */
+static void look_at(const json_t *o, int64_t step, double *exact, double *before)
+{
+    const char *const event = json_string_value(json_object_get(o, "event"));
+    const json_t *const seconds = json_object_get(o, "seconds");
+    const int64_t at = json_integer_value(json_object_get(o, "step"));
+    if (event == NULL)
+        return;
+    if (strcmp(event, "begin") == 0 && at == 0)
+        *exact = *before = -1;
+    if (strcmp(event, "checkpoint") != 0 || !json_is_number(seconds))
+        return;
+    if (at == step)
+        *exact = json_number_value(seconds);
+    else if (at < step)
+        *before = json_number_value(seconds);
+}
+
+fw_status fwi_runlog_seconds(const char *dir, int64_t step, double *seconds)
+{
+    enum { MOST_BYTES = 1 << 28 };
+    fwi_buf text = {0};
+    double exact = -1, before = -1;
+    char *path = fwi_path_join(dir, "log.jsonl");
+    fw_status st = path == NULL ? FW_ENOMEM : fwi_read_file(path, MOST_BYTES, &text);
+    const char *at = (const char *)text.data, *const end = at == NULL ? at : at + text.size;
+    while (st == FW_OK && at < end) {
+        const char *const stop = memchr(at, '\n', (size_t)(end - at));
+        const size_t n = stop == NULL ? (size_t)(end - at) : (size_t)(stop - at);
+        json_t *o = json_loadb(at, n, 0, NULL); /* NULL: a line cut short */
+        look_at(o, step, &exact, &before);
+        json_decref(o);
+        at += n + 1;
+    }
+    *seconds = exact >= 0 ? exact : before;
+    fwi_buf_clear(&text);
+    fwi_free(path);
+    return st == FW_ENOTFOUND ? FW_OK : st;
 }

@@ -22,4 +22,9 @@ fw_status fwi_runlog_scalar(fwi_runlog *l, const char *tag, int64_t step, double
 
 fw_status fwi_runlog_flush(fwi_runlog *l);
 
+/* Seconds of training behind the checkpoint of `step`, as log.jsonl in dir tells them: those of its
+ * line, else of the last one before that step, where a program was killed in between. Of a log that
+ * has neither, -1. */
+fw_status fwi_runlog_seconds(const char *dir, int64_t step, double *seconds);
+
 #endif

@@ -396,6 +396,43 @@ static void a_recipe_has_both_phases(void **state)
     }
 }
 
+/* As if the steps up to the folder's newest checkpoint had taken so long. */
+static void slow_down(const char *folder, int64_t step, double seconds)
+{
+    char path[1200], line[128];
+    snprintf(path, sizeof path, "%s/log.jsonl", folder);
+    const t_bytes b = t_read(path);
+    snprintf(line, sizeof line, "\"event\":\"checkpoint\",\"step\":%d,\"seconds\":", (int)step);
+    assert_non_null(strstr((const char *)b.data, line)); /* what it took */
+    free(b.data);
+    FILE *f = fopen(path, "a");
+    assert_non_null(f);
+    fprintf(f, "{%s%g}\n{\"event\":\"checkpoint\",\"step\":%d,\"seconds\":7}\n", line, seconds,
+            (int)step + 100); /* and of a step that was done again since */
+    assert_int_equal(fclose(f), 0);
+}
+
+/* The time of a run is that of all its starts, in both phases. */
+static void all_starts_take_time(void **state)
+{
+    (void)state;
+    char out[1024], proxy[1100];
+    fw_run_result r;
+    snprintf(out, sizeof out, "%s", t_path("starts"));
+    snprintf(proxy, sizeof proxy, "%s/proxy", out);
+    assert_fails(run_recipe(out, false, 2, &r), FW_ESTOPPED, "step 2");
+    slow_down(proxy, 2, 1000);
+    assert_fails(run_recipe(out, true, 7, &r), FW_ESTOPPED, "step 3");
+    assert_true(r.t_train > 1000 && r.t_train < 1100);
+    slow_down(proxy, 6, 2000);
+    slow_down(out, 3, 4000);
+    assert_ok(run_recipe(out, true, 0, &r));
+    assert_true(r.t_train > 6000 && r.t_train < 6100);
+    assert_true(r.t_total >= r.t_train && r.t_dawn >= r.t_total);
+    assert_ok(run_recipe(out, true, 0, &r)); /* one that is done took what it took */
+    assert_true(r.t_train > 6000 && r.t_train < 6100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -406,6 +443,7 @@ int main(void)
         cmocka_unit_test(bad_ones_are_refused),
         cmocka_unit_test(a_recipe_has_both_phases),
         cmocka_unit_test(both_plans_are_checked_first),
+        cmocka_unit_test(all_starts_take_time),
     };
     return cmocka_run_group_tests(tests, make_data, drop_data);
 }
