@@ -44,13 +44,20 @@ static void lab_clear(lab *l)
     }
 }
 
+/* Whether a variant asks for the same as the one at `at`. */
+static bool same_recipe(const lab *l, int at, const fw_recipe *r)
+{
+    char id[2][FW_RECIPE_ID_CAP];
+    return fw_recipe_id(l->v[at].recipe, id[0]) == FW_OK && fw_recipe_id(r, id[1]) == FW_OK &&
+           strcmp(id[0], id[1]) == 0;
+}
+
 /* The recipe with the options of the command, then `changes` (NULL: none). One that asks for the
- * same as the base is refused: it would be compared with itself. */
+ * same as the base, or as a variant before it, is refused: runs would be compared with themselves. */
 static fw_status add_variant(lab *l, const char *name, const char *changes, char *why, size_t cap)
 {
     const ablate_args *const a = l->a;
-    char id[2][FW_RECIPE_ID_CAP];
-    if (l->n == MOST_VARIANTS + 2) {
+    if (l->n == MOST_VARIANTS + 1) { /* the last place is that of --slope */
         snprintf(why, cap, "more than %d variants", (int)MOST_VARIANTS);
         return FW_EARG;
     }
@@ -68,12 +75,46 @@ static fw_status add_variant(lab *l, const char *name, const char *changes, char
         snprintf(why, cap, "%s: %s", name, fw_last_error());
         return st;
     }
-    if (l->n > 1 && fw_recipe_id(l->v[0].recipe, id[0]) == FW_OK &&
-        fw_recipe_id(v->recipe, id[1]) == FW_OK && strcmp(id[0], id[1]) == 0) {
+    if (l->n > 1 && same_recipe(l, 0, v->recipe)) {
         snprintf(why, cap, "%s changes nothing: %s", name, changes);
         return FW_EARG;
     }
+    for (int i = 1; i < l->n - 1; i++)
+        if (same_recipe(l, i, v->recipe)) {
+            snprintf(why, cap, "%s asks for the same runs as %s", name, l->v[i].cell.name);
+            return FW_EARG;
+        }
     return FW_OK;
+}
+
+/* The base at the length of --slope, behind all variants: one of them may be just that. */
+static fw_status add_other(lab *l, char *why, size_t cap)
+{
+    const ablate_args *const a = l->a;
+    char name[96];
+    variant *const v = &l->v[l->n];
+    fw_status st = recipe_open_with(&v->recipe, l->recipe, a->epochs, a->batch, &a->set);
+    if (v->recipe != NULL)
+        l->n++;
+    if (st == FW_OK)
+        st = fw_recipe_set(v->recipe, "train.epochs", a->slope);
+    if (st == FW_OK)
+        st = fw_recipe_check(v->recipe, NULL);
+    if (st != FW_OK) {
+        snprintf(why, cap, "--slope %s: %s", a->slope, fw_last_error());
+        return st;
+    }
+    if (same_recipe(l, 0, v->recipe)) {
+        snprintf(why, cap,
+                 "--slope %s: the recipe has that length already; a slope needs another one",
+                 a->slope);
+        return FW_EARG;
+    }
+    char changes[96];
+    snprintf(changes, sizeof changes, "train.epochs=%s", a->slope);
+    snprintf(name, sizeof name, "base, %s epochs", a->slope);
+    l->has_other = cell_init(&v->cell, name, changes);
+    return l->has_other ? FW_OK : FW_ENOMEM;
 }
 
 static fw_status add_without(lab *l, const char *what, char *why, size_t cap)
@@ -116,13 +157,8 @@ static fw_status make_variants(lab *l, char *why, size_t cap)
         st = strcmp(a->without.items[i], "all") == 0
                  ? add_all(l, why, cap)
                  : add_without(l, a->without.items[i], why, cap);
-    if (a->slope != NULL && st == FW_OK) {
-        char changes[96], name[96];
-        snprintf(changes, sizeof changes, "train.epochs=%s", a->slope);
-        snprintf(name, sizeof name, "base, %s epochs", a->slope);
-        st = add_variant(l, name, changes, why, cap);
-        l->has_other = st == FW_OK;
-    }
+    if (a->slope != NULL && st == FW_OK)
+        st = add_other(l, why, cap);
     return st;
 }
 
@@ -154,8 +190,13 @@ static fw_status run_all(lab *l, fw_run_opt *opt, fw_trials *log)
             free(changes);
             if (st != FW_OK)
                 break;
-            fprintf(stderr, "%s, seed %" PRIu64 ": accuracy %.2f %%, %.1f s%s\n", v->cell.name,
-                    opt->seed, 100 * trial->accuracy, trial->t_train, held ? ", done before" : "");
+            if (trial->run.diverged)
+                fprintf(stderr, "%s, seed %" PRIu64 ": diverged: %s\n", v->cell.name, opt->seed,
+                        held ? "done before" : fw_last_error());
+            else
+                fprintf(stderr, "%s, seed %" PRIu64 ": accuracy %.2f %%, %.1f s%s\n", v->cell.name,
+                        opt->seed, 100 * trial->run.accuracy, trial->run.t_train,
+                        held ? ", done before" : "");
             if (first.cpu == NULL)
                 first = *trial;
             machines = machines || strcmp(first.cpu, trial->cpu) != 0 ||
@@ -251,7 +292,7 @@ static bool group_add(groups *g, const fw_trial *t)
 {
     int i = 0;
     while (i < g->n &&
-           (strcmp(g->cells[i].name, label_of(t)) != 0 || g->cells[i].epochs != t->epochs))
+           (strcmp(g->cells[i].name, label_of(t)) != 0 || g->cells[i].epochs != t->run.epochs))
         i++;
     if (i == g->n) {
         cell *cells = realloc(g->cells, (size_t)(g->n + 1) * sizeof *cells);

@@ -39,9 +39,7 @@ bool precision_read(const char *text, fw_dtype *out)
 
 typedef struct run_row {
     uint64_t seed;
-    double accuracy, plain, loss, epochs; /* plain: without other views */
-    double t_train, t_total, t_dawn, images_per_second;
-    int64_t steps, peak;
+    fw_run_figures run;
     int64_t forwards;         /* 0: not known, a row of the results file */
     bool stopped_early, held; /* held: the results file had it */
     char model[1024];
@@ -49,16 +47,20 @@ typedef struct run_row {
 
 static json_t *run_json(const run_row *r)
 {
-    return json_pack(
-        "{s:I, s:f, s:f, s:o, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:b, s:b, s:s}", "seed",
-        (json_int_t)r->seed, "accuracy", r->accuracy, "accuracy_plain", r->plain, "forwards",
-        r->forwards > 0 ? json_integer(r->forwards) : json_null(), "loss", r->loss, "steps",
-        (json_int_t)r->steps, "epochs", r->epochs, "t_train", r->t_train, "t_total", r->t_total,
-        "t_dawn", r->t_dawn, "images_per_second", r->images_per_second, "stopped_early",
-        r->stopped_early, "held", r->held, "model", r->model);
+    const fw_run_figures *const f = &r->run;
+    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:I, s:f, s:f, s:f, s:f, s:f, s:b, s:b, s:b, s:s}",
+                     "seed", (json_int_t)r->seed, "accuracy", number_or_null(f->accuracy),
+                     "accuracy_plain", number_or_null(f->accuracy_plain), "forwards",
+                     r->forwards > 0 ? json_integer(r->forwards) : json_null(), "loss",
+                     number_or_null(f->loss), "steps", (json_int_t)f->steps, "epochs", f->epochs,
+                     "t_train", f->t_train, "t_total", f->t_total, "t_dawn", f->t_dawn,
+                     "images_per_second", f->images_per_second, "stopped_early", r->stopped_early,
+                     "held", r->held, "diverged", f->diverged, "model", r->model);
 }
 
 typedef struct summary {
+    int64_t n, diverged; /* runs in these figures; others, which are in none of them */
+    const run_row *last; /* of the n */
     fw_summary accuracy, plain, loss, t_train, t_total, t_dawn, images_per_second;
     double above, p; /* share at or above the target; of a mean above it */
     double later;    /* mean of t_train without the first run */
@@ -66,33 +68,41 @@ typedef struct summary {
     bool stopped_early;
 } summary;
 
-/* A column of the rows: `at` is the offset of a double. */
+/* A column of the rows that have all their numbers: `at` is the offset of a double. */
 static void column(const run_row *rows, int64_t n, size_t at, double *x, fw_summary *out)
 {
+    int64_t k = 0;
     for (int64_t i = 0; i < n; i++)
-        memcpy(&x[i], (const char *)&rows[i] + at, sizeof *x);
-    (void)fw_summary_of(x, n, out); /* of finite values: a run that is not fails */
+        if (!rows[i].run.diverged)
+            memcpy(&x[k++], (const char *)&rows[i].run + at, sizeof *x);
+    (void)fw_summary_of(x, k, out); /* of finite values, and at least one */
 }
 
-/* x has room for n values. */
+/* x has room for n values. At least one run has not diverged. */
 static void summarise(const run_row *rows, int64_t n, double target, double *x, summary *s)
 {
     fw_summary later = {.mean = NAN};
-    column(rows, n, offsetof(run_row, plain), x, &s->plain);
-    column(rows, n, offsetof(run_row, loss), x, &s->loss);
-    column(rows, n, offsetof(run_row, t_total), x, &s->t_total);
-    column(rows, n, offsetof(run_row, t_dawn), x, &s->t_dawn);
-    column(rows, n, offsetof(run_row, images_per_second), x, &s->images_per_second);
-    column(rows, n, offsetof(run_row, t_train), x, &s->t_train);
-    if (n > 1)
-        (void)fw_summary_of(x + 1, n - 1, &later);
+    column(rows, n, offsetof(fw_run_figures, accuracy_plain), x, &s->plain);
+    column(rows, n, offsetof(fw_run_figures, loss), x, &s->loss);
+    column(rows, n, offsetof(fw_run_figures, t_total), x, &s->t_total);
+    column(rows, n, offsetof(fw_run_figures, t_dawn), x, &s->t_dawn);
+    column(rows, n, offsetof(fw_run_figures, images_per_second), x, &s->images_per_second);
+    column(rows, n, offsetof(fw_run_figures, t_train), x, &s->t_train);
+    s->n = s->t_train.n;
+    s->diverged = n - s->n;
+    if (s->n > 1)
+        (void)fw_summary_of(x + 1, s->n - 1, &later);
     s->later = later.mean;
-    column(rows, n, offsetof(run_row, accuracy), x, &s->accuracy);
-    s->above = fw_share_at_least(x, n, target);
+    column(rows, n, offsetof(fw_run_figures, accuracy), x, &s->accuracy);
+    s->above = fw_share_at_least(x, s->n, target);
     s->p = fw_t_test_above(&s->accuracy, target);
     for (int64_t i = 0; i < n; i++) {
-        s->peak = rows[i].peak > s->peak ? rows[i].peak : s->peak;
+        if (rows[i].run.diverged)
+            continue;
+        const int64_t peak = rows[i].run.peak_memory_bytes;
+        s->peak = peak > s->peak ? peak : s->peak;
         s->stopped_early = rows[i].stopped_early;
+        s->last = &rows[i];
     }
 }
 
@@ -108,24 +118,24 @@ static int print_summary_json(const train_args *a, fw_recipe *recipe, const summ
     json_t *runs = json_array();
     for (int64_t i = 0; i < n; i++)
         (void)json_array_append_new(runs, run_json(&rows[i]));
-    const run_row *const last = &rows[n - 1];
+    const run_row *const last = s->last;
     json_t *o = json_pack(
         "{s:s, s:f, s:f, s:f, s:I, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:b, s:I, "
         "s:s}",
         "recipe", fw_recipe_name(recipe), "accuracy", s->accuracy.mean, "loss", s->loss.mean,
-        "epochs", last->epochs, "steps", (json_int_t)last->steps, "runs", runs, "accuracy_mean",
-        s->accuracy.mean, "accuracy_std", or_zero(s->accuracy.std), "accuracy_se",
+        "epochs", last->run.epochs, "steps", (json_int_t)last->run.steps, "runs", runs,
+        "accuracy_mean", s->accuracy.mean, "accuracy_std", or_zero(s->accuracy.std), "accuracy_se",
         or_zero(s->accuracy.se), "accuracy_plain", s->plain.mean, "t_train", s->t_train.mean,
         "t_total", s->t_total.mean, "t_dawn", s->t_dawn.mean, "images_per_second",
         s->images_per_second.mean, "tta", fw_recipe_get(recipe, "evaluate.tta"), "stopped_early",
         s->stopped_early, "peak_memory_bytes", (json_int_t)s->peak, "model", last->model);
     json_t *more = json_pack(
-        "{s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:f, s:o, s:s, s:s}", "accuracy_min", s->accuracy.min,
-        "target", a->target, "target_share", s->above, "target_p", number_or_null(s->p),
-        "t_train_std", number_or_null(s->t_train.std), "t_total_std",
+        "{s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:f, s:o, s:I, s:s, s:s}", "accuracy_min",
+        s->accuracy.min, "target", a->target, "target_share", s->above, "target_p",
+        number_or_null(s->p), "t_train_std", number_or_null(s->t_train.std), "t_total_std",
         number_or_null(s->t_total.std), "t_dawn_std", number_or_null(s->t_dawn.std), "t_train_min",
-        s->t_train.min, "t_train_without_first", number_or_null(s->later), "version", fw_version(),
-        "commit", fw_commit());
+        s->t_train.min, "t_train_without_first", number_or_null(s->later), "diverged",
+        (json_int_t)s->diverged, "version", fw_version(), "commit", fw_commit());
     if (o != NULL && more != NULL)
         (void)json_object_update(o, more);
     json_decref(more);
@@ -138,31 +148,35 @@ static int print_summary(const train_args *a, fw_recipe *recipe, const summary *
     const char *const tta = fw_recipe_get(recipe, "evaluate.tta");
     if (a->json)
         return print_summary_json(a, recipe, s, rows, n);
-    if (n > 1) {
+    if (s->n > 1) {
         printf("accuracy %.2f %% (mean of %" PRId64 " runs, standard deviation %.2f), loss %.4f\n",
-               100 * s->accuracy.mean, n, 100 * s->accuracy.std, s->loss.mean);
+               100 * s->accuracy.mean, s->n, 100 * s->accuracy.std, s->loss.mean);
         printf("         standard error %.3f, least %.2f %%; at or above %.2f %%: %.0f of %" PRId64
                " runs; p = %.3g that the true mean is no higher than that\n",
-               100 * s->accuracy.se, 100 * s->accuracy.min, 100 * a->target, s->above * (double)n,
-               n, s->p);
+               100 * s->accuracy.se, 100 * s->accuracy.min, 100 * a->target,
+               s->above * (double)s->n, s->n, s->p);
     } else {
         printf("accuracy %.2f %%, loss %.4f\n", 100 * s->accuracy.mean, s->loss.mean);
     }
+    if (s->diverged > 0)
+        printf("         %" PRId64 " of %" PRId64
+               " runs diverged, and are in none of these figures\n",
+               s->diverged, n);
     if (strcmp(tta, "none") != 0)
         printf("         %.2f %% without the other views of %s\n", 100 * s->plain.mean, tta);
-    if (strcmp(tta, "none") != 0 && rows[n - 1].forwards > 0)
+    if (strcmp(tta, "none") != 0 && s->last->forwards > 0)
         printf("         %" PRId64 " images went through the network in the last evaluation\n",
-               rows[n - 1].forwards);
+               s->last->forwards);
     printf("time     %.1f s to train, %.1f s with the final evaluation, %.0f images/s\n",
            s->t_train.mean, s->t_total.mean, s->images_per_second.mean);
-    if (n > 1)
+    if (s->n > 1)
         printf("         %.1f s with reading the data; standard deviations %.2f, %.2f, %.2f; least "
                "%.1f, mean without the first %.1f s\n",
                s->t_dawn.mean, s->t_train.std, s->t_total.std, s->t_dawn.std, s->t_train.min,
                s->later);
     printf("memory   %.0f MiB at most\n", (double)s->peak / 1048576);
-    if (rows[n - 1].model[0] != 0)
-        printf("model    %s\n", rows[n - 1].model);
+    if (s->last->model[0] != 0)
+        printf("model    %s\n", s->last->model);
     return finish_output();
 }
 
@@ -170,18 +184,20 @@ static int print_summary(const train_args *a, fw_recipe *recipe, const summary *
 
 /* Where a run's results go when nobody says: runs/RECIPE-DATE-TIME, or with -2, -3 ... behind it
  * where another run has that name. Made here: of runs that begin in the same second, mkdir gives the
- * name to one. Where no folder can be made at all, making it again says why. */
-static void default_out(char *buf, size_t cap, const char *recipe)
+ * name to one. Where no folder can be made at all, making it again says why. Returns whether the folder
+ * runs was made too. */
+static bool default_out(char *buf, size_t cap, const char *recipe)
 {
     char when[32] = "";
     const time_t now = time(NULL);
     struct tm t;
     if (localtime_r(&now, &t) != NULL)
         (void)strftime(when, sizeof when, "%Y%m%d-%H%M%S", &t);
-    (void)mkdir("runs", 0777);
+    const bool made = mkdir("runs", 0777) == 0;
     const int n = snprintf(buf, cap, "runs/%s-%s", recipe, when);
     for (int i = 2; n > 0 && (size_t)n < cap && mkdir(buf, 0777) != 0 && errno == EEXIST; i++)
         snprintf(buf + n, cap - (size_t)n, "-%d", i);
+    return made;
 }
 
 /* Of several seeds the first ones were begun when the command was stopped: those go on, and the
@@ -198,109 +214,118 @@ static bool begun(const char *run_out)
     return false;
 }
 
-static void row_of_result(run_row *row, const fw_run_result *r)
-{
-    row->accuracy = r->test.accuracy;
-    row->plain = r->test.accuracy_plain;
-    row->forwards = r->test.forwards;
-    row->loss = r->test.loss;
-    row->epochs = r->epochs;
-    row->t_train = r->t_train;
-    row->t_total = r->t_total;
-    row->t_dawn = r->t_dawn;
-    row->images_per_second = r->images_per_second;
-    row->steps = r->steps;
-    row->peak = r->peak_memory_bytes;
-    row->stopped_early = r->stopped_early;
-    snprintf(row->model, sizeof row->model, "%s", r->model);
-}
-
-static void row_of_trial(run_row *row, const fw_trial *t)
-{
-    row->accuracy = t->accuracy;
-    row->plain = t->accuracy_plain;
-    row->loss = t->loss;
-    row->epochs = t->epochs;
-    row->t_train = t->t_train;
-    row->t_total = t->t_total;
-    row->t_dawn = t->t_dawn;
-    row->images_per_second = t->images_per_second;
-    row->steps = t->steps;
-    row->peak = t->peak_memory_bytes;
-    row->held = true;
-}
-
-/* One seed: run, or taken from the results file. */
+/* One seed: run, or taken from the results file. One that diverges is a row like others: FW_OK. */
 static fw_status one_run(const train_args *a, fw_recipe *recipe, fw_run_opt *opt, fw_trials *log,
                          const char *changes, run_row *row)
 {
     fw_run_result result = {0};
     const fw_trial *trial = NULL;
-    bool held = false;
     fprintf(stderr, "fenwicks %s, recipe %s, seed %" PRIu64 ", results in %s\n", fw_version(),
             fw_recipe_name(recipe), row->seed, opt->out != NULL ? opt->out : a->log);
-    const fw_status st = log == NULL ? fw_recipe_run(recipe, opt, &result)
-                                     : fw_trial_run(log, recipe, opt,
-                                                    &(fw_trial_opt){.variant = a->label,
-                                                                    .changes = changes,
-                                                                    .same_commit = a->same_commit},
-                                                    &trial, &result, &held);
-    if (st == FW_OK && held)
-        row_of_trial(row, trial);
-    else if (st == FW_OK)
-        row_of_result(row, &result);
+    const fw_trial_opt how = {
+        .variant = a->label, .changes = changes, .same_commit = a->same_commit};
+    fw_status st = log == NULL ? fw_recipe_run(recipe, opt, &result)
+                               : fw_trial_run(log, recipe, opt, &how, &trial, &result, &row->held);
+    if (st == FW_ENONFINITE && result.run.diverged)
+        st = FW_OK;
+    if (st != FW_OK)
+        return st;
+    row->run = row->held ? trial->run : result.run;
+    row->forwards = result.test.forwards;
+    row->stopped_early = result.stopped_early;
+    snprintf(row->model, sizeof row->model, "%s", result.model);
+    if (row->run.diverged && a->runs == 1)
+        return FW_OK; /* said in the end, as what the command came to */
+    if (row->run.diverged)
+        fprintf(stderr, "seed %" PRIu64 ": diverged: %s\n", row->seed,
+                row->held ? "done before" : fw_last_error());
+    else if (row->held || a->runs > 1)
+        fprintf(stderr, "seed %" PRIu64 ": accuracy %.2f %%%s\n", row->seed,
+                100 * row->run.accuracy, row->held ? ", done before" : "");
+    return FW_OK;
+}
+
+/* Every seed, into rows [runs]. out: the folder of all of them; NULL: there are none. */
+static fw_status run_seeds(const train_args *a, fw_recipe *recipe, fw_run_opt *opt, fw_trials *log,
+                           const char *out, run_row *rows)
+{
+    char run_out[OUT_CAP + 64];
+    fw_status st = FW_OK;
+    char *const changes = changes_text(a->epochs, a->batch, &a->set, NULL);
+    if (changes == NULL)
+        return FW_ENOMEM;
+    for (int64_t i = 0; i < a->runs && st == FW_OK; i++) {
+        rows[i].seed = opt->seed = a->seed + (uint64_t)i;
+        if (out != NULL)
+            snprintf(run_out, sizeof run_out, a->runs == 1 ? "%s" : "%s/seed-%" PRIu64, out,
+                     opt->seed);
+        opt->out = out != NULL ? run_out : NULL;
+        opt->resume = a->resume && out != NULL && ((i == 0 && log == NULL) || begun(run_out));
+        st = one_run(a, recipe, opt, log, changes, &rows[i]);
+    }
+    free(changes);
     return st;
+}
+
+/* What the command says in the end where all has been run. */
+static int conclude(const command *self, const train_args *a, fw_recipe *recipe,
+                    const run_row *rows)
+{
+    const int64_t n = a->runs;
+    summary s = {0};
+    int64_t diverged = 0;
+    char why[80];
+    for (int64_t i = 0; i < n; i++)
+        diverged += rows[i].run.diverged;
+    if (diverged >= n) {
+        if (n > 1)
+            snprintf(why, sizeof why, "all %" PRId64 " runs diverged", n);
+        else
+            snprintf(why, sizeof why, "seed %" PRIu64 " diverged when it was run", rows[0].seed);
+        return fail_with(self->name, FW_ENONFINITE, n == 1 && !rows[0].held ? fw_last_error() : why,
+                         a->json);
+    }
+    double *const scratch = calloc((size_t)n, sizeof *scratch);
+    if (scratch == NULL)
+        return fail_with(self->name, FW_ENOMEM, "no memory for so many runs", a->json);
+    summarise(rows, n, a->target, scratch, &s);
+    free(scratch);
+    return print_summary(a, recipe, &s, rows, n);
 }
 
 static int train_runs(const command *self, const train_args *a, fw_recipe *recipe, fw_run_opt *opt)
 {
-    char out[OUT_CAP] = "", run_out[OUT_CAP + 64];
-    const int64_t n = a->runs;
+    char out[OUT_CAP] = "";
     const bool folders = a->out != NULL || a->log == NULL;
+    bool made_runs = false;
     fw_trials *log = NULL;
     fw_status st = FW_OK;
     int code;
-    if (a->out != NULL)
-        snprintf(out, sizeof out, "%s", a->out);
-    else if (folders)
-        default_out(out, sizeof out, fw_recipe_name(recipe));
-    run_row *rows = calloc((size_t)n, sizeof *rows);
-    double *scratch = calloc((size_t)n, sizeof *scratch);
-    char *changes = changes_text(a->epochs, a->batch, &a->set, NULL);
-    if (rows == NULL || scratch == NULL || changes == NULL) {
-        code = fail_with(self->name, FW_ENOMEM, "no memory for so many runs", a->json);
-        goto done;
-    }
+    run_row *rows = calloc((size_t)a->runs, sizeof *rows);
+    if (rows == NULL)
+        return fail_with(self->name, FW_ENOMEM, "no memory for so many runs", a->json);
     if (a->log != NULL)
         st = fw_trials_open(&log, a->log, false);
-    for (int64_t i = 0; i < n && st == FW_OK; i++) {
-        rows[i].seed = opt->seed = a->seed + (uint64_t)i;
-        snprintf(run_out, sizeof run_out, n == 1 ? "%s" : "%s/seed-%" PRIu64, out, opt->seed);
-        opt->out = folders ? run_out : NULL;
-        opt->resume = a->resume && folders && ((i == 0 && log == NULL) || begun(run_out));
-        st = one_run(a, recipe, opt, log, changes, &rows[i]);
-        if (st == FW_OK && n > 1)
-            fprintf(stderr, "seed %" PRIu64 ": accuracy %.2f %%%s\n", opt->seed,
-                    100 * rows[i].accuracy, rows[i].held ? ", done before" : "");
-    }
-    if (st != FW_OK) {
-        if (a->out == NULL && folders)
-            (void)rmdir(out); /* only if the run did not come to write anything */
-        code = fail(self->name, st, a->json);
-        if (st == FW_ESTOPPED && folders)
-            fprintf(stderr, "to go on: the same command with --out %s --resume\n", out);
-        else if (st == FW_ESTOPPED)
-            fprintf(stderr, "to go on: the same command; runs that are done are in %s\n", a->log);
+    if (a->out != NULL)
+        snprintf(out, sizeof out, "%s", a->out);
+    else if (st == FW_OK && folders)
+        made_runs = default_out(out, sizeof out, fw_recipe_name(recipe));
+    if (st == FW_OK)
+        st = run_seeds(a, recipe, opt, log, folders ? out : NULL, rows);
+    if (st == FW_OK) {
+        code = conclude(self, a, recipe, rows);
         goto done;
     }
-    summary s = {0};
-    summarise(rows, n, a->target, scratch, &s);
-    code = print_summary(a, recipe, &s, rows, n);
+    if (a->out == NULL && out[0] != 0 && rmdir(out) == 0 && made_runs)
+        (void)rmdir("runs"); /* only if no run came to write anything */
+    code = fail(self->name, st, a->json);
+    if (st == FW_ESTOPPED && folders)
+        fprintf(stderr, "to go on: the same command with --out %s --resume\n", out);
+    else if (st == FW_ESTOPPED)
+        fprintf(stderr, "to go on: the same command; runs that are done are in %s\n", a->log);
 done:
     fw_trials_close(log);
     free(rows);
-    free(scratch);
-    free(changes);
     return code;
 }
 

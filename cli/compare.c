@@ -34,6 +34,16 @@ static bool grow(cell *c)
     return true;
 }
 
+static bool lose(cell *c, uint64_t seed)
+{
+    uint64_t *lost = realloc(c->lost, (size_t)(c->diverged + 1) * sizeof *lost);
+    if (lost == NULL)
+        return false;
+    c->lost = lost;
+    c->lost[c->diverged++] = seed;
+    return true;
+}
+
 bool cell_add(cell *c, const fw_trial *t, int64_t *twice)
 {
     for (int64_t i = 0; i < c->n; i++)
@@ -41,12 +51,19 @@ bool cell_add(cell *c, const fw_trial *t, int64_t *twice)
             ++*twice;
             return true;
         }
+    for (int64_t i = 0; i < c->diverged; i++)
+        if (c->lost[i] == t->seed) {
+            ++*twice;
+            return true;
+        }
+    c->epochs = t->run.epochs;
+    if (t->run.diverged)
+        return lose(c, t->seed);
     if (c->n == c->cap && !grow(c))
         return false;
     c->seed[c->n] = t->seed;
-    c->accuracy[c->n] = t->accuracy;
-    c->seconds[c->n] = t->t_train;
-    c->epochs = t->epochs;
+    c->accuracy[c->n] = t->run.accuracy;
+    c->seconds[c->n] = t->run.t_train;
     c->n++;
     return true;
 }
@@ -58,6 +75,7 @@ void cell_clear(cell *c)
     free(c->seed);
     free(c->accuracy);
     free(c->seconds);
+    free(c->lost);
     *c = (cell){0};
 }
 
@@ -135,7 +153,10 @@ static void match(comparison *c, const cell *v, double *x, outcome *o)
 static fw_status outcome_of(comparison *c, int at, outcome *o)
 {
     const cell *const v = &c->cells[at];
-    *o = (outcome){0};
+    const fw_summary none = {.mean = NAN, .std = NAN, .se = NAN};
+    *o = (outcome){.accuracy = none, .seconds = none};
+    if (v->n == 0)
+        return FW_OK;
     fw_status st = fw_summary_of(v->accuracy, v->n, &o->accuracy);
     if (st == FW_OK)
         st = fw_summary_of(v->seconds, v->n, &o->seconds);
@@ -144,7 +165,7 @@ static fw_status outcome_of(comparison *c, int at, outcome *o)
     double *x = calloc((size_t)v->n, 4 * sizeof *x);
     if (x == NULL)
         return FW_ENOMEM;
-    if (at > 0)
+    if (at > 0 && c->cells[0].n > 0)
         st = differ(v, &c->cells[0], c->confidence, x, x + v->n, o);
     if (st == FW_OK && c->other != NULL)
         match(c, v, x, o);
@@ -211,6 +232,10 @@ fw_status compare_print(comparison *c)
         print_row(c, &c->cells[i], &o);
         unpaired = unpaired || (o.difference.n > 0 && !o.paired && c->cells[i].n > 1);
     }
+    for (int i = 0; i < c->n; i++)
+        if (c->cells[i].diverged > 0)
+            printf("%s: %" PRId64 " of %" PRId64 " runs diverged, and are in no figure\n",
+                   c->cells[i].name, c->cells[i].diverged, c->cells[i].n + c->cells[i].diverged);
     printf("difference in points from %s, on the same seeds%s; low to high holds it with %g %%\n",
            c->cells[0].name, unpaired ? " (of groups, where they share under two)" : "",
            100 * c->confidence);
@@ -232,11 +257,12 @@ static json_t *cell_json(const cell *v, const outcome *o)
                                                     (json_int_t)v->seed[i], "accuracy",
                                                     v->accuracy[i], "seconds", v->seconds[i]));
     json_t *j = json_pack(
-        "{s:s, s:s, s:f, s:o, s:f, s:o, s:o, s:f, s:o, s:o}", "name", v->name, "changes",
-        v->changes == NULL ? "" : v->changes, "epochs", v->epochs, "runs", runs, "accuracy_mean",
-        o->accuracy.mean, "accuracy_std", number_or_null(o->accuracy.std), "accuracy_se",
-        number_or_null(o->accuracy.se), "seconds", o->seconds.mean, "seconds_std",
-        number_or_null(o->seconds.std), "seconds_se", number_or_null(o->seconds.se));
+        "{s:s, s:s, s:f, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "name", v->name, "changes",
+        v->changes == NULL ? "" : v->changes, "epochs", v->epochs, "runs", runs, "diverged",
+        (json_int_t)v->diverged, "accuracy_mean", number_or_null(o->accuracy.mean), "accuracy_std",
+        number_or_null(o->accuracy.std), "accuracy_se", number_or_null(o->accuracy.se), "seconds",
+        number_or_null(o->seconds.mean), "seconds_std", number_or_null(o->seconds.std),
+        "seconds_se", number_or_null(o->seconds.se));
     const bool base = o->difference.n == 0;
     if (j == NULL)
         return NULL;
@@ -291,6 +317,8 @@ fw_status compare_plot(const comparison *c, const char *path)
         outcome o;
         if ((st = outcome_of(&copy, i, &o)) != FW_OK)
             break;
+        if (o.difference.n == 0)
+            continue; /* it, or the base, has diverged */
         rows[n++] = (fw_interval){.name = c->cells[i].name,
                                   .value = 100 * o.difference.value,
                                   .low = 100 * o.difference.low,

@@ -11,6 +11,8 @@ typedef struct cell {
     uint64_t *seed;
     double *accuracy, *seconds; /* [n] */
     double epochs;
+    uint64_t *lost; /* [diverged]: seeds of runs that have no figures */
+    int64_t diverged;
 } cell;
 
 typedef struct comparison {
@@ -28,7 +30,7 @@ bool cell_init(cell *c, const char *name, const char *changes); /* false: no mem
 bool cell_add(cell *c, const fw_trial *t, int64_t *twice);
 void cell_clear(cell *c);
 
-/* The table on standard output. FW_EARG where a cell is empty. */
+/* The table on standard output. A cell whose runs have all diverged has a row of dashes. */
 fw_status compare_print(comparison *c);
 /* Array of one object per cell; NULL: no memory. Also fills slope and has_slope. */
 json_t *compare_json(comparison *c);

@@ -13,7 +13,7 @@ extern "C" {
  * committed; "" where they were not in a repository of their own. Never NULL. */
 FW_API const char *fw_commit(void);
 
-/* One finished run. Texts are never NULL; "" where nothing is known. */
+/* One finished run; also one that diverged, which is a finding too. Texts are never NULL; "" where nothing is known. */
 typedef struct fw_trial {
     const char *recipe;  /* its name */
     const char *id;      /* fw_recipe_id of the recipe as it was run */
@@ -25,11 +25,7 @@ typedef struct fw_trial {
     const char *cpu, *isa;          /* the machine: processor, kernels in use */
     int threads;
     uint64_t seed;
-    int64_t steps, peak_memory_bytes;
-    double epochs;
-    double accuracy, accuracy_plain, loss; /* fractions; plain: without other views */
-    double t_train, t_total, t_dawn;       /* seconds, as in fw_run_result */
-    double images_per_second;
+    fw_run_figures run;
 } fw_trial;
 
 typedef struct fw_trials fw_trials;
@@ -56,7 +52,8 @@ typedef struct fw_trial_opt {
     bool same_commit;              /* as in fw_trials_find */
 } fw_trial_opt;
 /* fw_recipe_run, unless t holds the run; then its line. *out is borrowed from t. result (may be
- * NULL) is filled where the recipe was run, *held says whether it was not. run->warm_start and
+ * NULL) is filled where the recipe was run, *held says whether it was not. A run that diverges gets its
+ * line, (*out)->run.diverged, and FW_OK; fw_last_error says where it did. run->warm_start and
  * until_accuracy make another experiment: FW_EARG. */
 FW_API fw_status fw_trial_run(fw_trials *t, const fw_recipe *r, const fw_run_opt *run,
                               const fw_trial_opt *opt, const fw_trial **out, fw_run_result *result,

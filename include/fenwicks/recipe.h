@@ -83,22 +83,31 @@ typedef struct fw_run_opt {
     void *explain_user;
 } fw_run_opt;
 
-typedef struct fw_run_result {
-    fw_metrics test;
-    int64_t steps;
-    double epochs;
+/* What a run came to, in numbers: also those of a line of a results file (lab.h). */
+typedef struct fw_run_figures {
+    int64_t steps;   /* done */
+    double epochs;   /* of these; of a run that diverged, those it was to have */
+    double accuracy; /* of the final evaluation, as a fraction; NaN for a run that diverged, as the
+                        next two */
+    double accuracy_plain, loss; /* plain: without other views */
     double t_train, t_total,
         t_dawn; /* seconds: initialising + training, by all starts of a run that
                                         was resumed; + final evaluation; + reading and preparing the
                                         data, of this start */
     double images_per_second;
     int64_t peak_memory_bytes;
+    bool diverged; /* a loss, or a weight, was no number: it ended there */
+} fw_run_figures;
+
+typedef struct fw_run_result {
+    fw_run_figures run;
+    fw_metrics test; /* the final evaluation */
     bool stopped_early;
     char model[1024]; /* path, "" without out */
 } fw_run_result;
 
 /* Trains and evaluates. After FW_ESTOPPED (Ctrl-C) a checkpoint is in `out`, and result has what is
- * known. */
+ * known; after FW_ENONFINITE result->run.diverged is set. */
 FW_API fw_status fw_recipe_run(const fw_recipe *r, const fw_run_opt *opt, fw_run_result *result);
 
 /* The data sets of a recipe, for programs that go on by themselves: resident gets what has to be

@@ -307,7 +307,7 @@ static fw_status one_step(fit *f)
         e->broken = true;
         return fwi_fail(FW_ENONFINITE, "step %" PRId64 ": the loss is %s at learning rate %g; %s",
                         e->step, isnan(f->loss) ? "not a number" : "infinite", f->row[0],
-                        e->ckpt == NULL ? "no work_dir, so no checkpoint was kept"
+                        e->ckpt == NULL ? "no checkpoint was kept"
                                         : "the last good checkpoint is kept");
     }
     e->step++;

@@ -3,6 +3,7 @@
 #include "recipe_inner.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -245,6 +246,7 @@ fw_status fw_recipe_run(const fw_recipe *r, const fw_run_opt *opt, fw_run_result
         return fwi_fail(FW_EARG, "fw_recipe_run: NULL argument");
     const fw_run_opt *const o = opt != NULL ? opt : &none;
     *result = (fw_run_result){0};
+    fw_run_figures *const run = &result->run;
     fw_recipe_data data = {0};
     fw_estimator *e = NULL;
     fw_filter *filter = NULL;
@@ -282,25 +284,41 @@ fw_status fw_recipe_run(const fw_recipe *r, const fw_run_opt *opt, fw_run_result
     w.e = e;
     st = fw_estimator_train(e, data.train, steps);
     trained = fwi_now();
-    result->steps = fw_estimator_step(e);
-    result->epochs = (double)result->steps / (double)steps_per_epoch;
-    result->images_per_second = w.images_per_second;
-    result->t_train = w.seconds_before + e->seconds_before + (trained - read - w.eval_seconds);
-    result->stopped_early = w.reached && result->steps < steps;
+    run->steps = fw_estimator_step(e);
+    run->epochs = (double)run->steps / (double)steps_per_epoch;
+    run->images_per_second = w.images_per_second;
+    run->t_train = w.seconds_before + e->seconds_before + (trained - read - w.eval_seconds);
+    result->stopped_early = w.reached && run->steps < steps;
     if (st == FW_ESTOPPED && w.reached && !w.user_stopped)
         st = save_model(e, o->out);
     if (st != FW_OK)
         goto done;
-    if (w.eval_step == result->steps)
+    if (w.eval_step == run->steps)
         result->test = w.eval; /* of these very weights */
     else if ((st = fw_estimator_evaluate(e, data.test, &result->test)) != FW_OK)
         goto done;
-    result->t_total = result->t_train + result->test.seconds;
-    result->t_dawn = result->t_total + (read - began);
+    if (!isfinite(result->test.loss)) { /* the last update spoilt the weights */
+        st = fwi_fail(FW_ENONFINITE,
+                      "step %" PRId64 ": the loss of the final evaluation is not finite",
+                      run->steps);
+        goto done;
+    }
+    run->accuracy = result->test.accuracy;
+    run->accuracy_plain = result->test.accuracy_plain;
+    run->loss = result->test.loss;
+    run->t_total = run->t_train + result->test.seconds;
+    run->t_dawn = run->t_total + (read - began);
     if (o->out != NULL)
         snprintf(result->model, sizeof result->model, "%s/model.safetensors", o->out);
 done:
-    result->peak_memory_bytes = fwi_rss_peak_bytes();
+    if (st == FW_ENONFINITE) {
+        run->diverged = true;
+        run->accuracy = run->accuracy_plain = run->loss = NAN;
+        run->epochs = (double)steps / (double)fw_dataset_batches(data.train);
+        run->t_total = run->t_train = w.seconds_before + (fwi_now() - read - w.eval_seconds);
+        run->t_dawn = run->t_total + (read - began);
+    }
+    run->peak_memory_bytes = fwi_rss_peak_bytes();
     fw_estimator_free(e);
     fw_filter_free(filter);
     fw_recipe_data_clear(&data);

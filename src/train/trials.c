@@ -85,48 +85,75 @@ static bool trial_of(const json_t *o, fw_trial *out)
 {
     const json_t *seed = json_object_get(o, "seed");
     const char *variant = text_of(o, "variant");
-    *out =
-        (fw_trial){.recipe = text_of(o, "recipe"),
-                   .id = text_of(o, "id"),
-                   .variant = *variant != 0 ? variant : text_of(o, "arm"),
-                   .changes = text_of(o, "changes"),
-                   .data = text_of(o, "data"),
-                   .device = text_of(o, "device"),
-                   .precision = text_of(o, "precision"),
-                   .version = text_of(o, "version"),
-                   .commit = text_of(o, "commit"),
-                   .cpu = text_of(o, "cpu"),
-                   .isa = text_of(o, "isa"),
-                   .threads = (int)count_of(o, "threads", INT_MAX),
-                   .seed = (uint64_t)json_integer_value(seed),
-                   .steps = count_of(o, "steps", INT64_MAX),
-                   .peak_memory_bytes = count_of(o, "peak_memory_bytes", INT64_MAX),
-                   .epochs = number_of(o, "epochs", NAN),
-                   .accuracy = number_of(o, "accuracy", NAN),
-                   .accuracy_plain = number_of(o, "accuracy_plain", number_of(o, "accuracy", NAN)),
-                   .loss = number_of(o, "loss", 0),
-                   .t_train = number_of(o, "t_train", number_of(o, "seconds", 0)),
-                   .images_per_second = number_of(o, "images_per_second", 0)};
-    out->t_total = number_of(o, "t_total", out->t_train);
-    out->t_dawn = number_of(o, "t_dawn", out->t_total);
-    return json_is_integer(seed) && json_integer_value(seed) >= 0 && isfinite(out->epochs) &&
-           isfinite(out->accuracy);
+    const bool diverged = json_is_true(json_object_get(o, "diverged"));
+    const double accuracy = diverged ? NAN : number_of(o, "accuracy", NAN);
+    *out = (fw_trial){.recipe = text_of(o, "recipe"),
+                      .id = text_of(o, "id"),
+                      .variant = *variant != 0 ? variant : text_of(o, "arm"),
+                      .changes = text_of(o, "changes"),
+                      .data = text_of(o, "data"),
+                      .device = text_of(o, "device"),
+                      .precision = text_of(o, "precision"),
+                      .version = text_of(o, "version"),
+                      .commit = text_of(o, "commit"),
+                      .cpu = text_of(o, "cpu"),
+                      .isa = text_of(o, "isa"),
+                      .threads = (int)count_of(o, "threads", INT_MAX),
+                      .seed = (uint64_t)json_integer_value(seed),
+                      .run = {.steps = count_of(o, "steps", INT64_MAX),
+                              .peak_memory_bytes = count_of(o, "peak_memory_bytes", INT64_MAX),
+                              .epochs = number_of(o, "epochs", NAN),
+                              .accuracy = accuracy,
+                              .accuracy_plain = number_of(o, "accuracy_plain", accuracy),
+                              .loss = number_of(o, "loss", diverged ? NAN : 0),
+                              .t_train = number_of(o, "t_train", number_of(o, "seconds", 0)),
+                              .images_per_second = number_of(o, "images_per_second", 0),
+                              .diverged = diverged}};
+    out->run.t_total = number_of(o, "t_total", out->run.t_train);
+    out->run.t_dawn = number_of(o, "t_dawn", out->run.t_total);
+    return json_is_integer(seed) && json_integer_value(seed) >= 0 && isfinite(out->run.epochs) &&
+           (diverged || isfinite(accuracy));
+}
+
+/* null where a run that diverged has no number. */
+static json_t *real_or_null(double v)
+{
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
+/* With as many digits as it takes to read the same numbers back: 15 for most, 17 for all. Caller
+ * frees with free. */
+static char *shortest_text(const json_t *o)
+{
+    for (size_t digits = 15; digits < 17; digits++) {
+        char *const text = json_dumps(o, JSON_REAL_PRECISION(digits));
+        json_t *back = text == NULL ? NULL : json_loads(text, 0, NULL);
+        const bool same = back != NULL && json_equal(o, back) != 0;
+        json_decref(back);
+        if (same)
+            return text;
+        free(text);
+    }
+    return json_dumps(o, JSON_REAL_PRECISION(17));
 }
 
 static char *line_of(const fw_trial *t)
 {
+    const fw_run_figures *const r = &t->run;
     json_t *o = json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:s, s:s, "
-        "s:s, "
-        "s:s, s:s, s:s, s:s, s:i}",
+        "{s:s, s:s, s:s, s:s, s:I, s:f, s:I, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:I, s:s, s:s, "
+        "s:s, s:s, s:s, s:s, s:s, s:i}",
         "recipe", t->recipe, "variant", t->variant, "changes", t->changes, "id", t->id, "seed",
-        (json_int_t)t->seed, "epochs", t->epochs, "steps", (json_int_t)t->steps, "accuracy",
-        t->accuracy, "accuracy_plain", t->accuracy_plain, "loss", t->loss, "t_train", t->t_train,
-        "t_total", t->t_total, "t_dawn", t->t_dawn, "images_per_second", t->images_per_second,
-        "peak_memory_bytes", (json_int_t)t->peak_memory_bytes, "data", t->data, "device", t->device,
-        "precision", t->precision, "version", t->version, "commit", t->commit, "cpu", t->cpu, "isa",
-        t->isa, "threads", t->threads);
-    char *text = o == NULL ? NULL : json_dumps(o, JSON_REAL_PRECISION(15));
+        (json_int_t)t->seed, "epochs", r->epochs, "steps", (json_int_t)r->steps, "accuracy",
+        real_or_null(r->accuracy), "accuracy_plain", real_or_null(r->accuracy_plain), "loss",
+        real_or_null(r->loss), "t_train", r->t_train, "t_total", r->t_total, "t_dawn", r->t_dawn,
+        "images_per_second", r->images_per_second, "peak_memory_bytes",
+        (json_int_t)r->peak_memory_bytes, "data", t->data, "device", t->device, "precision",
+        t->precision, "version", t->version, "commit", t->commit, "cpu", t->cpu, "isa", t->isa,
+        "threads", t->threads);
+    const bool whole =
+        o != NULL && (!r->diverged || json_object_set_new(o, "diverged", json_true()) == 0);
+    char *text = whole ? shortest_text(o) : NULL;
     json_decref(o);
     return text;
 }
@@ -244,6 +271,11 @@ fw_status fw_trials_add(fw_trials *t, const fw_trial *trial)
     if (trial->seed > INT64_MAX) /* JSON's whole numbers end there */
         return fwi_fail(FW_EARG, "seed %" PRIu64 ": a results file holds seeds up to %" PRId64,
                         trial->seed, INT64_MAX);
+    if (!trial->run.diverged && !isfinite(trial->run.accuracy))
+        return fwi_fail(FW_EARG,
+                        "seed %" PRIu64 ": an accuracy that is not finite, of a run that has "
+                        "not diverged",
+                        trial->seed);
     fw_status st = add_copy(t, trial);
     if (st != FW_OK || t->path == NULL)
         return st;
@@ -324,18 +356,10 @@ fw_status fw_trial_run(fw_trials *t, const fw_recipe *r, const fw_run_opt *run,
     *held = *out != NULL;
     if (*held)
         return FW_OK;
-    if ((st = fw_recipe_run(r, run, res)) != FW_OK)
+    st = fw_recipe_run(r, run, res);
+    if (st != FW_OK && !(st == FW_ENONFINITE && res->run.diverged))
         return st;
-    trial.steps = res->steps;
-    trial.peak_memory_bytes = res->peak_memory_bytes;
-    trial.epochs = res->epochs;
-    trial.accuracy = res->test.accuracy;
-    trial.accuracy_plain = res->test.accuracy_plain;
-    trial.loss = res->test.loss;
-    trial.t_train = res->t_train;
-    trial.t_total = res->t_total;
-    trial.t_dawn = res->t_dawn;
-    trial.images_per_second = res->images_per_second;
+    trial.run = res->run;
     if ((st = fw_trials_add(t, &trial)) == FW_OK)
         *out = fw_trials_get(t, fw_trials_count(t) - 1);
     return st;

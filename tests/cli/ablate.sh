@@ -65,7 +65,27 @@ run 0 ablate $args --without crop --log r.jsonl --slope 0.2 --json
 json slope
 grep -q '"accuracy_per_epoch"' values || die "no slope"
 run 1 ablate $args --without crop --slope 0.5
-err "base, 0.5 epochs changes nothing"
+err "--slope 0.5: the recipe has that length already"
+
+run 1 ablate $args --without crop --slope many
+err "--slope many: train.epochs"
+run 1 ablate $args --with lr=0.1 --with momentum=0.8 --with train.lr=0.1
+err "train.lr=0.1 asks for the same runs as lr=0.1"
+run 1 ablate $args --without all --without crop
+err "without crop asks for the same runs as without crop"
+
+# a variant that diverges: its line, a row of dashes, the others as they are
+run 0 ablate $args --with lr=1e6,schedule=constant,momentum=0.99 --without crop --epochs 0.6 --log v.jsonl
+grep -qE '^lr=1e6,schedule=constant,momentum=0.99 +0 +- +- ' out || die "no row of a variant that diverged"
+out "lr=1e6,schedule=constant,momentum=0.99: 2 of 2 runs diverged, and are in no figure"
+grep -qE '^without crop +2 ' out || die "no row of the other variant"
+[ "$(grep -c '"diverged": true' v.jsonl)" = 2 ] || die "two lines of runs that diverged"
+[ "$(wc -l < v.jsonl)" = 6 ] || die "six lines"
+run 0 ablate $args --with lr=1e6,schedule=constant,momentum=0.99 --without crop --epochs 0.6 --log v.jsonl --json
+json variants
+out '"diverged": 2, "accuracy_mean": null'
+run 0 ablate --compare v.jsonl
+grep -qE '^lr=1e6,schedule=constant,momentum=0.99 +0 +- +- ' out || die "no row from the file"
 
 # one run: a difference without an error
 run 0 ablate my.recipe --epochs 0.5 --runs 1 --quiet --without crop --log r.jsonl

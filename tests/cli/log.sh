@@ -39,6 +39,39 @@ run 0 train digits --epochs 0.2 --seed 5 --log r.jsonl --json
 json accuracy_std target_p t_train_std
 [ "$(tr '\n' ' ' < values)" = "0.0 null null " ] || die "spread of one run: $(cat values)"
 
+# a single run that is there already says so
+run 0 train digits --epochs 0.2 --seed 5 --log r.jsonl --quiet
+err ", done before"
+
+# runs that diverge: a line each, in no figure; the others go on
+diverging="digits --epochs 0.5 --set lr=1e6,schedule=constant --quiet"
+run 1 train $diverging --log d.jsonl
+err "seed 0, results in d.jsonl"
+err "the loss is not a number at learning rate 1e+06; no checkpoint was kept"
+grep -q '"accuracy": null, .*"diverged": true' d.jsonl || die "no line of a run that diverged"
+run 1 train $diverging --log d.jsonl --json
+out '"status": "FW_ENONFINITE"'
+err "seed 0 diverged when it was run"
+run 1 train $diverging --log d.jsonl --runs 2
+err "seed 0: diverged: done before"
+err "seed 1: diverged: step "
+err "all 2 runs diverged"
+[ "$(wc -l < d.jsonl)" = 2 ] || die "a run that diverged was done again"
+run 1 train $diverging --runs 2 --out diverged
+err "all 2 runs diverged"
+# of a run that did not, there are figures: here by two lines of another program
+sed -e 's/"seed": 1,/"seed": 7,/' -e 's/"accuracy": null, "accuracy_plain": null, "loss": null/"accuracy": 0.125, "loss": 2.5/' \
+    -e 's/, "diverged": true//' d.jsonl | grep '"seed": 7' > mixed.jsonl
+sed -e 's/"seed": 7,/"seed": 8,/' mixed.jsonl > eight
+cat eight >> mixed.jsonl
+run 0 train $diverging --log mixed.jsonl --seed 6 --runs 3
+out "accuracy 12.50 % (mean of 2 runs"
+out "1 of 3 runs diverged, and are in none of these figures"
+err "seed 6: diverged: "
+run 0 train $diverging --log mixed.jsonl --seed 6 --runs 3 --json
+json diverged accuracy_mean
+[ "$(tr '\n' ' ' < values)" = "1 0.125 " ] || die "figures of runs that diverged: $(cat values)"
+
 # interrupted: whole lines, and the same command goes on
 "$FENWICKS" train digits --epochs 3 --runs 50 --log i.jsonl > out 2> err &
 pid=$!

@@ -66,8 +66,9 @@ static void test_folder(void **state)
     char out[600];
     snprintf(out, sizeof out, "%s", t_path("digits"));
     const fw_run_result r = run(3, "1", out);
-    assert_true(r.steps > 10 && r.epochs == 1);
-    assert_true(r.t_train > 0 && r.t_total >= r.t_train && r.t_dawn >= r.t_total);
+    assert_true(r.run.steps > 10 && r.run.epochs == 1);
+    assert_true(r.run.t_train > 0 && r.run.t_total >= r.run.t_train &&
+                r.run.t_dawn >= r.run.t_total);
     assert_false(r.stopped_early);
     assert_string_equal(r.model, t_path("digits/model.safetensors"));
     fw_model *m = NULL;

@@ -381,7 +381,7 @@ static void a_recipe_has_both_phases(void **state)
     (void)state;
     fw_run_result whole, part;
     assert_ok(run_recipe(t_path("whole-recipe"), false, 0, &whole));
-    assert_int_equal(whole.steps, 6);
+    assert_int_equal(whole.run.steps, 6);
     assert_true(t_exists(t_path("whole-recipe/proxy/rows.safetensors")));
     for (int stop = 2; stop <= 10; stop += 4) { /* in the first phase, at its end, in the second */
         char out[1024];
@@ -423,14 +423,14 @@ static void all_starts_take_time(void **state)
     assert_fails(run_recipe(out, false, 2, &r), FW_ESTOPPED, "step 2");
     slow_down(proxy, 2, 1000);
     assert_fails(run_recipe(out, true, 7, &r), FW_ESTOPPED, "step 3");
-    assert_true(r.t_train > 1000 && r.t_train < 1100);
+    assert_true(r.run.t_train > 1000 && r.run.t_train < 1100);
     slow_down(proxy, 6, 2000);
     slow_down(out, 3, 4000);
     assert_ok(run_recipe(out, true, 0, &r));
-    assert_true(r.t_train > 6000 && r.t_train < 6100);
-    assert_true(r.t_total >= r.t_train && r.t_dawn >= r.t_total);
+    assert_true(r.run.t_train > 6000 && r.run.t_train < 6100);
+    assert_true(r.run.t_total >= r.run.t_train && r.run.t_dawn >= r.run.t_total);
     assert_ok(run_recipe(out, true, 0, &r)); /* one that is done took what it took */
-    assert_true(r.t_train > 6000 && r.t_train < 6100);
+    assert_true(r.run.t_train > 6000 && r.run.t_train < 6100);
 }
 
 int main(void)

@@ -2,6 +2,7 @@
  * came before it. */
 #include "t_runs.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,15 +54,17 @@ static void test_once(void **state)
     assert_ok(fw_trials_open(&t, path, false));
     assert_ok(fw_trial_run(t, r, &opt, &how, &trial, &result, &held));
     assert_false(held);
-    assert_true(trial->accuracy == result.test.accuracy && trial->steps == result.steps);
+    assert_true(trial->run.accuracy == result.test.accuracy &&
+                trial->run.steps == result.run.steps);
     fw_trials_close(t);
 
     assert_ok(fw_trials_open(&t, path, false));
     assert_int_equal(fw_trials_count(t), 1);
     assert_ok(fw_trial_run(t, r, &opt, &how, &trial, &result, &held));
     assert_true(held);
-    assert_true(trial->seed == 4 && trial->steps == 4 && trial->t_train > 0);
-    assert_true(trial->t_total >= trial->t_train && trial->t_dawn >= trial->t_total);
+    assert_true(trial->seed == 4 && trial->run.steps == 4 && trial->run.t_train > 0);
+    assert_true(trial->run.t_total >= trial->run.t_train &&
+                trial->run.t_dawn >= trial->run.t_total);
     assert_string_equal(trial->variant, "base");
     assert_string_equal(trial->changes, "train.epochs=0.2");
     assert_string_equal(trial->recipe, "digits");
@@ -97,6 +100,44 @@ static void test_once(void **state)
     assert_int_equal(fw_trials_count(t), 2);
     assert_fails(fw_trials_add(t, fw_trials_get(t, 0)), FW_ESTATE, "once.jsonl");
     assert_null(fw_trials_get(t, 2));
+    fw_trials_close(t);
+    fw_recipe_free(r);
+}
+
+/* A run that diverges is a line too, and is not done again; numbers come back as they were. */
+static void test_diverged(void **state)
+{
+    (void)state;
+    const char *path = t_path("diverged.jsonl");
+    fw_recipe *r = short_digits();
+    fw_trials *t = NULL;
+    const fw_trial *trial = NULL;
+    fw_run_result result;
+    bool held = true;
+    assert_ok(fw_recipe_set(r, "train.schedule", "constant"));
+    assert_ok(fw_recipe_set(r, "train.lr", "1e6"));
+    assert_ok(fw_recipe_set(r, "train.epochs", "0.5"));
+    assert_int_equal(fw_recipe_run(r, NULL, &result), FW_ENONFINITE);
+    assert_true(result.run.diverged && isnan(result.run.accuracy) && result.run.epochs == 0.5);
+    assert_true(result.run.steps < 11 && result.run.t_train > 0);
+    assert_ok(fw_trials_open(&t, path, false));
+    assert_ok(fw_trial_run(t, r, &(fw_run_opt){.seed = 1}, NULL, &trial, NULL, &held));
+    assert_true(trial->run.diverged && !held);
+    assert_non_null(strstr(fw_last_error(), "learning rate 1e+06"));
+    const fw_trial odd = {.id = "x",
+                          .seed = 3,
+                          .run = {.epochs = 0.1 + 0.2, .accuracy = 1.0 / 3, .t_train = 1e-7 / 3}};
+    assert_ok(fw_trials_add(t, &odd));
+    assert_fails(fw_trials_add(t, &(fw_trial){.run = {.accuracy = NAN}}), FW_EARG, "not finite");
+    fw_trials_close(t);
+    assert_ok(fw_trials_open(&t, path, false));
+    assert_int_equal(fw_trials_count(t), 2);
+    assert_ok(fw_trial_run(t, r, &(fw_run_opt){.seed = 1}, NULL, &trial, NULL, &held));
+    assert_true(trial->run.diverged && held && isnan(trial->run.accuracy));
+    assert_true(trial->run.epochs == 0.5 && trial->run.steps < 11);
+    const fw_run_figures *const f = &fw_trials_get(t, 1)->run;
+    assert_true(f->epochs == odd.run.epochs && f->accuracy == odd.run.accuracy &&
+                f->t_train == odd.run.t_train && !f->diverged);
     fw_trials_close(t);
     fw_recipe_free(r);
 }
@@ -148,7 +189,7 @@ static void test_lines(void **state)
     assert_fails(fw_trials_open(&t, t_path("none.jsonl"), true), FW_ENOTFOUND, "none.jsonl");
     assert_fails(fw_trials_open(&t, t_path("no/folder.jsonl"), false), FW_EIO, "folder.jsonl");
     assert_ok(fw_trials_open(&t, NULL, false)); /* in memory */
-    assert_ok(fw_trials_add(t, &(fw_trial){.seed = 3, .epochs = 1, .accuracy = 0.5}));
+    assert_ok(fw_trials_add(t, &(fw_trial){.seed = 3, .run = {.epochs = 1, .accuracy = 0.5}}));
     assert_int_equal(fw_trials_get(t, 0)->seed, 3);
     assert_string_equal(fw_trials_get(t, 0)->variant, "");
     fw_trials_close(t);
@@ -160,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_once),
+        cmocka_unit_test(test_diverged),
         cmocka_unit_test(test_lines),
     };
     return cmocka_run_group_tests_name("trials", tests, t_setup, t_teardown);

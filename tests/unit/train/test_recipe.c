@@ -953,11 +953,12 @@ static void refuses_a_used_folder(void **state)
                "holds no run");
     const fw_run_opt o = {.out = dir, .seed = 3, .threads = 1};
     assert_int_equal(fw_recipe_run(r, &o, &res), FW_OK);
-    assert_int_equal(res.steps, 11);
+    assert_int_equal(res.run.steps, 11);
     assert_int_equal(res.test.records, 359);
     assert_true(res.test.accuracy > 0.2);
     assert_false(res.stopped_early);
-    assert_true(res.t_train > 0 && res.t_total > res.t_train && res.t_dawn > res.t_total);
+    assert_true(res.run.t_train > 0 && res.run.t_total > res.run.t_train &&
+                res.run.t_dawn > res.run.t_total);
     assert_true(fwi_file_exists(res.model));
     refused_by(fw_recipe_run(r, &o, &again), FW_EEXISTS, "--resume");
     /* Going on with a run that is done gives its result again. */
@@ -981,7 +982,7 @@ static void stops_at_an_accuracy(void **state)
     const fw_run_opt o = {.until_accuracy = 0.01, .threads = 1};
     assert_int_equal(fw_recipe_run(r, &o, &res), FW_OK);
     assert_true(res.stopped_early);
-    assert_int_equal(res.steps, 22); /* after the first epoch */
+    assert_int_equal(res.run.steps, 22); /* after the first epoch */
     assert_true(res.test.accuracy >= 0.01);
     fw_recipe_free(r);
 }
