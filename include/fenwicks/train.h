@@ -112,10 +112,12 @@ typedef struct fw_estimator_opt {
     const char *work_dir; /* the run's folder: config, log, events, checkpoints, model; NULL:
                              nothing is written */
     const char *device;   /* NULL: "cpu" */
-    fw_dtype precision;   /* FW_F32, or FW_F64 for checks */
-    int threads;          /* 0: as many as this process may use; more are refused */
-    uint64_t seed;        /* weights and dropout */
-    bool loss_sum;        /* loss summed over the batch instead of its mean */
+    fw_dtype
+        precision; /* FW_F32; FW_BF16: images between the layers are stored as bf16 and summed in
+                             f32, all that is learnt stays f32, where the device can; FW_F64, for checks */
+    int threads;   /* 0: as many as this process may use; more are refused */
+    uint64_t seed; /* weights and dropout */
+    bool loss_sum; /* loss summed over the batch instead of its mean */
     double label_smoothing;
     fw_event_fn progress;
     void *progress_user;
@@ -151,7 +153,8 @@ typedef struct fw_estimator_opt {
                              highest loss (label smoothing included, statistics of the batch; ties:
                              the smaller row) are put there before the step's update, which is of
                              these rows alone; the filter's `batch` is that of the data. Losses and
-                             accuracies told are those of whole batches. With work_dir they are kept
+                             accuracies told are those of whole batches, and running statistics take each batch
+                             once. With work_dir they are kept
                              beside the checkpoints, as rows.safetensors */
     int64_t record_every; /* only steps 0, n, 2n, ... update the weights; 0: 1, all */
     const fw_filter

@@ -378,9 +378,11 @@ fw_status fwi_estimator_training_plans(fw_estimator *e, const fw_dataset *ds,
                                .size = i < e->opt.n_resolutions ? e->resolutions[i].size : 0,
                                .by = e->opt.resolution_by,
                                .share2 = fwi_dataset_share2(ds),
+                               .still = e->opt.record != NULL,
                                .over = fwi_optim_over(&e->optim, step)};
         st = fwi_network_plan_for(&e->network, &use, &s->plan);
-        use.rows = true;
+        use.rows = true; /* of each step, also where an update follows */
+        use.still = false;
         use.over = 0;
         if (st == FW_OK && e->opt.record != NULL)
             st = fwi_network_plan_for(&e->network, &use, &s->rows);

@@ -263,8 +263,8 @@ static fw_status update(fit *f, const fw_batch *batch)
 }
 
 /* The loss of each row first, without an update; then, in some steps, the update of those chosen.
- * The network runs forward twice there, and so do its running statistics: choosing needs the losses
- * on the host. */
+ * The network runs forward twice there, since choosing needs the losses on the host; its running
+ * statistics move the first time only, once per step, as where one pass gives losses and gradient. */
 static fw_status record_and_update(fit *f, const fw_batch *batch)
 {
     const fw_estimator *e = f->e;

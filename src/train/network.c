@@ -119,6 +119,9 @@ static fw_status graph_new(fwi_graph **out, const fwi_network_spec *s, const fwi
         st = logits_of(g, s, use, &logits, n_classes);
     if (st != FW_OK)
         goto done;
+    for (int32_t i = 0; use->still && i < g->n_ops; i++)
+        if (g->ops[i].kind == FWI_OP_bn_update)
+            g->ops[i].attr.bn.update = 0;
     const fwi_val loss = append_loss(g, logits, use, s->label_smoothing, training && !s->loss_sum);
     if (!training) {
         fwi_graph_output(g, "logits", logits);
@@ -234,7 +237,8 @@ void fwi_network_clear(fwi_network *n)
 static bool same_use(const fwi_network_use *a, const fwi_network_use *b)
 {
     return a->kind == b->kind && a->batch == b->batch && a->size == b->size && a->by == b->by &&
-           a->share2 == b->share2 && a->over == b->over && a->rows == b->rows;
+           a->share2 == b->share2 && a->over == b->over && a->rows == b->rows &&
+           a->still == b->still;
 }
 
 fw_status fwi_network_plan_get(fwi_network *n, fwi_use use, int64_t batch, fwi_network_plan **out)

@@ -35,6 +35,7 @@ typedef struct fwi_network_use {
     double share2; /* training: of the second labels in the loss; 0: there are none */
     uint32_t over; /* training: the parameter groups (fwi_optim_over) that stay as they are */
     bool rows;     /* training: no update; what is asked for is the loss of each row */
+    bool still;    /* training: running statistics stay, they have seen this batch */
 } fwi_network_use;
 
 /* One plan and where its inputs and outputs are. Training plans update the store. */

@@ -177,6 +177,42 @@ static void all_rows_are_no_choice(void **state)
     }
 }
 
+/* What is left of a tensor in the model that a phase wrote. */
+static void read_stats(const char *path, const char *name, float out[4])
+{
+    size_t bytes;
+    const t_bytes b = t_read(path);
+    const uint8_t *const at = t_tensor(&b, name, &bytes);
+    assert_int_equal(bytes, 4 * sizeof *out);
+    memcpy(out, at, bytes);
+    free(b.data);
+}
+
+/* A step that chooses and learns runs the network twice, and is one step to its running statistics. */
+static void statistics_move_once(void **state)
+{
+    (void)state;
+    static t_trace trace;
+    static const char *const names[] = {"0.bn.mean", "0.bn.var"};
+    fw_filter *f = new_filter(BATCH, STEPS);
+    char folders[2][1024], model[1100];
+    for (int k = 0; k < 2; k++)
+        snprintf(folders[k], sizeof folders[k], "%s", t_path("stats-%d", k));
+    const phase plain = {.folder = folders[0]}, record = {.folder = folders[1], .record = f};
+    run(&plain, 3, &trace);
+    run(&record, 3, &trace);
+    for (size_t i = 0; i < T_COUNT(names); i++) {
+        float value[2][4];
+        for (int k = 0; k < 2; k++) {
+            snprintf(model, sizeof model, "%s/model.safetensors", folders[k]);
+            read_stats(model, names[i], value[k]);
+        }
+        for (int c = 0; c < 4; c++)
+            assert_true(fabsf(value[0][c] - value[1][c]) <= 1e-4F * (fabsf(value[0][c]) + 0.01F));
+    }
+    fw_filter_free(f);
+}
+
 /* One batch over and over: its loss changes where there was an update, and not else. */
 static void only_some_steps_update(void **state)
 {
@@ -438,6 +474,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_highest_losses_are_chosen),
         cmocka_unit_test(all_rows_are_no_choice),
+        cmocka_unit_test(statistics_move_once),
         cmocka_unit_test(only_some_steps_update),
         cmocka_unit_test(stopped_phases_end_the_same),
         cmocka_unit_test(bad_ones_are_refused),
