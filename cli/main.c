@@ -25,7 +25,8 @@ static void print_help(FILE *f)
             fw_version());
     for (const command *const *c = commands; *c != NULL; c++)
         fprintf(f, "  %-10s %s\n", (*c)->name, (*c)->about);
-    fprintf(f, "\nEvery command takes --help, and --json for one JSON object on standard output.\n"
+    fprintf(f, "\nEvery command takes --help, and --json for one JSON object on standard output\n"
+               "(bench conv and bench ops: one per line).\n"
                "Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.\n");
 }
 

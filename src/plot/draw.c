@@ -9,8 +9,10 @@
 #include "program.h"
 #include <fenwicks/plot.h>
 
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 enum { MAX_PICTURE = 16 << 20, TIMEOUT_MS = 30000 };
 
@@ -36,6 +38,20 @@ static fw_status no_gnuplot(const char *path)
                     path);
 }
 
+/* Whether a file could be made beside path's name. */
+static fw_status check_folder(const char *path)
+{
+    const char *const slash = strrchr(path, '/');
+    char *const folder = slash == NULL   ? fwi_strdup(".")
+                         : slash == path ? fwi_strdup("/")
+                                         : fwi_sprintf("%.*s", (int)(slash - path), path);
+    fw_status st = folder == NULL ? FW_ENOMEM : FW_OK;
+    if (st == FW_OK && access(folder, W_OK | X_OK) != 0)
+        st = fwi_fail(FW_EIO, "%s: no file can be made in %s: %s", path, folder, strerror(errno));
+    fwi_free(folder);
+    return st;
+}
+
 fw_status fw_plot_check(const char *path)
 {
     static const char *const argv[] = {"gnuplot", "--version", NULL};
@@ -46,6 +62,8 @@ fw_status fw_plot_check(const char *path)
     if (path == NULL)
         return fwi_fail(FW_EARG, "fw_plot_check: NULL path");
     fw_status st = fwi_draw_path(path, &png);
+    if (st == FW_OK)
+        st = check_folder(path);
     if (st != FW_OK)
         return st;
     st = fwi_program_run(&gnuplot, &result);

@@ -2,10 +2,12 @@
  * clock around them (what is counted where: docs/recipes.md). Read before: recipe_data.c. */
 #include "recipe_inner.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "checkpoint.h"
 #include "clock.h"
@@ -56,6 +58,38 @@ static fw_status check_folder(const fw_run_opt *o)
     if (!run && o->resume)
         return fwi_fail(FW_ENOTFOUND, "%s: holds no run to go on with", o->out);
     return FW_OK;
+}
+
+/* Bytes of the part of path that is there; 0: nothing of it. */
+static size_t part_there(const char *path)
+{
+    size_t n = strlen(path);
+    char *const copy = fwi_strdup(path);
+    while (copy != NULL && n > 0 && !fwi_is_dir(copy)) {
+        while (n > 0 && copy[n - 1] != '/')
+            n--;
+        while (n > 0 && copy[n - 1] == '/')
+            n--;
+        copy[n] = 0;
+    }
+    fwi_free(copy);
+    return n;
+}
+
+/* Takes the folders of a run that came to nothing away again, up to the part that was there before
+ * it. One that holds anything stays. */
+static void remove_empty(const char *path, size_t there)
+{
+    size_t n = strlen(path);
+    char *const copy = fwi_strdup(path);
+    while (copy != NULL && n > there && (rmdir(copy) == 0 || errno == ENOENT)) {
+        while (n > there && copy[n - 1] != '/')
+            n--;
+        while (n > there && copy[n - 1] == '/')
+            n--;
+        copy[n] = 0;
+    }
+    fwi_free(copy);
 }
 
 /* ---- what is watched while it trains ---- */
@@ -239,89 +273,125 @@ static fw_status check_options(const fw_run_opt *o)
     return st == FW_OK ? check_folder(o) : st;
 }
 
+/* A run on its way. */
+typedef struct job {
+    const fw_recipe *r;
+    const fw_run_opt *o;
+    fw_recipe_data data;
+    fw_filter *filter;
+    fw_estimator *e;
+    char *config;
+    int64_t steps, steps_per_epoch;
+    double began, read; /* when it began, and when the data was there */
+} job;
+
+static fw_status read_data(job *j)
+{
+    fw_status st = fw_recipe_print(j->r, &j->config);
+    j->began = fwi_now();
+    if (st == FW_OK)
+        st = fw_recipe_data_open(j->r, j->o->data, j->o->seed, &j->data);
+    if (st != FW_OK)
+        return st;
+    if (!fwi_dataset_labelled(j->data.test))
+        return fwi_fail(FW_EARG,
+                        "%s: has no labels: the accuracy of a run cannot be told without them%s",
+                        fwi_dataset_name(j->data.test),
+                        fwi_recipe_word(j->r, FWI_KEY_EVALUATE_TTA) == FW_TTA_NONE
+                            ? ""
+                            : ", with one view or with several (evaluate.tta)");
+    j->read = fwi_now();
+    j->steps_per_epoch = fw_dataset_batches(j->data.train);
+    return fwi_recipe_steps(j->r, j->steps_per_epoch, &j->steps);
+}
+
+/* Both phases. FW_OK too where it stopped because it was good enough. */
+static fw_status train(job *j, watch *w, fw_run_result *result)
+{
+    fw_run_figures *const run = &result->run;
+    fw_status st =
+        run_proxy(j->r, j->o, &j->data, j->steps, j->steps_per_epoch, w, j->config, &j->filter);
+    if (st == FW_OK)
+        st = new_estimator(j->r, j->o, &j->data, j->steps, j->steps_per_epoch, w, j->config,
+                           &(phase){.folder = j->o->out, .filter = j->filter}, &j->e);
+    if (st == FW_OK) {
+        w->e = j->e;
+        st = fw_estimator_train(j->e, j->data.train, j->steps);
+        w->seconds_before += j->e->seconds_before;
+        run->steps = fw_estimator_step(j->e);
+    }
+    run->epochs = (double)run->steps / (double)j->steps_per_epoch;
+    run->images_per_second = w->images_per_second;
+    run->t_train = w->seconds_before + (fwi_now() - j->read - w->eval_seconds);
+    result->stopped_early = w->reached && run->steps < j->steps;
+    if (st == FW_ESTOPPED && w->reached && !w->user_stopped)
+        st = save_model(j->e, j->o->out);
+    return st;
+}
+
+static fw_status evaluate(job *j, const watch *w, fw_run_result *result)
+{
+    fw_run_figures *const run = &result->run;
+    fw_status st = FW_OK;
+    if (w->eval_step == run->steps)
+        result->test = w->eval; /* of these very weights */
+    else if ((st = fw_estimator_evaluate(j->e, j->data.test, &result->test)) != FW_OK)
+        return st;
+    if (!isfinite(result->test.loss)) /* the last update spoilt the weights */
+        return fwi_fail(FW_ENONFINITE,
+                        "step %" PRId64 ": the loss of the final evaluation is not finite",
+                        run->steps);
+    run->accuracy = result->test.accuracy;
+    run->accuracy_plain = result->test.accuracy_plain;
+    run->loss = result->test.loss;
+    if (j->o->out != NULL)
+        snprintf(result->model, sizeof result->model, "%s/model.safetensors", j->o->out);
+    return FW_OK;
+}
+
+static fw_status run_job(job *j, fw_run_result *result)
+{
+    fw_run_figures *const run = &result->run;
+    watch w = {.opt = j->o, .eval_step = -1};
+    fw_status st = read_data(j);
+    if (st == FW_OK)
+        st = train(j, &w, result);
+    if (st == FW_OK)
+        st = evaluate(j, &w, result);
+    if (st == FW_ENONFINITE) {
+        run->diverged = true;
+        run->accuracy = run->accuracy_plain = run->loss = NAN;
+        run->epochs = (double)j->steps / (double)j->steps_per_epoch;
+    }
+    if (st == FW_OK || st == FW_ENONFINITE) {
+        run->t_total = run->t_train + result->test.seconds;
+        run->t_dawn = run->t_total + (j->read - j->began);
+    }
+    fw_estimator_free(j->e);
+    fw_filter_free(j->filter);
+    fw_recipe_data_clear(&j->data);
+    fw_text_free(j->config);
+    return st;
+}
+
 fw_status fw_recipe_run(const fw_recipe *r, const fw_run_opt *opt, fw_run_result *result)
 {
     static const fw_run_opt none = {0};
     if (r == NULL || result == NULL)
         return fwi_fail(FW_EARG, "fw_recipe_run: NULL argument");
-    const fw_run_opt *const o = opt != NULL ? opt : &none;
     *result = (fw_run_result){0};
-    fw_run_figures *const run = &result->run;
-    fw_recipe_data data = {0};
-    fw_estimator *e = NULL;
-    fw_filter *filter = NULL;
-    char *config = NULL;
-    watch w = {.opt = o, .eval_step = -1};
-    int64_t steps = 0;
-    double began = 0, read = 0, trained = 0;
-    fw_status st = check_options(o);
-    if (st == FW_OK)
-        st = fw_recipe_print(r, &config);
+    job j = {.r = r, .o = opt != NULL ? opt : &none};
+    fw_status st = check_options(j.o);
     if (st != FW_OK)
-        goto done;
-    began = fwi_now();
-    if ((st = fw_recipe_data_open(r, o->data, o->seed, &data)) != FW_OK)
-        goto done;
-    if (!fwi_dataset_labelled(data.test)) {
-        st = fwi_fail(FW_EARG,
-                      "%s: has no labels: the accuracy of a run cannot be told without them%s",
-                      fwi_dataset_name(data.test),
-                      fwi_recipe_word(r, FWI_KEY_EVALUATE_TTA) == FW_TTA_NONE
-                          ? ""
-                          : ", with one view or with several (evaluate.tta)");
-        goto done;
-    }
-    read = fwi_now();
-    const int64_t steps_per_epoch = fw_dataset_batches(data.train);
-    st = fwi_recipe_steps(r, steps_per_epoch, &steps);
-    if (st == FW_OK)
-        st = run_proxy(r, o, &data, steps, steps_per_epoch, &w, config, &filter);
-    if (st == FW_OK)
-        st = new_estimator(r, o, &data, steps, steps_per_epoch, &w, config,
-                           &(phase){.folder = o->out, .filter = filter}, &e);
-    if (st != FW_OK)
-        goto done;
-    w.e = e;
-    st = fw_estimator_train(e, data.train, steps);
-    trained = fwi_now();
-    run->steps = fw_estimator_step(e);
-    run->epochs = (double)run->steps / (double)steps_per_epoch;
-    run->images_per_second = w.images_per_second;
-    run->t_train = w.seconds_before + e->seconds_before + (trained - read - w.eval_seconds);
-    result->stopped_early = w.reached && run->steps < steps;
-    if (st == FW_ESTOPPED && w.reached && !w.user_stopped)
-        st = save_model(e, o->out);
-    if (st != FW_OK)
-        goto done;
-    if (w.eval_step == run->steps)
-        result->test = w.eval; /* of these very weights */
-    else if ((st = fw_estimator_evaluate(e, data.test, &result->test)) != FW_OK)
-        goto done;
-    if (!isfinite(result->test.loss)) { /* the last update spoilt the weights */
-        st = fwi_fail(FW_ENONFINITE,
-                      "step %" PRId64 ": the loss of the final evaluation is not finite",
-                      run->steps);
-        goto done;
-    }
-    run->accuracy = result->test.accuracy;
-    run->accuracy_plain = result->test.accuracy_plain;
-    run->loss = result->test.loss;
-    run->t_total = run->t_train + result->test.seconds;
-    run->t_dawn = run->t_total + (read - began);
-    if (o->out != NULL)
-        snprintf(result->model, sizeof result->model, "%s/model.safetensors", o->out);
-done:
-    if (st == FW_ENONFINITE) {
-        run->diverged = true;
-        run->accuracy = run->accuracy_plain = run->loss = NAN;
-        run->epochs = (double)steps / (double)fw_dataset_batches(data.train);
-        run->t_total = run->t_train = w.seconds_before + (fwi_now() - read - w.eval_seconds);
-        run->t_dawn = run->t_total + (read - began);
-    }
-    run->peak_memory_bytes = fwi_rss_peak_bytes();
-    fw_estimator_free(e);
-    fw_filter_free(filter);
-    fw_recipe_data_clear(&data);
-    fw_text_free(config);
+        return st;
+    char *const proxy = j.o->out == NULL ? NULL : fwi_path_join(j.o->out, "proxy");
+    if (j.o->out != NULL && proxy == NULL)
+        return FW_ENOMEM;
+    const size_t there = proxy == NULL ? 0 : part_there(proxy);
+    st = run_job(&j, result);
+    if (st != FW_OK && proxy != NULL)
+        remove_empty(proxy, there);
+    fwi_free(proxy);
+    result->run.peak_memory_bytes = fwi_rss_peak_bytes();
     return st;
 }

@@ -52,10 +52,8 @@ static fw_status add_log(const char *dir, json_t *root)
     return st;
 }
 
-fw_status fw_run_inspect(const char *dir, char **json)
+static fw_status inspect(const char *dir, bool proxy, char **json)
 {
-    if (dir == NULL || json == NULL)
-        return fwi_fail(FW_EARG, "fw_run_inspect: NULL argument");
     fwi_buf config = {0};
     json_error_t err;
     json_t *root = json_object();
@@ -73,6 +71,8 @@ fw_status fw_run_inspect(const char *dir, char **json)
         goto done;
     }
     (void)json_object_set_new(root, "kind", json_string("run"));
+    if (proxy)
+        (void)json_object_set_new(root, "phase", json_string("proxy"));
     (void)json_object_set_new(root, "config", parsed);
     st = add_log(dir, root);
     if (st == FW_OK)
@@ -95,5 +95,22 @@ fw_status fw_run_inspect(const char *dir, char **json)
 done:
     fwi_buf_clear(&config);
     json_decref(root);
+    return st;
+}
+
+/* The network's config is written when its proxy is done: until then the run is the proxy's. */
+fw_status fw_run_inspect(const char *dir, char **json)
+{
+    if (dir == NULL || json == NULL)
+        return fwi_fail(FW_EARG, "fw_run_inspect: NULL argument");
+    char *own = fwi_path_join(dir, "config.json"), *proxy = fwi_path_join(dir, "proxy");
+    char *first = proxy == NULL ? NULL : fwi_path_join(proxy, "config.json");
+    fw_status st = FW_ENOMEM;
+    if (own != NULL && first != NULL)
+        st = !fwi_file_exists(own) && fwi_file_exists(first) ? inspect(proxy, true, json)
+                                                             : inspect(dir, false, json);
+    fwi_free(own);
+    fwi_free(proxy);
+    fwi_free(first);
     return st;
 }

@@ -24,6 +24,8 @@ run 1 ablate $args --with layer:conv_bm.act=relu
 err "no line of network.layer begins with conv_bm"
 run 1 ablate $args --without crop --plot x.gif
 err "x.gif: a plot's name ends in .svg or .png"
+run 1 ablate $args --without crop --plot no/such/x.svg --log r.jsonl
+err "no/such/x.svg: no file can be made in no/such: "
 [ ! -e r.jsonl ] || die "something was run"
 
 run 0 ablate $args --with lr=0.1,momentum=0.8 --without all --log r.jsonl

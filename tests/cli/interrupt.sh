@@ -43,4 +43,20 @@ grep -q '^FW_ESTOPPED' values || die "status"
 # With another seed it is another run.
 run 1 train digits --epochs $epochs --out stopped --resume --seed 5
 err "seed"
+# A run that was stopped while its proxy was trained is a run too.
+"$FENWICKS" train digits --epochs 300 --out two --quiet \
+    --set "network proxy.layer=conv_bn 4, global_max_pool, classifier 10, network proxy.keep=32" > out 2> err &
+pid=$!
+while kill -0 $pid 2> /dev/null && [ ! -s two/proxy/log.jsonl ]; do sleep 0.02; done
+kill -INT $pid 2> /dev/null
+code=0
+wait $pid || code=$?
+[ $code = 130 ] || die "exit code $code, expected 130"
+[ ! -e two/config.json ] || die "the proxy was done already"
+run 0 inspect two
+out "phase: proxy"
+out "checkpoint_step: "
+run 0 inspect two --json
+json kind phase config checkpoint checkpoint_step
+
 exit 0

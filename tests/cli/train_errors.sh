@@ -128,4 +128,18 @@ err "missing.npy"
 "$TOOL" npy-float f.npy 3 || die "t_tool"
 run 1 predict $model f.npy
 err "f.npy: images of 4 x 4 x 3, the model takes 8 x 8 x 1"
+# A start that came to nothing leaves no folder, not even an empty one; one that was there before stays.
+run 1 train digits --memory-limit 1000 --out made/for/this --quiet
+err "the limit is"
+[ ! -e made ] || die "folders of a run that never was"
+run 1 train digits --memory-limit 1000 --runs 2 --out made --quiet
+[ ! -e made ] || die "folders of runs that never were"
+mkdir -p there/before
+run 1 train digits --memory-limit 1000 --out there/before/now --quiet
+[ -d there/before ] && [ ! -e there/before/now ] || die "what was there before, or what was not"
+mkdir nowhere && cd nowhere || exit 1
+run 1 train digits --memory-limit 1000 --quiet
+[ "$(ls)" = "$(printf 'err\nout')" ] || die "left: $(ls)"
+cd ..
+
 exit 0

@@ -55,6 +55,7 @@ static void refuses(void **state)
     assert_int_equal(fw_plot_intervals(nameless, 1, "t", "l", "x.svg"), FW_EARG);
     assert_int_equal(fw_plot_check(NULL), FW_EARG);
     assert_int_equal(fw_plot_check("x.gif"), FW_EARG);
+    assert_int_equal(fw_plot_check("no/such/folder/x.svg"), FW_EIO);
     assert_int_equal(fw_plot_check("gs://bucket/x.svg"), FW_EUNAVAILABLE);
 }
 
