@@ -329,6 +329,71 @@ done:
     return code;
 }
 
+/* ---- arguments ---- */
+
+/* What is wrong with them; EXIT_DONE: nothing. n: those without dashes. */
+static int check_args(const command *self, const train_args *a, int n, fw_dtype *precision)
+{
+    if (n != 1)
+        return usage_error(self, "needs a recipe's name or file");
+    if (a->runs < 1)
+        return usage_error(self, "--runs: at least 1");
+    if (a->out != NULL && strlen(a->out) >= OUT_CAP)
+        return usage_error(self, "--out: a path of %zu bytes, at most %d are possible",
+                           strlen(a->out), OUT_CAP - 1);
+    if (a->runs > MOST_RUNS)
+        return usage_error(self, "--runs: at most %d", (int)MOST_RUNS);
+    if (!(a->target > 0 && a->target <= 1))
+        return usage_error(self, "--target: %g is no fraction above 0", a->target);
+    if (a->log != NULL && (a->until != 0 || a->warm_start != NULL))
+        return usage_error(self, "%s does not go with --log: such a run is no repetition of others",
+                           a->until != 0 ? "--until-accuracy" : "--warm-start");
+    if ((a->same_commit || a->label != NULL) && a->log == NULL)
+        return usage_error(self, "%s needs --log", a->same_commit ? "--same-commit" : "--label");
+    if (a->until != 0 && a->runs > 1)
+        return usage_error(self, "--until-accuracy does not go with --runs: runs that stop when "
+                                 "they are good do not make a mean");
+    if (a->until < 0 || a->until > 1)
+        return usage_error(self, "--until-accuracy: %g is no fraction", a->until);
+    if (a->resume && a->out == NULL)
+        return usage_error(self, "--resume needs --out");
+    if (a->precision != NULL && !precision_read(a->precision, precision))
+        return usage_error(self, "--precision: \"%s\" is none of f32, f64, bf16, f16",
+                           a->precision);
+    return EXIT_DONE;
+}
+
+static int train(const command *self, const train_args *a, const char *name, fw_dtype precision)
+{
+    fw_recipe *recipe = NULL;
+    fw_status st = recipe_open_with(&recipe, name, a->epochs, a->batch, &a->set);
+    if (st == FW_OK)
+        st = fw_recipe_check(recipe, NULL);
+    if (st != FW_OK) {
+        fw_recipe_free(recipe);
+        return fail(self->name, st, a->json);
+    }
+    fw_run_opt opt = {.data = a->data,
+                      .device = a->device,
+                      .precision = precision,
+                      .threads = (int)a->threads,
+                      .pin = a->pin,
+                      .resume = a->resume,
+                      .eval_every = a->eval_every,
+                      .checkpoint_every = a->checkpoint_every,
+                      .keep = a->keep,
+                      .until_accuracy = a->until,
+                      .memory_limit = a->memory_limit,
+                      .warm_start = a->warm_start,
+                      .progress = a->quiet ? NULL : fw_progress_stderr,
+                      .explain = a->explain ? print_explanation : NULL,
+                      .stop = &stop_asked};
+    catch_interrupts();
+    const int result = train_runs(self, a, recipe, &opt);
+    fw_recipe_free(recipe);
+    return result;
+}
+
 static int run_train(const command *self, int argc, char **argv)
 {
     const char *pos[1];
@@ -385,60 +450,9 @@ static int run_train(const command *self, int argc, char **argv)
         args_read(self, argc, argv, options, sizeof options / sizeof *options, pos, 1, &n);
     if (code >= 0)
         return code;
-    if (n != 1)
-        return usage_error(self, "needs a recipe's name or file");
-    if (a.runs < 1)
-        return usage_error(self, "--runs: at least 1");
-    if (a.out != NULL && strlen(a.out) >= OUT_CAP)
-        return usage_error(self, "--out: a path of %zu bytes, at most %d are possible",
-                           strlen(a.out), OUT_CAP - 1);
-    if (a.runs > MOST_RUNS)
-        return usage_error(self, "--runs: at most %d", (int)MOST_RUNS);
-    if (!(a.target > 0 && a.target <= 1))
-        return usage_error(self, "--target: %g is no fraction above 0", a.target);
-    if (a.log != NULL && (a.until != 0 || a.warm_start != NULL))
-        return usage_error(self, "%s does not go with --log: such a run is no repetition of others",
-                           a.until != 0 ? "--until-accuracy" : "--warm-start");
-    if ((a.same_commit || a.label != NULL) && a.log == NULL)
-        return usage_error(self, "%s needs --log", a.same_commit ? "--same-commit" : "--label");
-    if (a.until != 0 && a.runs > 1)
-        return usage_error(self, "--until-accuracy does not go with --runs: runs that stop when "
-                                 "they are good do not make a mean");
-    if (a.until < 0 || a.until > 1)
-        return usage_error(self, "--until-accuracy: %g is no fraction", a.until);
-    if (a.resume && a.out == NULL)
-        return usage_error(self, "--resume needs --out");
     fw_dtype precision = FW_F32;
-    if (a.precision != NULL && !precision_read(a.precision, &precision))
-        return usage_error(self, "--precision: \"%s\" is none of f32, f64, bf16, f16", a.precision);
-
-    fw_recipe *recipe = NULL;
-    fw_status st = recipe_open_with(&recipe, pos[0], a.epochs, a.batch, &a.set);
-    if (st == FW_OK)
-        st = fw_recipe_check(recipe, NULL);
-    if (st != FW_OK) {
-        fw_recipe_free(recipe);
-        return fail(self->name, st, a.json);
-    }
-    fw_run_opt opt = {.data = a.data,
-                      .device = a.device,
-                      .precision = precision,
-                      .threads = (int)a.threads,
-                      .pin = a.pin,
-                      .resume = a.resume,
-                      .eval_every = a.eval_every,
-                      .checkpoint_every = a.checkpoint_every,
-                      .keep = a.keep,
-                      .until_accuracy = a.until,
-                      .memory_limit = a.memory_limit,
-                      .warm_start = a.warm_start,
-                      .progress = a.quiet ? NULL : fw_progress_stderr,
-                      .explain = a.explain ? print_explanation : NULL,
-                      .stop = &stop_asked};
-    catch_interrupts();
-    const int result = train_runs(self, &a, recipe, &opt);
-    fw_recipe_free(recipe);
-    return result;
+    const int wrong = check_args(self, &a, n, &precision);
+    return wrong != EXIT_DONE ? wrong : train(self, &a, pos[0], precision);
 }
 
 const command command_train = {"train", "train RECIPE|FILE [options]",

@@ -105,7 +105,7 @@ with '"passed": 1, "failed": 0, "skipped": 1'
 with '"name": "NVIDIA H999", "compute_capability": "9.0"'
 with '"runs_asked": 3, "complete": true'
 # 0.94, 0.95, 0.96: mean 0.95, deviation 0.01, t = 0.01 / (0.01 / sqrt 3); times 0.1, 0.2, 0.3
-with '"n": 3, "accuracy_mean": 0.950000, "accuracy_std": 0.010000, "accuracy_min": 0.940000, "share_at_94": 1.0000, "t": 1.732'
+with '"n": 3, "accuracy_mean": 0.950000, "accuracy_std": 0.010000, "accuracy_min": 0.940000, "share_at_94": 1.0000, "t": 1.732, "diverged": 0'
 with '"passes": false, "t_train_mean": 0.200000, "t_train_std": 0.100000, "t_train_min": 0.100000, "t_train_mean_without_first": 0.250000'
 with '"sanitizer": "nothing found"'
 with '"bench-step-airbench94-muon"'

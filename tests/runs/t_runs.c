@@ -226,6 +226,33 @@ void t_images_free(fw_images *im)
     *im = (fw_images){0};
 }
 
+fw_images t_data;
+
+int t_setup_data(void **state, int64_t n, int64_t side, int64_t c, int64_t n_classes,
+                 fw_dtype dtype)
+{
+    if (t_setup(state) != 0)
+        return -1;
+    t_data = t_images(n, side, side, c, n_classes, dtype);
+    return 0;
+}
+
+int t_drop_data(void **state)
+{
+    t_images_free(&t_data);
+    return t_teardown(state);
+}
+
+fw_dataset *t_data_set(int64_t batch, bool training)
+{
+    const fw_transform chain[] = {fw_standardize(t_data.c, t_data.mean, t_data.std),
+                                  FW_TRANSFORM_END};
+    fw_dataset *ds = NULL;
+    assert_ok(fw_array_dataset(&ds, &t_data, chain,
+                               &(fw_dataset_opt){.batch = batch, .training = training}));
+    return ds;
+}
+
 fw_images t_digits(void)
 {
     fw_images im = {0};

@@ -60,6 +60,15 @@ fw_images t_images(int64_t n, int64_t h, int64_t w, int64_t c, int64_t n_classes
 void t_images_free(fw_images *im);
 fw_images t_digits(void); /* the bundled digits; fw_images_clear */
 
+/* Images that a group of tests shares, with the test's folder: a group's setup calls t_setup_data, its
+ * teardown is t_drop_data. */
+extern fw_images t_data;
+int t_setup_data(void **state, int64_t n, int64_t side, int64_t c, int64_t n_classes,
+                 fw_dtype dtype);
+int t_drop_data(void **state);
+/* They, standardised by their own mean and deviation; seed 0. */
+fw_dataset *t_data_set(int64_t batch, bool training);
+
 /* ---- nets ---- */
 /* Convolutions with batch norm, a pool, dropout (rate 0: none), a classifier. */
 fw_layer *t_net(int64_t width, float dropout, int64_t n_classes);

@@ -7,33 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N = 48, H = 6, W = 6, C = 1, CLASSES = 3, BATCH = 16, STEPS = 9 };
+enum { N = 48, SIDE = 6, C = 1, CLASSES = 3, BATCH = 16, STEPS = 9 };
 
 static const char *const weights[] = {"0.conv.weight", "0.bn.gamma",     "0.bn.beta",
                                       "0.bn.mean",     "3.dense.weight", "0.bn.var"};
-static fw_images images;
-
 static int make_data(void **state)
 {
-    if (t_setup(state) != 0)
-        return -1;
-    images = t_images(N, H, W, C, CLASSES, FW_U8);
-    return 0;
-}
-
-static int drop_data(void **state)
-{
-    t_images_free(&images);
-    return t_teardown(state);
-}
-
-static fw_dataset *open_data(bool training)
-{
-    const fw_transform chain[] = {fw_standardize(C, images.mean, images.std), FW_TRANSFORM_END};
-    fw_dataset *ds = NULL;
-    assert_ok(fw_array_dataset(&ds, &images, chain,
-                               &(fw_dataset_opt){.batch = BATCH, .training = training}));
-    return ds;
+    return t_setup_data(state, N, SIDE, C, CLASSES, FW_U8);
 }
 
 /* The model files after 0, 1, ..., STEPS steps of a run. */
@@ -47,7 +27,7 @@ static void train(run *r, const fw_average *average, const char *warm_start)
     const fw_estimator_opt opt = {
         .precision = FW_F64, .average = *average, .warm_start = warm_start, .seed = 3};
     fw_estimator *e = NULL;
-    fw_dataset *ds = open_data(true), *test = open_data(false);
+    fw_dataset *ds = t_data_set(BATCH, true), *test = t_data_set(BATCH, false);
     fw_metrics m;
     assert_ok(fw_estimator_new(&e, t_net(4, 0, CLASSES), t_sgd(0.05), &opt));
     assert_ok(fw_estimator_prepare(e, ds, test, NULL));
@@ -215,5 +195,5 @@ int main(void)
         cmocka_unit_test(test_lookahead), cmocka_unit_test(test_warm_start),
         cmocka_unit_test(test_refused),
     };
-    return cmocka_run_group_tests_name("average", tests, make_data, drop_data);
+    return cmocka_run_group_tests_name("average", tests, make_data, t_drop_data);
 }

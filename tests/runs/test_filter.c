@@ -8,22 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N = 37, H = 6, W = 6, C = 1, CLASSES = 3, BATCH = 8, KEEP = 3, STEPS = 9 };
-
-static fw_images images;
+enum { N = 37, SIDE = 6, C = 1, CLASSES = 3, BATCH = 8, KEEP = 3, STEPS = 9 };
 
 static int make_data(void **state)
 {
-    if (t_setup(state) != 0)
-        return -1;
-    images = t_images(N, H, W, C, CLASSES, FW_U8);
-    return 0;
-}
-
-static int drop_data(void **state)
-{
-    t_images_free(&images);
-    return t_teardown(state);
+    return t_setup_data(state, N, SIDE, C, CLASSES, FW_U8);
 }
 
 /* One start of a phase. Zeros are the usual. */
@@ -67,10 +56,10 @@ static fw_status new_estimator(fw_estimator **e, const phase *p, t_trace *trace)
 
 static fw_dataset *data_of(const phase *p)
 {
-    const fw_transform chain[] = {fw_standardize(C, images.mean, images.std),
+    const fw_transform chain[] = {fw_standardize(C, t_data.mean, t_data.std),
                                   p->mixed ? fw_cutmix(2, 3, 2 * BATCH) : fw_transform_end(),
                                   FW_TRANSFORM_END};
-    fw_images some = images;
+    fw_images some = t_data;
     some.n = p->records > 0 ? p->records : N;
     static fw_images kept; /* borrowed by the data set */
     kept = some;
@@ -125,9 +114,9 @@ static void the_highest_losses_are_chosen(void **state)
     double loss[BATCH];
     fw_estimator *e = NULL;
     fw_dataset *ds = NULL;
-    const fw_transform plain[] = {fw_standardize(C, images.mean, images.std), FW_TRANSFORM_END};
+    const fw_transform plain[] = {fw_standardize(C, t_data.mean, t_data.std), FW_TRANSFORM_END};
     assert_ok(new_estimator(&e, &p, &trace));
-    assert_ok(fw_array_dataset(&ds, &images, plain, &(fw_dataset_opt){.batch = BATCH}));
+    assert_ok(fw_array_dataset(&ds, &t_data, plain, &(fw_dataset_opt){.batch = BATCH}));
     assert_ok(fw_estimator_predict(e, ds, prob, N, NULL));
     fw_dataset_free(ds);
     fw_estimator_free(e);
@@ -135,7 +124,7 @@ static void the_highest_losses_are_chosen(void **state)
         double all = 0;
         for (int k = 0; k < CLASSES; k++)
             all -= log((double)prob[i * CLASSES + k]) / CLASSES;
-        loss[i] = 0.1 * all - 0.9 * log((double)prob[i * CLASSES + images.labels[i]]);
+        loss[i] = 0.1 * all - 0.9 * log((double)prob[i * CLASSES + t_data.labels[i]]);
     }
     for (int64_t keep = 1; keep <= BATCH; keep++) {
         fw_filter *f = new_filter(keep, 1);
@@ -482,5 +471,5 @@ int main(void)
         cmocka_unit_test(both_plans_are_checked_first),
         cmocka_unit_test(all_starts_take_time),
     };
-    return cmocka_run_group_tests(tests, make_data, drop_data);
+    return cmocka_run_group_tests(tests, make_data, t_drop_data);
 }

@@ -7,31 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N = 48, H = 6, W = 6, C = 1, CLASSES = 3, BATCH = 16 };
-
-static fw_images images;
+enum { N = 48, SIDE = 6, C = 1, CLASSES = 3, BATCH = 16 };
 
 static int make_data(void **state)
 {
-    if (t_setup(state) != 0)
-        return -1;
-    images = t_images(N, H, W, C, CLASSES, FW_U8);
-    return 0;
-}
-
-static int drop_data(void **state)
-{
-    t_images_free(&images);
-    return t_teardown(state);
-}
-
-static fw_dataset *open_data(void)
-{
-    const fw_transform chain[] = {fw_standardize(C, images.mean, images.std), FW_TRANSFORM_END};
-    fw_dataset *ds = NULL;
-    assert_ok(
-        fw_array_dataset(&ds, &images, chain, &(fw_dataset_opt){.batch = BATCH, .training = true}));
-    return ds;
+    return t_setup_data(state, N, SIDE, C, CLASSES, FW_U8);
 }
 
 static void test_learns(void **state)
@@ -48,7 +28,7 @@ static void test_learns(void **state)
                                       .progress = t_record,
                                       .progress_user = &trace};
         fw_estimator *e = NULL;
-        fw_dataset *ds = open_data();
+        fw_dataset *ds = t_data_set(BATCH, true);
         assert_ok(fw_estimator_new(&e, t_net(8, 0, CLASSES), t_sgd(0.02), &opt));
         assert_ok(fw_estimator_train(e, ds, STEPS));
         assert_int_equal(trace.n, STEPS);
@@ -87,7 +67,7 @@ static void check_train_steps(fw_nesterov form)
         fw_sgd(fw_constant_lr(0.05), 0.9, &(fw_sgd_opt){.weight_decay = 0.01, .nesterov = form});
     const fw_estimator_opt opt = {.groups = g, .n_groups = T_GROUPS};
     fw_estimator *e = NULL;
-    fw_dataset *ds = open_data();
+    fw_dataset *ds = t_data_set(BATCH, true);
     assert_ok(fw_estimator_new(&e, t_net(4, 0, CLASSES), t_sgd(0.02), &opt));
     static const int at[] = {3, 4, 5, LATER};
     for (size_t i = 0; i < T_COUNT(at); i++) {
@@ -148,7 +128,7 @@ static void test_refused(void **state)
     for (size_t i = 0; i < T_COUNT(cases); i++) {
         g[0].classes = cases[i].classes;
         opt = (fw_estimator_opt){.groups = g, .n_groups = 1, .work_dir = t_path("refused")};
-        fw_dataset *ds = open_data();
+        fw_dataset *ds = t_data_set(BATCH, true);
         assert_ok(fw_estimator_new(&e, t_net(4, 0, CLASSES), cases[i].rest, &opt));
         assert_fails(fw_estimator_train(e, ds, 5), FW_EARG, cases[i].message);
         assert_int_equal(fw_estimator_step(e), 0);
@@ -165,5 +145,5 @@ int main(void)
         cmocka_unit_test(test_train_steps),
         cmocka_unit_test(test_refused),
     };
-    return cmocka_run_group_tests_name("groups", tests, make_data, drop_data);
+    return cmocka_run_group_tests_name("groups", tests, make_data, t_drop_data);
 }

@@ -10,29 +10,9 @@
 
 enum { N = 45, H = 8, W = 8, C = 3, CLASSES = 4 };
 
-static fw_images images;
-
 static int make_data(void **state)
 {
-    if (t_setup(state) != 0)
-        return -1;
-    images = t_images(N, H, W, C, CLASSES, FW_U8);
-    return 0;
-}
-
-static int drop_data(void **state)
-{
-    t_images_free(&images);
-    return t_teardown(state);
-}
-
-static fw_dataset *open_data(int64_t batch, bool training)
-{
-    const fw_transform chain[] = {fw_standardize(C, images.mean, images.std), FW_TRANSFORM_END};
-    fw_dataset *ds = NULL;
-    assert_ok(fw_array_dataset(&ds, &images, chain,
-                               &(fw_dataset_opt){.batch = batch, .training = training}));
-    return ds;
+    return t_setup_data(state, N, H, C, CLASSES, FW_U8);
 }
 
 /* ---- it learns ---- */
@@ -50,9 +30,9 @@ static void test_overfits_one_batch(void **state)
                  {"double", FW_F64, false, false}};
     enum { STEPS = 60 };
     for (size_t i = 0; i < T_COUNT(cases); i++) {
-        fw_images few = images;
+        fw_images few = t_data;
         few.n = 16;
-        const fw_transform chain[] = {fw_standardize(C, images.mean, images.std), FW_TRANSFORM_END};
+        const fw_transform chain[] = {fw_standardize(C, t_data.mean, t_data.std), FW_TRANSFORM_END};
         fw_dataset *ds = NULL, *test = NULL;
         assert_ok(
             fw_array_dataset(&ds, &few, chain, &(fw_dataset_opt){.batch = 16, .training = true}));
@@ -95,7 +75,7 @@ static void losses(bool sum, double lr, double decay, double smoothing, double o
                                   .label_smoothing = smoothing,
                                   .progress = t_record,
                                   .progress_user = &trace};
-    fw_dataset *ds = open_data(10, true);
+    fw_dataset *ds = t_data_set(10, true);
     fw_estimator *e = NULL;
     assert_ok(fw_estimator_new(
         &e, t_net(4, 0, CLASSES),
@@ -126,7 +106,7 @@ static void test_label_smoothing(void **state)
     (void)state;
     static const double smoothing[] = {0, 0.1, 0.5};
     for (size_t s = 0; s < T_COUNT(smoothing); s++) {
-        fw_dataset *train = open_data(15, true), *test = open_data(20, false);
+        fw_dataset *train = t_data_set(15, true), *test = t_data_set(20, false);
         fw_estimator *e = NULL;
         assert_ok(fw_estimator_new(&e, t_net(6, 0, CLASSES), t_sgd(0.3),
                                    &(fw_estimator_opt){.label_smoothing = smoothing[s]}));
@@ -139,7 +119,7 @@ static void test_label_smoothing(void **state)
         for (int i = 0; i < N; i++)
             for (int k = 0; k < CLASSES; k++) {
                 const double target =
-                    (k == images.labels[i] ? 1 - smoothing[s] : 0) + smoothing[s] / CLASSES;
+                    (k == t_data.labels[i] ? 1 - smoothing[s] : 0) + smoothing[s] / CLASSES;
                 want -= target * log((double)p[i * CLASSES + k]) / N;
             }
         if (!(fabs(m.loss - want) <= 1e-5 * want))
@@ -197,7 +177,7 @@ static void test_events_in_order(void **state)
     (void)state;
     static story s;
     s = (story){0};
-    fw_dataset *train = open_data(9, true), *test = open_data(10, false);
+    fw_dataset *train = t_data_set(9, true), *test = t_data_set(10, false);
     const fw_estimator_opt opt = {.work_dir = t_path("order"),
                                   .steps_per_epoch = 3,
                                   .checkpoint_every = 4,
@@ -255,7 +235,7 @@ static void test_stop_at_each_kind(void **state)
                  {FW_EVENT_CHECKPOINT, 2}};
     for (size_t i = 0; i < T_COUNT(cases); i++) {
         int kind = cases[i].kind;
-        fw_dataset *train = open_data(9, true), *test = open_data(10, false);
+        fw_dataset *train = t_data_set(9, true), *test = t_data_set(10, false);
         const fw_estimator_opt opt = {.work_dir = t_path("stop-%d", kind),
                                       .steps_per_epoch = 3,
                                       .checkpoint_every = kind == FW_EVENT_CHECKPOINT ? 2 : 100,
@@ -287,7 +267,7 @@ static void test_not_finite(void **state)
     const double knots[] = {0, 6, 6.001}, rates[] = {0.05, 0.05, 1e300};
     for (int64_t every = 1; every <= 5; every += 4) {
         t_trace trace = {0};
-        fw_dataset *ds = open_data(9, true);
+        fw_dataset *ds = t_data_set(9, true);
         char dir[600];
         snprintf(dir, sizeof dir, "%s", t_path("lost%d", (int)every));
         const fw_estimator_opt opt = {.work_dir = dir,
@@ -310,7 +290,7 @@ static void test_not_finite(void **state)
         /* What is left of this estimator is not used by mistake. */
         assert_fails(fw_estimator_train(e, ds, 20), FW_ESTATE, "diverged");
         fw_metrics m;
-        fw_dataset *test = open_data(9, false);
+        fw_dataset *test = t_data_set(9, false);
         assert_fails(fw_estimator_evaluate(e, test, &m), FW_ESTATE, "diverged");
         fw_estimator_free(e);
         /* The last good checkpoint is there and can be gone on from: with its schedule as far as
@@ -350,15 +330,15 @@ static void test_not_finite_data(void **state)
 static void test_refused(void **state)
 {
     (void)state;
-    fw_images bare = images;
+    fw_images bare = t_data;
     bare.labels = NULL;
     bare.n_classes = 0;
-    fw_dataset *train = open_data(9, true), *test = open_data(9, false), *unlabelled = NULL,
-               *unlabelled_test = NULL, *one_pass = NULL, *large = open_data(N + 1, true);
+    fw_dataset *train = t_data_set(9, true), *test = t_data_set(9, false), *unlabelled = NULL,
+               *unlabelled_test = NULL, *one_pass = NULL, *large = t_data_set(N + 1, true);
     assert_ok(fw_array_dataset(&unlabelled, &bare, NULL,
                                &(fw_dataset_opt){.batch = 9, .training = true}));
     assert_ok(fw_array_dataset(&unlabelled_test, &bare, NULL, &(fw_dataset_opt){.batch = 9}));
-    assert_ok(fw_array_dataset(&one_pass, &images, NULL,
+    assert_ok(fw_array_dataset(&one_pass, &t_data, NULL,
                                &(fw_dataset_opt){.batch = 9, .training = true, .passes = 1}));
     fw_estimator *e = NULL;
     fw_metrics m;
@@ -436,7 +416,7 @@ static void test_warm_start(void **state)
     (void)state;
     char model[600];
     snprintf(model, sizeof model, "%s", t_path("warm.safetensors"));
-    fw_dataset *train = open_data(15, true), *test = open_data(15, false);
+    fw_dataset *train = t_data_set(15, true), *test = t_data_set(15, false);
     fw_estimator *e = NULL;
     fw_metrics before, after, cold;
     assert_ok(fw_estimator_new(&e, t_net(6, 0, CLASSES), t_sgd(0.3), NULL));
@@ -459,13 +439,13 @@ static void test_warm_start(void **state)
     fw_estimator_free(e);
 
     /* Another head: the convolutions are taken, the classifier is new. */
-    fw_images two = images;
+    fw_images two = t_data;
     static int32_t labels[N];
     for (int i = 0; i < N; i++)
-        labels[i] = images.labels[i] % 2;
+        labels[i] = t_data.labels[i] % 2;
     two.labels = labels;
     two.n_classes = 2;
-    const fw_transform chain[] = {fw_standardize(C, images.mean, images.std), FW_TRANSFORM_END};
+    const fw_transform chain[] = {fw_standardize(C, t_data.mean, t_data.std), FW_TRANSFORM_END};
     fw_dataset *halves = NULL;
     assert_ok(
         fw_array_dataset(&halves, &two, chain, &(fw_dataset_opt){.batch = 15, .training = true}));
@@ -494,5 +474,5 @@ int main(void)
         cmocka_unit_test(test_not_finite_data),    cmocka_unit_test(test_refused),
         cmocka_unit_test(test_warm_start),
     };
-    return cmocka_run_group_tests_name("train", tests, make_data, drop_data);
+    return cmocka_run_group_tests_name("train", tests, make_data, t_drop_data);
 }
