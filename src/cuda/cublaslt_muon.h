@@ -16,11 +16,14 @@ typedef struct fwi_newton_schulz {
 /* Makes the plans of its three products. false: cuBLASLt has not got them, or (with a message) they
  * could not be made. */
 bool fwi_newton_schulz_prepare(fwi_cuda_libs *l, const fwi_newton_schulz *s);
-/* Bytes of scratch, after prepare. */
+/* Whether prepare said so before; makes nothing. */
+bool fwi_newton_schulz_ready(const fwi_cuda_libs *l, const fwi_newton_schulz *s);
+/* Bytes of X, and of scratch once it is prepared. */
+size_t fwi_newton_schulz_bytes(const fwi_newton_schulz *s);
 size_t fwi_newton_schulz_scratch(const fwi_cuda_libs *l, const fwi_newton_schulz *s);
-/* Enqueues it. x: on a boundary of FWI_LIBS_ALIGN, as is scratch. *result is where the result will
- * be: x, or the same number of bytes at scratch. */
+/* Enqueues it. x and other have room for X; both and scratch are on a boundary of FWI_LIBS_ALIGN. *result
+ * is where the result will be, x or other. */
 fw_status fwi_newton_schulz_run(const fwi_cuda_libs *l, const fwi_newton_schulz *s, void *x,
-                                void *scratch, void **result);
+                                void *other, void *scratch, void **result);
 
 #endif

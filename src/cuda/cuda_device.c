@@ -241,6 +241,14 @@ static void cuda_forget(fwi_device *d, void *recording)
     (void)cudaGraphExecDestroy((cudaGraphExec_t)recording);
 }
 
+/* Where activations are of 16 bits, Muon's products are too: its three steps ask for no more. */
+static void narrow_muon(fwi_graph *g)
+{
+    for (int32_t i = 0; i < g->n_ops; i++)
+        if (g->ops[i].kind == FWI_OP_muon)
+            g->ops[i].attr.muon.narrow = g->storage == FW_BF16 || g->storage == FW_F16;
+}
+
 static fw_status cuda_lower(fwi_device *d, fwi_graph *g)
 {
     if (g->real != FW_F32)
@@ -251,6 +259,7 @@ static fw_status cuda_lower(fwi_device *d, fwi_graph *g)
     fw_status st = fwi_lower_fuse(g, d->table);
     if (st == FW_OK)
         st = fwi_lower_blocked(g, d->table);
+    narrow_muon(g);
     return st == FW_OK ? fwi_pass_updates_last(g) : st;
 }
 

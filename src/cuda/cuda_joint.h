@@ -55,20 +55,20 @@ template <class F> static __global__ void blocks_of_kernel(const __grid_constant
     f((int)blockIdx.x - m.first[k]);
 }
 
-/* As many kernels as it takes tables. MAKE gives a call's F, SIZE the number of its elements or blocks;
- * RUN: how many of these a block of the grid does. */
-template <class F, F (*MAKE)(const fwi_call *), int (*SIZE)(const fwi_call *), int RUN,
-          bool TOGETHER>
+/* As many kernels as it takes tables. make(k) gives the F of call k, size(k) the number of its elements
+ * or blocks; RUN: how many of these a block of the grid does. */
+template <class F, int RUN, bool TOGETHER, class MAKE, class SIZE>
 static inline fw_status launch_members(const fwi_call *calls, int n,
-                                       void (*kernel)(const members<F>))
+                                       void (*kernel)(const members<F>), const MAKE &make,
+                                       const SIZE &size)
 {
     fw_status st = FW_OK;
     for (int at = 0; at < n && st == FW_OK;) {
         members<F> m;
         m.count = m.first[0] = 0;
         for (; at < n && m.count < members<F>::MOST; at++, m.count++) {
-            m.f[m.count] = MAKE(&calls[at]);
-            m.n[m.count] = SIZE(&calls[at]);
+            m.f[m.count] = make(at);
+            m.n[m.count] = size(at);
             m.first[m.count + 1] = m.first[m.count] + (int)blocks_of(m.n[m.count], RUN);
         }
         const dim3 grid((unsigned)m.first[m.count]), block(EACH);
@@ -78,12 +78,26 @@ static inline fw_status launch_members(const fwi_call *calls, int n,
     return st;
 }
 
+/* f(i) for the elements of each call; f(block) for its blocks of EACH threads. */
+template <class F, class MAKE, class SIZE>
+static inline fw_status each_of(const fwi_call *calls, int n, const MAKE &make, const SIZE &size)
+{
+    return launch_members<F, MEMBER_RUN, false>(calls, n, each_of_kernel<F>, make, size);
+}
+template <class F, class MAKE, class SIZE>
+static inline fw_status blocks_of_each(const fwi_call *calls, int n, const MAKE &make,
+                                       const SIZE &size)
+{
+    return launch_members<F, 1, true>(calls, n, blocks_of_kernel<F>, make, size);
+}
+
 static inline int elems_of(const fwi_call *c)
 {
     return elems(&c->in[0]);
 }
 
-/* The two ways of a row whose calls do something with each element of input 0: its run, and its joint's. */
+/* The two ways of a row whose calls do something with each element of input 0: its run, and its joint's.
+ * MAKE gives a call's F. */
 template <class F, F (*MAKE)(const fwi_call *)> static fw_status each_alone(const fwi_call *c)
 {
     return each(c, elems_of(c), MAKE(c));
@@ -91,14 +105,18 @@ template <class F, F (*MAKE)(const fwi_call *)> static fw_status each_alone(cons
 template <class F, F (*MAKE)(const fwi_call *)>
 static fw_status each_joint(const fwi_call *calls, int n)
 {
-    return launch_members<F, MAKE, elems_of, MEMBER_RUN, false>(calls, n, each_of_kernel<F>);
+    return each_of<F>(
+        calls, n, [calls](int k) { return MAKE(&calls[k]); },
+        [calls](int k) { return elems_of(&calls[k]); });
 }
 
-/* The same for SIZE blocks of EACH threads in each call. */
+/* The same for SIZE blocks in each call. */
 template <class F, F (*MAKE)(const fwi_call *), int (*SIZE)(const fwi_call *)>
 static fw_status blocks_joint(const fwi_call *calls, int n)
 {
-    return launch_members<F, MAKE, SIZE, 1, true>(calls, n, blocks_of_kernel<F>);
+    return blocks_of_each<F>(
+        calls, n, [calls](int k) { return MAKE(&calls[k]); },
+        [calls](int k) { return SIZE(&calls[k]); });
 }
 template <class F, F (*MAKE)(const fwi_call *), int (*SIZE)(const fwi_call *)>
 static fw_status blocks_alone(const fwi_call *c)

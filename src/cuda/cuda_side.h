@@ -10,7 +10,7 @@
  * same or, where w is tall, turned. */
 typedef struct fwi_muon_work {
     int64_t rows, rest, m, n;
-    fw_dtype dtype; /* of X: f32 or bf16 */
+    fw_dtype dtype; /* of X: f32 or bf16; the same in all works of a call */
     void *x;        /* X */
     double *sums;   /* FWI_MUON_SUMS: [0] of u^2, [1] of w^2, behind them room for parts of them */
 } fwi_muon_work;
@@ -21,10 +21,10 @@ typedef struct fwi_cuda_side {
     fw_status (*narrow)(const fwi_call *c, void *to, fw_dtype dtype, const float *from, int64_t n);
     /* n numbers of f32, bf16 or f16 to f32 */
     fw_status (*widen)(const fwi_call *c, float *to, const void *from, fw_dtype dtype, int64_t n);
-    /* c is a muon: v = mom v + g; sums; X = (g + mom v) / (p sqrt(sums[0]) + q) */
-    fw_status (*muon_begin)(const fwi_call *c, const fwi_muon_work *m);
+    /* n calls of muon, each with its work: v = mom v + g; sums; X = (g + mom v) / (p sqrt(sums[0]) + q) */
+    fw_status (*muon_begin)(const fwi_call *c, const fwi_muon_work *m, int n);
     /* w = (renorm w - lr X) (1 - lr wd), as cpu/ref/muon_body.h has it; lr 0: nothing */
-    fw_status (*muon_end)(const fwi_call *c, const fwi_muon_work *m);
+    fw_status (*muon_end)(const fwi_call *c, const fwi_muon_work *m, int n);
 } fwi_cuda_side;
 extern const fwi_cuda_side fwi_cuda_side_kernels; /* side.cu */
 

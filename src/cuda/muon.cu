@@ -2,6 +2,7 @@
  * The iteration runs in f32 on matrices in scratch; the norms are sums of double. A rate of 0 leaves
  * w as it is: the GPU finds that out, since the rates are there. */
 #include "cuda_gemm.h"
+#include "cuda_muon.h"
 
 using namespace fwi_cuda;
 
@@ -54,12 +55,12 @@ static __global__ void begin_kernel(const float *w, float *v, const float *g, fl
     __shared__ double room[WORKERS];
     const int64_t n = (int64_t)s.rows * s.rest, first = (int64_t)blockIdx.x * RUN;
     const int64_t last = first + RUN < n ? first + RUN : n;
+    const muon_turn at{s.rows, s.rest};
     double uu = 0, ww = 0;
     for (int64_t i = first + threadIdx.x; i < last; i += WORKERS) {
         v[i] = mom * v[i] + g[i];
         const float u = g[i] + mom * v[i];
-        const int64_t r = i / s.rest, k = i % s.rest;
-        x[s.rows > s.rest ? k * s.n + r : r * s.n + k] = u;
+        x[at((int)i)] = u;
         uu += (double)u * (double)u;
         ww += (double)w[i] * (double)w[i];
     }
@@ -149,27 +150,6 @@ static fw_status iterate(const fwi_call *c, const muon_size &s, const muon_scrat
     return st;
 }
 
-struct finish_at {
-    float *w;
-    const float *x;
-    const double *hyper, *norms;
-    muon_size s;
-    int lr_col, wd_col, rn_col;
-    double renorm_eps;
-    __device__ void operator()(int i) const
-    {
-        const double lr = hyper[lr_col], wd = hyper[wd_col], ww = norms[1];
-        if (lr == 0)
-            return;
-        const double renorm =
-            hyper[rn_col] != 0 && ww > 0 ? sqrt((double)s.rows) / (sqrt(ww) + renorm_eps) : 1.0;
-        const int r = i / s.rest, k = i % s.rest;
-        const int64_t at = s.rows > s.rest ? (int64_t)k * s.n + r : (int64_t)r * s.n + k;
-        const double moved = renorm * (double)w[i] - lr * (double)x[at];
-        w[i] = (float)(moved * (1 - lr * wd));
-    }
-};
-
 static fw_status muon(const fwi_call *c)
 {
     const fwi_muon_attr *a = &c->attr->muon;
@@ -193,9 +173,7 @@ static fw_status muon(const fwi_call *c)
     }
     if (st != FW_OK)
         return st;
-    return each(c, all,
-                finish_at{changed<float>(c, 0), x, in<double>(c, 3), t.norms, s, (int)a->lr_col,
-                          (int)a->wd_col, (int)a->rn_col, a->renorm_eps});
+    return each(c, all, muon_step_of<float>(c, x, t.norms, muon_turn{s.rows, s.rest}));
 }
 
 extern "C" const fwi_kernel FWI_CUDA_ROWS(muon)[] = {

@@ -2,7 +2,8 @@
  * what of Muon's update is no product: its momentum, its norms and its step. The sums of a norm are
  * in double, cut into a fixed number of parts that are added in order: the same bits every time.
  * Read before: cuda_side.h, cuda_kernel.h, cpu/ref/muon_body.h. */
-#include "cuda_kernel.h"
+#include "cuda_joint.h"
+#include "cuda_muon.h"
 
 extern "C" {
 #include "cuda_side.h"
@@ -50,49 +51,52 @@ fw_status widen(const fwi_call *c, float *to, const void *from, fw_dtype dtype, 
     return fwi_cuda::each(c, (int)n, convert<float, float>{to, (const float *)from});
 }
 
-/* ---- muon ---- */
+/* ---- muon: each kernel does all variables ---- */
 
-constexpr int THREADS = 256;
+using fwi_cuda::EACH;
+using fwi_cuda::muon_turn;
 
 /* Momentum, and the sums of u^2 and w^2 of one part of the elements. */
-__global__ void momentum_kernel(int n, float mom, const float *w, float *v, const float *g,
-                                double *sums)
-{
-    __shared__ double room[THREADS];
-    double uu = 0, ww = 0;
-    for (int64_t i = (int64_t)blockIdx.x * THREADS + (int)threadIdx.x; i < n;
-         i += (int64_t)FWI_MUON_PARTS * THREADS) {
-        v[i] = mom * v[i] + g[i];
-        const float u = g[i] + mom * v[i];
-        uu += (double)u * (double)u;
-        ww += (double)w[i] * (double)w[i];
-    }
-    uu = fwi_cuda::block_sum<THREADS>(uu, room);
-    ww = fwi_cuda::block_sum<THREADS>(ww, room);
-    if (threadIdx.x == 0) {
-        sums[2 + blockIdx.x] = uu;
-        sums[2 + FWI_MUON_PARTS + blockIdx.x] = ww;
-    }
-}
-
-__global__ void norms_kernel(double *sums)
-{
-    __shared__ double room[FWI_MUON_PARTS];
-    const int t = (int)threadIdx.x;
-    const double uu = fwi_cuda::block_sum<FWI_MUON_PARTS>(sums[2 + t], room);
-    const double ww = fwi_cuda::block_sum<FWI_MUON_PARTS>(sums[2 + FWI_MUON_PARTS + t], room);
-    if (t == 0) {
-        sums[0] = uu;
-        sums[1] = ww;
-    }
-}
-
-/* Where in X the element i of w is. */
-struct turned {
-    int rows, rest;
-    __device__ int operator()(int i) const
+struct momentum_part {
+    const float *w, *g;
+    float *v;
+    double *sums;
+    int n;
+    float mom;
+    __device__ void operator()(int part) const
     {
-        return rows > rest ? i % rest * rows + i / rest : i;
+        __shared__ double room[EACH];
+        double uu = 0, ww = 0;
+        for (int64_t i = (int64_t)part * EACH + (int)threadIdx.x; i < n;
+             i += (int64_t)FWI_MUON_PARTS * EACH) {
+            v[i] = mom * v[i] + g[i];
+            const float u = g[i] + mom * v[i];
+            uu += (double)u * (double)u;
+            ww += (double)w[i] * (double)w[i];
+        }
+        uu = fwi_cuda::block_sum<EACH>(uu, room);
+        ww = fwi_cuda::block_sum<EACH>(ww, room);
+        if (threadIdx.x == 0) {
+            sums[2 + part] = uu;
+            sums[2 + FWI_MUON_PARTS + part] = ww;
+        }
+    }
+};
+
+static_assert((int)FWI_MUON_PARTS == (int)EACH, "a thread for each part");
+struct norms {
+    double *sums;
+    __device__ void operator()(int block) const
+    {
+        __shared__ double room[FWI_MUON_PARTS];
+        const int t = (int)threadIdx.x;
+        (void)block;
+        const double uu = fwi_cuda::block_sum<FWI_MUON_PARTS>(sums[2 + t], room);
+        const double ww = fwi_cuda::block_sum<FWI_MUON_PARTS>(sums[2 + FWI_MUON_PARTS + t], room);
+        if (t == 0) {
+            sums[0] = uu;
+            sums[1] = ww;
+        }
     }
 };
 
@@ -102,7 +106,7 @@ template <class T> struct direction {
     const float *v, *g;
     const double *sums, *pq;
     float mom;
-    turned at;
+    muon_turn at;
     __device__ void operator()(int i) const
     {
         const float u = g[i] + mom * v[i];
@@ -110,64 +114,66 @@ template <class T> struct direction {
     }
 };
 
-template <class T> struct step {
-    float *w;
-    const T *x;
-    const double *sums, *hyper;
-    double renorm_eps;
-    int lr_col, wd_col, rn_col;
-    turned at;
-    __device__ void operator()(int i) const
-    {
-        const double lr = hyper[lr_col], wd = hyper[wd_col], ww = sums[1];
-        if (lr == 0)
-            return;
-        const double renorm =
-            hyper[rn_col] != 0 && ww > 0 ? sqrt((double)at.rows) / (sqrt(ww) + renorm_eps) : 1;
-        const double moved = renorm * (double)w[i] - lr * (double)get(x, at(i));
-        w[i] = (float)(moved * (1 - lr * wd));
-    }
-};
-
-turned turned_of(const fwi_muon_work *m)
+muon_turn turn_of(const fwi_muon_work *m)
 {
-    return turned{(int)m->rows, (int)m->rest};
+    return muon_turn{(int)m->rows, (int)m->rest};
 }
 
-template <class T> fw_status directions(const fwi_call *c, const fwi_muon_work *m)
+int size_of(const fwi_muon_work *m)
 {
-    return fwi_cuda::each(c, (int)(m->rows * m->rest),
-                          direction<T>{(T *)m->x, (const float *)c->in[1].data,
-                                       (const float *)c->in[2].data, m->sums,
-                                       (const double *)c->in[3].data + c->attr->muon.xn_col,
-                                       (float)c->attr->muon.momentum, turned_of(m)});
+    return (int)(m->rows * m->rest);
 }
 
-template <class T> fw_status steps(const fwi_call *c, const fwi_muon_work *m)
+template <class T> fw_status directions(const fwi_call *c, const fwi_muon_work *m, int n)
 {
-    const fwi_muon_attr *a = &c->attr->muon;
-    return fwi_cuda::each(c, (int)(m->rows * m->rest),
-                          step<T>{(float *)c->in[0].data, (const T *)m->x, m->sums,
-                                  (const double *)c->in[3].data, a->renorm_eps, (int)a->lr_col,
-                                  (int)a->wd_col, (int)a->rn_col, turned_of(m)});
+    return fwi_cuda::each_of<direction<T>>(
+        c, n,
+        [c, m](int k) {
+            return direction<T>{(T *)m[k].x,
+                                (const float *)c[k].in[1].data,
+                                (const float *)c[k].in[2].data,
+                                m[k].sums,
+                                (const double *)c[k].in[3].data + c[k].attr->muon.xn_col,
+                                (float)c[k].attr->muon.momentum,
+                                turn_of(&m[k])};
+        },
+        [m](int k) { return size_of(&m[k]); });
 }
 
-fw_status muon_begin(const fwi_call *c, const fwi_muon_work *m)
+template <class T> fw_status steps(const fwi_call *c, const fwi_muon_work *m, int n)
 {
-    fw_status st = fwi_cuda::launch(c, momentum_kernel, dim3(FWI_MUON_PARTS), dim3(THREADS),
-                                    (int)(m->rows * m->rest), (float)c->attr->muon.momentum,
-                                    (const float *)c->in[0].data, (float *)c->in[1].data,
-                                    (const float *)c->in[2].data, m->sums);
+    return fwi_cuda::each_of<fwi_cuda::muon_step<T>>(
+        c, n,
+        [c, m](int k) {
+            return fwi_cuda::muon_step_of<T>(&c[k], (const T *)m[k].x, m[k].sums, turn_of(&m[k]));
+        },
+        [m](int k) { return size_of(&m[k]); });
+}
+
+fw_status muon_begin(const fwi_call *c, const fwi_muon_work *m, int n)
+{
+    fw_status st = fwi_cuda::blocks_of_each<momentum_part>(
+        c, n,
+        [c, m](int k) {
+            return momentum_part{(const float *)c[k].in[0].data,
+                                 (const float *)c[k].in[2].data,
+                                 (float *)c[k].in[1].data,
+                                 m[k].sums,
+                                 size_of(&m[k]),
+                                 (float)c[k].attr->muon.momentum};
+        },
+        [](int) { return (int)FWI_MUON_PARTS; });
     if (st == FW_OK)
-        st = fwi_cuda::launch(c, norms_kernel, dim3(1), dim3(FWI_MUON_PARTS), m->sums);
+        st = fwi_cuda::blocks_of_each<norms>(
+            c, n, [m](int k) { return norms{m[k].sums}; }, [](int) { return 1; });
     if (st != FW_OK)
         return st;
-    return m->dtype == FW_BF16 ? directions<bf16>(c, m) : directions<float>(c, m);
+    return m->dtype == FW_BF16 ? directions<bf16>(c, m, n) : directions<float>(c, m, n);
 }
 
-fw_status muon_end(const fwi_call *c, const fwi_muon_work *m)
+fw_status muon_end(const fwi_call *c, const fwi_muon_work *m, int n)
 {
-    return m->dtype == FW_BF16 ? steps<bf16>(c, m) : steps<float>(c, m);
+    return m->dtype == FW_BF16 ? steps<bf16>(c, m, n) : steps<float>(c, m, n);
 }
 
 } // namespace

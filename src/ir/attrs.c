@@ -38,7 +38,8 @@ TABLE(xent, D(xent, smoothing), I(xent, mean));
 TABLE(optim, D(optim, momentum), D(optim, beta1), D(optim, beta2), D(optim, eps), I(optim, form),
       I(optim, lr_col), I(optim, wd_col), I(optim, bc_col));
 TABLE(muon, D(muon, momentum), D(muon, a), D(muon, b), D(muon, c), D(muon, renorm_eps),
-      I(muon, steps), I(muon, lr_col), I(muon, wd_col), I(muon, rn_col), I(muon, xn_col));
+      I(muon, steps), I(muon, lr_col), I(muon, wd_col), I(muon, rn_col), I(muon, xn_col),
+      I(muon, narrow));
 TABLE(average, I(average, on_col), I(average, decay_col), I(average, copy_back));
 TABLE(layout, I(layout, nb), I(layout, dtype));
 TABLE(bn_act, D(bn_act, eps), I(bn_act, fn), D(bn_act, alpha), I(bn_act, k), I(bn_act, ih),

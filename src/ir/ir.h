@@ -143,7 +143,8 @@ typedef struct fwi_optim_attr {
 typedef struct fwi_muon_attr {
     double momentum, a, b, c, renorm_eps;
     int64_t steps, lr_col, wd_col, rn_col, xn_col;
-} fwi_muon_attr; /* a x + b x^3 + c x^5, `steps` times */
+    int64_t narrow; /* 1: kernels may round X, A and B to bf16; set by a backend's lowering alone */
+} fwi_muon_attr;    /* a x + b x^3 + c x^5, `steps` times */
 typedef struct fwi_average_attr {
     int64_t on_col, decay_col, copy_back;
 } fwi_average_attr;

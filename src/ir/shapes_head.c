@@ -141,5 +141,6 @@ fw_status fwi_rule_muon(fwi_rule *r)
     TRY(fwi_want_finite("b", a->b));
     TRY(fwi_want_finite("c", a->c));
     TRY(fwi_want_share("renorm_eps", a->renorm_eps, 0.0, INFINITY));
+    TRY(fwi_want_int("narrow", a->narrow, 0, 1));
     return fwi_want_int("steps", a->steps, 1, FWI_MUON_STEPS);
 }

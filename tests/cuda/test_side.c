@@ -139,7 +139,7 @@ static void test_muon(void **state)
                                  .dtype = dtype,
                                  .x = x,
                                  .sums = sums};
-        assert_int_equal(side->muon_begin(&c, &m), FW_OK);
+        assert_int_equal(side->muon_begin(&c, &m, 1), FW_OK);
         assert_true(fabs(sums[0] - uu) <= 1e-6 * uu);
         assert_true(fabs(sums[1] - ww) <= 1e-12 * ww);
         for (int64_t j = 0; j < n; j++) {
@@ -149,7 +149,7 @@ static void test_muon(void **state)
             assert_true(fabs((double)x_at(dtype, turned(r, k, j)) - want) <=
                         near * (1e-3 + fabs(want)));
         }
-        assert_int_equal(side->muon_end(&c, &m), FW_OK);
+        assert_int_equal(side->muon_end(&c, &m, 1), FW_OK);
         const double renorm = hyper[2] != 0 ? sqrt((double)r) / (sqrt(ww) + 0.5) : 1;
         for (int64_t j = 0; j < n; j++) {
             const double moved =
@@ -160,8 +160,56 @@ static void test_muon(void **state)
         memcpy(sums2, sums, sizeof sums);
         memcpy(v, v0, sizeof v);
         memcpy(w, w0, sizeof w);
-        assert_int_equal(side->muon_begin(&c, &m), FW_OK);
+        assert_int_equal(side->muon_begin(&c, &m, 1), FW_OK);
         assert_memory_equal(sums, sums2, sizeof sums);
+    }
+}
+
+/* Several variables at once, each with rates of its own: the bits of one by one. */
+static void test_muon_joint(void **state)
+{
+    (void)state;
+    enum { N = 40, SIZE = 200 };
+    static const double rates[][5] = {{0.24, 0.05, 1, 1, 1e-7}, {0, 0, 0, 2, 0.25}};
+    static float at[2][N][4][SIZE];
+    static double norms[2][N][FWI_MUON_SUMS];
+    for (int type = 0; type < 2; type++) {
+        fwi_attr attrs[N];
+        fwi_call calls[2][N];
+        fwi_muon_work works[2][N];
+        for (int way = 0; way < 2; way++) {
+            for (int i = 0; i < N; i++) {
+                const int64_t r = 1 + i % 7, k = 1 + i * 5 % 28;
+                attrs[i] = (fwi_attr){.muon = {.momentum = i % 3 * 0.3,
+                                               .renorm_eps = i % 2,
+                                               .lr_col = 0,
+                                               .wd_col = 1,
+                                               .rn_col = 2,
+                                               .xn_col = 3}};
+                for (int j = 0; j < 4 * SIZE; j++)
+                    at[way][i][j / SIZE][j % SIZE] = normal((uint64_t)(i * SIZE * 4 + j));
+                calls[way][i] = (fwi_call){.kind = FWI_OP_muon, .attr = &attrs[i]};
+                for (int j = 0; j < 3; j++)
+                    calls[way][i].in[j].data = at[way][i][j];
+                calls[way][i].in[3].data = (void *)(uintptr_t)rates[i % 2];
+                works[way][i] = (fwi_muon_work){.rows = r,
+                                                .rest = k,
+                                                .dtype = type ? FW_BF16 : FW_F32,
+                                                .x = at[way][i][3],
+                                                .sums = norms[way][i]};
+            }
+            if (way == 0) {
+                for (int i = 0; i < N; i++)
+                    assert_int_equal(side->muon_begin(&calls[0][i], &works[0][i], 1), FW_OK);
+                for (int i = 0; i < N; i++)
+                    assert_int_equal(side->muon_end(&calls[0][i], &works[0][i], 1), FW_OK);
+            } else {
+                assert_int_equal(side->muon_begin(calls[1], works[1], N), FW_OK);
+                assert_int_equal(side->muon_end(calls[1], works[1], N), FW_OK);
+            }
+        }
+        assert_memory_equal(at[0], at[1], sizeof at[0]);
+        assert_memory_equal(norms[0], norms[1], sizeof norms[0]);
     }
 }
 
@@ -184,8 +232,8 @@ static void test_zeros(void **state)
     c.in[0].data = w, c.in[1].data = v, c.in[2].data = g;
     c.in[3].data = (void *)(uintptr_t)hyper;
     const fwi_muon_work m = {3, 5, 3, 5, FW_F32, x, sums};
-    assert_int_equal(side->muon_begin(&c, &m), FW_OK);
-    assert_int_equal(side->muon_end(&c, &m), FW_OK);
+    assert_int_equal(side->muon_begin(&c, &m, 1), FW_OK);
+    assert_int_equal(side->muon_end(&c, &m, 1), FW_OK);
     for (int i = 0; i < 15; i++)
         assert_true(x[i] == 0 && w[i] == 0 && v[i] == 0);
 }
@@ -195,6 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_conversions),
         cmocka_unit_test(test_muon),
+        cmocka_unit_test(test_muon_joint),
         cmocka_unit_test(test_zeros),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,7 +63,7 @@ static void test_shapes(void **state)
             fwi_attr a = airbench;
             if (k == 2)
                 a.muon =
-                    (fwi_muon_attr){0, 3.4576, -4.7391, 2.0843, 1e-7, 1 + i % 3, LR, WD, RN, XN};
+                    (fwi_muon_attr){0, 3.4576, -4.7391, 2.0843, 1e-7, 1 + i % 3, LR, WD, RN, XN, 0};
             fwi_shape s = {.rank = shapes[i].rank};
             memcpy(s.d, shapes[i].d, sizeof shapes[i].d);
             t_case c;

@@ -190,6 +190,29 @@ API cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
     return st;
 }
 
+/* Element `at` of matrix i. */
+static double number(const void *p, const layout *l, int64_t i, uint64_t at)
+{
+    const uint64_t k = (uint64_t)(i * l->step) + at;
+    if (l->type == CUDA_R_32F)
+        return (double)((const float *)p)[k];
+    const uint32_t bits = (uint32_t)((const uint16_t *)p)[k] << 16;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return (double)f;
+}
+
+static void store(void *p, const layout *l, int64_t i, uint64_t at, float f)
+{
+    const uint64_t k = (uint64_t)(i * l->step) + at;
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    if (l->type == CUDA_R_32F)
+        ((float *)p)[k] = f;
+    else
+        ((uint16_t *)p)[k] = (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
 API cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t d_,
                                   const void *alpha, const void *a_, cublasLtMatrixLayout_t al_,
                                   const void *b_, cublasLtMatrixLayout_t bl_, const void *beta,
@@ -207,28 +230,26 @@ API cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t 
     const uint64_t n = tb ? bl->rows : bl->cols;
     if (handle == NULL || cl_ != rl_ || algo->data[0] != 42 || rl->rows != m || rl->cols != n ||
         (tb ? bl->cols : bl->rows) != k || workspace_bytes != fake_cublaslt.workspace ||
-        al->type != CUDA_R_32F || al->batch != rl->batch || bl->batch != rl->batch)
+        (al->type != CUDA_R_32F && al->type != CUDA_R_16BF) || bl->type != al->type ||
+        rl->type != al->type || al->batch != rl->batch || bl->batch != rl->batch)
         return CUBLAS_STATUS_INVALID_VALUE;
-    for (int i = 0; i < rl->batch; i++) {
-        const float *a = (const float *)a_ + i * al->step, *b = (const float *)b_ + i * bl->step;
-        const float *c = (const float *)c_ + i * rl->step;
-        float *r = (float *)result_ + i * rl->step;
+    const float by = *(const float *)alpha, be = *(const float *)beta;
+    for (int64_t i = 0; i < rl->batch; i++)
         for (uint64_t col = 0; col < n; col++)
             for (uint64_t row = 0; row < m; row++) {
                 double sum = 0;
                 for (uint64_t j = 0; j < k; j++) {
-                    const float x =
-                        ta ? a[j + row * (uint64_t)al->ld] : a[row + j * (uint64_t)al->ld];
-                    const float y =
-                        tb ? b[col + j * (uint64_t)bl->ld] : b[j + col * (uint64_t)bl->ld];
-                    sum += (double)x * (double)y;
+                    const uint64_t x = ta ? j + row * (uint64_t)al->ld : row + j * (uint64_t)al->ld;
+                    const uint64_t y = tb ? col + j * (uint64_t)bl->ld : j + col * (uint64_t)bl->ld;
+                    sum += number(a_, al, i, x) * number(b_, bl, i, y);
                 }
                 const uint64_t at = row + col * (uint64_t)rl->ld;
-                const float be = *(const float *)beta;
-                r[at] = (float)((double)*(const float *)alpha * sum +
-                                (be != 0 ? (double)be * (double)c[at] : 0));
+                sum *= (double)by;
+                if (be != 0)
+                    sum += (double)be * number(c_, rl, i, at);
+                store(result_, rl, i, at, (float)sum);
             }
-    }
+    fake_cublaslt.products += rl->batch;
     fake_cublaslt.stream = stream;
     fake_cublaslt.last_workspace = workspace;
     if (workspace != NULL)

@@ -30,6 +30,7 @@ typedef struct fake_cublaslt_state {
     uint64_t max_workspace;
     uint32_t schemes, align[4];
     cublasComputeType_t compute;
+    int64_t products;    /* matrices that were computed */
     cudaStream_t stream; /* of the last run */
     void *last_workspace;
 } fake_cublaslt_state;

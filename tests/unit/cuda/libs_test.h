@@ -102,13 +102,18 @@ static inline int64_t host_turned(const fwi_muon_work *m, int64_t i)
     return m->rows > m->rest ? i % m->rest * m->rows + i / m->rest : i;
 }
 
-static inline fw_status host_muon_begin(const fwi_call *c, const fwi_muon_work *m)
+static inline float host_x(const fwi_muon_work *m, int64_t i)
+{
+    const int64_t at = host_turned(m, i);
+    return m->dtype == FW_BF16 ? widened(((const uint16_t *)m->x)[at]) : ((const float *)m->x)[at];
+}
+
+static inline void host_begin_one(const fwi_call *c, const fwi_muon_work *m)
 {
     const float mom = (float)c->attr->muon.momentum;
     const float *w = c->in[0].data, *g = c->in[2].data;
-    float *v = c->in[1].data, *x = m->x;
+    float *v = c->in[1].data;
     const double *pq = (const double *)c->in[3].data + c->attr->muon.xn_col;
-    assert_int_equal(m->dtype, FW_F32);
     m->sums[0] = m->sums[1] = 0;
     m->sums[FWI_MUON_SUMS - 1] = NAN; /* room to the last of them */
     for (int64_t i = 0; i < m->rows * m->rest; i++) {
@@ -117,13 +122,24 @@ static inline fw_status host_muon_begin(const fwi_call *c, const fwi_muon_work *
         m->sums[0] += (double)u * (double)u;
         m->sums[1] += (double)w[i] * (double)w[i];
     }
-    for (int64_t i = 0; i < m->rows * m->rest; i++)
-        x[host_turned(m, i)] =
-            (float)((double)(g[i] + mom * v[i]) / (pq[0] * sqrt(m->sums[0]) + pq[1]));
+    for (int64_t i = 0; i < m->rows * m->rest; i++) {
+        const double u = (double)(g[i] + mom * v[i]);
+        const float x = (float)(u / (pq[0] * sqrt(m->sums[0]) + pq[1]));
+        if (m->dtype == FW_BF16)
+            ((uint16_t *)m->x)[host_turned(m, i)] = narrowed(x);
+        else
+            ((float *)m->x)[host_turned(m, i)] = x;
+    }
+}
+
+static inline fw_status host_muon_begin(const fwi_call *c, const fwi_muon_work *m, int n)
+{
+    for (int i = 0; i < n; i++)
+        host_begin_one(&c[i], &m[i]);
     return FW_OK;
 }
 
-static inline fw_status host_muon_end(const fwi_call *c, const fwi_muon_work *m)
+static inline void host_end_one(const fwi_call *c, const fwi_muon_work *m)
 {
     const fwi_muon_attr *a = &c->attr->muon;
     const double *hyper = c->in[3].data, lr = hyper[a->lr_col], ww = m->sums[1];
@@ -131,9 +147,15 @@ static inline fw_status host_muon_end(const fwi_call *c, const fwi_muon_work *m)
         hyper[a->rn_col] != 0 && ww > 0 ? sqrt((double)m->rows) / (sqrt(ww) + a->renorm_eps) : 1;
     float *w = c->in[0].data;
     for (int64_t i = 0; i < m->rows * m->rest && lr != 0; i++) {
-        const double x = (double)((const float *)m->x)[host_turned(m, i)];
+        const double x = (double)host_x(m, i);
         w[i] = (float)((renorm * (double)w[i] - lr * x) * (1 - lr * hyper[a->wd_col]));
     }
+}
+
+static inline fw_status host_muon_end(const fwi_call *c, const fwi_muon_work *m, int n)
+{
+    for (int i = 0; i < n; i++)
+        host_end_one(&c[i], &m[i]);
     return FW_OK;
 }
 
