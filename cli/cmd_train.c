@@ -230,7 +230,7 @@ static fw_status one_run(const train_args *a, fw_recipe *recipe, fw_run_opt *opt
         st = FW_OK;
     if (st != FW_OK)
         return st;
-    row->run = row->held ? trial->run : result.run;
+    row->run = trial != NULL ? trial->run : result.run;
     row->forwards = result.test.forwards;
     row->stopped_early = result.stopped_early;
     snprintf(row->model, sizeof row->model, "%s", result.model);
