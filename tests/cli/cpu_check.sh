@@ -1,0 +1,66 @@
+# scripts/cpu-check over a made-up command: which steps run, what is kept, stopped and failed ones.
+. "$2/tests/cli/common"
+
+mkdir -p tree/scripts
+cp "$SOURCE/scripts/cpu-check" tree/scripts/
+for peer in ab bench-peers; do
+    printf '#!/bin/bash\necho "%s $*" >> calls\n' $peer > tree/scripts/$peer
+    chmod +x tree/scripts/$peer
+done
+cat > tree/fenwicks << 'END'
+#!/bin/bash
+echo "$*" >> calls
+case "$*" in
+    *peak*) [ ! -e fail ] || { echo "no peak" >&2; exit 1; } ;;
+    "train airbench94-muon"*) [ ! -e slow ] || sleep 20 ;;
+esac
+echo "result of $2"
+END
+chmod +x tree/fenwicks
+check() { # CODE ARGUMENT...
+    want=$1
+    shift
+    last="cpu-check $*"
+    code=0
+    bash tree/scripts/cpu-check "$@" > out 2> err || code=$?
+    [ "$code" = "$want" ] || die "exit code $code, expected $want"
+}
+
+check 2 --budgit 3
+err "unknown option --budgit"
+check 2 --data
+err "--data wants a value"
+check 2 --data x --budget 1h
+check 2
+err "needs --data"
+check 2 --data x --steps "peak no-such"
+err "no step no-such"
+check 1 --data x --fenwicks ./none
+err "./none: no such command"
+check 0 --help
+out "--budget SECONDS"
+check 0 --list
+steps=$(wc -l < out)
+[ "$steps" -gt 10 ] || die "few steps"
+
+# every step of the list runs something; the second call finds all done
+check 0 --data d --fenwicks ./fenwicks
+[ "$(ls tree/runs/cpu-check/*.out | wc -l)" = "$steps" ] || die "a step left no output"
+grep -q "^result of step" tree/runs/cpu-check/step-airbench94-bf16.out || die "no output"
+grep -qx "ab --data d --epochs 4 --runs 20 --fenwicks ./fenwicks" tree/calls || die "ab"
+grep -q "^train sprint .*--seed 1000 .*--data d$" tree/calls || die "sprint"
+rm tree/calls
+check 0 --data d --fenwicks ./fenwicks
+[ ! -e tree/calls ] || die "a step ran again"
+
+# a step that does not end in time comes again; one that fails is named, and the others run
+touch tree/slow
+check 3 --data d --fenwicks ./fenwicks --out new --steps "peak train-airbench94-muon loaders" --budget 3
+err "train-airbench94-muon: stopped after"
+[ -e tree/new/peak.out ] && [ ! -e tree/new/train-airbench94-muon.out ] && [ ! -e tree/new/loaders.out ] || die "the budget"
+rm tree/slow
+check 0 --data d --fenwicks ./fenwicks --out new --steps "peak train-airbench94-muon loaders"
+touch tree/fail
+check 1 --data d --fenwicks ./fenwicks --out third --steps "peak loaders"
+err "peak: failed with 1: no peak"
+[ -e tree/third/loaders.out ] && [ ! -e tree/third/peak.out ] || die "after a failure"
