@@ -11,6 +11,12 @@
 
 #include <stdint.h>
 
+#ifdef __CUDACC__ /* nvcc: for a GPU too */
+#define FWI_RNG_INLINE static inline __host__ __device__
+#else
+#define FWI_RNG_INLINE static inline
+#endif
+
 /* What a draw is for. The numbers are part of the file formats (resume) and of the golden tests. */
 typedef enum fwi_purpose {
     FWI_RNG_SHUFFLE = 1, /* pass = pass over the data, index = record, block 0 */
@@ -29,17 +35,37 @@ typedef enum fwi_purpose {
     FWI_RNG_CUTMIX = 12  /* pass 0, index = position in the stream, block = place in the chain */
 } fwi_purpose;
 
-void fwi_philox4x32(const uint32_t key[2], const uint32_t counter[4], uint32_t out[4]);
+/* The ten rounds. key and counter are as above; out may be counter. */
+FWI_RNG_INLINE void fwi_philox4x32(const uint32_t key[2], const uint32_t counter[4],
+                                   uint32_t out[4])
+{
+    uint32_t k0 = key[0], k1 = key[1];
+    uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
+    for (int round = 0; round < 10; round++) {
+        const uint64_t a = (uint64_t)0xD2511F53u * c0, b = (uint64_t)0xCD9E8D57u * c2;
+        const uint32_t n0 = (uint32_t)(b >> 32) ^ c1 ^ k0, n2 = (uint32_t)(a >> 32) ^ c3 ^ k1;
+        c0 = n0;
+        c1 = (uint32_t)b;
+        c2 = n2;
+        c3 = (uint32_t)a;
+        k0 += 0x9E3779B9u; /* the golden ratio, and sqrt(3) - 1 */
+        k1 += 0xBB67AE85u;
+    }
+    out[0] = c0;
+    out[1] = c1;
+    out[2] = c2;
+    out[3] = c3;
+}
 void fwi_rng_block(uint64_t seed, fwi_purpose purpose, uint32_t pass, uint64_t index,
                    uint32_t block, uint32_t out[4]);
 
-static inline double
+FWI_RNG_INLINE double
 fwi_unit(uint32_t word) /* [0, 1): the word's upper 24 bits / 2^24; exact in float too */
 {
     return (double)(word >> 8) * (1.0 / 16777216.0);
 }
-static inline uint32_t fwi_below(uint32_t word,
-                                 uint32_t n) /* [0, n): word * n / 2^32; bias under n / 2^32 */
+FWI_RNG_INLINE uint32_t fwi_below(uint32_t word,
+                                  uint32_t n) /* [0, n): word * n / 2^32; bias under n / 2^32 */
 {
     return (uint32_t)(((uint64_t)word * n) >> 32);
 }

@@ -1,45 +1,37 @@
 /* act.cu: activations; defined in cpu/ref/act_body.h, held to it by tests/ops/test_act.c. Each
  * output may be the memory of input 0. */
 #include "cuda_act_functions.h"
+#include "cuda_packs.h"
 
 using namespace fwi_cuda;
 
-template <class T> struct relu_at {
-    const T *x;
-    T *y;
-    __device__ void operator()(int i) const
+struct relu_of {
+    __device__ float operator()(float x) const
     {
-        const float v = get(x, i);
-        put(y, i, v < 0 ? 0.0f : v);
+        return x < 0 ? 0.0f : x;
     }
 };
 
-template <class T> struct relu_grad_at {
-    const T *dy, *y;
-    T *dx;
-    __device__ void operator()(int i) const
+struct relu_back {
+    __device__ float operator()(float dy, float y) const
     {
-        put(dx, i, get(y, i) <= 0 ? 0.0f : get(dy, i));
+        return y <= 0 ? 0.0f : dy;
     }
 };
 
-template <class T> struct act_at {
-    const T *x;
-    T *y;
+struct act_of {
     act_fn fn;
-    __device__ void operator()(int i) const
+    __device__ float operator()(float x) const
     {
-        put(y, i, act_value(fn, get(x, i)));
+        return act_value(fn, x);
     }
 };
 
-template <class T> struct act_grad_at {
-    const T *dy, *x;
-    T *dx;
+struct act_back_of {
     act_fn fn;
-    __device__ void operator()(int i) const
+    __device__ float operator()(float dy, float x) const
     {
-        put(dx, i, act_back(fn, get(x, i), get(dy, i)));
+        return act_back(fn, x, dy);
     }
 };
 
@@ -50,23 +42,22 @@ static act_fn fn_of(const fwi_call *c)
 
 template <class T> static fw_status relu(const fwi_call *c)
 {
-    return each(c, elems(&c->in[0]), relu_at<T>{in<T>(c, 0), out<T>(c, 0)});
+    return map<T, T>(c, relu_of{});
 }
 
 template <class T> static fw_status relu_grad(const fwi_call *c)
 {
-    return each(c, elems(&c->in[0]), relu_grad_at<T>{in<T>(c, 0), in<T>(c, 1), out<T>(c, 0)});
+    return map2<T>(c, relu_back{});
 }
 
 template <class T> static fw_status act(const fwi_call *c)
 {
-    return each(c, elems(&c->in[0]), act_at<T>{in<T>(c, 0), out<T>(c, 0), fn_of(c)});
+    return map<T, T>(c, act_of{fn_of(c)});
 }
 
 template <class T> static fw_status act_grad(const fwi_call *c)
 {
-    return each(c, elems(&c->in[0]),
-                act_grad_at<T>{in<T>(c, 0), in<T>(c, 1), out<T>(c, 0), fn_of(c)});
+    return map2<T>(c, act_back_of{fn_of(c)});
 }
 
 extern "C" const fwi_kernel FWI_CUDA_ROWS(act)[] = {

@@ -6,49 +6,90 @@
 
 using namespace fwi_cuda;
 
+/* The biases of V channels: what each of these has of its own. */
+struct over_bias {
+    const float *b; /* NULL: none */
+    int c;
+    template <int V> struct own {
+        float b[V];
+    };
+    template <int V> __device__ void start(own<V> &o, int group, int i) const
+    {
+        (void)group;
+        for (int j = 0; j < V; j++)
+            o.b[j] = b != nullptr ? b[i + j] : 0;
+    }
+};
+
 /* act(x + b); y may be x's memory */
-template <class T> struct bias_at {
+template <class T> struct biased : over_bias {
     const T *x;
-    const float *b;
     T *y;
-    int c;
     act_fn fn;
-    __device__ void operator()(int i) const
+    bool wide;
+    template <int V> __device__ void at(const own<V> &o, int row, int i) const
     {
-        put(y, i, act_value(fn, get(x, i) + b[i % c]));
+        const int64_t k = (int64_t)row * c + i;
+        float v[V];
+        get_pack<V>(x, k, wide, v);
+        for (int j = 0; j < V; j++)
+            v[j] = act_value(fn, v[j] + o.b[j]);
+        put_pack<V>(y, k, wide, v);
+    }
+    biased(const float *b_, int c_, const T *x_, T *y_, const act_fn &fn_)
+        : over_bias{b_, c_}, x(x_), y(y_), fn(fn_), wide(on_quads(x_, y_))
+    {
     }
 };
 
-template <class T> struct bias_act_grad_at {
+/* What arrives at x + b, as dx and summed over rows. */
+template <class T> struct biased_back : over_bias {
     const T *dy, *x;
-    const float *b;
     T *dx;
-    int c;
     act_fn fn;
-    __device__ void operator()(int i) const
+    bool wide;
+    template <int V> __device__ void back(const own<V> &o, int64_t k, float (&g)[V]) const
     {
-        put(dx, i, act_back(fn, get(x, i) + b[i % c], get(dy, i)));
+        float v[V];
+        get_pack<V>(x, k, wide, v);
+        get_pack<V>(dy, k, wide, g);
+        for (int j = 0; j < V; j++)
+            g[j] = act_back(fn, v[j] + o.b[j], g[j]);
+    }
+    template <int V> __device__ void at(const own<V> &o, int row, int i) const
+    {
+        float g[V];
+        back(o, (int64_t)row * c + i, g);
+        put_pack<V>(dx, (int64_t)row * c + i, wide, g);
+    }
+    template <int V>
+    __device__ void add(const own<V> &o, int row, int i, float (&sums)[1][V]) const
+    {
+        float g[V];
+        back(o, (int64_t)row * c + i, g);
+        for (int j = 0; j < V; j++)
+            sums[0][j] += g[j];
+    }
+    biased_back(const float *b_, int c_, const T *dy_, const T *x_, T *dx_, const act_fn &fn_)
+        : over_bias{b_, c_}, dy(dy_), x(x_), dx(dx_), fn(fn_), wide(on_quads(dy_, x_, dx_))
+    {
     }
 };
 
-template <class T> struct row_sum {
+template <class T> struct row_sum : over_bias {
     const T *x;
-    int c;
-    __device__ void operator()(int r, int i, float *sums) const
+    bool wide;
+    template <int V>
+    __device__ void add(const own<V> &o, int row, int i, float (&sums)[1][V]) const
     {
-        sums[0] += get(x, (int64_t)r * c + i);
+        float v[V];
+        (void)o;
+        get_pack<V>(x, (int64_t)row * c + i, wide, v);
+        for (int j = 0; j < V; j++)
+            sums[0][j] += v[j];
     }
-};
-
-template <class T> struct bias_act_sum {
-    const T *dy, *x;
-    const float *b;
-    int c;
-    act_fn fn;
-    __device__ void operator()(int r, int i, float *sums) const
+    row_sum(int c_, const T *x_) : over_bias{nullptr, c_}, x(x_), wide(on_quads(x_))
     {
-        const int64_t at = (int64_t)r * c + i;
-        sums[0] += act_back(fn, get(x, at) + b[i], get(dy, at));
     }
 };
 
@@ -67,15 +108,16 @@ static act_fn fn_of(const fwi_call *c)
                                       : act_fn{(int)c->attr->act.fn, (float)c->attr->act.alpha};
 }
 
-template <class T> static fw_status bias(const fwi_call *c)
-{
-    return each(c, elems(&c->in[0]),
-                bias_at<T>{in<T>(c, 0), in<float>(c, 1), out<T>(c, 0), cols(&c->in[0]), fn_of(c)});
-}
-
 static channel_cut cut(const fwi_arg *x)
 {
-    return cut_of(1, rows(x), cols(x));
+    return cut_of(1, rows(x), cols(x), x->dtype);
+}
+
+template <class T> static fw_status bias(const fwi_call *c)
+{
+    return sweep<T>(
+        c, cut(&c->in[0]),
+        biased<T>(in<float>(c, 1), cols(&c->in[0]), in<T>(c, 0), out<T>(c, 0), fn_of(c)));
 }
 
 template <class T> static size_t sum_rows_room(const fwi_call *c)
@@ -85,23 +127,18 @@ template <class T> static size_t sum_rows_room(const fwi_call *c)
 
 template <class T> static fw_status sum_rows(const fwi_call *c)
 {
-    return channel_sums<1>(c, cut(&c->in[0]), row_sum<T>{in<T>(c, 0), cols(&c->in[0])},
-                           store_sum{out<float>(c, 0)}, (float *)c->scratch);
+    return channel_sums<T, 1>(c, cut(&c->in[0]), row_sum<T>(cols(&c->in[0]), in<T>(c, 0)),
+                              store_sum{out<float>(c, 0)}, (float *)c->scratch);
 }
 
 /* The sum first: dx may be dy's memory. */
 template <class T> static fw_status bias_act_grad(const fwi_call *c)
 {
-    const int n_c = cols(&c->in[1]);
+    const channel_cut k = cut(&c->in[1]);
+    const biased_back<T> f(in<float>(c, 2), k.c, in<T>(c, 0), in<T>(c, 1), out<T>(c, 0), fn_of(c));
     const fw_status st =
-        channel_sums<1>(c, cut(&c->in[1]),
-                        bias_act_sum<T>{in<T>(c, 0), in<T>(c, 1), in<float>(c, 2), n_c, fn_of(c)},
-                        store_sum{out<float>(c, 1)}, (float *)c->scratch);
-    if (st != FW_OK)
-        return st;
-    return each(c, elems(&c->in[0]),
-                bias_act_grad_at<T>{in<T>(c, 0), in<T>(c, 1), in<float>(c, 2), out<T>(c, 0), n_c,
-                                    fn_of(c)});
+        channel_sums<T, 1>(c, k, f, store_sum{out<float>(c, 1)}, (float *)c->scratch);
+    return st == FW_OK ? sweep<T>(c, k, f) : st;
 }
 
 extern "C" const fwi_kernel FWI_CUDA_ROWS(bias)[] = {

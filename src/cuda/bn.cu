@@ -5,25 +5,42 @@
 
 using namespace fwi_cuda;
 
-template <class T> struct normalise {
+template <class T> struct normalise : over_norm {
     const T *x;
     T *y;
-    norm_args n;
-    __device__ void operator()(int k) const
+    bool wide;
+    template <int V> __device__ void at(const channels<V> &o, int row, int i) const
     {
-        put(y, k, norm_at(n, k / n.c, k % n.c, get(x, k)));
+        const int64_t k = (int64_t)row * n.c + i;
+        float v[V];
+        get_pack<V>(x, k, wide, v);
+        for (int j = 0; j < V; j++)
+            v[j] = normed(o, j, v[j]);
+        put_pack<V>(y, k, wide, v);
+    }
+    normalise(const norm_args &n_, const T *x_, T *y_)
+        : over_norm{n_}, x(x_), y(y_), wide(on_quads(x_, y_))
+    {
     }
 };
 
 template <class T> struct plain_arrives {
     const T *dy;
     int c;
-    __device__ float operator()(int r, int i, float x) const
+    bool wide;
+    template <int V>
+    __device__ void operator()(const channels<V> &o, int row, int i, const float (&x)[V],
+                               float (&g)[V]) const
     {
-        (void)x;
-        return get(dy, (int64_t)r * c + i);
+        (void)o, (void)x;
+        get_pack<V>(dy, (int64_t)row * c + i, wide, g);
     }
 };
+
+template <class T> static plain_arrives<T> arrives_of(const fwi_call *c)
+{
+    return plain_arrives<T>{in<T>(c, 0), cols(&c->in[1]), on_quads(in<T>(c, 0))};
+}
 
 static int groups_of(const fwi_call *c)
 {
@@ -42,10 +59,12 @@ template <class T> static fw_status train(const fwi_call *c)
     const fw_status st = stats<T>(c, &c->in[0], groups, mean, var);
     if (st != FW_OK)
         return st;
-    const norm_args n = {
-        in<float>(c, 1), in<float>(c, 2),         mean, var, (float)c->attr->bn.eps,
-        cols(&c->in[0]), rows(&c->in[0]) / groups};
-    return each(c, elems(&c->in[0]), normalise<T>{in<T>(c, 0), out<T>(c, 0), n});
+    const norm_args n = {in<float>(c, 1),         in<float>(c, 2),
+                         mean,                    var,
+                         (float)c->attr->bn.eps,  cols(&c->in[0]),
+                         rows(&c->in[0]) / groups, nullptr};
+    return sweep<T>(c, norm_cut(&c->in[0], groups),
+                    normalise<T>(n, in<T>(c, 0), out<T>(c, 0)));
 }
 
 template <class T> static size_t train_grad_room(const fwi_call *c)
@@ -57,24 +76,33 @@ template <class T> static fw_status train_grad(const fwi_call *c)
 {
     const int groups = groups_of(c), n_c = cols(&c->in[1]);
     const norm_args n = {in<float>(c, 2),        nullptr, in<float>(c, 3),         in<float>(c, 4),
-                         (float)c->attr->bn.eps, n_c,     rows(&c->in[1]) / groups};
-    return grads_and_sweep<T>(c, &c->in[1], groups, n, plain_arrives<T>{in<T>(c, 0), n_c});
+                         (float)c->attr->bn.eps, n_c,     rows(&c->in[1]) / groups,
+                         nullptr};
+    return grads_and_sweep<T>(c, &c->in[1], groups, n, arrives_of<T>(c));
 }
 
 template <class T> static fw_status eval(const fwi_call *c)
 {
     const norm_args n = norm_of(&c->in[1], c->attr->bn.eps, &c->in[0], 1);
-    return each(c, elems(&c->in[0]), normalise<T>{in<T>(c, 0), out<T>(c, 0), n});
+    return sweep<T>(c, norm_cut(&c->in[0], 1), normalise<T>(n, in<T>(c, 0), out<T>(c, 0)));
 }
 
-template <class T> struct eval_back {
+template <class T> struct eval_back : over_norm {
     const T *dy;
     T *dx;
-    norm_args n;
-    __device__ void operator()(int k) const
+    bool wide;
+    template <int V> __device__ void at(const channels<V> &o, int row, int i) const
     {
-        const int i = k % n.c;
-        put(dx, k, get(dy, k) * n.gamma[i] * inv_std_at(n, i));
+        const int64_t k = (int64_t)row * n.c + i;
+        float g[V];
+        get_pack<V>(dy, k, wide, g);
+        for (int j = 0; j < V; j++)
+            g[j] = g[j] * o.gamma[j] * o.inv_std[j];
+        put_pack<V>(dx, k, wide, g);
+    }
+    eval_back(const norm_args &n_, const T *dy_, T *dx_)
+        : over_norm{n_}, dy(dy_), dx(dx_), wide(on_quads(dy_, dx_))
+    {
     }
 };
 
@@ -87,12 +115,13 @@ template <class T> static fw_status eval_grad(const fwi_call *c)
 {
     const int n_c = cols(&c->in[1]);
     const norm_args n = {in<float>(c, 2),        nullptr, in<float>(c, 3), in<float>(c, 4),
-                         (float)c->attr->bn.eps, n_c,     rows(&c->in[1])};
-    const fw_status st = grads<T>(c, &c->in[1], 1, n, plain_arrives<T>{in<T>(c, 0), n_c},
-                                  out<float>(c, 1), out<float>(c, 2));
+                         (float)c->attr->bn.eps, n_c,     rows(&c->in[1]),
+                         nullptr};
+    const fw_status st = grads<T>(c, &c->in[1], 1, n, arrives_of<T>(c), out<float>(c, 1),
+                                  out<float>(c, 2));
     if (st != FW_OK)
         return st;
-    return each(c, elems(&c->in[1]), eval_back<T>{in<T>(c, 0), out<T>(c, 0), n});
+    return sweep<T>(c, norm_cut(&c->in[1], 1), eval_back<T>(n, in<T>(c, 0), out<T>(c, 0)));
 }
 
 struct update_at {

@@ -1,34 +1,29 @@
 /* elementwise.cu: sums, scales and movement of elements; defined in cpu/ref/elementwise_body.h, held
  * to it by tests/ops/test_elementwise.c. add, scale and scale_by may write over input 0. */
-#include "cuda_kernel.h"
+#include "cuda_packs.h"
 
 using namespace fwi_cuda;
 
-template <class T> struct add_at {
-    const T *a, *b;
-    T *y;
-    __device__ void operator()(int i) const
+struct sum_of {
+    __device__ float operator()(float a, float b) const
     {
-        put(y, i, get(a, i) + get(b, i));
+        return a + b;
     }
 };
 
-template <class T> struct scale_at {
-    const T *x;
-    T *y;
+struct scaled {
     float s;
-    __device__ void operator()(int i) const
+    __device__ float operator()(float x) const
     {
-        put(y, i, s * get(x, i));
+        return s * x;
     }
 };
 
-struct scale_by_at {
-    const float *x, *s;
-    float *y;
-    __device__ void operator()(int i) const
+struct scaled_by {
+    const float *s;
+    __device__ float operator()(float x) const
     {
-        y[i] = s[0] * x[i];
+        return s[0] * x;
     }
 };
 
@@ -82,19 +77,17 @@ template <class T> struct cast_at {
 
 template <class T> static fw_status add(const fwi_call *c)
 {
-    return each(c, elems(&c->in[0]), add_at<T>{in<T>(c, 0), in<T>(c, 1), out<T>(c, 0)});
+    return map2<T>(c, sum_of{});
 }
 
 template <class T> static fw_status scale(const fwi_call *c)
 {
-    return each(c, elems(&c->in[0]),
-                scale_at<T>{in<T>(c, 0), out<T>(c, 0), (float)c->attr->scalar.value});
+    return map<T, T>(c, scaled{(float)c->attr->scalar.value});
 }
 
 static fw_status scale_by(const fwi_call *c)
 {
-    return each(c, elems(&c->in[0]),
-                scale_by_at{in<float>(c, 0), in<float>(c, 1), out<float>(c, 0)});
+    return map<float, float>(c, scaled_by{in<float>(c, 1)});
 }
 
 static fw_status concat(const fwi_call *c)

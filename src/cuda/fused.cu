@@ -28,23 +28,36 @@ template <class T> static fw_status bn_stats(const fwi_call *c)
     return stats<T>(c, &c->in[0], 1, out<float>(c, 0), out<float>(c, 1));
 }
 
-template <class T> struct norm_act_at {
+template <class T> struct norm_act : over_norm {
     const T *x, *r; /* r: added behind, or NULL */
     T *y;
-    norm_args n;
     act_fn fn;
-    __device__ void operator()(int k) const
+    bool wide;
+    template <int V> __device__ void at(const channels<V> &o, int row, int i) const
     {
-        const float v = act_value(fn, norm_at(n, 0, k % n.c, get(x, k)));
-        put(y, k, r != nullptr ? v + get(r, k) : v);
+        const int64_t k = (int64_t)row * n.c + i;
+        float v[V], more[V];
+        get_pack<V>(x, k, wide, v);
+        for (int j = 0; j < V; j++)
+            v[j] = act_value(fn, normed(o, j, v[j]));
+        if (r != nullptr) {
+            get_pack<V>(r, k, wide, more);
+            for (int j = 0; j < V; j++)
+                v[j] = v[j] + more[j];
+        }
+        put_pack<V>(y, k, wide, v);
+    }
+    norm_act(const norm_args &n_, const T *x_, const T *r_, T *y_, const act_fn &fn_)
+        : over_norm{n_}, x(x_), r(r_), y(y_), fn(fn_), wide(on_quads(x_, r_, y_))
+    {
     }
 };
 
 template <class T> static fw_status bn_act(const fwi_call *c)
 {
     const T *r = c->kind == FWI_OP_bn_act_add ? in<T>(c, 5) : nullptr;
-    return each(c, elems(&c->in[0]),
-                norm_act_at<T>{in<T>(c, 0), r, out<T>(c, 0), norm_from(c, 1, &c->in[0]), fn_of(c)});
+    return sweep<T>(c, norm_cut(&c->in[0], 1),
+                    norm_act<T>(norm_from(c, 1, &c->in[0]), in<T>(c, 0), r, out<T>(c, 0), fn_of(c)));
 }
 
 struct pool_shape {
@@ -62,67 +75,98 @@ static pool_shape shape_of(const fwi_call *c, const fwi_arg *pooled)
                       (int)pooled->shape.d[3]};
 }
 
-template <class T> struct norm_act_pool_at {
+/* Rows are those of the pooled images. */
+template <class T> struct norm_act_pool : over_norm {
     const T *x;
     T *y;
     uint8_t *idx;
-    norm_args n;
     act_fn fn;
     pool_shape s;
-    __device__ void operator()(int at) const
+    bool wide;
+    template <int V> __device__ void at(const channels<V> &o, int row, int i) const
     {
-        const int i = at % s.c, ow = at / s.c % s.ow, oh = at / s.c / s.ow % s.oh;
-        const int image = at / s.c / s.ow / s.oh;
-        float best = 0;
-        int place = 0;
+        const int ow = row % s.ow, oh = row / s.ow % s.oh, image = row / s.ow / s.oh;
+        float best[V] = {};
+        int place[V] = {};
         for (int p = 0; p < s.k * s.k; p++) {
-            const int row = (image * s.ih + oh * s.k + p / s.k) * s.iw + ow * s.k + p % s.k;
-            const float v = act_value(fn, norm_at(n, 0, i, get(x, (int64_t)row * s.c + i)));
-            if (p == 0 || v > best || (v != v && best == best)) {
-                best = v;
-                place = p;
+            const int from = (image * s.ih + oh * s.k + p / s.k) * s.iw + ow * s.k + p % s.k;
+            float v[V];
+            get_pack<V>(x, (int64_t)from * s.c + i, wide, v);
+            for (int j = 0; j < V; j++) {
+                v[j] = act_value(fn, normed(o, j, v[j]));
+                if (p == 0 || v[j] > best[j] || (v[j] != v[j] && best[j] == best[j])) {
+                    best[j] = v[j];
+                    place[j] = p;
+                }
             }
         }
-        put(y, at, best);
-        idx[at] = (uint8_t)place;
+        const int64_t to = (int64_t)row * s.c + i;
+        put_pack<V>(y, to, wide, best);
+        for (int j = 0; j < V; j++)
+            idx[to + j] = (uint8_t)place[j];
+    }
+    norm_act_pool(const norm_args &n_, const T *x_, T *y_, uint8_t *idx_, const act_fn &fn_,
+                  const pool_shape &s_)
+        : over_norm{n_}, x(x_), y(y_), idx(idx_), fn(fn_), s(s_), wide(on_quads(x_, y_))
+    {
     }
 };
 
 template <class T> static fw_status bn_act_pool(const fwi_call *c)
 {
-    return each(c, elems(&c->out[0]),
-                norm_act_pool_at<T>{in<T>(c, 0), out<T>(c, 0), out<uint8_t>(c, 1),
-                                    norm_from(c, 1, &c->in[0]), fn_of(c), shape_of(c, &c->out[0])});
+    return sweep<T>(c, norm_cut(&c->out[0], 1),
+                    norm_act_pool<T>(norm_from(c, 1, &c->in[0]), in<T>(c, 0), out<T>(c, 0),
+                                     out<uint8_t>(c, 1), fn_of(c), shape_of(c, &c->out[0])));
 }
 
 /* ---- backward ---- */
 
 template <class T> struct act_arrives {
     const T *dy;
-    norm_args n;
     act_fn fn;
-    __device__ float operator()(int r, int i, float x) const
+    int c;
+    bool wide;
+    template <int V>
+    __device__ void operator()(const channels<V> &o, int row, int i, const float (&x)[V],
+                               float (&g)[V]) const
     {
-        return act_back(fn, norm_at(n, 0, i, x), get(dy, (int64_t)r * n.c + i));
+        get_pack<V>(dy, (int64_t)row * c + i, wide, g);
+        for (int j = 0; j < V; j++)
+            g[j] = act_back(fn, normed(o, j, x[j]), g[j]);
     }
 };
+
+template <class T> static act_arrives<T> arrives_of(const fwi_call *c, int channels)
+{
+    return act_arrives<T>{in<T>(c, 0), fn_of(c), channels, on_quads(in<T>(c, 0))};
+}
+
+/* Where a place of the large image lies in its window, -1: it fills none; *row: the window's. */
+static __device__ inline int place_in_window(const pool_shape &s, int large, int *row)
+{
+    const int w = large % s.iw, h = large / s.iw % s.ih, image = large / s.iw / s.ih;
+    const int oh = h / s.k, ow = w / s.k;
+    *row = (image * s.oh + oh) * s.ow + ow;
+    return oh >= s.oh || ow >= s.ow ? -1 : h % s.k * s.k + w % s.k;
+}
 
 template <class T> struct pool_arrives {
     const T *dy;
     const uint8_t *idx;
-    norm_args n;
     act_fn fn;
     pool_shape s;
-    __device__ float operator()(int r, int i, float x) const
+    bool wide;
+    template <int V>
+    __device__ void operator()(const channels<V> &o, int row, int i, const float (&x)[V],
+                               float (&g)[V]) const
     {
-        const int w = r % s.iw, h = r / s.iw % s.ih, image = r / s.iw / s.ih;
-        const int oh = h / s.k, ow = w / s.k;
-        if (oh >= s.oh || ow >= s.ow) /* fills no window */
-            return 0;
-        const int at = ((image * s.oh + oh) * s.ow + ow) * s.c + i;
-        if (idx[at] != h % s.k * s.k + w % s.k)
-            return 0;
-        return act_back(fn, norm_at(n, 0, i, x), get(dy, at));
+        int pooled;
+        const int place = place_in_window(s, row, &pooled);
+        const int64_t at = (int64_t)pooled * s.c + i;
+        if (place >= 0)
+            get_pack<V>(dy, at, wide, g);
+        for (int j = 0; j < V; j++)
+            g[j] = place >= 0 && idx[at + j] == place ? act_back(fn, normed(o, j, x[j]), g[j]) : 0;
     }
 };
 
@@ -135,7 +179,7 @@ template <class T> static size_t grad_room(const fwi_call *c)
 template <class T> static fw_status bn_act_grad(const fwi_call *c)
 {
     const norm_args n = norm_from(c, 2, &c->in[1]);
-    return grads_and_sweep<T>(c, &c->in[1], 1, n, act_arrives<T>{in<T>(c, 0), n, fn_of(c)});
+    return grads_and_sweep<T>(c, &c->in[1], 1, n, arrives_of<T>(c, n.c));
 }
 
 template <class T> static size_t pool_grad_room(const fwi_call *c)
@@ -148,46 +192,54 @@ template <class T> static fw_status bn_act_pool_grad(const fwi_call *c)
     const norm_args n = norm_from(c, 3, &c->in[2]);
     return grads_and_sweep<T>(
         c, &c->in[2], 1, n,
-        pool_arrives<T>{in<T>(c, 0), in<uint8_t>(c, 1), n, fn_of(c), shape_of(c, &c->in[0])});
+        pool_arrives<T>{in<T>(c, 0), in<uint8_t>(c, 1), fn_of(c), shape_of(c, &c->in[0]),
+                        on_quads(in<T>(c, 0))});
 }
 
-/* From dx's side: a place gets its window's value if it was the maximum, else 0. */
-template <class T> struct unpool_sweep {
+/* From dx's side: a place gets its window's value if it was the maximum, else 0. Rows are those of dx. */
+template <class T> struct unpool_sweep : over_norm {
     const T *x;
     const uint8_t *idx;
     T *dx;
-    norm_args n;
-    const float *of_group;
     act_arrives<T> arrives;
     pool_shape s;
-    __device__ void operator()(int k) const
+    bool wide;
+    template <int V> __device__ void at(const channels<V> &o, int row, int i) const
     {
-        const int i = k % s.c, w = k / s.c % s.iw, h = k / s.c / s.iw % s.ih;
-        const int image = k / s.c / s.iw / s.ih, oh = h / s.k, ow = w / s.k;
-        float v = 0;
-        if (oh < s.oh && ow < s.ow) {
-            const int r = (image * s.oh + oh) * s.ow + ow;
-            const int64_t at = (int64_t)r * s.c + i;
-            if (idx[at] == h % s.k * s.k + w % s.k) {
-                const float from = get(x, at);
-                v = norm_back(n, of_group, r, i, from, arrives(r, i, from));
-            }
+        int pooled;
+        const int place = place_in_window(s, row, &pooled);
+        const int64_t from = (int64_t)pooled * s.c + i;
+        float v[V], g[V];
+        if (place >= 0) {
+            get_pack<V>(x, from, wide, v);
+            arrives(o, pooled, i, v, g);
         }
-        put(dx, k, v);
+        for (int j = 0; j < V; j++)
+            v[j] = place >= 0 && idx[from + j] == place
+                       ? norm_back(o, j, n.group_rows, v[j], g[j])
+                       : 0;
+        put_pack<V>(dx, (int64_t)row * s.c + i, wide, v);
+    }
+    unpool_sweep(const norm_args &n_, const T *x_, const uint8_t *idx_, T *dx_,
+                 const act_arrives<T> &arrives_, const pool_shape &s_)
+        : over_norm{n_}, x(x_), idx(idx_), dx(dx_), arrives(arrives_), s(s_),
+          wide(on_quads(x_, dx_))
+    {
     }
 };
 
 template <class T> static fw_status bn_act_unpool_grad(const fwi_call *c)
 {
     const fwi_arg *x = &c->in[2];
-    const norm_args n = norm_from(c, 3, x);
-    const act_arrives<T> arrives = {in<T>(c, 0), n, fn_of(c)};
+    norm_args n = norm_from(c, 3, x);
+    const act_arrives<T> arrives = arrives_of<T>(c, n.c);
     const fw_status st = grads<T>(c, x, 1, n, arrives, out<float>(c, 1), out<float>(c, 2));
     if (st != FW_OK)
         return st;
-    return each(c, elems(&c->out[0]),
-                unpool_sweep<T>{in<T>(c, 2), in<uint8_t>(c, 1), out<T>(c, 0), n,
-                                group_sums(c, x, 1), arrives, shape_of(c, x)});
+    n.sums = group_sums(c, x, 1);
+    return sweep<T>(c, norm_cut(&c->out[0], 1),
+                    unpool_sweep<T>(n, in<T>(c, 2), in<uint8_t>(c, 1), out<T>(c, 0), arrives,
+                                    shape_of(c, x)));
 }
 
 extern "C" const fwi_kernel FWI_CUDA_ROWS(fused)[] = {

@@ -1,21 +1,19 @@
 /* layout.cu: from n h w c in f32 to what a lowered graph stores, and back. Blocks of one image are
  * n h w c themselves, so only the type changes. Defined in cpu/ref/layout.c. */
-#include "cuda_kernel.h"
+#include "cuda_packs.h"
 
 using namespace fwi_cuda;
 
-template <class X, class Y> struct convert_at {
-    const X *x;
-    Y *y;
-    __device__ void operator()(int i) const
+struct same {
+    __device__ float operator()(float x) const
     {
-        put(y, i, get(x, i));
+        return x;
     }
 };
 
 template <class X, class Y> static fw_status convert(const fwi_call *c)
 {
-    return each(c, elems(&c->in[0]), convert_at<X, Y>{in<X>(c, 0), out<Y>(c, 0)});
+    return map<X, Y>(c, same{});
 }
 
 static fw_status to_blocked(const fwi_call *c)

@@ -1,6 +1,7 @@
 /* pool.cu: pools and global pools and their gradients; defined in cpu/ref/pool_body.h, held to it by
- * tests/ops/test_pool.c. Gradients are written from dx's side: no element is added to twice. */
-#include "cuda_kernel.h"
+ * tests/ops/test_pool.c. Gradients are written from dx's side: no element is added to twice. Threads have
+ * packs of channels (cuda_packs.h). */
+#include "cuda_packs.h"
 
 using namespace fwi_cuda;
 
@@ -16,9 +17,50 @@ static pool_shape shape_of(const fwi_call *c, const fwi_arg *large, const fwi_ar
                       (int)large->shape.d[3]};
 }
 
-static __device__ bool larger(float v, float best)
+/* What becomes of the values that a window has, place by place. */
+template <int V> struct maximum {
+    float best[V];
+    int place[V];
+    __device__ void take(int p, const float (&v)[V])
+    {
+        for (int j = 0; j < V; j++)
+            if (p == 0 || v[j] > best[j] || (v[j] != v[j] && best[j] == best[j])) {
+                best[j] = v[j];
+                place[j] = p;
+            }
+    }
+};
+
+template <int V> struct total {
+    float sum[V];
+    __device__ void take(int p, const float (&v)[V])
+    {
+        (void)p;
+        for (int j = 0; j < V; j++)
+            sum[j] += v[j];
+    }
+};
+
+/* V channels of an image: `high` lines of `wide` pixels, from x[first] on; `line` elements from line to
+ * line. */
+template <int V, class T, class TAKE>
+static __device__ inline void over_window(const T *x, int64_t first, int high, int wide,
+                                          int64_t line, int c, bool quads, TAKE &take)
 {
-    return v > best || (v != v && best == best);
+    for (int h = 0; h < high; h++)
+        for (int w = 0; w < wide; w++) {
+            float v[V];
+            get_pack<V>(x, first + h * line + (int64_t)w * c, quads, v);
+            take.take(h * wide + w, v);
+        }
+}
+
+/* Where the window of element `at` of the small images begins. */
+static __device__ inline int64_t window_of(const pool_shape &s, int at)
+{
+    const int i = at % s.c, ow = at / s.c % s.ow, oh = at / s.c / s.ow % s.oh;
+    const int n = at / s.c / s.ow / s.oh;
+    return ((int64_t)(n * s.h + oh * s.stride) * s.w + ow * s.stride) * s.c + i;
 }
 
 template <class T> struct max_at {
@@ -26,31 +68,24 @@ template <class T> struct max_at {
     T *y;
     uint8_t *idx;
     pool_shape s;
-    __device__ void operator()(int at) const
+    bool quads;
+    template <int V> __device__ void at(int at) const
     {
-        const int i = at % s.c, ow = at / s.c % s.ow, oh = at / s.c / s.ow % s.oh;
-        const int n = at / s.c / s.ow / s.oh;
-        const int64_t first = ((int64_t)(n * s.h + oh * s.stride) * s.w + ow * s.stride) * s.c + i;
-        float best = get(x, first);
-        int place = 0;
-        for (int kh = 0; kh < s.k; kh++)
-            for (int kw = 0; kw < s.k; kw++) {
-                const float v = get(x, first + (int64_t)(kh * s.w + kw) * s.c);
-                if (larger(v, best)) {
-                    best = v;
-                    place = kh * s.k + kw;
-                }
-            }
-        put(y, at, best);
-        idx[at] = (uint8_t)place;
+        maximum<V> m = {};
+        over_window<V>(x, window_of(s, at), s.k, s.k, (int64_t)s.w * s.c, s.c, quads, m);
+        put_pack<V>(y, at, quads, m.best);
+        for (int j = 0; j < V; j++)
+            idx[at + j] = (uint8_t)m.place[j];
     }
 };
 
 template <class T> static fw_status max_pool(const fwi_call *c)
 {
-    return each(c, elems(&c->out[0]),
-                max_at<T>{in<T>(c, 0), out<T>(c, 0), out<uint8_t>(c, 1),
-                          shape_of(c, &c->in[0], &c->out[0])});
+    const T *x = in<T>(c, 0);
+    T *y = out<T>(c, 0);
+    return channel_packs<pack_of<T>::N>(
+        c, elems(&c->out[0]), cols(&c->out[0]),
+        max_at<T>{x, y, out<uint8_t>(c, 1), shape_of(c, &c->in[0], &c->out[0]), on_quads(x, y)});
 }
 
 /* idx NULL: of a mean */
@@ -59,11 +94,12 @@ template <class T> struct pool_grad_at {
     const uint8_t *idx;
     T *dx;
     pool_shape s;
-    __device__ void operator()(int at) const
+    bool quads;
+    template <int V> __device__ void at(int at) const
     {
         const int i = at % s.c, iw = at / s.c % s.w, ih = at / s.c / s.w % s.h;
         const int n = at / s.c / s.w / s.h;
-        float sum = 0;
+        float sum[V] = {};
         for (int kh = 0; kh < s.k; kh++) {
             const int h = ih - kh;
             if (h < 0 || h % s.stride != 0 || h / s.stride >= s.oh)
@@ -74,49 +110,60 @@ template <class T> struct pool_grad_at {
                     continue;
                 const int64_t from =
                     ((int64_t)(n * s.oh + h / s.stride) * s.ow + w / s.stride) * s.c + i;
-                if (idx == nullptr || idx[from] == kh * s.k + kw)
-                    sum += get(dy, from);
+                float g[V];
+                get_pack<V>(dy, from, quads, g);
+                for (int j = 0; j < V; j++)
+                    if (idx == nullptr || idx[from + j] == kh * s.k + kw)
+                        sum[j] += g[j];
             }
         }
-        put(dx, at, idx == nullptr ? sum / (float)(s.k * s.k) : sum);
+        for (int j = 0; j < V && idx == nullptr; j++)
+            sum[j] /= (float)(s.k * s.k);
+        put_pack<V>(dx, at, quads, sum);
     }
 };
 
+template <class T> static fw_status pool_grad(const fwi_call *c, const uint8_t *idx)
+{
+    const T *dy = in<T>(c, 0);
+    T *dx = out<T>(c, 0);
+    return channel_packs<pack_of<T>::N>(
+        c, elems(&c->out[0]), cols(&c->out[0]),
+        pool_grad_at<T>{dy, idx, dx, shape_of(c, &c->out[0], &c->in[0]), on_quads(dy, dx)});
+}
+
 template <class T> static fw_status max_pool_grad(const fwi_call *c)
 {
-    return each(c, elems(&c->out[0]),
-                pool_grad_at<T>{in<T>(c, 0), in<uint8_t>(c, 1), out<T>(c, 0),
-                                shape_of(c, &c->out[0], &c->in[0])});
+    return pool_grad<T>(c, in<uint8_t>(c, 1));
+}
+
+template <class T> static fw_status avg_pool_grad(const fwi_call *c)
+{
+    return pool_grad<T>(c, nullptr);
 }
 
 template <class T> struct mean_at {
     const T *x;
     T *y;
     pool_shape s;
-    __device__ void operator()(int at) const
+    bool quads;
+    template <int V> __device__ void at(int at) const
     {
-        const int i = at % s.c, ow = at / s.c % s.ow, oh = at / s.c / s.ow % s.oh;
-        const int n = at / s.c / s.ow / s.oh;
-        const int64_t first = ((int64_t)(n * s.h + oh * s.stride) * s.w + ow * s.stride) * s.c + i;
-        float sum = 0;
-        for (int kh = 0; kh < s.k; kh++)
-            for (int kw = 0; kw < s.k; kw++)
-                sum += get(x, first + (int64_t)(kh * s.w + kw) * s.c);
-        put(y, at, sum / (float)(s.k * s.k));
+        total<V> t = {};
+        over_window<V>(x, window_of(s, at), s.k, s.k, (int64_t)s.w * s.c, s.c, quads, t);
+        for (int j = 0; j < V; j++)
+            t.sum[j] /= (float)(s.k * s.k);
+        put_pack<V>(y, at, quads, t.sum);
     }
 };
 
 template <class T> static fw_status avg_pool(const fwi_call *c)
 {
-    return each(c, elems(&c->out[0]),
-                mean_at<T>{in<T>(c, 0), out<T>(c, 0), shape_of(c, &c->in[0], &c->out[0])});
-}
-
-template <class T> static fw_status avg_pool_grad(const fwi_call *c)
-{
-    return each(
-        c, elems(&c->out[0]),
-        pool_grad_at<T>{in<T>(c, 0), nullptr, out<T>(c, 0), shape_of(c, &c->out[0], &c->in[0])});
+    const T *x = in<T>(c, 0);
+    T *y = out<T>(c, 0);
+    return channel_packs<pack_of<T>::N>(
+        c, elems(&c->out[0]), cols(&c->out[0]),
+        mean_at<T>{x, y, shape_of(c, &c->in[0], &c->out[0]), on_quads(x, y)});
 }
 
 /* ---- whole images: y [n,c] in f32 ---- */
@@ -126,21 +173,14 @@ template <class T> struct global_max_at {
     float *y;
     int32_t *idx;
     int places, c;
-    __device__ void operator()(int at) const
+    bool quads;
+    template <int V> __device__ void at(int at) const
     {
-        const int n = at / c, i = at % c;
-        const int64_t first = (int64_t)n * places * c + i;
-        float best = get(x, first);
-        int place = 0;
-        for (int p = 1; p < places; p++) {
-            const float v = get(x, first + (int64_t)p * c);
-            if (larger(v, best)) {
-                best = v;
-                place = p;
-            }
-        }
-        y[at] = best;
-        idx[at] = place;
+        maximum<V> m = {};
+        over_window<V>(x, (int64_t)(at / c) * places * c + at % c, 1, places, 0, c, quads, m);
+        put_pack<V>(y, at, quads, m.best);
+        for (int j = 0; j < V; j++)
+            idx[at + j] = m.place[j];
     }
 };
 
@@ -151,9 +191,12 @@ static int places_of(const fwi_arg *a)
 
 template <class T> static fw_status global_max_pool(const fwi_call *c)
 {
-    return each(c, elems(&c->out[0]),
-                global_max_at<T>{in<T>(c, 0), out<float>(c, 0), out<int32_t>(c, 1),
-                                 places_of(&c->in[0]), cols(&c->in[0])});
+    const T *x = in<T>(c, 0);
+    float *y = out<float>(c, 0);
+    return channel_packs<pack_of<T>::N>(
+        c, elems(&c->out[0]), cols(&c->out[0]),
+        global_max_at<T>{x, y, out<int32_t>(c, 1), places_of(&c->in[0]), cols(&c->in[0]),
+                         on_quads(x, y)});
 }
 
 /* idx NULL: of a mean */
@@ -162,19 +205,25 @@ template <class T> struct global_grad_at {
     const int32_t *idx;
     T *dx;
     int places, c;
-    __device__ void operator()(int at) const
+    bool quads;
+    template <int V> __device__ void at(int at) const
     {
-        const int i = at % c, p = at / c % places, n = at / c / places;
-        const float g = dy[n * c + i];
-        put(dx, at, idx == nullptr ? g / (float)places : idx[n * c + i] == p ? g : 0.0f);
+        const int p = at / c % places, from = at / c / places * c + at % c;
+        float g[V];
+        get_pack<V>(dy, from, quads, g);
+        for (int j = 0; j < V; j++)
+            g[j] = idx == nullptr ? g[j] / (float)places : idx[from + j] == p ? g[j] : 0.0f;
+        put_pack<V>(dx, at, quads, g);
     }
 };
 
 template <class T> static fw_status global_grad_as(const fwi_call *c, const int32_t *idx)
 {
-    return each(c, elems(&c->out[0]),
-                global_grad_at<T>{in<float>(c, 0), idx, out<T>(c, 0), places_of(&c->out[0]),
-                                  cols(&c->out[0])});
+    const float *dy = in<float>(c, 0);
+    T *dx = out<T>(c, 0);
+    return channel_packs<pack_of<T>::N>(
+        c, elems(&c->out[0]), cols(&c->out[0]),
+        global_grad_at<T>{dy, idx, dx, places_of(&c->out[0]), cols(&c->out[0]), on_quads(dy, dx)});
 }
 
 static fw_status global_grad(const fwi_call *c)
@@ -194,22 +243,24 @@ template <class T> struct global_mean_at {
     const T *x;
     float *y;
     int places, c;
-    __device__ void operator()(int at) const
+    bool quads;
+    template <int V> __device__ void at(int at) const
     {
-        const int n = at / c, i = at % c;
-        const int64_t first = (int64_t)n * places * c + i;
-        float sum = 0;
-        for (int p = 0; p < places; p++)
-            sum += get(x, first + (int64_t)p * c);
-        y[at] = sum / (float)places;
+        total<V> t = {};
+        over_window<V>(x, (int64_t)(at / c) * places * c + at % c, 1, places, 0, c, quads, t);
+        for (int j = 0; j < V; j++)
+            t.sum[j] /= (float)places;
+        put_pack<V>(y, at, quads, t.sum);
     }
 };
 
 template <class T> static fw_status global_avg_pool(const fwi_call *c)
 {
-    return each(
-        c, elems(&c->out[0]),
-        global_mean_at<T>{in<T>(c, 0), out<float>(c, 0), places_of(&c->in[0]), cols(&c->in[0])});
+    const T *x = in<T>(c, 0);
+    float *y = out<float>(c, 0);
+    return channel_packs<pack_of<T>::N>(
+        c, elems(&c->out[0]), cols(&c->out[0]),
+        global_mean_at<T>{x, y, places_of(&c->in[0]), cols(&c->in[0]), on_quads(x, y)});
 }
 
 extern "C" const fwi_kernel FWI_CUDA_ROWS(pool)[] = {
