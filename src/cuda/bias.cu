@@ -62,8 +62,7 @@ template <class T> struct biased_back : over_bias {
         back(o, (int64_t)row * c + i, g);
         put_pack<V>(dx, (int64_t)row * c + i, wide, g);
     }
-    template <int V>
-    __device__ void add(const own<V> &o, int row, int i, float (&sums)[1][V]) const
+    template <int V> __device__ void add(const own<V> &o, int row, int i, float (&sums)[1][V]) const
     {
         float g[V];
         back(o, (int64_t)row * c + i, g);
@@ -79,8 +78,7 @@ template <class T> struct biased_back : over_bias {
 template <class T> struct row_sum : over_bias {
     const T *x;
     bool wide;
-    template <int V>
-    __device__ void add(const own<V> &o, int row, int i, float (&sums)[1][V]) const
+    template <int V> __device__ void add(const own<V> &o, int row, int i, float (&sums)[1][V]) const
     {
         float v[V];
         (void)o;

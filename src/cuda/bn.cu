@@ -59,12 +59,10 @@ template <class T> static fw_status train(const fwi_call *c)
     const fw_status st = stats<T>(c, &c->in[0], groups, mean, var);
     if (st != FW_OK)
         return st;
-    const norm_args n = {in<float>(c, 1),         in<float>(c, 2),
-                         mean,                    var,
-                         (float)c->attr->bn.eps,  cols(&c->in[0]),
-                         rows(&c->in[0]) / groups, nullptr};
-    return sweep<T>(c, norm_cut(&c->in[0], groups),
-                    normalise<T>(n, in<T>(c, 0), out<T>(c, 0)));
+    const norm_args n = {
+        in<float>(c, 1), in<float>(c, 2),          mean,   var, (float)c->attr->bn.eps,
+        cols(&c->in[0]), rows(&c->in[0]) / groups, nullptr};
+    return sweep<T>(c, norm_cut(&c->in[0], groups), normalise<T>(n, in<T>(c, 0), out<T>(c, 0)));
 }
 
 template <class T> static size_t train_grad_room(const fwi_call *c)
@@ -75,9 +73,8 @@ template <class T> static size_t train_grad_room(const fwi_call *c)
 template <class T> static fw_status train_grad(const fwi_call *c)
 {
     const int groups = groups_of(c), n_c = cols(&c->in[1]);
-    const norm_args n = {in<float>(c, 2),        nullptr, in<float>(c, 3),         in<float>(c, 4),
-                         (float)c->attr->bn.eps, n_c,     rows(&c->in[1]) / groups,
-                         nullptr};
+    const norm_args n = {in<float>(c, 2),        nullptr, in<float>(c, 3),          in<float>(c, 4),
+                         (float)c->attr->bn.eps, n_c,     rows(&c->in[1]) / groups, nullptr};
     return grads_and_sweep<T>(c, &c->in[1], groups, n, arrives_of<T>(c));
 }
 
@@ -115,10 +112,9 @@ template <class T> static fw_status eval_grad(const fwi_call *c)
 {
     const int n_c = cols(&c->in[1]);
     const norm_args n = {in<float>(c, 2),        nullptr, in<float>(c, 3), in<float>(c, 4),
-                         (float)c->attr->bn.eps, n_c,     rows(&c->in[1]),
-                         nullptr};
-    const fw_status st = grads<T>(c, &c->in[1], 1, n, arrives_of<T>(c), out<float>(c, 1),
-                                  out<float>(c, 2));
+                         (float)c->attr->bn.eps, n_c,     rows(&c->in[1]), nullptr};
+    const fw_status st =
+        grads<T>(c, &c->in[1], 1, n, arrives_of<T>(c), out<float>(c, 1), out<float>(c, 2));
     if (st != FW_OK)
         return st;
     return sweep<T>(c, norm_cut(&c->in[1], 1), eval_back<T>(n, in<T>(c, 0), out<T>(c, 0)));

@@ -13,8 +13,8 @@ namespace fwi_cuda
 struct norm_args {
     const float *gamma, *beta, *mean, *var; /* [c]; mean and var [g,c]; beta may be NULL */
     float eps;
-    int c, group_rows;  /* rows of a group */
-    const float *sums;  /* [g][2][c]: what a sweep of gradients needs; else NULL */
+    int c, group_rows; /* rows of a group */
+    const float *sums; /* [g][2][c]: what a sweep of gradients needs; else NULL */
 };
 
 /* p: the arguments gamma, beta, mean, var */
@@ -110,8 +110,7 @@ template <class T> struct moments {
     {
         pivot<V>(x, wide, group, i, c, group_rows, o.pivot);
     }
-    template <int V>
-    __device__ void add(const own<V> &o, int row, int i, float (&sums)[2][V]) const
+    template <int V> __device__ void add(const own<V> &o, int row, int i, float (&sums)[2][V]) const
     {
         float v[V];
         get_pack<V>(x, (int64_t)row * c + i, wide, v);

@@ -8,10 +8,27 @@
 
 #include "cuda_kernel.h"
 
+#include <stdlib.h>
+
 namespace fwi_cuda
 {
 
-struct __attribute__((__may_alias__, __aligned__(16))) quad {
+#ifdef FWI_CUDA_EMULATED /* a boundary is checked, not assumed */
+#define FWI_QUAD_ALIGN 4
+static inline const void *on_boundary(const void *p)
+{
+    if (((uintptr_t)p & 15u) != 0)
+        abort();
+    return p;
+}
+#else
+#define FWI_QUAD_ALIGN 16
+static __device__ inline const void *on_boundary(const void *p)
+{
+    return p;
+}
+#endif
+struct __attribute__((__may_alias__, __aligned__(FWI_QUAD_ALIGN))) quad {
     uint32_t w[4];
 };
 
@@ -40,13 +57,13 @@ static __device__ inline uint32_t half_bits(const f16 *, float v)
 /* 16 bytes at p. */
 static __device__ inline void get_quad(const float *p, float *v)
 {
-    const quad q = *(const quad *)(const void *)p;
+    const quad q = *(const quad *)on_boundary(p);
     for (int j = 0; j < 4; j++)
         v[j] = float_of_bits(q.w[j]);
 }
 template <class T> static __device__ inline void get_quad(const T *p, float *v)
 {
-    const quad q = *(const quad *)(const void *)p;
+    const quad q = *(const quad *)on_boundary(p);
     for (int j = 0; j < 8; j++)
         v[j] = half_word(p, q.w[j / 2], j % 2);
 }
@@ -55,14 +72,14 @@ static __device__ inline void put_quad(float *p, const float *v)
     quad q;
     for (int j = 0; j < 4; j++)
         q.w[j] = bits_of_float(v[j]);
-    *(quad *)(void *)p = q;
+    *(quad *)(uintptr_t)on_boundary(p) = q;
 }
 template <class T> static __device__ inline void put_quad(T *p, const float *v)
 {
     quad q;
     for (int j = 0; j < 4; j++)
         q.w[j] = half_bits(p, v[2 * j]) | half_bits(p, v[2 * j + 1]) << 16;
-    *(quad *)(void *)p = q;
+    *(quad *)(uintptr_t)on_boundary(p) = q;
 }
 
 /* V elements from number i on, as f32. wide: p is on a boundary of 16 bytes, and i a multiple of V. */
@@ -162,8 +179,7 @@ template <class T, class F> static inline fw_status map2(const fwi_call *c, cons
 {
     const T *a = in<T>(c, 0), *b = in<T>(c, 1);
     T *y = out<T>(c, 0);
-    return packs<pack_of<T>::N>(c, elems(&c->in[0]),
-                                map2_at<T, F>{a, b, y, on_quads(a, b, y), f});
+    return packs<pack_of<T>::N>(c, elems(&c->in[0]), map2_at<T, F>{a, b, y, on_quads(a, b, y), f});
 }
 
 /* The same where a pack must not reach into the next pixel: in packs where c channels are whole ones. */

@@ -56,8 +56,9 @@ template <class T> struct norm_act : over_norm {
 template <class T> static fw_status bn_act(const fwi_call *c)
 {
     const T *r = c->kind == FWI_OP_bn_act_add ? in<T>(c, 5) : nullptr;
-    return sweep<T>(c, norm_cut(&c->in[0], 1),
-                    norm_act<T>(norm_from(c, 1, &c->in[0]), in<T>(c, 0), r, out<T>(c, 0), fn_of(c)));
+    return sweep<T>(
+        c, norm_cut(&c->in[0], 1),
+        norm_act<T>(norm_from(c, 1, &c->in[0]), in<T>(c, 0), r, out<T>(c, 0), fn_of(c)));
 }
 
 struct pool_shape {
@@ -190,10 +191,9 @@ template <class T> static size_t pool_grad_room(const fwi_call *c)
 template <class T> static fw_status bn_act_pool_grad(const fwi_call *c)
 {
     const norm_args n = norm_from(c, 3, &c->in[2]);
-    return grads_and_sweep<T>(
-        c, &c->in[2], 1, n,
-        pool_arrives<T>{in<T>(c, 0), in<uint8_t>(c, 1), fn_of(c), shape_of(c, &c->in[0]),
-                        on_quads(in<T>(c, 0))});
+    return grads_and_sweep<T>(c, &c->in[2], 1, n,
+                              pool_arrives<T>{in<T>(c, 0), in<uint8_t>(c, 1), fn_of(c),
+                                              shape_of(c, &c->in[0]), on_quads(in<T>(c, 0))});
 }
 
 /* From dx's side: a place gets its window's value if it was the maximum, else 0. Rows are those of dx. */
@@ -215,9 +215,8 @@ template <class T> struct unpool_sweep : over_norm {
             arrives(o, pooled, i, v, g);
         }
         for (int j = 0; j < V; j++)
-            v[j] = place >= 0 && idx[from + j] == place
-                       ? norm_back(o, j, n.group_rows, v[j], g[j])
-                       : 0;
+            v[j] = place >= 0 && idx[from + j] == place ? norm_back(o, j, n.group_rows, v[j], g[j])
+                                                        : 0;
         put_pack<V>(dx, (int64_t)row * s.c + i, wide, v);
     }
     unpool_sweep(const norm_args &n_, const T *x_, const uint8_t *idx_, T *dx_,
@@ -237,9 +236,9 @@ template <class T> static fw_status bn_act_unpool_grad(const fwi_call *c)
     if (st != FW_OK)
         return st;
     n.sums = group_sums(c, x, 1);
-    return sweep<T>(c, norm_cut(&c->out[0], 1),
-                    unpool_sweep<T>(n, in<T>(c, 2), in<uint8_t>(c, 1), out<T>(c, 0), arrives,
-                                    shape_of(c, x)));
+    return sweep<T>(
+        c, norm_cut(&c->out[0], 1),
+        unpool_sweep<T>(n, in<T>(c, 2), in<uint8_t>(c, 1), out<T>(c, 0), arrives, shape_of(c, x)));
 }
 
 extern "C" const fwi_kernel FWI_CUDA_ROWS(fused)[] = {

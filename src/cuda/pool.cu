@@ -193,10 +193,10 @@ template <class T> static fw_status global_max_pool(const fwi_call *c)
 {
     const T *x = in<T>(c, 0);
     float *y = out<float>(c, 0);
-    return channel_packs<pack_of<T>::N>(
-        c, elems(&c->out[0]), cols(&c->out[0]),
-        global_max_at<T>{x, y, out<int32_t>(c, 1), places_of(&c->in[0]), cols(&c->in[0]),
-                         on_quads(x, y)});
+    return channel_packs<pack_of<T>::N>(c, elems(&c->out[0]), cols(&c->out[0]),
+                                        global_max_at<T>{x, y, out<int32_t>(c, 1),
+                                                         places_of(&c->in[0]), cols(&c->in[0]),
+                                                         on_quads(x, y)});
 }
 
 /* idx NULL: of a mean */
