@@ -9,13 +9,14 @@
 #include <string.h>
 
 typedef struct bench_args {
-    const char *data;
+    const char *data, *device;
     int64_t threads, runs, memory_limit;
     bool explain, pin;
     arg_list set, with;
     const char *batch, *precision_word;
     const char *shape, *pass, *algo, *layout, *results, *record, *op;
     fw_dtype precision;
+    bool tf32;
     int64_t images; /* --batch */
     bool json, accept_slow, in_place;
 } bench_args;
@@ -312,9 +313,11 @@ static void print_parts(const fw_bench_step_result *s)
 static int bench_step(const command *self, const fw_recipe *r, const bench_args *a)
 {
     const fw_run_opt opt = {.data = a->data,
+                            .device = a->device,
                             .threads = (int)a->threads,
                             .pin = a->pin,
                             .precision = a->precision,
+                            .tf32 = a->tf32,
                             .memory_limit = a->memory_limit,
                             .explain = a->explain ? print_explanation : NULL};
     fw_bench_step_result s = {0};
@@ -325,12 +328,12 @@ static int bench_step(const command *self, const fw_recipe *r, const bench_args 
     if (a->json) {
         code = print_json(json_pack(
             "{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:o, s:o}",
-            "recipe", fw_recipe_name(r), "precision", fw_dtype_name(s.precision), "peak_gflops",
-            s.peak_gflops, "images_per_second", s.images_per_second, "seconds", s.seconds_median,
-            "seconds_min", s.seconds_min, "seconds_max", s.seconds_max, "gflops", s.gflops,
-            "share_of_peak", s.share_of_peak, "epoch_seconds", s.epoch_seconds, "start_seconds",
-            s.start_seconds, "batch", (json_int_t)s.batch, "runs", (json_int_t)s.runs,
-            "budget_bytes", (json_int_t)s.budget.total, "peak_memory_bytes",
+            "recipe", fw_recipe_name(r), "precision", precision_name(s.precision, a->tf32),
+            "peak_gflops", s.peak_gflops, "images_per_second", s.images_per_second, "seconds",
+            s.seconds_median, "seconds_min", s.seconds_min, "seconds_max", s.seconds_max, "gflops",
+            s.gflops, "share_of_peak", s.share_of_peak, "epoch_seconds", s.epoch_seconds,
+            "start_seconds", s.start_seconds, "batch", (json_int_t)s.batch, "runs",
+            (json_int_t)s.runs, "budget_bytes", (json_int_t)s.budget.total, "peak_memory_bytes",
             (json_int_t)s.peak_memory_bytes, "parts", parts_json(&s), "ops", ops_json(&s)));
     } else {
         printf("%-22s %-30s %-26s %5s %9s %6s %9s %7s\n", "op", "kernel", "shape", "calls", "ms",
@@ -345,8 +348,11 @@ static int bench_step(const command *self, const fw_recipe *r, const bench_args 
         printf("\nstep of %" PRId64 " images   %.1f ms (median of %" PRId64 "; %.1f to %.1f)\n",
                s.batch, 1e3 * s.seconds_median, s.runs, 1e3 * s.seconds_min, 1e3 * s.seconds_max);
         printf("images/s             %.1f\n", s.images_per_second);
-        printf("GFLOP/s              %.1f, %.1f %% of this machine's %.1f in %s\n", s.gflops,
-               100 * s.share_of_peak, s.peak_gflops, fw_dtype_name(s.precision));
+        printf("GFLOP/s              %.1f", s.gflops);
+        if (s.peak_gflops > 0)
+            printf(", %.1f %% of this machine's %.1f in %s", 100 * s.share_of_peak, s.peak_gflops,
+                   fw_dtype_name(s.precision));
+        putchar('\n');
         printf("an epoch             %.1f s\n", s.epoch_seconds);
         printf("start to first step  %.2f s\n", s.start_seconds);
         printf("memory               %.1f MiB planned, %.1f MiB at most resident\n",
@@ -384,6 +390,7 @@ static const char *misplaced(const bench_args *a, unsigned subject)
                    {"--batch", a->batch != NULL, STEP | CONV | OPS | DATA},
                    {"--precision", a->precision_word != NULL, STEP | CONV | OPS},
                    {"--memory-limit", a->memory_limit > 0, STEP},
+                   {"--device", a->device != NULL, STEP},
                    {"--pin", a->pin, STEP},
                    {"--explain", a->explain, STEP},
                    {"--set", a->set.n > 0, STEP | DATA},
@@ -446,9 +453,10 @@ static int measure(const command *self, bench_args *a, const char *const *pos, i
     if (option != NULL)
         return usage_error(self, "%s says nothing of %s", option, pos[0]);
     a->precision = FW_F32;
-    if (a->precision_word != NULL && !precision_read(a->precision_word, &a->precision))
-        return usage_error(self, "--precision: \"%s\" is none of f32, f64, bf16, f16",
-                           a->precision_word);
+    if (a->precision_word != NULL && !precision_read(a->precision_word, &a->precision, &a->tf32))
+        return usage_error(self, "--precision: \"%s\" is none of " PRECISIONS, a->precision_word);
+    if (a->tf32 && subject != STEP)
+        return usage_error(self, "--precision: tf32 is for step");
     if ((subject == CONV || subject == OPS) && !batch_read(a))
         return usage_error(self, "--batch: \"%s\", expected a whole number from 1 to 1048576",
                            a->batch);
@@ -467,13 +475,16 @@ static int run_bench(const command *self, int argc, char **argv)
     int n;
     const arg_option options[] = {
         {"--data", "PATH", "records to read (default: synthetic images)", ARG_TEXT, &a.data},
+        {"--device", "NAME", "of step: cpu, cuda or cuda:N, the N-th from 0 (default cpu)",
+         ARG_TEXT, &a.device},
         {"--threads", "N", "default: step and peak as many as allowed, data 1", ARG_THREADS,
          &a.threads},
         {"--runs", "N", "measurements, of which the median counts (default 7)", ARG_COUNT, &a.runs},
         {"--batch", "N", "images per step (default: the recipe's, or the shape's)", ARG_TEXT,
          &a.batch},
-        {"--precision", "TYPE", "of step, conv, ops: f32, f64 or bf16 (default f32)", ARG_TEXT,
-         &a.precision_word},
+        {"--precision", "TYPE",
+         "of step, conv, ops: f32, f64 or bf16 (default f32); of a GPU's step also tf32, f16",
+         ARG_TEXT, &a.precision_word},
         {"--memory-limit", "BYTES", "refuse a step that needs more (512M, 2G; default none)",
          ARG_SIZE, &a.memory_limit},
         {"--pin", NULL, "of a step: bind each thread to a CPU of its own", ARG_FLAG, &a.pin},

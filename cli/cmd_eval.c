@@ -69,7 +69,7 @@ static bool read_tta(const char *text, fw_tta *out)
 
 static int run_eval(const command *self, int argc, char **argv)
 {
-    const char *pos[1], *data = NULL, *recipe_name = NULL, *tta_name = "none";
+    const char *pos[1], *data = NULL, *recipe_name = NULL, *tta_name = "none", *device = NULL;
     fw_tta tta = FW_TTA_NONE;
     int64_t batch = 0, threads = 0;
     bool json = false, want_confusion = false, explain = false;
@@ -81,6 +81,8 @@ static int run_eval(const command *self, int argc, char **argv)
         {"--recipe", "NAME", "take the test data that this recipe brings or splits off", ARG_TEXT,
          &recipe_name},
         {"--batch", "N", "images at a time (default 100)", ARG_COUNT, &batch},
+        {"--device", "NAME", "cpu, cuda or cuda:N, the N-th from 0 (default cpu)", ARG_TEXT,
+         &device},
         {"--threads", "N", "default: as many as this process may use", ARG_THREADS, &threads},
         {"--tta", "VIEWS",
          "average over views: none, mirror, airbench6 or selective (default none)", ARG_TEXT,
@@ -111,6 +113,7 @@ static int run_eval(const command *self, int argc, char **argv)
     fw_status st = fw_model_open(&model, pos[0],
                                  &(fw_model_opt){.batch = batch,
                                                  .threads = threads == 0 ? FW_NONE : (int)threads,
+                                                 .device = device,
                                                  .tta = tta});
     if (st == FW_OK && explain) {
         char *text = NULL;

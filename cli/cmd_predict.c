@@ -120,11 +120,14 @@ static int run_predict(const command *self, int argc, char **argv)
     const char *pos[1024];
     predict_args a = {.top = 1};
     char why[WHY_CAP] = "";
+    const char *device = NULL;
     int64_t threads = 0;
     int n;
     const arg_option options[] = {
         {"--top", "N", "classes per image (default 1)", ARG_COUNT, &a.top},
         {"--csv", NULL, "file,index,class and every probability, with a header", ARG_FLAG, &a.csv},
+        {"--device", "NAME", "cpu, cuda or cuda:N, the N-th from 0 (default cpu)", ARG_TEXT,
+         &device},
         {"--threads", "N", "default: as many as this process may use", ARG_THREADS, &threads},
         {"--json", NULL, "one JSON object on standard output", ARG_FLAG, &a.json}};
     const int code =
@@ -135,8 +138,10 @@ static int run_predict(const command *self, int argc, char **argv)
         return usage_error(self, "needs a model and at least one file of images");
     fw_model *m = NULL;
     json_t *list = json_array();
-    fw_status st = fw_model_open(
-        &m, pos[0], &(fw_model_opt){.batch = 64, .threads = threads == 0 ? FW_NONE : (int)threads});
+    fw_status st = fw_model_open(&m, pos[0],
+                                 &(fw_model_opt){.batch = 64,
+                                                 .threads = threads == 0 ? FW_NONE : (int)threads,
+                                                 .device = device});
     if (st == FW_OK) {
         fw_model_info info;
         char buf[24];

@@ -149,7 +149,8 @@ typedef struct fw_bench_step_result {
     double start_seconds; /* from process start to the end of the first step's preparation */
     fw_peak peak;
     fw_dtype precision;
-    double peak_gflops; /* the one of peak that this precision runs against */
+    double
+        peak_gflops; /* the one of peak that this precision runs against; 0: not known, of a GPU */
     int64_t batch, runs;
     fw_budget budget;
     int64_t peak_memory_bytes;          /* resident at most, synthetic or real data included */
@@ -158,7 +159,7 @@ typedef struct fw_bench_step_result {
     int n_ops;
     void *owned;
 } fw_bench_step_result;
-/* opt: data, seed, threads, pin, precision, memory_limit are used. runs 0: 7 (after 2 that are not counted). Without
+/* opt: data, seed, device, threads, pin, precision, tf32, memory_limit are used. runs 0: 7 (after 2 that are not counted). Without
  * data: synthetic images of the recipe's shape. */
 FW_API fw_status fw_bench_step(const fw_recipe *r, const fw_run_opt *opt, int64_t runs,
                                fw_bench_step_result *out);

@@ -67,7 +67,8 @@ typedef struct fw_run_opt {
     const char *out;  /* run folder; NULL: nothing is written */
     uint64_t seed;
     const char *device;
-    fw_dtype precision;
+    fw_dtype precision; /* and tf32: as fw_estimator_opt has them */
+    bool tf32;
     int threads; /* 0: as many as this process may use; more are refused */
     bool pin;    /* bind each thread to a CPU of its own */
     bool resume; /* go on with the run in `out`; without it a folder that holds a run is refused */

@@ -62,6 +62,7 @@ typedef struct fw_budget {
     int64_t shuffle;  /* shuffle buffers, record indices, pass orders */
     int64_t prefetch; /* batches made ahead, workers' scratch */
     int64_t cache;    /* records and images held in memory */
+    int64_t device;   /* images that stay on a device with memory of its own */
     int64_t total;
 } fw_budget;
 
@@ -114,10 +115,15 @@ typedef struct fw_estimator_opt {
     const char *device;   /* NULL: "cpu" */
     fw_dtype
         precision; /* FW_F32; FW_BF16: images between the layers are stored as bf16 and summed in
-                             f32, all that is learnt stays f32, where the device can; FW_F64, for checks */
-    int threads;   /* 0: as many as this process may use; more are refused */
-    uint64_t seed; /* weights and dropout */
-    bool loss_sum; /* loss summed over the batch instead of its mean */
+                             f32, all that is learnt stays f32, where the device can; FW_F16: the same, on
+                             GPUs alone, where a step whose gradients overflow is undone, and told of;
+                             FW_F64, for checks */
+    bool tf32;     /* with FW_F32, on GPUs alone: products may round their operands to tf32 */
+    double loss_scale; /* of FW_F16: what the loss is multiplied by while its gradient is taken. 0:
+                             the largest power of 2 that is no more than the batch, or 1 with .loss_sum */
+    int threads;       /* 0: as many as this process may use; more are refused */
+    uint64_t seed;     /* weights and dropout */
+    bool loss_sum;     /* loss summed over the batch instead of its mean */
     double label_smoothing;
     fw_event_fn progress;
     void *progress_user;
@@ -161,6 +167,12 @@ typedef struct fw_estimator_opt {
         *filter; /* borrowed; NULL: none. Batches are reduced to its rows: the network is
                                 trained with batches of `keep`. It has to have every step */
     fw_conv conv;
+    bool
+        host_batches; /* make batches on the host also where the device would make them: images held
+                          in memory as uint8 (fw_dataset_opt.cache, fw_array_dataset) are uploaded once
+                          to a GPU, which makes the same batches, bit by bit. Users' own transforms,
+                          fw_cutmix, filters, and images that do not fit there beside the plan leave it
+                          to the host by themselves; fw_estimator_explain says which it is */
     bool pin; /* bind each thread to a CPU of its own; the calling thread, which has to be the one
                  that trains, until fw_estimator_free */
 } fw_estimator_opt;

@@ -41,6 +41,10 @@ static fw_status cpu_open(fwi_device **out, const fwi_device_opt *opt)
     if (opt->index != 0)
         return fwi_fail(FW_ENOTFOUND, "cpu: there is one, number 0; number %d was asked for",
                         opt->index);
+    if (opt->tf32)
+        return fwi_fail(FW_EUNAVAILABLE,
+                        "precision tf32 is a GPU's: on the device cpu products are "
+                        "of f32, bf16 and f64");
     fwi_isa isa = FWI_ISA_REF;
     fw_status st = fwi_isa_choose(&isa);
     if (st != FW_OK)
@@ -118,6 +122,10 @@ fw_status fwi_cpu_choose_conv(fwi_graph *g, const fwi_op_table *table)
 static fw_status cpu_lower(fwi_device *d, fwi_graph *g)
 {
     const bool bf16 = g->storage == FW_BF16;
+    if (g->storage == FW_F16)
+        return fwi_fail(FW_EUNAVAILABLE,
+                        "precision f16 is a GPU's: the device cpu has f32, bf16 and "
+                        "f64");
     if (bf16 && !d->has_bf16)
         return fwi_fail(FW_EUNAVAILABLE, "precision bf16 needs a processor with AVX2; %s has none",
                         d->label);

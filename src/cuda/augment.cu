@@ -1,4 +1,4 @@
-/* augment.cu: see cuda_augment.h; defined by docs/augmentation.md and data/chain.c, held to them bit
+/* augment.cu: see augment.h; defined by docs/augmentation.md and data/chain.c, held to them bit
  * by bit by tests/cuda/test_augment.c. One thread per pixel of the batch: it walks the list backwards
  * to find which pixel of the image it shows, and then forwards with that pixel's values. So nothing
  * lies between two transforms, and an image is read once. */
@@ -20,7 +20,7 @@ static __device__ drawn draw(const fwi_augment &a, int i, uint64_t seed, int64_t
 {
     const fwi_augment_item &t = a.item[i];
     drawn d = {0, 0, 0, 0};
-    if (t.kind == FW_TRANSFORM_STANDARDIZE)
+    if (t.kind == FW_TRANSFORM_STANDARDIZE || t.kind == FWI_AUGMENT_VIEW)
         return d;
     const bool alternates = t.kind == FW_TRANSFORM_FLIP && t.alternating != 0;
     const uint32_t purpose = t.kind == FW_TRANSFORM_PAD_CROP ? FWI_RNG_CROP
@@ -60,24 +60,29 @@ struct augment_at {
     fwi_augment a;
     uint64_t seed;
     const uint8_t *images;
-    const int64_t *records, *passes;
+    const int32_t *labels;
+    const int64_t *rows;
+    int n;
     float *out;
+    int32_t *out_labels;
     __device__ void operator()(int pixel) const
     {
         const int size = a.h * a.w, image = pixel / size;
         int y = pixel % size / a.w, x = pixel % a.w;
         float *to = out + (int64_t)pixel * a.c;
-        const int64_t record = records[image];
-        if (record < 0) {
+        const int64_t place = rows[image], record = rows[n + image], pass = rows[2 * n + image];
+        if (pixel % size == 0)
+            out_labels[image] = place < 0 ? -1 : labels[place];
+        if (place < 0) {
             for (int k = 0; k < a.c; k++)
                 to[k] = 0;
             return;
         }
-        drawn d[FWI_AUGMENT_MAX];
-        bool hole[FWI_AUGMENT_MAX];
+        drawn d[FWI_AUGMENT_MAX + 1];
+        bool hole[FWI_AUGMENT_MAX + 1];
         for (int i = a.n - 1; i >= 0; i--) {
             const fwi_augment_item &t = a.item[i];
-            d[i] = draw(a, i, seed, record, passes[image]);
+            d[i] = draw(a, i, seed, record, pass);
             hole[i] = t.kind == FW_TRANSFORM_CUTOUT && y >= d[i].a && y < d[i].a + t.h &&
                       x >= d[i].b && x < d[i].b + t.w;
             if (t.kind == FW_TRANSFORM_PAD_CROP) {
@@ -91,9 +96,12 @@ struct augment_at {
                 }
                 if (d[i].a)
                     x = a.w - 1 - x;
+            } else if (t.kind == FWI_AUGMENT_VIEW) { /* tta.h: shifted first, then mirrored */
+                y = reflected(y + t.h, a.h);
+                x = reflected((t.w ? a.w - 1 - x : x) + t.h, a.w);
             }
         }
-        const uint8_t *from = images + ((record * a.h + y) * a.w + x) * a.c;
+        const uint8_t *from = images + ((place * a.h + y) * a.w + x) * a.c;
         for (int k = 0; k < a.c; k++) {
             float v = (float)from[k];
             for (int i = 0; i < a.n; i++) {
@@ -110,49 +118,19 @@ struct augment_at {
     }
 };
 
-extern "C" fw_status fwi_augment_make(fwi_augment *out, const fw_transform *list, int64_t h,
-                                      int64_t w, int64_t c)
-{
-    memset(out, 0, sizeof *out);
-    out->h = (int32_t)h;
-    out->w = (int32_t)w;
-    out->c = (int32_t)c;
-    for (; list != nullptr && list->kind != FW_TRANSFORM_NONE; list++) {
-        if (list->kind == FW_TRANSFORM_USER || list->kind == FW_TRANSFORM_CUTMIX)
-            return fwi_fail(FW_EUNAVAILABLE, "transform %d is %s, which runs on the host alone",
-                            (int)out->n,
-                            list->kind == FW_TRANSFORM_USER ? "the caller's own" : "cutmix");
-        if (out->n == FWI_AUGMENT_MAX)
-            return fwi_fail(FW_EUNAVAILABLE, "more than %d transforms run on the host alone",
-                            (int)FWI_AUGMENT_MAX);
-        fwi_augment_item *t = &out->item[out->n++];
-        t->kind = (int32_t)list->kind;
-        t->h = (int32_t)list->h;
-        t->w = (int32_t)list->w;
-        t->dihedral = list->dihedral;
-        t->alternating = list->alternating;
-        t->brightness = list->brightness;
-        t->contrast = list->contrast;
-        for (int i = 0; i < (int)list->c && i < (int)FW_MAX_CHANNELS; i++) {
-            t->mean[i] = list->mean[i];
-            t->std[i] = list->std[i] == 0 ? 1 : list->std[i];
-        }
-    }
-    return FW_OK;
-}
-
 /* A launch takes its stream from a call. No op stands behind this one. */
-extern "C" fw_status fwi_cuda_augment(void *stream, const fwi_augment *a, uint64_t seed,
-                                      const uint8_t *images, const int64_t *records,
-                                      const int64_t *passes, int64_t n, float *out)
+extern "C" fw_status fwi_cuda_augment(void *stream, const fwi_batch_job *job)
 {
-    if (n * a->h * a->w > INT32_MAX)
+    const fwi_augment *a = job->how;
+    const int64_t n = job->n;
+    if (n > INT32_MAX / a->h / a->w)
         return fwi_fail(FW_ESHAPE, "a batch of %lld images of %d x %d is too large to be augmented",
                         (long long)n, (int)a->h, (int)a->w);
     fwi_call call = {};
     call.kind = FWI_OP_cast;
     call.stream = stream;
-    const fw_status st =
-        each(&call, (int)(n * a->h * a->w), augment_at{*a, seed, images, records, passes, out});
+    const fw_status st = each(&call, (int)(n * a->h * a->w),
+                              augment_at{*a, job->seed, job->images, job->labels, job->rows, (int)n,
+                                         job->out, job->out_labels});
     return st == FW_OK ? st : fwi_fail_in(st, "augmentation");
 }

@@ -3,6 +3,8 @@
  * the caller's memory is free again when they return, while the copies still wait in the queue.
  * Read before: exec.h, cuda_inner.h, cuda_check.c. */
 #include "cpu_lower.h"
+#include "cuda_augment.h"
+#include "cuda_guard.h"
 #include "cuda_inner.h"
 #include "cuda_libs.h"
 
@@ -80,10 +82,10 @@ static fw_status describe(cuda_device *c)
 }
 
 /* cuDNN and cuBLASLt as far as they are there; our own kernels do what they do not. */
-static fw_status open_libs(cuda_device *c)
+static fw_status open_libs(cuda_device *c, bool tf32)
 {
     char text[128];
-    const fwi_cuda_libs_opt opt = {.stream = c->queue.stream, .sm = c->queue.sm};
+    const fwi_cuda_libs_opt opt = {.stream = c->queue.stream, .sm = c->queue.sm, .tf32 = tf32};
     const fw_status st = fwi_cuda_libs_open(&c->queue.libs, &opt);
     if (st != FW_OK)
         return fwi_fail_in(st, "%s", c->label);
@@ -107,13 +109,13 @@ static fw_status cuda_open(fwi_device **out, const fwi_device_opt *opt)
     c->base.backend = &fwi_backend_cuda;
     c->base.table = fwi_cuda_libs_tables(&c->tables, fwi_cuda_own_table());
     c->base.stream = &c->queue;
-    c->base.has_bf16 = true;
+    c->base.has_bf16 = c->base.has_f16 = true;
     c->queue.device = opt->index;
     st = describe(c);
     if (st == FW_OK)
         st = make_queue(c);
     if (st == FW_OK)
-        st = open_libs(c);
+        st = open_libs(c, opt->tf32);
     if (st == FW_OK && opt->pool == NULL)
         st = fwi_pool_new(&c->own_pool, opt->threads);
     c->base.pool = opt->pool != NULL ? opt->pool : c->own_pool;
@@ -249,6 +251,27 @@ static void narrow_muon(fwi_graph *g)
             g->ops[i].attr.muon.narrow = g->storage == FW_BF16 || g->storage == FW_F16;
 }
 
+static fw_status cuda_make_batch(fwi_device *d, const fwi_batch_job *job)
+{
+    const cuda_device *c = (const cuda_device *)d;
+    const fw_status st = fwi_cuda_check(cudaSetDevice(c->queue.device), "cudaSetDevice");
+    return st == FW_OK ? fwi_cuda_augment(d->stream, job) : st;
+}
+
+static fw_status cuda_guard_keep(fwi_device *d, const fwi_guard *g)
+{
+    const cuda_device *c = (const cuda_device *)d;
+    const fw_status st = fwi_cuda_check(cudaSetDevice(c->queue.device), "cudaSetDevice");
+    return st == FW_OK ? fwi_cuda_guard_keep(d->stream, g) : st;
+}
+
+static fw_status cuda_guard_judge(fwi_device *d, const fwi_guard *g)
+{
+    const cuda_device *c = (const cuda_device *)d;
+    const fw_status st = fwi_cuda_check(cudaSetDevice(c->queue.device), "cudaSetDevice");
+    return st == FW_OK ? fwi_cuda_guard_judge(d->stream, g) : st;
+}
+
 static fw_status cuda_lower(fwi_device *d, fwi_graph *g)
 {
     if (g->real != FW_F32)
@@ -278,4 +301,7 @@ const fwi_backend fwi_backend_cuda = {
     .record_end = cuda_record_end,
     .replay = cuda_replay,
     .forget = cuda_forget,
+    .make_batch = cuda_make_batch,
+    .guard_keep = cuda_guard_keep,
+    .guard_judge = cuda_guard_judge,
 };

@@ -27,7 +27,7 @@ enum {
 
 /* ---- sizes ---- */
 
-static int thread_count(const fw_dataset *ds)
+int fwi_batches_threads(const fw_dataset *ds)
 {
     if (ds->pool_given)
         return fwi_pool_threads(ds->pool);
@@ -71,7 +71,9 @@ static size_t scratch_bytes(const fw_dataset *ds)
 
 size_t fwi_batches_bytes(const fw_dataset *ds)
 {
-    const int n_threads = ds->ready ? ds->n_threads : thread_count(ds);
+    if (ds->rows_only && !ds->ready)
+        return 0;
+    const int n_threads = ds->ready ? ds->n_threads : fwi_batches_threads(ds);
     int place;
     const fw_transform *mix = fwi_chain_cutmix(ds->chain, &place);
     return (size_t)slot_count(ds, n_threads) * slot_bytes(ds) +
@@ -107,7 +109,7 @@ static void give_scratch(fw_dataset *ds, fwi_worker_scratch *s)
     pthread_mutex_unlock(&ds->lock);
 }
 
-static fw_status in_place_of(const fw_dataset *ds, fw_status st, int64_t rank, int64_t record)
+fw_status fwi_dataset_fail_at(const fw_dataset *ds, fw_status st, int64_t rank, int64_t record)
 {
     char place[512];
     if (ds->origin == FWI_ORIGIN_RECORDS)
@@ -156,7 +158,7 @@ static fw_status make_row(fw_dataset *ds, fwi_slot *slot, int64_t row, fwi_worke
         st = fwi_chain_run(ds->chain, scratch->chain, &draw, pixels.dtype, pixels.data,
                            pixels.label, image);
     if (st != FW_OK)
-        return in_place_of(ds, st, slot->ranks[row], draw.record);
+        return fwi_dataset_fail_at(ds, st, slot->ranks[row], draw.record);
     slot->labels[row] = pixels.label;
     return FW_OK;
 }
@@ -305,7 +307,7 @@ static fw_status get_ready(fw_dataset *ds)
     if (ds->ready)
         return FW_OK;
     fw_status st = FW_OK;
-    ds->n_threads = thread_count(ds);
+    ds->n_threads = fwi_batches_threads(ds);
     if (!ds->pool_given && ds->n_threads > 1 && ds->own_pool == NULL &&
         (st = fwi_pool_new(&ds->own_pool, ds->n_threads)) != FW_OK)
         return st;
@@ -345,6 +347,23 @@ bool fwi_batches_begin_at(const fw_dataset *ds, int64_t *p)
     return *p <= ds->end - batch;
 }
 
+void fwi_batches_choose(fw_dataset *ds, fwi_pool *pool, int64_t position, int64_t n,
+                        uint32_t *ranks, int64_t *records)
+{
+    int64_t pass = -1;
+    const uint32_t *order = NULL;
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t at = position + i, place = at % ds->per_pass;
+        if (ds->order != NULL && at / ds->per_pass != pass) {
+            pass = at / ds->per_pass;
+            const bool last = ds->opt.passes > 0 && pass + 1 >= ds->opt.passes;
+            order = fwi_order_pass(ds->order, pool, pass, !last);
+        }
+        ranks[i] = order != NULL ? order[place] : (uint32_t)place;
+        records[i] = fwi_selection_record(&ds->selection, ranks[i]);
+    }
+}
+
 /* Which records the batch at ds->ask_at has. */
 static void choose_records(fw_dataset *ds, fwi_slot *slot)
 {
@@ -356,20 +375,8 @@ static void choose_records(fw_dataset *ds, fwi_slot *slot)
         slot->rows[i].error.status = FW_OK;
     if (ds->origin == FWI_ORIGIN_STREAM)
         return; /* what its feed jobs draw */
-    fwi_pool *pool = ds->n_threads > 1 ? ds->pool : NULL;
-    int64_t pass = -1;
-    const uint32_t *ranks = NULL;
-    for (int64_t i = 0; i < slot->valid; i++) {
-        const int64_t at = slot->position + i, place = at % ds->per_pass;
-        if (ds->order != NULL && at / ds->per_pass != pass) {
-            pass = at / ds->per_pass;
-            const bool last = ds->opt.passes > 0 && pass + 1 >= ds->opt.passes;
-            ranks = fwi_order_pass(ds->order, pool, pass, !last);
-        }
-        const uint32_t rank = ranks != NULL ? ranks[place] : (uint32_t)place;
-        slot->ranks[i] = rank;
-        slot->records[i] = fwi_selection_record(&ds->selection, rank);
-    }
+    fwi_batches_choose(ds, ds->n_threads > 1 ? ds->pool : NULL, slot->position, slot->valid,
+                       slot->ranks, slot->records);
 }
 
 static void submit(fw_dataset *ds, fwi_slot *slot)

@@ -67,6 +67,8 @@ static fw_status set_length(fw_dataset *ds)
 
 /* ---- making ---- */
 
+static atomic_uint_fast64_t serials; /* given out */
+
 /* What every data set has, whatever its source. */
 static fw_status new_dataset(fw_dataset **out, const char *name, int64_t h, int64_t w, int64_t c,
                              const fw_transform *transforms, const fw_dataset_opt *opt)
@@ -81,6 +83,7 @@ static fw_status new_dataset(fw_dataset **out, const char *name, int64_t h, int6
     fw_dataset *ds = fwi_alloc_zero(sizeof *ds);
     if (ds == NULL)
         return FW_ENOMEM;
+    ds->serial = atomic_fetch_add(&serials, 1) + 1;
     ds->opt = *opt;
     ds->h = h;
     ds->w = w;

@@ -27,6 +27,24 @@ fw_status fwi_dataset_describe(const fw_dataset *ds, char *buf, size_t cap);
  * live longer. */
 fw_status fwi_dataset_in_order(fw_dataset **out, const fw_dataset *ds, int64_t batch);
 
+/* ---- for devices that keep the images: rows.c ---- */
+
+/* Never 0, and of no other data set of this process, whatever was freed. */
+uint64_t fwi_dataset_serial(const fw_dataset *ds);
+uint64_t fwi_dataset_seed(const fw_dataset *ds);
+/* FW_OK where all selected records lie in memory as uint8, or will (its option cache); else
+ * FW_EUNAVAILABLE with the reason. */
+fw_status fwi_dataset_keepable(const fw_dataset *ds);
+/* Records of ranks [first, first + n): pixels [n,h,w,c], labels [n], held against the classes that are
+ * expected. Reads on the data set's threads. FW_EUNAVAILABLE: a record that is not uint8. Allocates. */
+fw_status fwi_dataset_read(fw_dataset *ds, int64_t first, int64_t n, uint8_t *pixels,
+                           int32_t *labels);
+/* fw_dataset_next without the images: which records its batch would have. rows [3,batch]: ranks, -1
+ * from *valid on; records; passes. Not between fw_dataset_next and a seek. Allocates nothing. */
+fw_status fwi_dataset_next_rows(fw_dataset *ds, int64_t *rows, int64_t *valid);
+/* Whether rows will be all that is asked for: then the memory named holds no batches. */
+void fwi_dataset_rows_only(fw_dataset *ds, bool yes);
+
 double fwi_dataset_share2(const fw_dataset *ds);    /* fw_batch.share2 of its batches */
 int64_t fwi_dataset_batch(const fw_dataset *ds);    /* records per batch */
 const char *fwi_dataset_name(const fw_dataset *ds); /* its file or pattern, for messages */

@@ -77,6 +77,7 @@ struct fw_dataset {
     fwi_order *order; /* NULL: in order, or shuffled by its stream */
     bool labelled;
     int64_t n_classes; /* 0: not known */
+    uint64_t serial;   /* of no other data set of this process */
 
     int64_t per_pass; /* records of a pass that are used */
     int64_t end;      /* stream position of the end; INT64_MAX: none */
@@ -88,7 +89,8 @@ struct fw_dataset {
     fwi_pool *pool;     /* NULL: on the calling thread */
     fwi_pool *own_pool; /* made when nobody gave one */
     bool pool_given;
-    bool ready; /* pool, slots and scratch are there */
+    bool rows_only; /* nobody will ask for images: rows.c */
+    bool ready;     /* pool, slots and scratch are there */
     int n_threads;
     int64_t n_slots, n_rows, rows_each;
     fwi_slot *slots;
@@ -108,6 +110,13 @@ void fwi_batches_init(fw_dataset *ds);
 void fwi_batches_free(fw_dataset *ds);                      /* everything that running has made */
 void fwi_batches_restart(fw_dataset *ds, int64_t position); /* drops what is under way */
 size_t fwi_batches_bytes(const fw_dataset *ds); /* slots and scratch, now or once running */
+
+int fwi_batches_threads(const fw_dataset *ds); /* that make them */
+/* Which records are at n positions of the stream; no stream of compressed files. */
+void fwi_batches_choose(fw_dataset *ds, fwi_pool *pool, int64_t position, int64_t n,
+                        uint32_t *ranks, int64_t *records);
+/* Puts the record's place before the message; returns st. */
+fw_status fwi_dataset_fail_at(const fw_dataset *ds, fw_status st, int64_t rank, int64_t record);
 
 /* Moves *p on to where a batch can begin (over the end of a pass that is not straddled); false at
  * the end of the data. */

@@ -170,6 +170,11 @@ fw_status fwi_fetch_get(fwi_fetch *f, fwi_fetch_scratch *s, int64_t rank, fwi_pi
 
 /* ---- questions ---- */
 
+fw_dtype fwi_fetch_cache_dtype(const fwi_fetch *f)
+{
+    return f->cache_dtype;
+}
+
 bool fwi_fetch_labelled(const fwi_fetch *f)
 {
     return f->labelled;

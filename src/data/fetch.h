@@ -31,7 +31,8 @@ size_t fwi_fetch_scratch_bytes(const fwi_fetch *f);
  * byte. */
 fw_status fwi_fetch_get(fwi_fetch *f, fwi_fetch_scratch *s, int64_t rank, fwi_pixels *out);
 
-bool fwi_fetch_labelled(const fwi_fetch *f); /* its first record is */
+fw_dtype fwi_fetch_cache_dtype(const fwi_fetch *f); /* of its cache, if it has one */
+bool fwi_fetch_labelled(const fwi_fetch *f);        /* its first record is */
 size_t fwi_fetch_index_bytes(const fwi_fetch *f);
 size_t fwi_fetch_cache_bytes(const fwi_fetch *f);
 const char *fwi_fetch_place(const fwi_fetch *f, int64_t rank, char *buf, size_t cap);

@@ -79,8 +79,12 @@ typedef struct fwi_device_opt {
     int index;      /* which one, for devices that come in numbers */
     fwi_pool *pool; /* CPU: use this pool (borrowed); NULL: make one of `threads` */
     bool pin;       /* CPU: bind each thread of the pool that it makes to a CPU */
+    bool
+        tf32; /* GPU: products of f32 may round their operands to tf32; elsewhere FW_EUNAVAILABLE */
 } fwi_device_opt;
 
+struct fwi_batch_job;
+struct fwi_guard;
 typedef struct fwi_backend {
     const char *name; /* "cpu" */
     fw_status (*open)(fwi_device **out, const fwi_device_opt *opt);
@@ -103,6 +107,14 @@ typedef struct fwi_backend {
     fw_status (*record_end)(fwi_device *d, void **out);
     fw_status (*replay)(fwi_device *d, void *recording);
     void (*forget)(fwi_device *d, void *recording);
+    /* Enqueues the making of a batch of images that lie on the device (augment.h). NULL: batches come
+     * from the host. */
+    fw_status (*make_batch)(fwi_device *d, const struct fwi_batch_job *job);
+    /* Enqueue a copy of the state; then, behind a step, a look at the gradients: if one of them is not
+     * finite the state becomes that copy again, and counts tell (guard.h). NULL where has_f16 is not
+     * set. */
+    fw_status (*guard_keep)(fwi_device *d, const struct fwi_guard *g);
+    fw_status (*guard_judge)(fwi_device *d, const struct fwi_guard *g);
 } fwi_backend;
 
 struct fwi_device { /* first member of a backend's own device struct */
@@ -112,6 +124,7 @@ struct fwi_device { /* first member of a backend's own device struct */
     void *stream;
     bool host_memory;  /* device memory can be read and written by the host */
     bool has_bf16;     /* runs graphs whose storage is FW_BF16 */
+    bool has_f16;      /* or FW_F16 */
     const char *label; /* "cpu (avx512, 2 threads)" */
 };
 
@@ -184,7 +197,12 @@ fw_status fwi_plan_run(const fwi_plan *p,
 typedef struct fwi_recording fwi_recording;
 fw_status fwi_plan_record(fwi_recording **out, const fwi_plan *p, const fwi_binding *b);
 fw_status fwi_recording_run(const fwi_recording *r, const fwi_binding *b);
+/* Whether it can be run with this binding. */
+bool fwi_recording_fits(const fwi_recording *r, const fwi_binding *b);
 void fwi_recording_free(fwi_recording *r); /* NULL: nothing */
+/* Where input i is copied to with each run, on a device whose memory is not the host's: whoever fills
+ * it there binds it as resident. The plan uses input i. */
+void *fwi_plan_staged(const fwi_plan *p, const fwi_binding *b, int i);
 /* Output i into host memory (n_bytes must be its size); after the run, before the next one on the
  * same scratch. */
 fw_status fwi_plan_read(const fwi_plan *p, const fwi_binding *b, int i, void *host, size_t n_bytes);

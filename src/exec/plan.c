@@ -523,6 +523,12 @@ static fw_status bind(const fwi_plan *p, const fwi_binding *b, uint8_t *base[SPA
     return FW_OK;
 }
 
+void *fwi_plan_staged(const fwi_plan *p, const fwi_binding *b, int i)
+{
+    assert(i >= 0 && i < p->n_inputs && p->input_used[i] && !p->device->host_memory);
+    return (uint8_t *)b->scratch + p->staged_at[i];
+}
+
 static fw_status upload_inputs(const fwi_plan *p, const fwi_binding *b)
 {
     fw_status st = FW_OK;
@@ -618,17 +624,24 @@ fw_status fwi_plan_record(fwi_recording **out, const fwi_plan *p, const fwi_bind
     return st;
 }
 
-fw_status fwi_recording_run(const fwi_recording *r, const fwi_binding *b)
+bool fwi_recording_fits(const fwi_recording *r, const fwi_binding *b)
 {
     const fwi_plan *p = r->plan;
     if (b->scratch != r->at.scratch || b->resident != r->at.resident)
-        return fwi_fail(FW_EARG, "a recorded step runs where it was recorded");
+        return false;
+    for (int i = 0; i < p->n_inputs; i++)
+        if (p->input_used[i] && !staged(p, b, i) && b->inputs[i] != r->at.inputs[i])
+            return false;
+    return true;
+}
+
+fw_status fwi_recording_run(const fwi_recording *r, const fwi_binding *b)
+{
+    const fwi_plan *p = r->plan;
+    if (!fwi_recording_fits(r, b))
+        return fwi_fail(FW_EARG, "a recorded step runs where it was recorded, scratch and inputs");
     uint8_t *base[SPACE_COUNT];
     fw_status st = bind(p, b, base);
-    for (int i = 0; i < p->n_inputs && st == FW_OK; i++)
-        if (p->input_used[i] && !staged(p, b, i) && b->inputs[i] != r->at.inputs[i])
-            st = fwi_fail(FW_EARG, "a recorded step reads input %s where it was recorded",
-                          p->input_names[i]);
     if (st == FW_OK)
         st = upload_inputs(p, b);
     return st == FW_OK ? p->device->backend->replay(p->device, r->kept) : st;

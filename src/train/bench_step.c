@@ -108,6 +108,7 @@ static fw_status prepare(bench *b, fw_budget *budget)
         return st;
     const fw_estimator_opt opt = {.device = b->opt->device,
                                   .precision = b->opt->precision,
+                                  .tf32 = b->opt->tf32,
                                   .threads = b->opt->threads,
                                   .pin = b->opt->pin,
                                   .conv = (fw_conv)fwi_recipe_word(b->r, FWI_KEY_TRAIN_CONV),
@@ -141,7 +142,11 @@ static fw_status run_batch(bench *b, const fw_batch *batch, double *op_seconds)
     fwi_binding bind =
         fwi_network_binding(b->plan, e->network.scratch, batch->images, batch->labels, b->row, rng);
     fwi_network_bind_labels2(b->plan, &bind, batch->labels2);
+    const fwi_shown shown = fwi_device_data_shown(&e->train_data, batch);
+    const fw_status st = fwi_device_data_bind(&shown, b->plan, 0, false, &bind);
     b->step++;
+    if (st != FW_OK)
+        return st;
     return op_seconds == NULL ? fwi_plan_run(b->plan->plan, &bind)
                               : fwi_plan_run_timed(b->plan->plan, &bind, op_seconds);
 }
@@ -149,12 +154,12 @@ static fw_status run_batch(bench *b, const fw_batch *batch, double *op_seconds)
 static fw_status measure(bench *b, int64_t runs, double *start_seconds)
 {
     fw_batch batch;
-    fw_status st = fw_dataset_next(b->data.train, &batch);
+    fw_status st = fwi_device_data_next(&b->e->train_data, b->data.train, &batch);
     *start_seconds = fwi_seconds_since_start(); /* all that is left is to run the first step */
     for (int64_t i = -WARM_UP; i < runs && st == FW_OK; i++) {
         const double start = fwi_now();
         if (i > -WARM_UP)
-            st = fw_dataset_next(b->data.train, &batch);
+            st = fwi_device_data_next(&b->e->train_data, b->data.train, &batch);
         if (st == FW_OK)
             st = run_batch(b, &batch,
                            i < 0 ? NULL : b->op_seconds + i * fwi_plan_steps(b->plan->plan));
@@ -360,11 +365,14 @@ fw_status fw_bench_step(const fw_recipe *r, const fw_run_opt *opt, int64_t runs,
     if ((st = make_table(&b, runs, &res)) != FW_OK)
         goto done;
     const int n_threads = fwi_pool_threads(b.e->device->pool);
+    const bool cpu = b.e->device->host_memory;
     fw_estimator_free(b.e); /* its threads may be pinned, and new ones of this thread with them */
     b.e = NULL;
-    st = fw_bench_peak(n_threads, &res.peak);
     res.precision = b.opt->precision;
-    res.peak_gflops = fwi_peak_for(&res.peak, b.opt->precision);
+    if (cpu) {
+        st = fw_bench_peak(n_threads, &res.peak);
+        res.peak_gflops = fwi_peak_for(&res.peak, b.opt->precision);
+    }
     if (st == FW_OK && res.peak_gflops > 0)
         res.share_of_peak = res.gflops / res.peak_gflops;
 done:

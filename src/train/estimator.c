@@ -40,9 +40,18 @@ static fw_status copy_class_names(fw_estimator *e, const fw_estimator_opt *opt)
 
 static fw_status check_options(const fw_estimator_opt *o)
 {
-    if (o->precision != FW_F32 && o->precision != FW_F64 && o->precision != FW_BF16)
-        return fwi_fail(FW_EUNAVAILABLE, "precision %s: this build trains in f32, f64 and bf16",
+    if (o->precision != FW_F32 && o->precision != FW_F64 && o->precision != FW_BF16 &&
+        o->precision != FW_F16)
+        return fwi_fail(FW_EUNAVAILABLE, "precision %s: training is in f32, tf32, bf16, f16 or f64",
                         fw_dtype_name(o->precision));
+    if (o->tf32 && o->precision != FW_F32)
+        return fwi_fail(FW_EARG, "tf32 is a rounding of f32, precision is %s",
+                        fw_dtype_name(o->precision));
+    if (o->loss_scale != 0 && o->precision != FW_F16)
+        return fwi_fail(FW_EARG, "loss_scale is for precision f16, precision is %s",
+                        fw_dtype_name(o->precision));
+    if (!(o->loss_scale >= 0 && o->loss_scale <= 1e12))
+        return fwi_fail(FW_EARG, "loss_scale %g is not in [0, 1e12]", o->loss_scale);
     if (!(o->label_smoothing >= 0 && o->label_smoothing < 1))
         return fwi_fail(FW_EARG, "label smoothing %g is not in [0, 1)", o->label_smoothing);
     int views;
@@ -183,8 +192,15 @@ fw_status fw_estimator_new(fw_estimator **out, fw_layer *net, fw_optimizer optim
     if (st == FW_OK)
         st = describe_parts(e);
     if (st == FW_OK)
-        st = fwi_device_open(&e->device, e->opt.device,
-                             &(fwi_device_opt){.threads = e->opt.threads, .pin = e->opt.pin});
+        st = fwi_device_open(
+            &e->device, e->opt.device,
+            &(fwi_device_opt){.threads = e->opt.threads, .pin = e->opt.pin, .tf32 = e->opt.tf32});
+    if (st == FW_OK && e->opt.precision == FW_F16 && !e->device->has_f16)
+        st =
+            fwi_fail(FW_EUNAVAILABLE,
+                     "precision f16 is for GPUs: device %s does not have it; f32, bf16 and f64 run "
+                     "here",
+                     e->device->label);
     if (st == FW_OK && e->opt.precision == FW_BF16 && !e->device->has_bf16)
         st =
             fwi_fail(FW_EUNAVAILABLE,
@@ -209,6 +225,8 @@ void fw_estimator_free(fw_estimator *e)
     fwi_st_close(e->resume);
     fwi_tta_clear(&e->tta);
     fwi_selective_clear(&e->selective);
+    fwi_device_data_clear(&e->train_data);
+    fwi_device_data_clear(&e->eval_data);
     (void)fwi_runlog_close(e->log); /* what mattered was flushed when training ended */
     if (e->compiled)
         fwi_network_clear(&e->network);
@@ -255,12 +273,16 @@ fw_status fwi_estimator_ids(const fw_estimator *e, const fw_dataset *data, fwi_i
     snprintf(out->seed, sizeof out->seed, "%" PRIu64, e->opt.seed);
     char smoothing[FWI_NUMBER_CAP];
     fwi_format_double(smoothing, e->opt.label_smoothing);
-    snprintf(out->loss, sizeof out->loss, "%s smoothing=%s", e->opt.loss_sum ? "sum" : "mean",
-             smoothing);
+    char scale[FWI_NUMBER_CAP] = "";
+    if (e->opt.loss_scale != 0)
+        fwi_format_double(scale, e->opt.loss_scale);
+    snprintf(out->loss, sizeof out->loss, "%s smoothing=%s%s%s", e->opt.loss_sum ? "sum" : "mean",
+             smoothing, scale[0] == 0 ? "" : " scale=", scale);
     out->id[out->n++] = (fwi_identity){"layers", e->layers_text};
     out->id[out->n++] = (fwi_identity){"optimizer", e->optimizer_text};
     out->id[out->n++] = (fwi_identity){"seed", out->seed};
-    out->id[out->n++] = (fwi_identity){"precision", fw_dtype_name(e->opt.precision)};
+    out->id[out->n++] =
+        (fwi_identity){"precision", e->opt.tf32 ? "tf32" : fw_dtype_name(e->opt.precision)};
     out->id[out->n++] = (fwi_identity){"conv", fwi_conv_algo_name((fwi_conv_algo)e->opt.conv)};
     out->id[out->n++] = (fwi_identity){"loss", out->loss};
     describe_resolutions(e, out->resolution, sizeof out->resolution);
@@ -326,11 +348,13 @@ fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds)
     const fwi_network_spec spec = {.net = e->net,
                                    .optim = &e->optim,
                                    .real = e->opt.precision,
+                                   .tf32 = e->opt.tf32,
                                    .h = h,
                                    .w = w,
                                    .c = c,
                                    .label_smoothing = e->opt.label_smoothing,
                                    .loss_sum = e->opt.loss_sum,
+                                   .loss_scale = e->opt.loss_scale,
                                    .conv = e->opt.conv};
     fw_status st = fwi_network_init(&e->network, e->device, &spec);
     if (st != FW_OK)
@@ -437,6 +461,7 @@ fw_status fwi_estimator_take_data(fw_estimator *e, fw_dataset *ds, int64_t posit
 
 void fwi_estimator_leave_data(fw_dataset *ds)
 {
+    fwi_dataset_rows_only(ds, false);
     /* Drops batches made ahead on the estimator's threads, which may end before the data set does.
      */
     (void)fw_dataset_seek(ds, fw_dataset_position(ds));
@@ -450,29 +475,72 @@ static double mib(int64_t n_bytes)
     return (double)n_bytes / 1048576;
 }
 
-/* Whether what is yet to be allocated fits into the device, before it is. */
-static fw_status check_device_memory(const fw_estimator *e)
+enum { KEPT_CAP = 64 };
+
+/* What stays on a device, where there is such a thing. */
+static const char *kept_text(const fw_budget *b, char text[KEPT_CAP])
 {
-    const fwi_network *n = &e->network;
-    size_t free_bytes = 0, all_bytes = 0;
-    if (e->device->backend->memory == NULL || n->scratch_wanted <= n->scratch_bytes)
-        return FW_OK;
-    const fw_status st = e->device->backend->memory(e->device, &free_bytes, &all_bytes);
-    if (st != FW_OK || n->scratch_wanted - n->scratch_bytes <= free_bytes)
+    text[0] = 0;
+    if (b->device > 0)
+        snprintf(text, KEPT_CAP, ", images on the device %.1f", mib(b->device));
+    return text;
+}
+
+fw_status fwi_estimator_choose_data(fw_estimator *e, fw_dataset *train, fw_dataset *eval)
+{
+    const char *const asked = e->opt.host_batches ? "that was asked for (host_batches)" : NULL;
+    const bool chooses = e->opt.filter != NULL || e->opt.record != NULL;
+    size_t free_bytes = SIZE_MAX, all_bytes = 0;
+    fw_status st = FW_OK;
+    if (e->device->backend->memory != NULL && e->device->backend->make_batch != NULL)
+        st = e->device->backend->memory(e->device, &free_bytes, &all_bytes);
+    size_t spare = free_bytes - fwi_network_to_come(&e->network);
+    if (spare > free_bytes)
+        spare = 0;
+    if (st == FW_OK && train != NULL)
+        st = fwi_device_data_choose(&e->train_data, e->device, train,
+                                    asked != NULL ? asked
+                                    : chooses     ? "which rows are trained on is chosen there"
+                                                  : NULL,
+                                    spare);
+    if (st == FW_OK && train != NULL)
+        fwi_dataset_rows_only(train, e->train_data.keeps);
+    if (st == FW_OK && eval != NULL)
+        st = fwi_device_data_choose(&e->eval_data, e->device, eval, asked,
+                                    spare - fwi_device_data_wanted(&e->train_data));
+    if (st == FW_OK && eval != NULL)
+        fwi_dataset_rows_only(eval, e->eval_data.keeps);
+    return st;
+}
+
+fw_status fwi_estimator_settle_data(fw_estimator *e, fw_dataset *train, fw_dataset *eval,
+                                    bool load_eval, fw_budget *out)
+{
+    fw_status st = fwi_estimator_choose_data(e, train, eval);
+    if (st == FW_OK)
+        st = fwi_estimator_budget(e, train, eval, out);
+    if (st == FW_OK)
+        st = fwi_network_bind(&e->network);
+    const bool kept[2] = {e->train_data.keeps, e->eval_data.keeps};
+    if (st == FW_OK && train != NULL)
+        st = fwi_device_data_load(&e->train_data, train, e->network.n_classes);
+    if (st == FW_OK && eval != NULL && load_eval)
+        st = fwi_device_data_load(&e->eval_data, eval, e->network.n_classes);
+    if (st != FW_OK || (kept[0] == e->train_data.keeps && kept[1] == e->eval_data.keeps))
         return st;
-    return fwi_fail(
-        FW_ENOMEM,
-        "%s: the plan needs %.1f MiB beside the %.1f MiB of its state, %.1f of %.1f MiB "
-        "are free: a smaller batch needs less",
-        e->device->label, mib((int64_t)(n->scratch_wanted - n->scratch_bytes)),
-        mib(fwi_network_state_bytes(n)), mib((int64_t)free_bytes), mib((int64_t)all_bytes));
+    if (train != NULL)
+        fwi_dataset_rows_only(train, e->train_data.keeps);
+    if (eval != NULL)
+        fwi_dataset_rows_only(eval, e->eval_data.keeps);
+    return fwi_estimator_budget(e, train, eval, out); /* the host makes them after all */
 }
 
 fw_status fwi_estimator_budget(fw_estimator *e, fw_dataset *train, fw_dataset *eval, fw_budget *out)
 {
     fw_dataset *const sets[2] = {train, eval};
     fw_budget b = {.state = fwi_network_state_bytes(&e->network),
-                   .scratch = (int64_t)e->network.scratch_wanted};
+                   .scratch =
+                       (int64_t)(e->network.scratch_wanted + fwi_network_guard_bytes(&e->network))};
     const fwi_network_spec *s = &e->network.spec;
     if (eval != NULL)
         b.scratch += fwi_tta_bytes(e->opt.tta, fwi_dataset_batch(eval), s->h, s->w, s->c,
@@ -491,15 +559,22 @@ fw_status fwi_estimator_budget(fw_estimator *e, fw_dataset *train, fw_dataset *e
         b.prefetch += m.prefetch;
         b.cache += m.cache;
     }
-    b.total = b.state + b.scratch + b.shuffle + b.prefetch + b.cache;
+    if (train != NULL && e->train_data.keeps)
+        b.device += (int64_t)e->train_data.bytes;
+    if (eval != NULL && e->eval_data.keeps)
+        b.device += (int64_t)e->eval_data.bytes;
+    b.total = b.state + b.scratch + b.shuffle + b.prefetch + b.cache + b.device;
     *out = e->budget = b;
-    if (e->opt.memory_limit > 0 && b.total > e->opt.memory_limit)
+    if (e->opt.memory_limit > 0 && b.total > e->opt.memory_limit) {
+        char kept[KEPT_CAP];
         return fwi_fail(FW_ENOMEM,
                         "needs %.1f MiB (state %.1f, scratch %.1f, shuffle %.1f, prefetch %.1f, "
-                        "cache %.1f), the limit is %.6g MiB: a smaller batch needs less",
+                        "cache %.1f%s), the limit is %.6g MiB: a smaller batch needs less",
                         mib(b.total), mib(b.state), mib(b.scratch), mib(b.shuffle), mib(b.prefetch),
-                        mib(b.cache), mib(e->opt.memory_limit));
-    return check_device_memory(e);
+                        mib(b.cache), kept_text(&b, kept), mib(e->opt.memory_limit));
+    }
+    return fwi_network_fits(&e->network, fwi_device_data_wanted(&e->train_data) +
+                                             fwi_device_data_wanted(&e->eval_data));
 }
 
 fw_status fwi_estimator_plan(fw_estimator *e, fw_dataset *train, fw_dataset *eval, int64_t until,
@@ -526,6 +601,8 @@ fw_status fwi_estimator_plan(fw_estimator *e, fw_dataset *train, fw_dataset *eva
         if (sets[i] != NULL)
             st = fwi_estimator_lend_threads(e, sets[i], fw_dataset_position(sets[i]));
     if (st == FW_OK)
+        st = fwi_estimator_choose_data(e, train, eval);
+    if (st == FW_OK)
         st = fwi_estimator_budget(e, train, eval, out);
     for (int i = 0; i < 2; i++)
         if (sets[i] != NULL)
@@ -541,7 +618,25 @@ fw_status fw_estimator_prepare(fw_estimator *e, fw_dataset *train, fw_dataset *e
     fw_status st = fwi_estimator_plan(e, train, eval, e->step, out == NULL ? &budget : out);
     if (st == FW_OK)
         st = fwi_network_bind(&e->network);
+    if (st == FW_OK && train != NULL) {
+        st = fwi_estimator_take_data(e, train, fw_dataset_position(train));
+        if (st == FW_OK)
+            st = fwi_device_data_load(&e->train_data, train, e->network.n_classes);
+        fwi_estimator_leave_data(train);
+    }
     return st == FW_OK && train != NULL ? fwi_estimator_whiten(e, train) : st;
+}
+
+/* Who makes the batches; on a device with the host's memory it goes without saying. */
+static fw_status explain_data(const fwi_device_data *k, const char *use, fwi_buf *out)
+{
+    if (k->serial == 0 || k->device->host_memory)
+        return FW_OK;
+    return k->keeps ? fwi_buf_printf(out,
+                                     "batches for %s: made on the device, of %" PRId64
+                                     " images that stay there\n",
+                                     use, k->n)
+                    : fwi_buf_printf(out, "batches for %s: made on the host: %s\n", use, k->why);
 }
 
 fw_status fw_estimator_explain(const fw_estimator *e, char **text)
@@ -551,14 +646,19 @@ fw_status fw_estimator_explain(const fw_estimator *e, char **text)
     if (!e->compiled)
         return fwi_fail(FW_ESTATE, "fw_estimator_explain: nothing was prepared yet");
     const fw_budget *const b = &e->budget;
+    char kept[KEPT_CAP];
     fwi_buf out = {0};
     fw_status st = fwi_network_explain(&e->network, &out);
     if (st == FW_OK && b->total > 0)
         st = fwi_buf_printf(&out,
                             "memory: %.1f MiB: state %.1f, scratch %.1f, shuffle %.1f, prefetch "
-                            "%.1f, cache %.1f\n",
+                            "%.1f, cache %.1f%s\n",
                             mib(b->total), mib(b->state), mib(b->scratch), mib(b->shuffle),
-                            mib(b->prefetch), mib(b->cache));
+                            mib(b->prefetch), mib(b->cache), kept_text(b, kept));
+    if (st == FW_OK)
+        st = explain_data(&e->train_data, "training", &out);
+    if (st == FW_OK)
+        st = explain_data(&e->eval_data, "evaluation", &out);
     if (st == FW_OK && (*text = fwi_strdup((const char *)out.data)) == NULL)
         st = FW_ENOMEM;
     fwi_buf_clear(&out);
@@ -576,7 +676,8 @@ fw_status fw_estimator_save(fw_estimator *e, const char *path)
                                  .h = s->h,
                                  .w = s->w,
                                  .c = s->c,
-                                 .precision = s->real,
+                                 /* the weights are f32: a CPU has no f16 */
+                                 .precision = s->real == FW_F16 ? FW_F32 : s->real,
                                  .transforms = {e->transforms[0], e->transforms[1]},
                                  .class_names = e->class_names,
                                  .n_class_names =

@@ -4,6 +4,7 @@
 #define FWI_ESTIMATOR_H
 
 #include "checkpoint.h"
+#include "device_data.h"
 #include "filter.h"
 #include "modelfile.h"
 #include "network.h"
@@ -33,6 +34,7 @@ struct fw_estimator {
     fwi_runlog *log;
     fwi_ckpt *ckpt;
     fw_resolution resolutions[FW_MAX_RESOLUTIONS]; /* [opt.n_resolutions] */
+    fwi_device_data train_data, eval_data;         /* what the device keeps of them */
     fwi_tta tta;                                   /* room for the views of evaluation */
     fwi_selective selective;                       /* and for choosing who gets them */
     fw_budget budget;                              /* the latest that was made */
@@ -79,12 +81,19 @@ fw_status fwi_estimator_plan(fw_estimator *e, fw_dataset *train, fw_dataset *eva
                              fw_budget *out);
 fw_status fwi_estimator_budget(fw_estimator *e, fw_dataset *train, fw_dataset *eval,
                                fw_budget *out);
+/* Which side makes the batches of these (either may be NULL), which are on the estimator's threads, and
+ * what plans were made. Allocates nothing. */
+fw_status fwi_estimator_choose_data(fw_estimator *e, fw_dataset *train, fw_dataset *eval);
+/* That choice, the budget, and only then: scratch, and what the device keeps of train, and of eval if
+ * load_eval. */
+fw_status fwi_estimator_settle_data(fw_estimator *e, fw_dataset *train, fw_dataset *eval,
+                                    bool load_eval, fw_budget *out);
 /* What must agree on resume. data: description of the training data, or NULL. Fills up to 12,
  * returns how many; texts live as long as e and buf. */
 typedef struct fwi_ids {
     fwi_identity id[12];
     int n;
-    char seed[32], input[64], loss[64], resolution[512], rows[96], data[1024];
+    char seed[32], input[64], loss[96], resolution[512], rows[96], data[1024];
 } fwi_ids;
 fw_status fwi_estimator_ids(const fw_estimator *e, const fw_dataset *data, fwi_ids *out);
 

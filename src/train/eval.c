@@ -23,6 +23,15 @@ static fw_status ready(fw_estimator *e, fw_dataset *ds, fwi_network_plan **plan)
     return st;
 }
 
+/* Data that the device is to keep is there; chosen once, then evaluations allocate nothing. */
+static fw_status settle(fw_estimator *e, fw_dataset *ds)
+{
+    fw_status st = FW_OK;
+    if (e->eval_data.serial != fwi_dataset_serial(ds))
+        st = fwi_estimator_choose_data(e, NULL, ds);
+    return st == FW_OK ? fwi_device_data_load(&e->eval_data, ds, e->network.n_classes) : st;
+}
+
 static fwi_binding bind(const fw_estimator *e, const fwi_network_plan *p, const fw_batch *b)
 {
     return fwi_network_binding(p, e->network.scratch, b->images, b->labels, NULL, NULL);
@@ -37,13 +46,13 @@ static fw_status evaluate_views(fw_estimator *e, fw_dataset *ds, const fwi_netwo
     fw_status st = FW_OK;
     if (e->opt.tta == FW_TTA_SELECTIVE) {
         st = fwi_selective_run(&e->selective, &e->tta, p, e->device->pool, e->network.scratch, ds,
-                               e->opt.label_smoothing, NULL, &tally);
+                               &e->eval_data, e->opt.label_smoothing, NULL, &tally);
         if (st == FW_OK)
             st = FW_END;
     }
-    while (st == FW_OK && (st = fw_dataset_next(ds, &batch)) == FW_OK) {
-        st = fwi_tta_run(&e->tta, p, e->device->pool, e->network.scratch, batch.images,
-                         batch.labels);
+    while (st == FW_OK && (st = fwi_device_data_next(&e->eval_data, ds, &batch)) == FW_OK) {
+        const fwi_shown shown = fwi_device_data_shown(&e->eval_data, &batch);
+        st = fwi_tta_run(&e->tta, p, e->device->pool, e->network.scratch, &shown);
         if (st == FW_OK)
             st = fwi_tta_count(&e->tta, batch.labels, batch.records, batch.valid,
                                e->opt.label_smoothing, NULL, &tally);
@@ -69,10 +78,13 @@ static fw_status evaluate_batches(fw_estimator *e, fw_dataset *ds, const fwi_net
     double loss = 0, correct = 0;
     fw_batch batch;
     fw_status st;
-    while ((st = fw_dataset_next(ds, &batch)) == FW_OK) {
-        const fwi_binding b = bind(e, p, &batch);
+    while ((st = fwi_device_data_next(&e->eval_data, ds, &batch)) == FW_OK) {
+        const fwi_shown shown = fwi_device_data_shown(&e->eval_data, &batch);
+        fwi_binding b = bind(e, p, &batch);
         double l = 0, c = 0;
-        st = fwi_plan_run(p->plan, &b);
+        st = fwi_device_data_bind(&shown, p, 0, false, &b);
+        if (st == FW_OK)
+            st = fwi_plan_run(p->plan, &b);
         if (st == FW_OK)
             st = fwi_network_read(p, &b, p->out_loss, &l, 1);
         if (st == FW_OK)
@@ -107,6 +119,8 @@ fw_status fwi_estimator_evaluate(fw_estimator *e, fw_dataset *ds, fw_metrics *ou
     st = fwi_estimator_make_views(e, ds);
     if (st == FW_OK)
         st = fwi_estimator_take_data(e, ds, 0);
+    if (st == FW_OK)
+        st = settle(e, ds);
     if (st == FW_OK)
         st = e->opt.tta == FW_TTA_NONE ? evaluate_batches(e, ds, p, &m)
                                        : evaluate_views(e, ds, p, &m);

@@ -26,6 +26,7 @@ typedef struct fit {
     int64_t rng[2];
     double loss, correct;             /* of the latest step, per record and a count */
     double epoch_loss, epoch_correct; /* sums since the epoch began (or the run resumed) */
+    int64_t undone;                   /* updates, until the latest epoch's end (f16) */
     int64_t epoch_steps, steps_here;  /* steps in these sums; steps of this call */
     double started, eval_seconds;
     fw_budget budget;
@@ -185,13 +186,14 @@ static fw_status open_folder(fit *f)
     if (st == FW_OK && e->log == NULL)
         st = fwi_runlog_open(&e->log, e->opt.work_dir);
     if (st == FW_OK)
-        st = fwi_runlog_line(
-            e->log,
-            "\"event\":\"begin\",\"step\":%" PRId64 ",\"until\":%" PRId64
-            ",\"budget\":{\"state\":%" PRId64 ",\"scratch\":%" PRId64 ",\"shuffle\":%" PRId64
-            ",\"prefetch\":%" PRId64 ",\"cache\":%" PRId64 ",\"total\":%" PRId64 "}",
-            e->step, f->until, f->budget.state, f->budget.scratch, f->budget.shuffle,
-            f->budget.prefetch, f->budget.cache, f->budget.total);
+        st = fwi_runlog_line(e->log,
+                             "\"event\":\"begin\",\"step\":%" PRId64 ",\"until\":%" PRId64
+                             ",\"budget\":{\"state\":%" PRId64 ",\"scratch\":%" PRId64
+                             ",\"shuffle\":%" PRId64 ",\"prefetch\":%" PRId64 ",\"cache\":%" PRId64
+                             ",\"device\":%" PRId64 ",\"total\":%" PRId64 "}",
+                             e->step, f->until, f->budget.state, f->budget.scratch,
+                             f->budget.shuffle, f->budget.prefetch, f->budget.cache,
+                             f->budget.device, f->budget.total);
     return st == FW_OK ? fwi_runlog_flush(e->log) : st;
 }
 
@@ -243,7 +245,10 @@ static fw_status run_plan(fit *f, fwi_network_plan *p, const fw_batch *batch, bo
     *b =
         fwi_network_binding(p, f->e->network.scratch, batch->images, batch->labels, f->row, f->rng);
     fwi_network_bind_labels2(p, b, batch->labels2);
-    fw_status st = fwi_network_run(p, b);
+    const fwi_shown shown = fwi_device_data_shown(&f->e->train_data, batch);
+    fw_status st = fwi_device_data_bind(&shown, p, 0, false, b);
+    if (st == FW_OK)
+        st = fwi_network_update(&f->e->network, p, b);
     if (st == FW_OK && told)
         st = fwi_network_read(p, b, p->out_loss, &f->loss, 1);
     if (st == FW_OK && told)
@@ -285,7 +290,7 @@ static fw_status one_step(fit *f)
 {
     fw_estimator *e = f->e;
     fw_batch batch;
-    fw_status st = fw_dataset_next(f->ds, &batch);
+    fw_status st = fwi_device_data_next(&e->train_data, f->ds, &batch);
     if (st == FW_END)
         return fwi_fail(FW_EARG,
                         "the training data ended at step %" PRId64 " of %" PRId64
@@ -332,8 +337,38 @@ static fw_status after_step(fit *f)
     return st == FW_OK ? fwi_runlog_scalar(e->log, "train/lr", e->step, f->row[0]) : st;
 }
 
+/* Updates that were undone in f16: some are no harm, and told; one after the other is no training. */
+static fw_status check_undone(fit *f)
+{
+    enum { MOST_IN_A_ROW = 20 };
+    const fw_estimator *e = f->e;
+    int64_t row = 0, all = 0;
+    const fw_status st = fwi_network_undone(&e->network, &row, &all);
+    if (st != FW_OK)
+        return st;
+    if (row >= MOST_IN_A_ROW)
+        return fwi_fail(FW_ENONFINITE,
+                        "step %" PRId64 ": the gradients of the last %" PRId64
+                        " steps overflowed in f16 at loss scale %g: a smaller one (loss_scale), or "
+                        "precision bf16",
+                        e->step, row,
+                        e->opt.loss_scale != 0
+                            ? e->opt.loss_scale
+                            : fwi_network_loss_scale(e->opt.loss_sum, f->counted));
+    if (all > f->undone)
+        fwi_log(1,
+                "step %" PRId64 ": %" PRId64 " of %" PRId64 " updates were undone, their gradients "
+                "overflowed in f16",
+                e->step, all - f->undone, f->epoch_steps);
+    f->undone = all;
+    return FW_OK;
+}
+
 static fw_status after_epoch(fit *f)
 {
+    const fw_status checked = check_undone(f);
+    if (checked != FW_OK)
+        return checked;
     fw_event ev = event_of(f, FW_EVENT_EPOCH);
     ev.loss = f->epoch_loss / (double)f->epoch_steps;
     ev.accuracy = f->epoch_correct / (double)(f->epoch_steps * f->counted);
@@ -419,12 +454,13 @@ static fw_status take_data(fit *f)
     if (st == FW_OK && eval != NULL)
         st = fwi_estimator_take_data(e, eval, 0);
     if (st == FW_OK)
-        st = fwi_estimator_budget(e, f->ds, eval, &f->budget);
-    if (st == FW_OK)
-        st = fwi_network_bind(&e->network);
+        st = fwi_estimator_settle_data(e, f->ds, eval, e->opt.eval_every > 0, &f->budget);
+    int64_t row;
+    if (st == FW_OK) /* of earlier calls */
+        st = fwi_network_undone(&e->network, &row, &f->undone);
     if (st == FW_OK && eval != NULL && e->opt.eval_every > 0)
         st = fwi_estimator_make_views(e, eval);
-    if (st == FW_OK && eval != NULL && e->opt.eval_every > 0)
+    if (st == FW_OK && eval != NULL && e->opt.eval_every > 0 && !e->eval_data.keeps)
         st = fwi_dataset_ready(eval); /* an evaluation may come late, when nobody allocates */
     return st;
 }

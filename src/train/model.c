@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@ struct fw_model {
     fwi_model_meta meta;
     fw_layer *net;
     fwi_device *device;
+    pthread_mutex_t turn; /* of who uses the network's scratch */
     fwi_network network;
     fwi_network_plan *plan;
     fwi_chain *chain; /* standardisation */
@@ -40,7 +42,8 @@ static size_t round64(size_t n)
 static void lay_out_workspace(fw_model *m)
 {
     const size_t image = (size_t)(m->meta.h * m->meta.w * m->meta.c) * sizeof(float);
-    size_t at = round64(fwi_plan_scratch_bytes(m->plan->plan));
+    /* On a device with memory of its own scratch is there, one for all callers. */
+    size_t at = m->device->host_memory ? round64(fwi_plan_scratch_bytes(m->plan->plan)) : 0;
     m->at_images = at;
     at += round64((size_t)m->batch * image);
     m->at_labels = at;
@@ -52,11 +55,16 @@ static void lay_out_workspace(fw_model *m)
     m->workspace = at;
 }
 
-static fw_status compile(fw_model *m, fwi_safetensors *file, int threads)
+static fw_status compile(fw_model *m, fwi_safetensors *file, const fw_model_opt *opt, int threads)
 {
-    fwi_network_spec spec = {
-        .net = m->net, .real = m->meta.precision, .h = m->meta.h, .w = m->meta.w, .c = m->meta.c};
-    fw_status st = fwi_device_open(&m->device, "cpu", &(fwi_device_opt){.threads = threads});
+    fwi_network_spec spec = {.net = m->net,
+                             .real = m->meta.precision,
+                             .tf32 = opt->tf32,
+                             .h = m->meta.h,
+                             .w = m->meta.w,
+                             .c = m->meta.c};
+    fw_status st = fwi_device_open(&m->device, opt->device,
+                                   &(fwi_device_opt){.threads = threads, .tf32 = opt->tf32});
     /* Its weights are f32: where bf16 is missing they are used as they are (docs/formats/model.md).
      */
     if (st == FW_OK && spec.real == FW_BF16 && !m->device->has_bf16)
@@ -72,6 +80,10 @@ static fw_status compile(fw_model *m, fwi_safetensors *file, int threads)
         st = fwi_network_plan_get(&m->network, FWI_EVALUATE, m->batch, &m->plan);
     if (st == FW_OK)
         st = fwi_chain_new(&m->chain, m->meta.transforms, m->meta.h, m->meta.w, m->meta.c);
+    if (st == FW_OK && !m->device->host_memory)
+        st = fwi_network_fits(&m->network, 0);
+    if (st == FW_OK && !m->device->host_memory)
+        st = fwi_network_bind(&m->network);
     return st;
 }
 
@@ -92,6 +104,7 @@ fw_status fw_model_open(fw_model **out, const char *path, const fw_model_opt *op
     fw_model *m = fwi_alloc_zero(sizeof *m);
     if (m == NULL)
         return FW_ENOMEM;
+    pthread_mutex_init(&m->turn, NULL);
     m->batch = opt->batch == 0 ? 32 : opt->batch;
     m->tta = opt->tta;
     fw_status st = fwi_st_open(&file, path);
@@ -103,7 +116,10 @@ fw_status fw_model_open(fw_model **out, const char *path, const fw_model_opt *op
         st = fw_layer_parse(&m->net, m->meta.layers, path);
     if (st ==
         FW_OK) /* zero threads: the caller's own; FW_NONE: the pool's default, as many as allowed */
-        st = compile(m, file, opt->threads == FW_NONE ? 0 : opt->threads == 0 ? 1 : opt->threads);
+        st = compile(m, file, opt,
+                     opt->threads == FW_NONE ? 0
+                     : opt->threads == 0     ? 1
+                                             : opt->threads);
     if (st == FW_OK) {
         for (int i = 0; i < fwi_st_count(file); i++)
             m->params += fwi_shape_elems(&fwi_st_get(file, i)->shape);
@@ -124,6 +140,7 @@ void fw_model_close(fw_model *m)
     if (m->network.device != NULL)
         fwi_network_clear(&m->network);
     fwi_device_close(m->device);
+    pthread_mutex_destroy(&m->turn);
     fw_layer_free(m->net);
     fwi_model_meta_clear(&m->meta);
     fwi_free(m);
@@ -163,19 +180,35 @@ size_t fw_model_workspace(const fw_model *m)
     return m->workspace;
 }
 
+/* Where the plan computes. A device of its own memory computes for one caller at a time. */
+static void *scratch_take(const fw_model *m, char *ws)
+{
+    if (m->device->host_memory)
+        return ws;
+    pthread_mutex_lock(&((fw_model *)(uintptr_t)m)->turn);
+    return m->network.scratch;
+}
+
+static void scratch_give(const fw_model *m)
+{
+    if (!m->device->host_memory)
+        pthread_mutex_unlock(&((fw_model *)(uintptr_t)m)->turn);
+}
+
 /* Up to a batch of standardised images in the workspace -> rows of probabilities. */
 static fw_status run(const fw_model *m, char *ws, const float *images, int64_t rows, float *out)
 {
     const int32_t *labels = (const int32_t *)(const void *)(ws + m->at_labels);
-    const fwi_binding b = fwi_network_binding(m->plan, ws, images, labels, NULL, NULL);
-    fw_status st = fwi_plan_run(m->plan->plan, &b);
-    if (st != FW_OK)
-        return st;
     fw_dtype dtype = FW_F32;
     const fwi_shape *shape = fwi_plan_output_shape(m->plan->plan, m->plan->out_probs, &dtype);
     const void *probs = ws + m->at_probs;
-    st = fwi_plan_read(m->plan->plan, &b, m->plan->out_probs, ws + m->at_probs,
-                       (size_t)fwi_shape_elems(shape) * fw_dtype_size(dtype));
+    const fwi_binding b =
+        fwi_network_binding(m->plan, scratch_take(m, ws), images, labels, NULL, NULL);
+    fw_status st = fwi_plan_run(m->plan->plan, &b);
+    if (st == FW_OK)
+        st = fwi_plan_read(m->plan->plan, &b, m->plan->out_probs, ws + m->at_probs,
+                           (size_t)fwi_shape_elems(shape) * fw_dtype_size(dtype));
+    scratch_give(m);
     for (int64_t i = 0; i < rows * m->network.n_classes && st == FW_OK; i++)
         out[i] = dtype == FW_F64 ? (float)((const double *)probs)[i] : ((const float *)probs)[i];
     return st;
@@ -265,7 +298,10 @@ static fw_status evaluate_rows(const fw_model *m, evaluation *e, const fw_batch 
         return st == FW_OK ? count_rows(m, b, e->probs, first, rows, e->confusion, &e->tally) : st;
     }
     const int32_t *labels = (const int32_t *)(const void *)(e->ws + m->at_labels);
-    const fw_status st = fwi_tta_run(&e->tta, m->plan, m->device->pool, e->ws, x, labels);
+    const fwi_shown shown = {.images = x, .labels = labels};
+    const fw_status st =
+        fwi_tta_run(&e->tta, m->plan, m->device->pool, scratch_take(m, e->ws), &shown);
+    scratch_give(m);
     return st == FW_OK ? fwi_tta_count(&e->tta, b->labels + first, b->records + first, rows, 0,
                                        e->confusion, &e->tally)
                        : st;
@@ -300,8 +336,9 @@ fw_status fw_model_evaluate(const fw_model *m, fw_dataset *ds, fw_metrics *out, 
     if (confusion != NULL)
         memset(confusion, 0, (size_t)(k * k) * sizeof *confusion);
     if (st == FW_OK && m->tta == FW_TTA_SELECTIVE) {
-        st = fwi_selective_run(&e.selective, &e.tta, m->plan, m->device->pool, e.ws, ds, 0,
-                               confusion, &e.tally);
+        st = fwi_selective_run(&e.selective, &e.tta, m->plan, m->device->pool,
+                               scratch_take(m, e.ws), ds, NULL, 0, confusion, &e.tally);
+        scratch_give(m);
         if (st == FW_OK)
             st = FW_END;
     }

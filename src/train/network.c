@@ -70,9 +70,25 @@ static fwi_val append_loss(fwi_graph *g, fwi_val logits, const fwi_network_use *
 
 /* Parameters of groups whose training is over get no gradient: what was only there for it, such as
  * the way back through the layers in front, is not computed. */
-static fw_status append_updates(fwi_graph *g, const fwi_network_spec *s, uint32_t over,
+double fwi_network_loss_scale(bool loss_sum, int64_t batch)
+{
+    double scale = 1;
+    while (!loss_sum && 2 * scale <= (double)batch)
+        scale *= 2;
+    return scale;
+}
+
+/* In f16 the gradients of images would lose their smallest numbers, so it is the gradient of a
+ * multiple of the loss that goes through the network; it is divided again in f32, before anything
+ * looks at it. A power of 2 rounds nothing. */
+static fw_status append_updates(fwi_graph *g, const fwi_network_spec *s, const fwi_network_use *use,
                                 fwi_val loss)
 {
+    const uint32_t over = use->over;
+    const double scale = s->real != FW_F16    ? 1
+                         : s->loss_scale != 0 ? s->loss_scale
+                                              : fwi_network_loss_scale(s->loss_sum, use->batch);
+    const fwi_attr up = {.scalar = {scale}}, down = {.scalar = {1 / scale}};
     const int n = fwi_graph_params(g, NULL, 0);
     if (n == 0)
         return fwi_fail(FW_EARG, "the network has nothing to train");
@@ -86,8 +102,12 @@ static fw_status append_updates(fwi_graph *g, const fwi_network_spec *s, uint32_
         if (!fwi_optim_among(s->optim, over, g->tensors[params[i]].var_class))
             trained[n_trained++] = params[i];
     fw_status st = FW_OK;
+    if (scale != 1)
+        loss = fwi_op1(g, FWI_OP_scale, &up, loss);
     if (n_trained > 0)
         st = fwi_graph_gradient(g, loss, trained, n_trained, trained_grads);
+    for (int i = 0; i < n_trained && scale != 1 && st == FW_OK; i++)
+        trained_grads[i] = fwi_op1(g, FWI_OP_scale, &down, trained_grads[i]);
     for (int i = 0, k = 0; i < n; i++)
         grads[i] = k < n_trained && params[i] == trained[k] ? trained_grads[k++] : FWI_NO_VAL;
     if (st == FW_OK)
@@ -109,10 +129,10 @@ static fw_status graph_new(fwi_graph **out, const fwi_network_spec *s, const fwi
     *out = NULL;
     fwi_graph *g = NULL;
     fwi_val logits = FWI_NO_VAL;
-    const bool bf16 = s->real == FW_BF16;
-    fw_status st = fwi_graph_new(&g, bf16 ? FW_F32 : s->real);
-    if (st == FW_OK && bf16)
-        g->storage = FW_BF16; /* for the backend's lowering; the store stays f32 */
+    const bool half = s->real == FW_BF16 || s->real == FW_F16;
+    fw_status st = fwi_graph_new(&g, half ? FW_F32 : s->real);
+    if (st == FW_OK && half)
+        g->storage = s->real; /* for the backend's lowering; the store stays f32 */
     if (st == FW_OK)
         g->conv = (fwi_conv_algo)s->conv;
     if (st == FW_OK)
@@ -129,7 +149,7 @@ static fw_status graph_new(fwi_graph **out, const fwi_network_spec *s, const fwi
     }
     st = fwi_graph_status(g);
     if (st == FW_OK && training && !use->rows)
-        st = append_updates(g, s, use->over, loss);
+        st = append_updates(g, s, use, loss);
     if (st == FW_OK && use->kind == FWI_EVALUATE_AVERAGE)
         st = fwi_pass_averages(g);
     if (st == FW_OK)
@@ -230,6 +250,8 @@ void fwi_network_clear(fwi_network *n)
     }
     if (n->scratch != NULL)
         n->device->backend->release(n->device, n->scratch, n->scratch_bytes);
+    if (n->guard.kept != NULL)
+        n->device->backend->release(n->device, n->guard.kept, fwi_network_guard_bytes(n));
     fwi_store_free(n->store);
     *n = (fwi_network){0};
 }
@@ -293,11 +315,93 @@ fw_status fwi_network_plan_for(fwi_network *n, const fwi_network_use *asked, fwi
     return FW_OK;
 }
 
+static bool guards(const fwi_network *n)
+{
+    return n->spec.real == FW_F16 && n->spec.optim != NULL;
+}
+
+size_t fwi_network_guard_bytes(const fwi_network *n)
+{
+    return guards(n) ? n->store->state_bytes + FWI_GUARD_WORDS * sizeof(int32_t) : 0;
+}
+
+size_t fwi_network_to_come(const fwi_network *n)
+{
+    const size_t guard = n->guard.kept == NULL ? fwi_network_guard_bytes(n) : 0;
+    return n->scratch_wanted > n->scratch_bytes ? n->scratch_wanted - n->scratch_bytes + guard
+                                                : guard;
+}
+
+static double mib(size_t n_bytes)
+{
+    return (double)n_bytes / 1048576;
+}
+
+fw_status fwi_network_fits(const fwi_network *n, size_t images)
+{
+    const fwi_backend *b = n->device->backend;
+    const size_t plan = fwi_network_to_come(n);
+    size_t free_bytes = 0, all_bytes = 0;
+    if (b->memory == NULL || plan + images == 0)
+        return FW_OK;
+    const fw_status st = b->memory(n->device, &free_bytes, &all_bytes);
+    if (st != FW_OK || plan + images <= free_bytes)
+        return st;
+    return fwi_fail(
+        FW_ENOMEM,
+        "%s: the plan needs %.1f MiB beside the %.1f MiB of its state and %.1f MiB of images, %.1f "
+        "of %.1f MiB are free: a smaller batch needs less",
+        n->device->label, mib(plan), mib((size_t)fwi_network_state_bytes(n)), mib(images),
+        mib(free_bytes), mib(all_bytes));
+}
+
+/* One block: the copy of the state, and the counts behind it, which begin as zeros. */
+static fw_status bind_guard(fwi_network *n)
+{
+    const fwi_store *s = n->store;
+    void *block = NULL;
+    if (!guards(n) || n->guard.kept != NULL)
+        return FW_OK;
+    const fw_status st = n->device->backend->alloc(n->device, fwi_network_guard_bytes(n), &block);
+    if (st == FW_OK)
+        n->guard = (fwi_guard){.state = s->state,
+                               .kept = block,
+                               .n_bytes = s->state_bytes,
+                               .grads = s->grads,
+                               .n_grads = s->grad_bytes / sizeof(float),
+                               .counts = (int32_t *)(void *)((uint8_t *)block + s->state_bytes)};
+    return st;
+}
+
+fw_status fwi_network_update(fwi_network *n, fwi_network_plan *p, const fwi_binding *b)
+{
+    if (n->guard.kept == NULL || p->use.rows)
+        return fwi_network_run(p, b);
+    const fwi_backend *d = n->device->backend;
+    fw_status st = d->guard_keep(n->device, &n->guard);
+    if (st == FW_OK)
+        st = fwi_network_run(p, b);
+    return st == FW_OK ? d->guard_judge(n->device, &n->guard) : st;
+}
+
+fw_status fwi_network_undone(const fwi_network *n, int64_t *row, int64_t *all)
+{
+    int32_t counts[FWI_GUARD_PARTS] = {0};
+    const fw_status st =
+        n->guard.kept == NULL
+            ? FW_OK
+            : n->device->backend->download(n->device, counts, n->guard.counts, sizeof counts);
+    *row = counts[FWI_GUARD_ROW];
+    *all = counts[FWI_GUARD_ALL];
+    return st;
+}
+
 fw_status fwi_network_bind(fwi_network *n)
 {
     const fwi_backend *b = n->device->backend;
-    if (n->scratch_wanted <= n->scratch_bytes)
-        return FW_OK;
+    const fw_status guarded = bind_guard(n);
+    if (guarded != FW_OK || n->scratch_wanted <= n->scratch_bytes)
+        return guarded;
     if (n->scratch != NULL)
         b->release(n->device, n->scratch, n->scratch_bytes);
     n->scratch = NULL;
@@ -315,11 +419,10 @@ int64_t fwi_network_state_bytes(const fwi_network *n)
 
 fw_status fwi_network_run(fwi_network_plan *p, const fwi_binding *b)
 {
-    if (p->recorded != NULL && p->recorded_at == b->scratch)
+    if (p->recorded != NULL && fwi_recording_fits(p->recorded, b))
         return fwi_recording_run(p->recorded, b);
-    fwi_recording_free(p->recorded); /* scratch has grown and moved */
+    fwi_recording_free(p->recorded); /* scratch has moved, or images come from elsewhere */
     p->recorded = NULL;
-    p->recorded_at = b->scratch;
     const fw_status st = fwi_plan_run(p->plan, b);
     if (st != FW_OK || p->unrecorded)
         return st;

@@ -4,6 +4,7 @@
 #define FWI_NETWORK_H
 
 #include "exec.h"
+#include "guard.h"
 #include "optim_inner.h"
 #include <fenwicks/layers.h>
 #include <fenwicks/train.h>
@@ -13,11 +14,13 @@ enum { FWI_MAX_COLUMNS = FWI_OPTIM_MAX_COLUMNS, FWI_MAX_PLANS = 48 };
 typedef struct fwi_network_spec {
     const fw_layer *net;    /* borrowed */
     const fwi_optim *optim; /* borrowed; NULL: only to evaluate */
-    fw_dtype real;          /* FW_F32, FW_F64, or FW_BF16: computed in f32, images stored
-                           as bf16, where the device says it can */
+    fw_dtype real;          /* FW_F32, FW_F64, or FW_BF16, FW_F16: computed in f32, images stored
+                           in 16 bits, where the device says it can */
     int64_t h, w, c;
     double label_smoothing;
+    bool tf32; /* products of f32 may be rounded to tf32: the device was opened so */
     bool loss_sum;
+    double loss_scale; /* FW_F16: of the loss whose gradient is taken; 0: fwi_network_loss_scale */
     fw_conv conv;
 } fwi_network_spec;
 
@@ -41,9 +44,8 @@ typedef struct fwi_network_use {
 /* One plan and where its inputs and outputs are. Training plans update the store. */
 typedef struct fwi_network_plan {
     fwi_plan *plan;
-    fwi_recording *recorded; /* its run, on a device that keeps such, and where scratch was then */
-    const void *recorded_at;
-    bool unrecorded; /* recording it failed, and is not tried again */
+    fwi_recording *recorded; /* its run, on a device that keeps such */
+    bool unrecorded;         /* recording it failed, and is not tried again */
     fwi_network_use use;
     int in_x, in_labels, in_labels2, in_hyper, in_rng; /* -1: not used */
     int out_rows;                                      /* of .rows plans; [batch] */
@@ -60,6 +62,7 @@ typedef struct fwi_network {
     int n_plans;
     void *scratch; /* as large as the largest plan asks for, once fwi_network_bind was called */
     size_t scratch_bytes, scratch_wanted;
+    fwi_guard guard; /* of training in f16; counts NULL: none yet */
 } fwi_network;
 
 /* Makes the store, zeroed: fwi_store_init or a file fills it. batch: any that will do, variables do
@@ -76,6 +79,12 @@ fw_status fwi_network_check_use(const fwi_network_spec *spec, const fwi_network_
 fw_status fwi_network_plan_for(fwi_network *n, const fwi_network_use *use, fwi_network_plan **out);
 /* The same at full size, with one label per image. */
 fw_status fwi_network_plan_get(fwi_network *n, fwi_use use, int64_t batch, fwi_network_plan **out);
+/* Bytes that it will still take of the device, and that steps in f16 take of it beside scratch. */
+size_t fwi_network_to_come(const fwi_network *n);
+size_t fwi_network_guard_bytes(const fwi_network *n);
+/* Whether that, and so many bytes of images, fit into what is free of the device's memory: FW_OK, or
+ * FW_ENOMEM with all of these numbers. Allocates nothing. */
+fw_status fwi_network_fits(const fwi_network *n, size_t images);
 /* Allocates scratch for all plans made so far. Called again it only grows. */
 fw_status fwi_network_bind(fwi_network *n);
 int64_t fwi_network_state_bytes(const fwi_network *n); /* state and gradients */
@@ -83,6 +92,13 @@ int64_t fwi_network_state_bytes(const fwi_network *n); /* state and gradients */
 /* Runs the plan: the first time step by step, then as one recording where the device keeps such; step
  * by step for good, with a line to the log, where it fails to record. */
 fw_status fwi_network_run(fwi_network_plan *p, const fwi_binding *b);
+/* A run of a training plan: in f16 one that leaves everything as it was where a gradient overflows. */
+fw_status fwi_network_update(fwi_network *n, fwi_network_plan *p, const fwi_binding *b);
+/* How many updates were undone: in a row up to now, and since the network was made. Waits for them. */
+fw_status fwi_network_undone(const fwi_network *n, int64_t *row, int64_t *all);
+/* What the loss of a batch is scaled by in f16 unless something else is asked for: gradients are then
+ * as large as those of a loss that is summed over the batch. */
+double fwi_network_loss_scale(bool loss_sum, int64_t batch);
 /* Output i of a run, as doubles: n elements of f32 or f64. */
 fw_status fwi_network_read(const fwi_network_plan *p, const fwi_binding *b, int i, double *out,
                            int64_t n);

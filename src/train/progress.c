@@ -39,10 +39,13 @@ bool fw_progress_stderr(void *user, const fw_event *ev)
     case FW_EVENT_BEGIN:
         fprintf(f,
                 "memory: %.1f MiB = state %.1f + scratch %.1f + shuffle %.1f + prefetch %.1f + "
-                "cache %.1f\n",
+                "cache %.1f%s",
                 (double)b->total / 1048576, (double)b->state / 1048576,
                 (double)b->scratch / 1048576, (double)b->shuffle / 1048576,
-                (double)b->prefetch / 1048576, (double)b->cache / 1048576);
+                (double)b->prefetch / 1048576, (double)b->cache / 1048576,
+                b->device == 0 ? "\n" : "");
+        if (b->device > 0)
+            fprintf(f, " + images on the device %.1f\n", (double)b->device / 1048576);
         break;
     case FW_EVENT_STEP:
         if (terminal) {

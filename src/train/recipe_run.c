@@ -170,6 +170,7 @@ static fw_status new_estimator(const fw_recipe *r, const fw_run_opt *o, const fw
         .work_dir = ph->folder,
         .device = o->device,
         .precision = o->precision,
+        .tf32 = o->tf32,
         .threads = o->threads,
         .pin = o->pin,
         .conv = (fw_conv)fwi_recipe_word(r, FWI_KEY_TRAIN_CONV),

@@ -1,5 +1,5 @@
-/* tta.c: see tta.h. Views are made on the host, as images are; the network sees them as it sees any
- * batch, so that every device and precision can do it. Sums are in double, in the order of the
+/* tta.c: see tta.h. Views are made where images are, on the host or by a device that keeps them; the
+ * network sees them as it sees any batch, so that every device and precision can do it. Sums are in double, in the order of the
  * views. */
 #include "tta.h"
 
@@ -133,19 +133,20 @@ fw_status fwi_tta_prepare(fwi_tta *t, fw_tta kind, int64_t batch, int64_t h, int
 /* ---- a batch ---- */
 
 static fw_status run_views(fwi_tta *t, const fwi_view *views, int n, const fwi_network_plan *p,
-                           fwi_pool *pool, void *scratch, const float *images,
-                           const int32_t *labels)
+                           fwi_pool *pool, void *scratch, const fwi_shown *x)
 {
     fw_dtype dtype = FW_F32;
     (void)fwi_plan_output_shape(p->plan, p->out_logits, &dtype);
     const int64_t elems = t->batch * t->n_classes;
     fw_status st = FW_OK;
     for (int i = 0; i < n && st == FW_OK; i++) {
-        if (i > 0)
-            fwi_view_make(&views[i], pool, t->batch, t->h, t->w, t->c, images, t->view);
-        const fwi_binding b =
-            fwi_network_binding(p, scratch, i == 0 ? images : t->view, labels, NULL, NULL);
-        st = fwi_plan_run(p->plan, &b);
+        if (i > 0 && x->images != NULL)
+            fwi_view_make(&views[i], pool, t->batch, t->h, t->w, t->c, x->images, t->view);
+        fwi_binding b =
+            fwi_network_binding(p, scratch, i == 0 ? x->images : t->view, x->labels, NULL, NULL);
+        st = fwi_device_data_bind(x, p, views[i].shift, views[i].mirrored, &b);
+        if (st == FW_OK)
+            st = fwi_plan_run(p->plan, &b);
         if (st == FW_OK)
             st = fwi_plan_read(p->plan, &b, p->out_logits, t->staged,
                                (size_t)elems * fw_dtype_size(dtype));
@@ -161,19 +162,19 @@ static fw_status run_views(fwi_tta *t, const fwi_view *views, int n, const fwi_n
 }
 
 fw_status fwi_tta_run(fwi_tta *t, const fwi_network_plan *p, fwi_pool *pool, void *scratch,
-                      const float *images, const int32_t *labels)
+                      const fwi_shown *x)
 {
     int n = 0;
     const fwi_view *views = fwi_tta_views(t->kind, &n);
-    return run_views(t, views, n, p, pool, scratch, images, labels);
+    return run_views(t, views, n, p, pool, scratch, x);
 }
 
 fw_status fwi_tta_run_plain(fwi_tta *t, const fwi_network_plan *p, fwi_pool *pool, void *scratch,
-                            const float *images, const int32_t *labels)
+                            const fwi_shown *x)
 {
     int n = 0;
     const fwi_view *views = fwi_tta_views(FW_TTA_NONE, &n);
-    return run_views(t, views, n, p, pool, scratch, images, labels);
+    return run_views(t, views, n, p, pool, scratch, x);
 }
 
 static int64_t first_maximum(const double *x, int64_t k)

@@ -3,6 +3,7 @@
 #ifndef FWI_TTA_H
 #define FWI_TTA_H
 
+#include "device_data.h"
 #include "network.h"
 #include <fenwicks/train.h>
 
@@ -42,11 +43,11 @@ void fwi_tta_clear(fwi_tta *t);
 /* Fills plain and sum with the logits of one batch. p: an evaluation plan of t's batch. Of
  * FW_TTA_SELECTIVE all views: tta_select.h says whose. */
 fw_status fwi_tta_run(fwi_tta *t, const fwi_network_plan *p, fwi_pool *pool, void *scratch,
-                      const float *images, const int32_t *labels);
+                      const fwi_shown *x);
 
 /* The same with the images themselves alone. */
 fw_status fwi_tta_run_plain(fwi_tta *t, const fwi_network_plan *p, fwi_pool *pool, void *scratch,
-                            const float *images, const int32_t *labels);
+                            const fwi_shown *x);
 
 /* What was counted so far. */
 typedef struct fwi_tally {

@@ -18,7 +18,7 @@ int64_t fwi_selective_bytes(int64_t records, int64_t batch, int64_t h, int64_t w
     const int64_t each = 2 * n_classes * (int64_t)sizeof(double) + (int64_t)sizeof(fwi_candidate) +
                          (int64_t)(sizeof(int32_t) + sizeof(int64_t) + sizeof(uint8_t));
     return records * each + batch * (h * w * c * (int64_t)sizeof(float) +
-                                     (int64_t)(sizeof(int32_t) + sizeof(int64_t)));
+                                     (int64_t)(sizeof(int32_t) + 4 * sizeof(int64_t)));
 }
 
 void fwi_selective_clear(fwi_selective *s)
@@ -32,6 +32,7 @@ void fwi_selective_clear(fwi_selective *s)
     fwi_free(s->images);
     fwi_free(s->masked);
     fwi_free(s->rows);
+    fwi_free(s->shown);
     *s = (fwi_selective){0};
 }
 
@@ -54,14 +55,17 @@ fw_status fwi_selective_prepare(fwi_selective *s, int64_t records, int64_t batch
     s->images = fwi_alloc_array(b, (size_t)(h * w * c) * sizeof *s->images);
     s->masked = fwi_alloc_array(b, sizeof *s->masked);
     s->rows = fwi_alloc_array(b, sizeof *s->rows);
+    s->shown = fwi_alloc_array(b, 3 * sizeof *s->shown);
     if (s->plain == NULL || s->sum == NULL || s->candidates == NULL || s->labels == NULL ||
         s->records == NULL || s->chosen == NULL || s->images == NULL || s->masked == NULL ||
-        s->rows == NULL) {
+        s->rows == NULL || s->shown == NULL) {
         fwi_selective_clear(s);
         return FW_ENOMEM;
     }
-    for (int64_t i = 0; i < batch; i++)
+    for (int64_t i = 0; i < batch; i++) {
         s->masked[i] = -1;
+        s->shown[i] = -1;
+    }
     memset(s->images, 0, b * (size_t)(h * w * c) * sizeof *s->images); /* rows nobody fills */
     return FW_OK;
 }
@@ -108,9 +112,15 @@ typedef struct passing {
     const fwi_network_plan *p;
     fwi_pool *pool;
     void *scratch;
-    bool second;  /* all views of the chosen rows, not one of all */
-    int64_t held; /* rows gathered */
+    fwi_device_data *kept; /* NULL: nothing */
+    bool second;           /* all views of the chosen rows, not one of all */
+    int64_t held;          /* rows gathered */
 } passing;
+
+static bool keeps(const passing *g)
+{
+    return g->kept != NULL && g->kept->loaded;
+}
 
 /* The gathered rows through the network. */
 static fw_status flush(passing *g)
@@ -119,8 +129,12 @@ static fw_status flush(passing *g)
     const int64_t k = s->n_classes;
     if (g->held == 0)
         return FW_OK;
-    const fw_status st = (g->second ? fwi_tta_run : fwi_tta_run_plain)(
-        g->t, g->p, g->pool, g->scratch, s->images, s->masked);
+    const fwi_shown x = {.images = keeps(g) ? NULL : s->images,
+                         .labels = s->masked,
+                         .kept = g->kept,
+                         .rows = s->shown};
+    const fw_status st =
+        (g->second ? fwi_tta_run : fwi_tta_run_plain)(g->t, g->p, g->pool, g->scratch, &x);
     for (int64_t i = 0; i < g->held && st == FW_OK; i++) {
         const int64_t row = s->rows[i];
         memcpy(s->sum + row * k, g->t->sum + i * k, (size_t)k * sizeof *s->sum);
@@ -135,23 +149,33 @@ static fw_status flush(passing *g)
     return st;
 }
 
-static fw_status gather(passing *g, int64_t row, const float *image)
+/* Row i of a batch, which is `row` of the data set. */
+static fw_status gather(passing *g, int64_t row, const fw_batch *b, int64_t i)
 {
     fwi_selective *s = g->s;
     const int64_t values = s->h * s->w * s->c;
-    memcpy(s->images + g->held * values, image, (size_t)values * sizeof *image);
+    if (keeps(g))
+        for (int k = 0; k < 3; k++)
+            s->shown[k * s->batch + g->held] = g->kept->rows[k * b->n + i];
+    else
+        memcpy(s->images + g->held * values, b->images + i * values,
+               (size_t)values * sizeof *b->images);
     s->rows[g->held++] = row;
     return g->held == s->batch ? flush(g) : FW_OK;
+}
+
+static fw_status next(passing *g, fw_dataset *ds, fw_batch *b)
+{
+    return keeps(g) ? fwi_device_data_next(g->kept, ds, b) : fw_dataset_next(ds, b);
 }
 
 static fw_status pass(passing *g, fw_dataset *ds)
 {
     fwi_selective *s = g->s;
-    const int64_t values = s->h * s->w * s->c;
     int64_t row = 0;
     fw_batch b;
     fw_status st = fw_dataset_seek(ds, 0);
-    while (st == FW_OK && (st = fw_dataset_next(ds, &b)) == FW_OK)
+    while (st == FW_OK && (st = next(g, ds, &b)) == FW_OK)
         for (int64_t i = 0; i < b.valid && st == FW_OK; i++, row++) {
             if (row == s->cap)
                 return fwi_fail(FW_EINTERNAL, "the data set has more records than it said");
@@ -160,7 +184,7 @@ static fw_status pass(passing *g, fw_dataset *ds)
                 s->records[row] = b.records[i];
             }
             if (!g->second || s->chosen[row] != 0)
-                st = gather(g, row, b.images + i * values);
+                st = gather(g, row, &b, i);
         }
     if (!g->second)
         s->n = row;
@@ -168,10 +192,10 @@ static fw_status pass(passing *g, fw_dataset *ds)
 }
 
 fw_status fwi_selective_run(fwi_selective *s, fwi_tta *t, const fwi_network_plan *p, fwi_pool *pool,
-                            void *scratch, fw_dataset *ds, double smoothing, int64_t *confusion,
-                            fwi_tally *tally)
+                            void *scratch, fw_dataset *ds, fwi_device_data *kept, double smoothing,
+                            int64_t *confusion, fwi_tally *tally)
 {
-    passing g = {.s = s, .t = t, .p = p, .pool = pool, .scratch = scratch};
+    passing g = {.s = s, .t = t, .p = p, .pool = pool, .scratch = scratch, .kept = kept};
     int views = 0;
     (void)fwi_tta_views(t->kind, &views);
     fw_status st = pass(&g, ds);

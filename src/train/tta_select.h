@@ -24,6 +24,7 @@ typedef struct fwi_selective {
     float *images;             /* [batch,h,w,c] rows on their way to the network */
     int32_t *masked;           /* [batch] -1: the network's own counts are not used */
     int64_t *rows;             /* [batch] which these are */
+    int64_t *shown;            /* [3,batch] or rows of images that a device keeps */
 } fwi_selective;
 
 int64_t fwi_selective_bytes(int64_t records, int64_t batch, int64_t h, int64_t w, int64_t c,
@@ -38,10 +39,10 @@ void fwi_selective_clear(fwi_selective *s);
 int64_t fwi_selective_choose(fwi_selective *s);
 
 /* Both passes over ds, from its beginning, and the count. t: prepared for FW_TTA_SELECTIVE and the
- * plan's batch, which may be another than the data set's. The rest as fwi_tta_run and fwi_tta_count
- * have it. Allocates nothing. */
+ * plan's batch, which may be another than the data set's. kept: what a device
+ * keeps of ds; NULL: nothing. The rest as fwi_tta_run and fwi_tta_count have it. Allocates nothing. */
 fw_status fwi_selective_run(fwi_selective *s, fwi_tta *t, const fwi_network_plan *p, fwi_pool *pool,
-                            void *scratch, fw_dataset *ds, double smoothing, int64_t *confusion,
-                            fwi_tally *tally);
+                            void *scratch, fw_dataset *ds, fwi_device_data *kept, double smoothing,
+                            int64_t *confusion, fwi_tally *tally);
 
 #endif

@@ -3,6 +3,8 @@
 #include "t_far.h"
 
 #include "cpu_lower.h"
+#include "cuda_augment.h"
+#include "cuda_guard.h"
 #include "t_cuda.h"
 
 #include <stdlib.h>
@@ -19,7 +21,7 @@ static struct {
     size_t bytes;
 } blocks[MAX_BLOCKS];
 static int n_blocks;
-static int64_t replays, joint_calls;
+static int64_t replays, joint_calls, batches, uploaded;
 
 typedef struct recording {
     fwi_call *calls;
@@ -36,6 +38,16 @@ int64_t t_far_replays(void)
 int64_t t_far_joint_calls(void)
 {
     return joint_calls;
+}
+
+int64_t t_far_batches(void)
+{
+    return batches;
+}
+
+int64_t t_far_uploaded(void)
+{
+    return uploaded;
 }
 
 static void access_all(int how)
@@ -86,6 +98,12 @@ static fw_status far_copy(fwi_device *d, void *dst, const void *src, size_t n_by
         memcpy(dst, src, n_bytes);
     access_all(PROT_NONE);
     return FW_OK;
+}
+
+static fw_status far_upload(fwi_device *d, void *dst, const void *src, size_t n_bytes)
+{
+    uploaded += (int64_t)n_bytes;
+    return far_copy(d, dst, src, n_bytes);
 }
 
 /* ---- kernels ---- */
@@ -187,6 +205,40 @@ static void far_forget(fwi_device *d, void *kept)
     free(kept);
 }
 
+/* ---- batches ---- */
+
+static fw_status far_make_batch(fwi_device *d, const fwi_batch_job *job)
+{
+    (void)d;
+    if (recorded != NULL)
+        return fwi_fail(FW_EINTERNAL, "far: a batch while a step is recorded");
+    batches++;
+    access_all(PROT_READ | PROT_WRITE);
+    const fw_status st = fwi_cuda_augment(NULL, job);
+    access_all(PROT_NONE);
+    return st;
+}
+
+/* ---- steps undone ---- */
+
+static fw_status far_guard_keep(fwi_device *d, const fwi_guard *g)
+{
+    (void)d;
+    access_all(PROT_READ | PROT_WRITE);
+    const fw_status st = fwi_cuda_guard_keep(NULL, g);
+    access_all(PROT_NONE);
+    return st;
+}
+
+static fw_status far_guard_judge(fwi_device *d, const fwi_guard *g)
+{
+    (void)d;
+    access_all(PROT_READ | PROT_WRITE);
+    const fw_status st = fwi_cuda_guard_judge(NULL, g);
+    access_all(PROT_NONE);
+    return st;
+}
+
 /* ---- the device ---- */
 
 static fw_status far_open(fwi_device **out, const fwi_device_opt *opt)
@@ -196,7 +248,11 @@ static fw_status far_open(fwi_device **out, const fwi_device_opt *opt)
     if (d == NULL)
         return FW_ENOMEM;
     copy_rows();
-    *d = (fwi_device){.backend = &t_far_backend, .table = &table, .has_bf16 = true, .label = "far"};
+    *d = (fwi_device){.backend = &t_far_backend,
+                      .table = &table,
+                      .has_bf16 = true,
+                      .has_f16 = true,
+                      .label = "far"};
     *out = d;
     return FW_OK;
 }
@@ -233,7 +289,7 @@ const fwi_backend t_far_backend = {
     .close = far_close,
     .alloc = far_alloc,
     .release = far_release,
-    .upload = far_copy,
+    .upload = far_upload,
     .download = far_copy,
     .lower = far_lower,
     .sync = far_sync,
@@ -242,4 +298,7 @@ const fwi_backend t_far_backend = {
     .record_end = far_record_end,
     .replay = far_replay,
     .forget = far_forget,
+    .make_batch = far_make_batch,
+    .guard_keep = far_guard_keep,
+    .guard_judge = far_guard_judge,
 };

@@ -11,6 +11,8 @@ extern const fwi_backend t_far_backend; /* for fwi_device_offer */
 int64_t t_far_replays(void);            /* of recordings since the program began */
 extern bool t_far_refuses;              /* recordings fail */
 int64_t t_far_joint_calls(void);        /* kernels that ran several calls, likewise */
+int64_t t_far_batches(void);            /* made of images that lie there, likewise */
+int64_t t_far_uploaded(void);           /* bytes, likewise */
 extern size_t t_far_memory;             /* what the device says is free; at first 1 GiB */
 
 #endif

@@ -1,5 +1,6 @@
 /* test_augment.c: transforms as a GPU does them, under emulation, against the host's: the same bits
- * for every transform, in every order tried, for images of several shapes. */
+ * for every transform, in every order tried, for images of several shapes; and the views of an
+ * evaluation. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,32 +10,64 @@
 
 #define FWI_CUDA_EMULATED
 #include "cuda_augment.h"
+#include "tta.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { N = 9, RECORDS = 5, MOST = 12 * 12 * 3 };
 
-static void check(const fw_transform *list, int64_t h, int64_t w, int64_t c)
+static uint8_t images[RECORDS * MOST];
+static float got[N * MOST], want[MOST];
+static int32_t got_labels[N + 1];
+
+/* Places, records and passes of a batch; the last row is none. Records are not places: a fold's are
+ * not, for one. */
+static void rows_of(int64_t rows[3 * N])
 {
-    static uint8_t images[RECORDS * MOST];
-    static float got[N * MOST], want[MOST];
-    const int64_t size = h * w * c;
-    int64_t records[N], passes[N];
-    for (int64_t i = 0; i < RECORDS * size; i++)
-        images[i] = (uint8_t)(i * 37 + i / 11);
     for (int i = 0; i < N; i++) {
-        records[i] = (i * 3 + 1) % RECORDS;
-        passes[i] = i / 2;
+        rows[i] = (i * 3 + 1) % RECORDS;
+        rows[N + i] = 2 * rows[i] + 7;
+        rows[2 * N + i] = i / 2;
     }
-    records[N - 1] = -1;
+    rows[N - 1] = rows[2 * N - 1] = -1;
+}
+
+static void make(const fw_transform *list, int64_t h, int64_t w, int64_t c, const fwi_view *view,
+                 int64_t rows[3 * N])
+{
+    static const int32_t labels[RECORDS] = {3, 1, 4, 0, 5};
+    for (int64_t i = 0; i < RECORDS * h * w * c; i++)
+        images[i] = (uint8_t)(i * 37 + i / 11);
     memset(got, 0xFF, sizeof got);
+    memset(got_labels, 0x55, sizeof got_labels);
+    rows_of(rows);
     fwi_augment a;
     assert_int_equal(fwi_augment_make(&a, list, h, w, c), FW_OK);
-    assert_int_equal(fwi_cuda_augment(NULL, &a, 77, images, records, passes, N, got), FW_OK);
+    if (view != NULL)
+        fwi_augment_view(&a, view->shift, view->mirrored);
+    const fwi_batch_job job = {.how = &a,
+                               .seed = 77,
+                               .images = images,
+                               .labels = labels,
+                               .rows = rows,
+                               .n = N,
+                               .out = got,
+                               .out_labels = got_labels};
+    assert_int_equal(fwi_cuda_augment(NULL, &job), FW_OK);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(got_labels[i], rows[i] < 0 ? -1 : labels[rows[i]]);
+    assert_int_equal(got_labels[N], 0x55555555);
+}
+
+static void check(const fw_transform *list, int64_t h, int64_t w, int64_t c)
+{
+    const int64_t size = h * w * c;
+    int64_t rows[3 * N];
+    make(list, h, w, c, NULL, rows);
     for (int i = 0; i < N - 1; i++) {
-        assert_int_equal(fw_transform_apply(list, 77, passes[i], records[i], FW_U8, h, w, c,
-                                            images + records[i] * size, 0, want),
+        assert_int_equal(fw_transform_apply(list, 77, rows[2 * N + i], rows[N + i], FW_U8, h, w, c,
+                                            images + rows[i] * size, 0, want),
                          FW_OK);
         if (memcmp(got + i * size, want, (size_t)size * sizeof *want) != 0)
             fail_msg("%d x %d x %d, first transform %d: image %d differs", (int)h, (int)w, (int)c,
@@ -44,6 +77,25 @@ static void check(const fw_transform *list, int64_t h, int64_t w, int64_t c)
         assert_true(got[(N - 1) * size + i] == 0);
     for (int64_t i = N * size; i < N * MOST; i++)
         assert_true(got[i] != got[i]); /* nothing behind the batch was written */
+}
+
+static void test_views(void **state)
+{
+    (void)state;
+    enum { H = 6, W = 5, C = 3, SIZE = H * W * C };
+    static const float mean[] = {120, 60.5f, 7}, std[] = {64, 3.25f, 9};
+    static float plain[N * SIZE], shown[N * SIZE];
+    const fw_transform list[] = {fw_standardize(C, mean, std), fw_cutout(3, 2), FW_TRANSFORM_END};
+    int64_t rows[3 * N];
+    int n = 0;
+    const fwi_view *views = fwi_tta_views(FW_TTA_AIRBENCH6, &n);
+    make(list, H, W, C, NULL, rows);
+    memcpy(plain, got, sizeof plain);
+    for (int i = 0; i < n; i++) {
+        fwi_view_make(&views[i], NULL, N, H, W, C, plain, shown);
+        make(list, H, W, C, &views[i], rows);
+        assert_memory_equal(got, shown, sizeof shown);
+    }
 }
 
 static void test_each(void **state)
@@ -108,6 +160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each),
         cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_views),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests_name("augment", tests, NULL, NULL);

@@ -42,7 +42,9 @@ static void assert_adds_up(const fw_budget *b)
 {
     assert_true(b->state > 0 && b->scratch > 0 && b->shuffle > 0 && b->prefetch > 0);
     assert_true(b->cache >= 0);
-    assert_int_equal(b->total, b->state + b->scratch + b->shuffle + b->prefetch + b->cache);
+    assert_int_equal(b->total,
+                     b->state + b->scratch + b->shuffle + b->prefetch + b->cache + b->device);
+    assert_int_equal(b->device, 0); /* the CPU's memory is the host's */
 }
 
 typedef struct result {

@@ -1,0 +1,204 @@
+/* device_data.c: see device_data.h. What the device keeps is one block: images, labels, and the
+ * numbers of the rows of a batch. The batch itself is made where the plan would have copied the
+ * host's to, so that it costs no memory, and a recorded step finds it where it was. */
+#include "device_data.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dataset_inner.h"
+#include "fail.h"
+#include "mem.h"
+
+enum { ALIGN = 64, STAGED_BYTES = 8 << 20 }; /* of images, on their way to the device */
+
+static int64_t image_bytes(const fwi_device_data *k)
+{
+    return (int64_t)k->how.h * k->how.w * k->how.c;
+}
+
+/* Places in the block; false: the size does not fit. */
+static bool lay_out(fwi_device_data *k)
+{
+    size_t images = 0, labels = 0, rows = 0;
+    if (!fwi_mul_size((size_t)k->n, (size_t)image_bytes(k), &images) ||
+        !fwi_add_size(images, ALIGN - 1, &k->labels_at))
+        return false;
+    k->labels_at &= ~(size_t)(ALIGN - 1);
+    if (!fwi_mul_size((size_t)k->n, sizeof(int32_t), &labels) ||
+        !fwi_add_size(k->labels_at, labels, &rows) || !fwi_add_size(rows, ALIGN - 1, &k->rows_at))
+        return false;
+    k->rows_at &= ~(size_t)(ALIGN - 1);
+    return fwi_add_size(k->rows_at, 3 * (size_t)k->batch * sizeof(int64_t), &k->bytes);
+}
+
+/* FW_OK, or why not. */
+static fw_status check(fwi_device_data *k, fwi_device *d, const fw_dataset *ds, const char *why_not,
+                       size_t spare)
+{
+    int n;
+    int64_t h, w, c;
+    if (d->backend->make_batch == NULL)
+        return fwi_fail(FW_EUNAVAILABLE, "device %s makes none", d->label);
+    if (why_not != NULL)
+        return fwi_fail(FW_EUNAVAILABLE, "%s", why_not);
+    fw_dataset_shape(ds, &h, &w, &c);
+    fw_status st = fwi_dataset_keepable(ds);
+    if (st == FW_OK)
+        st = fwi_augment_make(&k->how, fwi_dataset_transforms(ds, &n), h, w, c);
+    if (st != FW_OK)
+        return st;
+    if (!lay_out(k) || k->bytes > spare)
+        return fwi_fail(FW_EUNAVAILABLE,
+                        "the device has %.1f MiB beside what the plan needs, the images are %.1f",
+                        (double)spare / 1048576, (double)k->bytes / 1048576);
+    return FW_OK;
+}
+
+fw_status fwi_device_data_choose(fwi_device_data *k, fwi_device *d, const fw_dataset *ds,
+                                 const char *why_not, size_t spare)
+{
+    if (k->loaded && k->serial == fwi_dataset_serial(ds) && why_not == NULL)
+        return FW_OK;
+    fwi_device_data_clear(k);
+    *k = (fwi_device_data){.serial = fwi_dataset_serial(ds),
+                           .device = d,
+                           .seed = fwi_dataset_seed(ds),
+                           .n = fw_dataset_count(ds),
+                           .batch = fwi_dataset_batch(ds)};
+    const fw_status st = check(k, d, ds, why_not, spare);
+    k->keeps = st == FW_OK;
+    if (st != FW_OK)
+        snprintf(k->why, sizeof k->why, "%s", fw_last_error());
+    return st == FW_EUNAVAILABLE ? FW_OK : st;
+}
+
+size_t fwi_device_data_wanted(const fwi_device_data *k)
+{
+    return k->keeps && !k->loaded ? k->bytes : 0;
+}
+
+void fwi_device_data_clear(fwi_device_data *k)
+{
+    if (k->block != NULL)
+        k->device->backend->release(k->device, k->block, k->bytes);
+    fwi_free(k->host_labels);
+    fwi_free(k->batch_labels);
+    fwi_free(k->rows);
+    *k = (fwi_device_data){0};
+}
+
+/* Some records at a time, by way of memory that is given back. */
+static fw_status upload(const fwi_device_data *k, fw_dataset *ds)
+{
+    const size_t each = (size_t)image_bytes(k);
+    const int64_t fit = (int64_t)(STAGED_BYTES / each), some = fit < 1 ? 1 : fit;
+    const fwi_backend *b = k->device->backend;
+    uint8_t *staged = fwi_alloc_array((size_t)some, each);
+    fw_status st = staged == NULL ? FW_ENOMEM : FW_OK;
+    for (int64_t i = 0; i < k->n && st == FW_OK; i += some) {
+        const int64_t n = k->n - i < some ? k->n - i : some;
+        st = fwi_dataset_read(ds, i, n, staged, k->host_labels + i);
+        if (st == FW_OK)
+            st = b->upload(k->device, (uint8_t *)k->block + (size_t)i * each, staged,
+                           (size_t)n * each);
+    }
+    fwi_free(staged);
+    return st == FW_OK ? b->upload(k->device, (uint8_t *)k->block + k->labels_at, k->host_labels,
+                                   (size_t)k->n * sizeof *k->host_labels)
+                       : st;
+}
+
+fw_status fwi_device_data_load(fwi_device_data *k, fw_dataset *ds, int64_t n_classes)
+{
+    if (!k->keeps || (k->loaded && k->n_classes == n_classes))
+        return FW_OK;
+    fw_status st = FW_OK;
+    if (!k->loaded) {
+        k->host_labels = fwi_alloc_array((size_t)k->n, sizeof *k->host_labels);
+        k->batch_labels = fwi_alloc_array((size_t)k->batch, sizeof *k->batch_labels);
+        k->rows = fwi_alloc_array((size_t)k->batch, 3 * sizeof *k->rows);
+        if (k->host_labels == NULL || k->batch_labels == NULL || k->rows == NULL)
+            st = FW_ENOMEM;
+        if (st == FW_OK)
+            st = k->device->backend->alloc(k->device, k->bytes, &k->block);
+    }
+    if (st == FW_OK)
+        st = upload(k, ds);
+    if (st == FW_OK) {
+        k->n_classes = n_classes;
+        k->loaded = true;
+        return FW_OK;
+    }
+    char why[sizeof k->why]; /* a record that is no uint8 shows only now */
+    const uint64_t serial = k->serial;
+    snprintf(why, sizeof why, "%s", fw_last_error());
+    fwi_device_data_clear(k);
+    if (st != FW_EUNAVAILABLE)
+        return st;
+    k->serial = serial;
+    memcpy(k->why, why, sizeof why);
+    return FW_OK;
+}
+
+/* ---- batches ---- */
+
+fw_status fwi_device_data_next(fwi_device_data *k, fw_dataset *ds, fw_batch *out)
+{
+    if (!k->loaded)
+        return fw_dataset_next(ds, out);
+    const int64_t n = k->batch;
+    int64_t valid = 0;
+    const int64_t position = fw_dataset_position(ds);
+    const fw_status st = fwi_dataset_next_rows(ds, k->rows, &valid);
+    if (st != FW_OK)
+        return st;
+    for (int64_t i = 0; i < n; i++)
+        k->batch_labels[i] = k->rows[i] < 0 ? -1 : k->host_labels[k->rows[i]];
+    *out = (fw_batch){.n = n,
+                      .valid = valid,
+                      .h = k->how.h,
+                      .w = k->how.w,
+                      .c = k->how.c,
+                      .labels = k->batch_labels,
+                      .labels2 = k->batch_labels,
+                      .records = k->rows + n,
+                      .position = position};
+    return FW_OK;
+}
+
+fwi_shown fwi_device_data_shown(fwi_device_data *k, const fw_batch *b)
+{
+    if (b->images != NULL)
+        return (fwi_shown){.images = b->images, .labels = b->labels};
+    return (fwi_shown){.labels = b->labels, .kept = k, .rows = k->rows};
+}
+
+fw_status fwi_device_data_bind(const fwi_shown *x, const fwi_network_plan *p, int shift,
+                               bool mirrored, fwi_binding *b)
+{
+    if (x->images != NULL)
+        return FW_OK;
+    const fwi_device_data *k = x->kept;
+    if (k->batch != p->use.batch || p->in_x < 0 || p->in_labels < 0)
+        return fwi_fail(FW_EINTERNAL, "a plan for batches of %" PRId64 " and data of %" PRId64,
+                        p->use.batch, k->batch);
+    fwi_augment how = k->how;
+    fwi_augment_view(&how, shift, mirrored);
+    uint8_t *const block = k->block;
+    const fwi_batch_job job = {.how = &how,
+                               .seed = k->seed,
+                               .images = block,
+                               .labels = (const int32_t *)(const void *)(block + k->labels_at),
+                               .rows = (const int64_t *)(const void *)(block + k->rows_at),
+                               .n = k->batch,
+                               .out = fwi_plan_staged(p->plan, b, p->in_x),
+                               .out_labels = fwi_plan_staged(p->plan, b, p->in_labels)};
+    b->inputs[p->in_x] = job.out;
+    b->inputs[p->in_labels] = job.out_labels;
+    b->resident |= (uint32_t)1 << p->in_x | (uint32_t)1 << p->in_labels;
+    const fw_status st = k->device->backend->upload(k->device, block + k->rows_at, x->rows,
+                                                    3 * (size_t)k->batch * sizeof *x->rows);
+    return st == FW_OK ? k->device->backend->make_batch(k->device, &job) : st;
+}

@@ -1,0 +1,59 @@
+/* device_data.h: a data set whose images stay on the device: uploaded once as uint8, and from then on
+ * a batch costs the upload of its rows' numbers; the device makes the images, with the same bits as
+ * the host (augment.h). Where a device or a data set cannot do that, batches come from the host as
+ * ever, and the reason is kept for --explain. Read before: network.h, dataset_inner.h. */
+#ifndef FWI_DEVICE_DATA_H
+#define FWI_DEVICE_DATA_H
+
+#include "augment.h"
+#include "network.h"
+#include <fenwicks/data.h>
+
+/* Zeroed is empty. */
+typedef struct fwi_device_data {
+    uint64_t serial; /* of the data set it was chosen for; 0: none */
+    bool keeps;      /* chosen; else why says why not */
+    bool loaded;
+    char why[256];
+    fwi_device *device;
+    fwi_augment how;
+    uint64_t seed;
+    int64_t n, batch, n_classes; /* records; rows of a batch; that labels were held against */
+    void *block;                 /* of the device: images, labels, rows */
+    size_t bytes;
+    size_t labels_at, rows_at;
+    int32_t *host_labels;  /* [n] */
+    int32_t *batch_labels; /* [batch] */
+    int64_t *rows;         /* [3,batch] of the latest batch */
+} fwi_device_data;
+
+/* Whether the device is to keep ds, by what it can do, the data, and `spare` bytes of memory that it
+ * may take there. why_not, if not NULL, is a reason of the caller's against it. Allocates nothing;
+ * what was kept of another data set is released. */
+fw_status fwi_device_data_choose(fwi_device_data *k, fwi_device *d, const fw_dataset *ds,
+                                 const char *why_not, size_t spare);
+/* Bytes of the device that loading will still take. */
+size_t fwi_device_data_wanted(const fwi_device_data *k);
+/* Uploads, unless that was done; labels outside [0, n_classes) are refused. The data set is on the
+ * estimator's threads. */
+fw_status fwi_device_data_load(fwi_device_data *k, fw_dataset *ds, int64_t n_classes);
+void fwi_device_data_clear(fwi_device_data *k);
+
+/* A batch on its way to a plan: images of the host's, or rows of those that the device keeps. */
+typedef struct fwi_shown {
+    const float *images; /* [batch,h,w,c]; NULL: the device makes them */
+    const int32_t *labels;
+    fwi_device_data *kept;
+    const int64_t *rows; /* [3,batch] */
+} fwi_shown;
+
+/* fw_dataset_next, of what k keeps: then out has no images. The same labels, records and position. */
+fw_status fwi_device_data_next(fwi_device_data *k, fw_dataset *ds, fw_batch *out);
+/* That batch, or one of the host's (k keeps nothing). */
+fwi_shown fwi_device_data_shown(fwi_device_data *k, const fw_batch *b);
+/* Has the images and labels of x made where plan p reads them, images shifted and mirrored as a view
+ * (tta.h) wants it, and binds them. Does nothing where x has images: those are bound already. */
+fw_status fwi_device_data_bind(const fwi_shown *x, const fwi_network_plan *p, int shift,
+                               bool mirrored, fwi_binding *b);
+
+#endif
