@@ -35,7 +35,7 @@ static void test_relu_edges(void **state)
 {
     (void)state;
     double x[40], y[40], dy[40];
-    for (int i = 0; i < T_RANDOM(40); i++) {
+    for (int i = 0; i < 40; i++) {
         static const double edge[] = {0.0, -0.0, NAN, INFINITY, -INFINITY, -FLT_MIN, FLT_MIN, 1};
         x[i] = edge[i % 8];
         y[i] = x[i] < 0 ? 0 : x[i];

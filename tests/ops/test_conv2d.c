@@ -193,8 +193,11 @@ static fwi_val build_conv(t_net *net, const void *arg)
 static void test_gradient(void **state)
 {
     (void)state;
-    for (int i = 0; i < T_RANDOM(12); i++) {
-        conv_shape s = random_shape();
+    for (int i = 0; i < 12; i++) {
+        conv_shape s;
+        do
+            s = random_shape();
+        while (s.pt >= s.kh || s.pl >= s.kw); /* the first window sees a pixel: x has a gradient */
         s.c = 1 + s.c % 9;
         s.oc = 1 + s.oc % 9;
         t_net_check("conv2d", build_conv, &s, 1e-7);
