@@ -1,61 +1,12 @@
 /* plan.c: from a graph to a flat list of kernel calls, every address resolved to a block and an
- * offset; and running that list. All decisions are made once, in fwi_plan_new; fwi_plan_run only
- * adds offsets to addresses and calls. Calls that stand side by side and that their kernel does as one
- * (fwi_joint) are one step. Read before: exec.h, table.c, store.c; ir/memplan.c decides
- * where temps live. */
-#include "clock.h"
-#include "exec.h"
+ * offset. All decisions are made here, once, in fwi_plan_new; running that list is plan_run.c. Calls
+ * that stand side by side and that their kernel does as one (fwi_joint) are one step. Read before:
+ * exec.h, table.c, store.c; ir/memplan.c decides where temps live. */
+#include "plan_inner.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { MAX_INPUTS = FWI_MAX_BOUND, ALIGN = 64 };
-
-/* The blocks of memory that a run works on; inputs follow from SPACE_INPUT on. */
-enum { SPACE_NONE, SPACE_SCRATCH, SPACE_STATE, SPACE_GRADS, SPACE_INPUT };
-enum { SPACE_COUNT = SPACE_INPUT + MAX_INPUTS };
-
-typedef struct place {
-    int32_t space;
-    size_t offset;
-} place;
-
-struct fwi_step { /* one call; the first of a joint step stands for all of it */
-    const fwi_kernel *kernel;
-    const char *table;
-    fwi_attr attr;
-    fwi_call call; /* types and shapes; the addresses are filled in per run */
-    place in[FWI_MAX_IN], out[FWI_MAX_OUT], scratch;
-    int32_t n_in, n_out;
-    int64_t macs, bytes;
-};
-
-typedef struct plan_output {
-    const char *name;
-    place at;
-    fw_dtype dtype;
-    fwi_shape shape;
-    size_t bytes;
-} plan_output;
-
-struct fwi_plan {
-    fwi_device *device;
-    fwi_store *store;
-    fwi_arena *arena; /* names */
-    fwi_step *calls;
-    int n_calls;
-    int32_t *first; /* [n_steps + 1] its first call; the last entry is n_calls */
-    int n_steps;
-    size_t scratch_bytes;
-    int64_t live_peak;
-    const char *input_names[MAX_INPUTS]; /* of the graph that was given, in its order */
-    bool input_used[MAX_INPUTS];
-    size_t input_bytes[MAX_INPUTS], staged_at[MAX_INPUTS]; /* its copy's place in scratch */
-    int n_inputs;
-    plan_output *outputs;
-    int n_outputs;
-};
 
 /* What fwi_plan_new needs on its way; all of it is gone when it returns. */
 typedef struct builder {
@@ -118,15 +69,6 @@ static fw_status note_inputs(fwi_plan *p, const fwi_graph *g)
         p->input_names[p->n_inputs++] = name;
     }
     return FW_OK;
-}
-
-static int input_slot(const fwi_plan *p, const char *name)
-{
-    for (int i = 0; i < p->n_inputs; i++) {
-        if (strcmp(p->input_names[i], name) == 0)
-            return i;
-    }
-    return -1;
 }
 
 /* A copy of the caller's graph, rewritten by the neutral passes and the backend's. */
@@ -241,7 +183,7 @@ static fw_status place_tensor(const builder *b, fwi_val t, place *out)
     const fwi_tensor *tensor = &b->graph->tensors[t];
     *out = (place){SPACE_NONE, 0};
     if (tensor->kind == FWI_INPUT) {
-        const int slot = input_slot(p, tensor->name);
+        const int slot = fwi_plan_slot(p, tensor->name);
         if (slot < 0)
             return fwi_fail(FW_EINTERNAL, "input %s appeared while lowering", tensor->name);
         *out = (place){SPACE_INPUT + slot, 0};
@@ -371,9 +313,9 @@ static fw_status place_copies(fwi_plan *p)
         if (!p->input_used[i])
             continue;
         size_t end;
-        if (!fwi_add_size(p->scratch_bytes, ALIGN - 1, &end))
+        if (!fwi_add_size(p->scratch_bytes, FWI_PLAN_ALIGN - 1, &end))
             return fwi_fail(FW_ENOMEM, "input %s: its size does not fit", p->input_names[i]);
-        p->staged_at[i] = end & ~(size_t)(ALIGN - 1);
+        p->staged_at[i] = end & ~(size_t)(FWI_PLAN_ALIGN - 1);
         if (!fwi_add_size(p->staged_at[i], p->input_bytes[i], &p->scratch_bytes))
             return fwi_fail(FW_ENOMEM, "input %s: its size does not fit", p->input_names[i]);
     }
@@ -433,263 +375,4 @@ void fwi_plan_free(fwi_plan *p)
     fwi_free(p->outputs);
     fwi_arena_free(p->arena);
     fwi_free(p);
-}
-
-/* ---- asking it ---- */
-
-size_t fwi_plan_scratch_bytes(const fwi_plan *p)
-{
-    return p->scratch_bytes;
-}
-
-size_t fwi_plan_live_bytes(const fwi_plan *p)
-{
-    return (size_t)p->live_peak;
-}
-
-int fwi_plan_input(const fwi_plan *p, const char *name)
-{
-    const int slot = input_slot(p, name);
-    return slot >= 0 && p->input_used[slot] ? slot : -1;
-}
-
-int fwi_plan_output(const fwi_plan *p, const char *name)
-{
-    for (int i = 0; i < p->n_outputs; i++) {
-        if (strcmp(p->outputs[i].name, name) == 0)
-            return i;
-    }
-    return -1;
-}
-
-const fwi_shape *fwi_plan_output_shape(const fwi_plan *p, int i, fw_dtype *dtype)
-{
-    assert(i >= 0 && i < p->n_outputs);
-    if (dtype != NULL)
-        *dtype = p->outputs[i].dtype;
-    return &p->outputs[i].shape;
-}
-
-int fwi_plan_steps(const fwi_plan *p)
-{
-    return p->n_steps;
-}
-
-void fwi_plan_step(const fwi_plan *p, int i, fwi_step_info *out)
-{
-    assert(i >= 0 && i < p->n_steps);
-    const fwi_step *s = &p->calls[p->first[i]];
-    *out = (fwi_step_info){.op = s->call.kind,
-                           .kernel = s->kernel->name,
-                           .table = s->table,
-                           .n_calls = p->first[i + 1] - p->first[i],
-                           .call = &s->call};
-    for (int k = 0; k < out->n_calls; k++) {
-        out->macs += s[k].macs;
-        out->bytes += s[k].bytes;
-    }
-    if (s->n_in > 0)
-        out->in0 = s->call.in[0].shape;
-    if (s->n_out > 0)
-        out->out0 = s->call.out[0].shape;
-}
-
-/* ---- running it ---- */
-
-/* Whether input i is used and goes to the device with each run. */
-static bool staged(const fwi_plan *p, const fwi_binding *b, int i)
-{
-    return p->input_used[i] && !p->device->host_memory && !(b->resident >> i & 1);
-}
-
-/* The addresses of the blocks; FW_EARG where the caller left one out. */
-static fw_status bind(const fwi_plan *p, const fwi_binding *b, uint8_t *base[SPACE_COUNT])
-{
-    memset(base, 0, SPACE_COUNT * sizeof *base);
-    if (p->scratch_bytes > 0 && (b->scratch == NULL || (uintptr_t)b->scratch % ALIGN != 0))
-        return fwi_fail(FW_EARG, "plan: scratch of %zu bytes, %d-byte aligned, is needed; got %p",
-                        p->scratch_bytes, (int)ALIGN, b->scratch);
-    base[SPACE_SCRATCH] = b->scratch;
-    base[SPACE_STATE] = p->store->state;
-    base[SPACE_GRADS] = p->store->grads;
-    for (int i = 0; i < p->n_inputs; i++) {
-        if (p->input_used[i] && b->inputs[i] == NULL)
-            return fwi_fail(FW_EARG, "plan: input %s (slot %d) is not bound", p->input_names[i], i);
-        /* const is dropped because a call's arguments have one type; no kernel writes an input that
-         * is no variable, and the verifier allows only variables to be changed */
-        base[SPACE_INPUT + i] = staged(p, b, i) ? (uint8_t *)b->scratch + p->staged_at[i]
-                                                : (uint8_t *)(uintptr_t)b->inputs[i];
-    }
-    return FW_OK;
-}
-
-void *fwi_plan_staged(const fwi_plan *p, const fwi_binding *b, int i)
-{
-    assert(i >= 0 && i < p->n_inputs && p->input_used[i] && !p->device->host_memory);
-    return (uint8_t *)b->scratch + p->staged_at[i];
-}
-
-static fw_status upload_inputs(const fwi_plan *p, const fwi_binding *b)
-{
-    fw_status st = FW_OK;
-    for (int i = 0; i < p->n_inputs && st == FW_OK; i++)
-        if (staged(p, b, i))
-            st = p->device->backend->upload(p->device, (uint8_t *)b->scratch + p->staged_at[i],
-                                            b->inputs[i], p->input_bytes[i]);
-    return st;
-}
-
-static void address(const fwi_step *s, uint8_t *const base[SPACE_COUNT], fwi_call *c)
-{
-    *c = s->call;
-    for (int j = 0; j < s->n_in; j++)
-        c->in[j].data = base[s->in[j].space] + s->in[j].offset;
-    for (int j = 0; j < s->n_out; j++)
-        c->out[j].data = base[s->out[j].space] + s->out[j].offset;
-    if (s->scratch.space != SPACE_NONE)
-        c->scratch = base[s->scratch.space] + s->scratch.offset;
-}
-
-static fw_status run_joint(const fwi_step *s, int n, uint8_t *const base[SPACE_COUNT])
-{
-    fwi_call calls[FWI_MAX_JOINED];
-    for (int k = 0; k < n; k++)
-        address(&s[k], base, &calls[k]);
-    return s->kernel->joint->run(calls, n);
-}
-
-static fw_status run_step(const fwi_plan *p, int i, uint8_t *const base[SPACE_COUNT])
-{
-    const fwi_step *s = &p->calls[p->first[i]];
-    const int n = p->first[i + 1] - p->first[i];
-    if (n > 1)
-        return run_joint(s, n, base);
-    fwi_call c;
-    address(s, base, &c);
-    return s->kernel->run(&c);
-}
-
-static fw_status run_steps(const fwi_plan *p, uint8_t *const base[SPACE_COUNT])
-{
-    fw_status st = FW_OK;
-    for (int i = 0; i < p->n_steps && st == FW_OK; i++)
-        st = run_step(p, i, base);
-    return st;
-}
-
-fw_status fwi_plan_run(const fwi_plan *p, const fwi_binding *b)
-{
-    uint8_t *base[SPACE_COUNT];
-    fw_status st = bind(p, b, base);
-    if (st == FW_OK)
-        st = upload_inputs(p, b);
-    return st == FW_OK ? run_steps(p, base) : st;
-}
-
-/* ---- recordings ---- */
-
-struct fwi_recording {
-    const fwi_plan *plan;
-    fwi_binding at; /* where everything lay */
-    void *kept;     /* the backend's */
-};
-
-fw_status fwi_plan_record(fwi_recording **out, const fwi_plan *p, const fwi_binding *b)
-{
-    fwi_device *d = p->device;
-    uint8_t *base[SPACE_COUNT];
-    *out = NULL;
-    if (d->backend->record_begin == NULL)
-        return FW_OK;
-    fw_status st = bind(p, b, base);
-    if (st != FW_OK)
-        return st;
-    fwi_recording *r = fwi_alloc_zero(sizeof *r);
-    if (r == NULL)
-        return FW_ENOMEM;
-    *r = (fwi_recording){.plan = p, .at = *b};
-    st = d->backend->record_begin(d);
-    if (st == FW_OK) {
-        const fw_status ran = run_steps(p, base);
-        fwi_error message;
-        fwi_error_save(&message, ran);
-        st = d->backend->record_end(d, &r->kept);
-        if (ran != FW_OK) /* that is the reason */
-            st = fwi_error_raise(&message);
-    }
-    if (st == FW_OK)
-        *out = r;
-    else
-        fwi_recording_free(r);
-    return st;
-}
-
-bool fwi_recording_fits(const fwi_recording *r, const fwi_binding *b)
-{
-    const fwi_plan *p = r->plan;
-    if (b->scratch != r->at.scratch || b->resident != r->at.resident)
-        return false;
-    for (int i = 0; i < p->n_inputs; i++)
-        if (p->input_used[i] && !staged(p, b, i) && b->inputs[i] != r->at.inputs[i])
-            return false;
-    return true;
-}
-
-fw_status fwi_recording_run(const fwi_recording *r, const fwi_binding *b)
-{
-    const fwi_plan *p = r->plan;
-    if (!fwi_recording_fits(r, b))
-        return fwi_fail(FW_EARG, "a recorded step runs where it was recorded, scratch and inputs");
-    uint8_t *base[SPACE_COUNT];
-    fw_status st = bind(p, b, base);
-    if (st == FW_OK)
-        st = upload_inputs(p, b);
-    return st == FW_OK ? p->device->backend->replay(p->device, r->kept) : st;
-}
-
-void fwi_recording_free(fwi_recording *r)
-{
-    if (r == NULL)
-        return;
-    if (r->kept != NULL)
-        r->plan->device->backend->forget(r->plan->device, r->kept);
-    fwi_free(r);
-}
-
-/* ---- step by step, and what came out ---- */
-
-fw_status fwi_plan_run_timed(const fwi_plan *p, const fwi_binding *b, double *seconds)
-{
-    uint8_t *base[SPACE_COUNT];
-    fwi_device *d = p->device;
-    fw_status st = bind(p, b, base);
-    if (st == FW_OK)
-        st = upload_inputs(p, b);
-    if (st == FW_OK)
-        st = d->backend->sync(d);
-    double t0 = fwi_now();
-    for (int i = 0; i < p->n_steps && st == FW_OK; i++) {
-        st = run_step(p, i, base);
-        if (st == FW_OK)
-            st = d->backend->sync(d); /* a device with a queue: each step on its own */
-        const double t1 = fwi_now();
-        seconds[i] += t1 - t0;
-        t0 = t1;
-    }
-    return st;
-}
-
-fw_status fwi_plan_read(const fwi_plan *p, const fwi_binding *b, int i, void *host, size_t n_bytes)
-{
-    if (i < 0 || i >= p->n_outputs)
-        return fwi_fail(FW_EARG, "plan: output %d asked for, there are %d", i, p->n_outputs);
-    const plan_output *o = &p->outputs[i];
-    if (n_bytes != o->bytes)
-        return fwi_fail(FW_ESHAPE, "plan: output %s has %zu bytes, %zu were asked for", o->name,
-                        o->bytes, n_bytes);
-    uint8_t *base[SPACE_COUNT];
-    const fw_status st = bind(p, b, base);
-    if (st != FW_OK)
-        return st;
-    return p->device->backend->download(p->device, host, base[o->at.space] + o->at.offset, n_bytes);
 }

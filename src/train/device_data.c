@@ -59,7 +59,7 @@ static fw_status check(fwi_device_data *k, fwi_device *d, const fw_dataset *ds, 
 fw_status fwi_device_data_choose(fwi_device_data *k, fwi_device *d, const fw_dataset *ds,
                                  const char *why_not, size_t spare)
 {
-    if (k->loaded && k->serial == fwi_dataset_serial(ds) && why_not == NULL)
+    if (k->loaded && k->serial == fwi_dataset_serial(ds) && why_not == NULL && k->bytes <= spare)
         return FW_OK;
     fwi_device_data_clear(k);
     *k = (fwi_device_data){.serial = fwi_dataset_serial(ds),
@@ -72,6 +72,11 @@ fw_status fwi_device_data_choose(fwi_device_data *k, fwi_device *d, const fw_dat
     if (st != FW_OK)
         snprintf(k->why, sizeof k->why, "%s", fw_last_error());
     return st == FW_EUNAVAILABLE ? FW_OK : st;
+}
+
+size_t fwi_device_data_held(const fwi_device_data *k)
+{
+    return k->loaded ? k->bytes : 0;
 }
 
 size_t fwi_device_data_wanted(const fwi_device_data *k)
@@ -121,8 +126,8 @@ fw_status fwi_device_data_load(fwi_device_data *k, fw_dataset *ds, int64_t n_cla
         k->rows = fwi_alloc_array((size_t)k->batch, 3 * sizeof *k->rows);
         if (k->host_labels == NULL || k->batch_labels == NULL || k->rows == NULL)
             st = FW_ENOMEM;
-        if (st == FW_OK)
-            st = k->device->backend->alloc(k->device, k->bytes, &k->block);
+        if (st == FW_OK && k->device->backend->alloc(k->device, k->bytes, &k->block) != FW_OK)
+            st = fwi_fail_in(FW_EUNAVAILABLE, "memory for images");
     }
     if (st == FW_OK)
         st = upload(k, ds);
@@ -131,13 +136,15 @@ fw_status fwi_device_data_load(fwi_device_data *k, fw_dataset *ds, int64_t n_cla
         k->loaded = true;
         return FW_OK;
     }
-    char why[sizeof k->why]; /* a record that is no uint8 shows only now */
+    char why[sizeof k->why]; /* no memory after all; a record that is no uint8 */
     const uint64_t serial = k->serial;
+    fwi_device *const device = k->device;
     snprintf(why, sizeof why, "%s", fw_last_error());
     fwi_device_data_clear(k);
     if (st != FW_EUNAVAILABLE)
         return st;
     k->serial = serial;
+    k->device = device;
     memcpy(k->why, why, sizeof why);
     return FW_OK;
 }

@@ -28,13 +28,15 @@ typedef struct fwi_device_data {
 } fwi_device_data;
 
 /* Whether the device is to keep ds, by what it can do, the data, and `spare` bytes of memory that it
- * may take there. why_not, if not NULL, is a reason of the caller's against it. Allocates nothing;
- * what was kept of another data set is released. */
+ * may have there, what k has already included. why_not, if not NULL, is a reason of the caller's
+ * against it. Allocates nothing; what is not to be kept any more is released. */
 fw_status fwi_device_data_choose(fwi_device_data *k, fwi_device *d, const fw_dataset *ds,
                                  const char *why_not, size_t spare);
-/* Bytes of the device that loading will still take. */
+/* Bytes of the device that it holds, and that loading will still take. */
+size_t fwi_device_data_held(const fwi_device_data *k);
 size_t fwi_device_data_wanted(const fwi_device_data *k);
-/* Uploads, unless that was done; labels outside [0, n_classes) are refused. The data set is on the
+/* Uploads, unless that was done. Where the device has no memory for it after all, or a record is no
+ * uint8, the host makes batches (k->keeps). Labels outside [0, n_classes) are refused. The data set is on the
  * estimator's threads. */
 fw_status fwi_device_data_load(fwi_device_data *k, fw_dataset *ds, int64_t n_classes);
 void fwi_device_data_clear(fwi_device_data *k);

@@ -18,9 +18,9 @@ static fw_status ready(fw_estimator *e, fw_dataset *ds, fwi_network_plan **plan)
     fw_status st = fwi_estimator_compile(e, ds);
     if (st == FW_OK)
         st = fwi_estimator_eval_plan(e, fwi_dataset_batch(ds), e->step, plan);
-    if (st == FW_OK)
-        st = fwi_network_bind(&e->network);
-    return st;
+    if (st == FW_OK && fwi_network_to_come(&e->network) > 0) /* images make room for plans */
+        st = fwi_estimator_choose_data(e, NULL, NULL);
+    return st == FW_OK ? fwi_network_bind(&e->network) : st;
 }
 
 /* Data that the device is to keep is there; chosen once, then evaluations allocate nothing. */
@@ -29,7 +29,10 @@ static fw_status settle(fw_estimator *e, fw_dataset *ds)
     fw_status st = FW_OK;
     if (e->eval_data.serial != fwi_dataset_serial(ds))
         st = fwi_estimator_choose_data(e, NULL, ds);
-    return st == FW_OK ? fwi_device_data_load(&e->eval_data, ds, e->network.n_classes) : st;
+    if (st == FW_OK)
+        st = fwi_device_data_load(&e->eval_data, ds, e->network.n_classes);
+    fwi_dataset_rows_only(ds, e->eval_data.keeps);
+    return st;
 }
 
 static fwi_binding bind(const fw_estimator *e, const fwi_network_plan *p, const fw_batch *b)

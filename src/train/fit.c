@@ -26,7 +26,7 @@ typedef struct fit {
     int64_t rng[2];
     double loss, correct;             /* of the latest step, per record and a count */
     double epoch_loss, epoch_correct; /* sums since the epoch began (or the run resumed) */
-    int64_t undone;                   /* updates, until the latest epoch's end (f16) */
+    int64_t undone, undone_told;      /* updates, up to now and up to the latest word of it (f16) */
     int64_t epoch_steps, steps_here;  /* steps in these sums; steps of this call */
     double started, eval_seconds;
     fw_budget budget;
@@ -153,17 +153,17 @@ done:
 
 /* How long the starts before this one trained is in the log: a checkpoint holds nothing that depends
  * on the clock, so that two runs of a seed leave the same bytes. */
-static fw_status seconds_before(fw_estimator *e)
+static void seconds_before(fw_estimator *e)
 {
-    double seconds = 0;
+    double seconds = -1;
     const fw_status st = fwi_runlog_seconds(e->opt.work_dir, e->step, &seconds);
-    if (st == FW_OK && seconds < 0)
+    if (st != FW_OK || seconds < 0)
         fwi_log(1,
                 "%s: its log does not say how long the %" PRId64
-                " steps before took: their time is not counted",
-                e->opt.work_dir, e->step);
-    e->seconds_before = seconds > 0 ? seconds : 0;
-    return st;
+                " steps before took: their time is not counted%s%s",
+                e->opt.work_dir, e->step, st == FW_OK ? "" : ": ",
+                st == FW_OK ? "" : fw_last_error());
+    e->seconds_before = st == FW_OK && seconds > 0 ? seconds : 0;
 }
 
 static fw_status open_folder(fit *f)
@@ -182,7 +182,7 @@ static fw_status open_folder(fit *f)
     if (st == FW_OK && e->ckpt == NULL)
         st = fwi_ckpt_new(&e->ckpt, e->network.store, e->opt.work_dir, e->opt.keep, ids.id, ids.n);
     if (st == FW_OK && e->log == NULL && e->resume != NULL && e->step > 0)
-        st = seconds_before(e);
+        seconds_before(e);
     if (st == FW_OK && e->log == NULL)
         st = fwi_runlog_open(&e->log, e->opt.work_dir);
     if (st == FW_OK)
@@ -286,6 +286,24 @@ static fw_status record_and_update(fit *f, const fw_batch *batch)
     return run_plan(f, s->plan, &masked, false, &b);
 }
 
+/* Updates that are undone in f16, one after the other, are no training. */
+static fw_status check_undone(fit *f)
+{
+    enum { MOST_IN_A_ROW = 20 };
+    const fw_estimator *e = f->e;
+    int64_t row = 0;
+    const fw_status st = fwi_network_undone(&e->network, &row, &f->undone);
+    if (st != FW_OK || row < MOST_IN_A_ROW)
+        return st;
+    return fwi_fail(FW_ENONFINITE,
+                    "step %" PRId64 ": the gradients of the last %" PRId64
+                    " steps overflowed in f16 at loss scale %g: a smaller one (loss_scale), or "
+                    "precision bf16",
+                    e->step, row,
+                    e->opt.loss_scale != 0 ? e->opt.loss_scale
+                                           : fwi_network_loss_scale(e->opt.loss_sum, f->counted));
+}
+
 static fw_status one_step(fit *f)
 {
     fw_estimator *e = f->e;
@@ -320,7 +338,7 @@ static fw_status one_step(fit *f)
     f->epoch_steps++;
     f->epoch_loss += f->loss;
     f->epoch_correct += f->correct;
-    return FW_OK;
+    return check_undone(f);
 }
 
 static fw_status after_step(fit *f)
@@ -337,38 +355,20 @@ static fw_status after_step(fit *f)
     return st == FW_OK ? fwi_runlog_scalar(e->log, "train/lr", e->step, f->row[0]) : st;
 }
 
-/* Updates that were undone in f16: some are no harm, and told; one after the other is no training. */
-static fw_status check_undone(fit *f)
+/* Some updates that were undone are no harm. */
+static void tell_undone(fit *f)
 {
-    enum { MOST_IN_A_ROW = 20 };
-    const fw_estimator *e = f->e;
-    int64_t row = 0, all = 0;
-    const fw_status st = fwi_network_undone(&e->network, &row, &all);
-    if (st != FW_OK)
-        return st;
-    if (row >= MOST_IN_A_ROW)
-        return fwi_fail(FW_ENONFINITE,
-                        "step %" PRId64 ": the gradients of the last %" PRId64
-                        " steps overflowed in f16 at loss scale %g: a smaller one (loss_scale), or "
-                        "precision bf16",
-                        e->step, row,
-                        e->opt.loss_scale != 0
-                            ? e->opt.loss_scale
-                            : fwi_network_loss_scale(e->opt.loss_sum, f->counted));
-    if (all > f->undone)
+    if (f->undone > f->undone_told)
         fwi_log(1,
-                "step %" PRId64 ": %" PRId64 " of %" PRId64 " updates were undone, their gradients "
-                "overflowed in f16",
-                e->step, all - f->undone, f->epoch_steps);
-    f->undone = all;
-    return FW_OK;
+                "step %" PRId64 ": %" PRId64
+                " updates were undone since the last word of it, their gradients overflowed in f16",
+                f->e->step, f->undone - f->undone_told);
+    f->undone_told = f->undone;
 }
 
 static fw_status after_epoch(fit *f)
 {
-    const fw_status checked = check_undone(f);
-    if (checked != FW_OK)
-        return checked;
+    tell_undone(f);
     fw_event ev = event_of(f, FW_EVENT_EPOCH);
     ev.loss = f->epoch_loss / (double)f->epoch_steps;
     ev.accuracy = f->epoch_correct / (double)(f->epoch_steps * f->counted);
@@ -430,8 +430,10 @@ static fw_status loop(fit *f)
             st = save_checkpoint(f);
         if (st != FW_OK)
             return st;
-        if (stop && e->step < f->until)
+        if (stop && e->step < f->until) {
+            tell_undone(f);
             return stopped(f);
+        }
     }
     return FW_OK;
 }
@@ -457,7 +459,7 @@ static fw_status take_data(fit *f)
         st = fwi_estimator_settle_data(e, f->ds, eval, e->opt.eval_every > 0, &f->budget);
     int64_t row;
     if (st == FW_OK) /* of earlier calls */
-        st = fwi_network_undone(&e->network, &row, &f->undone);
+        st = fwi_network_undone(&e->network, &row, &f->undone_told);
     if (st == FW_OK && eval != NULL && e->opt.eval_every > 0)
         st = fwi_estimator_make_views(e, eval);
     if (st == FW_OK && eval != NULL && e->opt.eval_every > 0 && !e->eval_data.keeps)

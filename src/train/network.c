@@ -68,8 +68,6 @@ static fwi_val append_loss(fwi_graph *g, fwi_val logits, const fwi_network_use *
     return loss;
 }
 
-/* Parameters of groups whose training is over get no gradient: what was only there for it, such as
- * the way back through the layers in front, is not computed. */
 double fwi_network_loss_scale(bool loss_sum, int64_t batch)
 {
     double scale = 1;
@@ -80,7 +78,8 @@ double fwi_network_loss_scale(bool loss_sum, int64_t batch)
 
 /* In f16 the gradients of images would lose their smallest numbers, so it is the gradient of a
  * multiple of the loss that goes through the network; it is divided again in f32, before anything
- * looks at it. A power of 2 rounds nothing. */
+ * looks at it. A power of 2 rounds nothing. Parameters of groups whose training is over get no gradient:
+ * what was only there for it, such as the way back through the layers in front, is not computed. */
 static fw_status append_updates(fwi_graph *g, const fwi_network_spec *s, const fwi_network_use *use,
                                 fwi_val loss)
 {

@@ -15,12 +15,14 @@
 enum { MAX_BLOCKS = 64, MAX_ROWS = 512 };
 
 size_t t_far_memory = (size_t)1 << 30;
+int t_far_refuses_block;
 
 static struct {
     void *at;
     size_t bytes;
 } blocks[MAX_BLOCKS];
 static int n_blocks;
+static size_t taken; /* bytes that were asked for */
 static int64_t replays, joint_calls, batches, uploaded;
 
 typedef struct recording {
@@ -66,12 +68,15 @@ static size_t whole_pages(size_t n)
 static fw_status far_alloc(fwi_device *d, size_t n_bytes, void **out)
 {
     (void)d;
+    if (t_far_refuses_block > 0 && --t_far_refuses_block == 0)
+        return fwi_fail(FW_ENOMEM, "far: this block is refused");
     const size_t bytes = whole_pages(n_bytes);
     void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED || n_blocks == MAX_BLOCKS)
         return fwi_fail(FW_ENOMEM, "far: no memory");
     blocks[n_blocks].at = p;
     blocks[n_blocks++].bytes = bytes;
+    taken += n_bytes;
     *out = p;
     return FW_OK;
 }
@@ -82,6 +87,7 @@ static void far_release(fwi_device *d, void *p, size_t n_bytes)
     for (int i = 0; i < n_blocks; i++)
         if (blocks[i].at == p) {
             munmap(p, whole_pages(n_bytes));
+            taken -= n_bytes;
             blocks[i] = blocks[--n_blocks];
             return;
         }
@@ -279,7 +285,8 @@ static fw_status far_sync(fwi_device *d)
 static fw_status far_memory(fwi_device *d, size_t *free_bytes, size_t *all_bytes)
 {
     (void)d;
-    *free_bytes = *all_bytes = t_far_memory;
+    *all_bytes = t_far_memory;
+    *free_bytes = t_far_memory > taken ? t_far_memory - taken : 0;
     return FW_OK;
 }
 

@@ -13,6 +13,7 @@ extern bool t_far_refuses;              /* recordings fail */
 int64_t t_far_joint_calls(void);        /* kernels that ran several calls, likewise */
 int64_t t_far_batches(void);            /* made of images that lie there, likewise */
 int64_t t_far_uploaded(void);           /* bytes, likewise */
-extern size_t t_far_memory;             /* what the device says is free; at first 1 GiB */
+extern size_t t_far_memory;             /* what the device says it has in all; at first 1 GiB */
+extern int t_far_refuses_block;         /* this one from now on cannot be had, from 1; 0: all can */
 
 #endif

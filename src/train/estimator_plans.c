@@ -1,0 +1,169 @@
+/* estimator_plans.c: an estimator compiled for a data set: the plans of a run's stages and of evaluation,
+ * what the data decides, and the threads that both work on. Read before: estimator.h, network.h. */
+#include "estimator.h"
+
+#include <inttypes.h>
+
+#include "dataset_inner.h"
+#include "fail.h"
+#include "nn.h"
+#include "whiten.h"
+
+static fw_status fill_store(fw_estimator *e)
+{
+    fw_status st;
+    if (e->resume != NULL) {
+        st = fwi_ckpt_load(e->network.store, e->resume);
+        fwi_st_drop(e->resume); /* what it says of its run is still asked for */
+        return st;
+    }
+    st = fwi_store_init(e->network.store, e->opt.seed);
+    if (st != FW_OK || e->opt.warm_start == NULL)
+        return st;
+    const fw_status warm = fwi_model_warm_start(e->network.store, e->opt.warm_start);
+    return warm == FW_OK ? fwi_store_init_copies(e->network.store) : warm;
+}
+
+fw_status fwi_estimator_eval_plan(fw_estimator *e, int64_t batch, int64_t step,
+                                  fwi_network_plan **out)
+{
+    const bool averages = fwi_average_evaluates(&e->optim.average, step);
+    return fwi_network_plan_get(&e->network, averages ? FWI_EVALUATE_AVERAGE : FWI_EVALUATE, batch,
+                                out);
+}
+
+fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds)
+{
+    int64_t h, w, c;
+    fw_dataset_shape(ds, &h, &w, &c);
+    if (e->compiled) {
+        const fwi_network_spec *s = &e->network.spec;
+        if (s->h == h && s->w == w && s->c == c)
+            return FW_OK;
+        return fwi_fail(FW_ESHAPE,
+                        "images of %" PRId64 " x %" PRId64 " x %" PRId64
+                        ", the estimator was compiled for %" PRId64 " x %" PRId64 " x %" PRId64,
+                        h, w, c, s->h, s->w, s->c);
+    }
+    const fwi_network_spec spec = {.net = e->net,
+                                   .optim = &e->optim,
+                                   .real = e->opt.precision,
+                                   .tf32 = e->opt.tf32,
+                                   .h = h,
+                                   .w = w,
+                                   .c = c,
+                                   .label_smoothing = e->opt.label_smoothing,
+                                   .loss_sum = e->opt.loss_sum,
+                                   .loss_scale = e->opt.loss_scale,
+                                   .conv = e->opt.conv};
+    fw_status st = fwi_network_init(&e->network, e->device, &spec);
+    if (st != FW_OK)
+        return st;
+    st = fill_store(e);
+    if (st != FW_OK) {
+        fwi_network_clear(&e->network);
+        return st;
+    }
+    int n = 0;
+    const fw_transform *list = fwi_dataset_transforms(ds, &n);
+    for (int i = 0; i < n; i++)
+        if (list[i].kind == FW_TRANSFORM_STANDARDIZE)
+            e->transforms[0] = list[i];
+    e->compiled = true;
+    return FW_OK;
+}
+
+/* The first step of the stage behind that of `step`; INT64_MAX: there is none. */
+static int64_t stage_end(const fw_estimator *e, int64_t step)
+{
+    int64_t end = INT64_MAX;
+    for (int32_t i = 0; i < e->opt.n_resolutions; i++)
+        if (e->resolutions[i].until > step && e->resolutions[i].until < end)
+            end = e->resolutions[i].until;
+    for (int32_t i = 0; i < e->optim.n_groups; i++)
+        if (e->optim.group[i].train_steps > step && e->optim.group[i].train_steps < end)
+            end = e->optim.group[i].train_steps;
+    return end;
+}
+
+fw_status fwi_estimator_training_plans(fw_estimator *e, const fw_dataset *ds,
+                                       fwi_training_plans *out)
+{
+    *out = (fwi_training_plans){.n = 0};
+    fw_status st = FW_OK;
+    int64_t step = 0;
+    do {
+        fwi_stage *const s = &out->stage[out->n++];
+        int32_t i = 0;
+        while (i < e->opt.n_resolutions && step >= e->resolutions[i].until)
+            i++;
+        fwi_network_use use = {.kind = FWI_TRAIN,
+                               .batch = fwi_estimator_rows(e, ds),
+                               .size = i < e->opt.n_resolutions ? e->resolutions[i].size : 0,
+                               .by = e->opt.resolution_by,
+                               .share2 = fwi_dataset_share2(ds),
+                               .still = e->opt.record != NULL,
+                               .over = fwi_optim_over(&e->optim, step)};
+        st = fwi_network_plan_for(&e->network, &use, &s->plan);
+        use.rows = true; /* of each step, also where an update follows */
+        use.still = false;
+        use.over = 0;
+        if (st == FW_OK && e->opt.record != NULL)
+            st = fwi_network_plan_for(&e->network, &use, &s->rows);
+        s->until = step = stage_end(e, step);
+    } while (st == FW_OK && step != INT64_MAX);
+    return st;
+}
+
+const fwi_stage *fwi_stage_at(const fwi_training_plans *p, int64_t step)
+{
+    const fwi_stage *s = p->stage;
+    while (step >= s->until)
+        s++;
+    return s;
+}
+
+int64_t fwi_estimator_rows(const fw_estimator *e, const fw_dataset *ds)
+{
+    return e->opt.filter != NULL ? fwi_filter_keep(e->opt.filter) : fwi_dataset_batch(ds);
+}
+
+fw_status fwi_estimator_whiten(fw_estimator *e, const fw_dataset *ds)
+{
+    return fwi_whiten(e->network.store, e->device->pool, ds);
+}
+
+fw_status fwi_estimator_make_views(fw_estimator *e, const fw_dataset *ds)
+{
+    const fwi_network_spec *s = &e->network.spec;
+    if (e->opt.tta == FW_TTA_NONE)
+        return FW_OK;
+    fw_status st = FW_OK;
+    if (e->opt.tta == FW_TTA_SELECTIVE)
+        st = fwi_selective_prepare(&e->selective, fw_dataset_count(ds), fwi_dataset_batch(ds), s->h,
+                                   s->w, s->c, e->network.n_classes);
+    return st == FW_OK ? fwi_tta_prepare(&e->tta, e->opt.tta, fwi_dataset_batch(ds), s->h, s->w,
+                                         s->c, e->network.n_classes)
+                       : st;
+}
+
+fw_status fwi_estimator_lend_threads(fw_estimator *e, fw_dataset *ds, int64_t position)
+{
+    const fw_status st = fw_dataset_seek(ds, position);
+    return st == FW_OK ? fwi_dataset_use_pool(ds, e->device->pool) : st;
+}
+
+fw_status fwi_estimator_take_data(fw_estimator *e, fw_dataset *ds, int64_t position)
+{
+    const fw_status st = fwi_estimator_lend_threads(e, ds, position);
+    return st == FW_OK ? fwi_dataset_expect_classes(ds, e->network.n_classes) : st;
+}
+
+void fwi_estimator_leave_data(fw_dataset *ds)
+{
+    fwi_dataset_rows_only(ds, false);
+    /* Drops batches made ahead on the estimator's threads, which may end before the data set does.
+     */
+    (void)fw_dataset_seek(ds, fw_dataset_position(ds));
+    (void)fwi_dataset_use_own_pool(ds);
+}
