@@ -120,9 +120,10 @@ fw_status fwi_dataset_next_rows(fw_dataset *ds, int64_t *rows, int64_t *valid)
     const int64_t batch = ds->opt.batch;
     if (ds->n_asked > 0)
         return fwi_fail(FW_ESTATE, "rows are asked for while batches are under way");
-    if (!fwi_batches_begin_at(ds, &ds->position))
+    int64_t at = ds->position;
+    if (!fwi_batches_begin_at(ds, &at))
         return FW_END;
-    const int64_t at = ds->position, left = ds->end - at, n = left < batch ? left : batch;
+    const int64_t left = ds->end - at, n = left < batch ? left : batch;
     fwi_pool *pool = fwi_batches_threads(ds) > 1 ? ds->pool : NULL;
     for (int64_t i = 0; i < n; i += CHOSEN_AT_ONCE) {
         uint32_t ranks[CHOSEN_AT_ONCE];

@@ -147,8 +147,7 @@ static fw_status run_batch(bench *b, const fw_batch *batch, double *op_seconds)
     b->step++;
     if (st != FW_OK)
         return st;
-    return op_seconds == NULL ? fwi_plan_run(b->plan->plan, &bind)
-                              : fwi_plan_run_timed(b->plan->plan, &bind, op_seconds);
+    return fwi_network_update_timed(&e->network, b->plan, &bind, op_seconds);
 }
 
 static fw_status measure(bench *b, int64_t runs, double *start_seconds)

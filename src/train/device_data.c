@@ -157,7 +157,6 @@ fw_status fwi_device_data_next(fwi_device_data *k, fw_dataset *ds, fw_batch *out
         return fw_dataset_next(ds, out);
     const int64_t n = k->batch;
     int64_t valid = 0;
-    const int64_t position = fw_dataset_position(ds);
     const fw_status st = fwi_dataset_next_rows(ds, k->rows, &valid);
     if (st != FW_OK)
         return st;
@@ -171,7 +170,7 @@ fw_status fwi_device_data_next(fwi_device_data *k, fw_dataset *ds, fw_batch *out
                       .labels = k->batch_labels,
                       .labels2 = k->batch_labels,
                       .records = k->rows + n,
-                      .position = position};
+                      .position = fw_dataset_position(ds) - valid};
     return FW_OK;
 }
 

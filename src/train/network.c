@@ -372,15 +372,36 @@ static fw_status bind_guard(fwi_network *n)
     return st;
 }
 
+/* What is to be done before and after a run that may have to be undone; nothing for others. */
+static fw_status keep(fwi_network *n, const fwi_network_plan *p)
+{
+    return n->guard.kept == NULL || p->use.rows
+               ? FW_OK
+               : n->device->backend->guard_keep(n->device, &n->guard);
+}
+static fw_status judge(fwi_network *n, const fwi_network_plan *p)
+{
+    return n->guard.kept == NULL || p->use.rows
+               ? FW_OK
+               : n->device->backend->guard_judge(n->device, &n->guard);
+}
+
 fw_status fwi_network_update(fwi_network *n, fwi_network_plan *p, const fwi_binding *b)
 {
-    if (n->guard.kept == NULL || p->use.rows)
-        return fwi_network_run(p, b);
-    const fwi_backend *d = n->device->backend;
-    fw_status st = d->guard_keep(n->device, &n->guard);
+    fw_status st = keep(n, p);
     if (st == FW_OK)
         st = fwi_network_run(p, b);
-    return st == FW_OK ? d->guard_judge(n->device, &n->guard) : st;
+    return st == FW_OK ? judge(n, p) : st;
+}
+
+fw_status fwi_network_update_timed(fwi_network *n, const fwi_network_plan *p, const fwi_binding *b,
+                                   double *op_seconds)
+{
+    fw_status st = keep(n, p);
+    if (st == FW_OK)
+        st = op_seconds == NULL ? fwi_plan_run(p->plan, b)
+                                : fwi_plan_run_timed(p->plan, b, op_seconds);
+    return st == FW_OK ? judge(n, p) : st;
 }
 
 fw_status fwi_network_undone(const fwi_network *n, int64_t *row, int64_t *all)

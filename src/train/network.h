@@ -94,6 +94,9 @@ int64_t fwi_network_state_bytes(const fwi_network *n); /* state and gradients */
 fw_status fwi_network_run(fwi_network_plan *p, const fwi_binding *b);
 /* A run of a training plan: in f16 one that leaves everything as it was where a gradient overflows. */
 fw_status fwi_network_update(fwi_network *n, fwi_network_plan *p, const fwi_binding *b);
+/* The same step by step, as fwi_plan_run_timed; op_seconds NULL: not timed. */
+fw_status fwi_network_update_timed(fwi_network *n, const fwi_network_plan *p, const fwi_binding *b,
+                                   double *op_seconds);
 /* How many updates were undone: in a row up to now, and since the network was made. Waits for them. */
 fw_status fwi_network_undone(const fwi_network *n, int64_t *row, int64_t *all);
 /* What the loss of a batch is scaled by in f16 unless something else is asked for: gradients are then
