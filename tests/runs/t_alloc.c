@@ -9,17 +9,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define T_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define T_SANITIZED 1
-#endif
-#endif
-#ifndef T_SANITIZED
-#define T_SANITIZED 0
-#endif
-
 #if !T_SANITIZED && defined(__GLIBC__) && defined(SYS_mmap)
 #define COUNTS 1
 #else
@@ -27,11 +16,6 @@
 #endif
 
 static atomic_long n_made;
-
-bool t_sanitized(void)
-{
-    return T_SANITIZED;
-}
 
 bool t_alloc_counts(void)
 {

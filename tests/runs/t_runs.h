@@ -31,7 +31,17 @@
 
 #define T_COUNT(a) (sizeof(a) / sizeof *(a))
 
-bool t_sanitized(void); /* built with a sanitizer: slow, and with a malloc of its own */
+/* Built with a sanitizer: slow, and with a malloc of its own. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define T_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define T_SANITIZED 1
+#endif
+#endif
+#ifndef T_SANITIZED
+#define T_SANITIZED 0
+#endif
 
 /* ---- files ---- */
 int t_setup(void **state); /* group setup and teardown: the test's folder */

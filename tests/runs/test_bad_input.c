@@ -126,7 +126,7 @@ static void test_flipped_bits(void **state)
     size_t offsets[N + 1];
     record_offsets(&b, offsets);
     const char *path = t_path("flipped.tfrec");
-    for (size_t bit = 0; bit < 8 * b.n; bit += t_sanitized() ? 151 : 37) {
+    for (size_t bit = 0; bit < 8 * b.n; bit += T_SANITIZED ? 151 : 37) {
         const size_t at = bit / 8;
         b.data[at] ^= (uint8_t)(1 << bit % 8);
         t_write(path, b.data, b.n);
@@ -572,7 +572,7 @@ static void test_damaged_models(void **state)
     /* A bit anywhere: the data's checksum sees its own; in the header there are places that change
      * nothing that matters (the version), but never is the file's name missing from a complaint. */
     int refused = 0, tried = 0;
-    for (size_t bit = 0; bit < 8 * b.n; bit += t_sanitized() ? 61 : 13) {
+    for (size_t bit = 0; bit < 8 * b.n; bit += T_SANITIZED ? 61 : 13) {
         const size_t at = bit / 8;
         b.data[at] ^= (uint8_t)(1 << bit % 8);
         t_write(path, b.data, b.n);

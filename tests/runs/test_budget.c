@@ -16,7 +16,7 @@ static int make_data(void **state)
 {
     if (t_setup(state) != 0)
         return -1;
-    fw_images im = t_images(t_sanitized() ? 400 : N, H, W, C, CLASSES, FW_U8);
+    fw_images im = t_images(T_SANITIZED ? 400 : N, H, W, C, CLASSES, FW_U8);
     assert_ok(fw_write_tfrecord(t_path("a.tfrec"), &im, NULL));
     assert_ok(fw_write_tfrecord(t_path("z.tfrec"), &im,
                                 &(fw_write_opt){.compression = FW_GZIP, .level = 1}));
@@ -149,7 +149,7 @@ static void test_budget_is_what_is_taken(void **state)
         {"many made ahead", "a.tfrec", .prefetch = 12, .width = 8, .batch = BATCH, .threads = 3},
     };
     for (size_t i = 0; i < T_COUNT(runs); i++) {
-        if (t_sanitized() && i > 0)
+        if (T_SANITIZED && i > 0)
             break; /* one will do: shadow memory drowns the rest */
         const result r = run_apart(&runs[i]);
         if (r.status != FW_OK)
@@ -163,7 +163,7 @@ static void test_budget_is_what_is_taken(void **state)
                       (double)r.budget.shuffle / 1048576, (double)r.budget.prefetch / 1048576,
                       (double)r.budget.cache / 1048576, (double)r.grown / 1048576);
         assert_true(r.budget.total > 8 << 20);
-        if (t_sanitized() || r.grown < 0) {
+        if (T_SANITIZED || r.grown < 0) {
             print_message("%s: resident memory is not compared here\n", runs[i].name);
             continue;
         }
@@ -177,7 +177,7 @@ static void test_budget_is_what_is_taken(void **state)
 static void test_parts(void **state)
 {
     (void)state;
-    if (t_sanitized()) {
+    if (T_SANITIZED) {
         print_message("left out under a sanitizer\n");
         return;
     }

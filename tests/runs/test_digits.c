@@ -25,7 +25,7 @@ static void test_mean_of_five(void **state)
 {
     (void)state;
     enum { RUNS = 5 };
-    if (t_sanitized()) {
+    if (T_SANITIZED) {
         print_message("under a sanitizer: one epoch of one seed\n");
         const fw_run_result r = run(0, "1", NULL);
         assert_true(r.test.accuracy > 0.5);
@@ -49,12 +49,12 @@ static void test_every_isa(void **state)
     const char *isas[8];
     const int n = t_isas(isas);
     for (int i = 0; i < n; i++) {
-        if (strcmp(isas[i], "ref") == 0 && !t_sanitized())
+        if (strcmp(isas[i], "ref") == 0 && !T_SANITIZED)
             continue; /* the definition, not made to be fast: the sanitizers' one epoch is enough */
         t_use_isa(isas[i]);
-        const double a = run(1, t_sanitized() ? "0.2" : "2", NULL).test.accuracy;
+        const double a = run(1, T_SANITIZED ? "0.2" : "2", NULL).test.accuracy;
         print_message("%s: accuracy %.4f\n", isas[i], a);
-        assert_true(a > (t_sanitized() ? 0.12 : 0.9)); /* shorter than the recipe's own */
+        assert_true(a > (T_SANITIZED ? 0.12 : 0.9)); /* shorter than the recipe's own */
     }
     t_use_isa(NULL);
 }

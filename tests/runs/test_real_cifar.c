@@ -78,7 +78,7 @@ int main(void)
              "data/cifar10-source");
         return 77;
     }
-    if (t_sanitized()) {
+    if (T_SANITIZED) {
         puts("skipped: too slow under a sanitizer");
         return 77;
     }
