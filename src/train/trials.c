@@ -121,22 +121,6 @@ static json_t *real_or_null(double v)
     return isfinite(v) ? json_real(v) : json_null();
 }
 
-/* With as many digits as it takes to read the same numbers back: 15 for most, 17 for all. Caller
- * frees with free. */
-static char *shortest_text(const json_t *o)
-{
-    for (size_t digits = 15; digits < 17; digits++) {
-        char *const text = json_dumps(o, JSON_REAL_PRECISION(digits));
-        json_t *back = text == NULL ? NULL : json_loads(text, 0, NULL);
-        const bool same = back != NULL && json_equal(o, back) != 0;
-        json_decref(back);
-        if (same)
-            return text;
-        free(text);
-    }
-    return json_dumps(o, JSON_REAL_PRECISION(17));
-}
-
 static char *line_of(const fw_trial *t)
 {
     const fw_run_figures *const r = &t->run;
@@ -153,7 +137,8 @@ static char *line_of(const fw_trial *t)
         "threads", t->threads);
     const bool whole =
         o != NULL && (!r->diverged || json_object_set_new(o, "diverged", json_true()) == 0);
-    char *text = whole ? shortest_text(o) : NULL;
+    /* 17 digits bring every number back, and do not hang on the others of the line. Caller frees. */
+    char *text = whole ? json_dumps(o, JSON_REAL_PRECISION(17)) : NULL;
     json_decref(o);
     return text;
 }
