@@ -94,7 +94,9 @@ fw_status fwi_dataset_read(fw_dataset *ds, int64_t first, int64_t n, uint8_t *pi
         return st;
     const int64_t jobs = (n + JOB_RECORDS - 1) / JOB_RECORDS;
     const int threads = fwi_pool_threads(ds->pool);
-    reading r = {.ds = ds, .first = first, .n = n, .pixels = pixels, .labels = labels};
+    reading r = {.ds = ds, .first = first, .n = n};
+    r.pixels = pixels;
+    r.labels = labels;
     r.errors = fwi_alloc_array((size_t)jobs, sizeof *r.errors);
     r.scratch = fwi_alloc_array((size_t)threads, sizeof *r.scratch);
     if (r.errors == NULL || r.scratch == NULL)

@@ -647,7 +647,8 @@ static fw_status run_on_device(const t_case *c, const fwi_kernel *k, const fwi_c
     return st;
 }
 
-enum { WAYS = 4, ALL_WAYS = 15 }; /* inline; 2 threads; 5 threads on odd addresses; in place */
+/* inline; 2 threads; 5 threads on odd addresses; in place */
+enum { WAYS = 4, ALL_WAYS = T_THREADS_BUILD ? 1 | 4 : 15 };
 
 /* ways: a bit for each; the first one always. */
 static void check_kernel(const t_case *c, const fwi_kernel *k, const fwi_call *types, int ways,
@@ -735,6 +736,8 @@ static void check_tables(const t_case *c, fw_dtype real)
         const fwi_op_table *table = fwi_cpu_table((fwi_isa)isa);
         if (table == NULL || !fwi_isa_supported((fwi_isa)isa))
             continue;
+        if (T_THREADS_BUILD && isa == FWI_ISA_REF)
+            continue; /* has no threads */
         const fwi_kernel *k = find(c, table, &types);
         bool again = false;
         for (int i = 0; i < n_seen; i++)
