@@ -299,9 +299,7 @@ static fw_status check_undone(fit *f)
                     "step %" PRId64 ": the gradients of the last %" PRId64
                     " steps overflowed in f16 at loss scale %g: a smaller one (loss_scale), or "
                     "precision bf16",
-                    e->step, row,
-                    e->opt.loss_scale != 0 ? e->opt.loss_scale
-                                           : fwi_network_loss_scale(e->opt.loss_sum, f->counted));
+                    e->step, row, fwi_network_loss_scale(&e->network.spec, f->counted));
 }
 
 static fw_status one_step(fit *f)

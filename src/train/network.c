@@ -68,10 +68,14 @@ static fwi_val append_loss(fwi_graph *g, fwi_val logits, const fwi_network_use *
     return loss;
 }
 
-double fwi_network_loss_scale(bool loss_sum, int64_t batch)
+double fwi_network_loss_scale(const fwi_network_spec *s, int64_t batch)
 {
+    if (s->real != FW_F16)
+        return 1;
+    if (s->loss_scale != 0)
+        return s->loss_scale;
     double scale = 1;
-    while (!loss_sum && 2 * scale <= (double)batch)
+    while (!s->loss_sum && 2 * scale <= (double)batch)
         scale *= 2;
     return scale;
 }
@@ -84,9 +88,7 @@ static fw_status append_updates(fwi_graph *g, const fwi_network_spec *s, const f
                                 fwi_val loss)
 {
     const uint32_t over = use->over;
-    const double scale = s->real != FW_F16    ? 1
-                         : s->loss_scale != 0 ? s->loss_scale
-                                              : fwi_network_loss_scale(s->loss_sum, use->batch);
+    const double scale = fwi_network_loss_scale(s, use->batch);
     const fwi_attr up = {.scalar = {scale}}, down = {.scalar = {1 / scale}};
     const int n = fwi_graph_params(g, NULL, 0);
     if (n == 0)
@@ -373,17 +375,17 @@ static fw_status bind_guard(fwi_network *n)
 }
 
 /* What is to be done before and after a run that may have to be undone; nothing for others. */
+static bool may_undo(const fwi_network *n, const fwi_network_plan *p)
+{
+    return n->guard.kept != NULL && !p->use.rows;
+}
 static fw_status keep(fwi_network *n, const fwi_network_plan *p)
 {
-    return n->guard.kept == NULL || p->use.rows
-               ? FW_OK
-               : n->device->backend->guard_keep(n->device, &n->guard);
+    return may_undo(n, p) ? n->device->backend->guard_keep(n->device, &n->guard) : FW_OK;
 }
 static fw_status judge(fwi_network *n, const fwi_network_plan *p)
 {
-    return n->guard.kept == NULL || p->use.rows
-               ? FW_OK
-               : n->device->backend->guard_judge(n->device, &n->guard);
+    return may_undo(n, p) ? n->device->backend->guard_judge(n->device, &n->guard) : FW_OK;
 }
 
 fw_status fwi_network_update(fwi_network *n, fwi_network_plan *p, const fwi_binding *b)

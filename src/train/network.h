@@ -99,9 +99,9 @@ fw_status fwi_network_update_timed(fwi_network *n, const fwi_network_plan *p, co
                                    double *op_seconds);
 /* How many updates were undone: in a row up to now, and since the network was made. Waits for them. */
 fw_status fwi_network_undone(const fwi_network *n, int64_t *row, int64_t *all);
-/* What the loss of a batch is scaled by in f16 unless something else is asked for: gradients are then
- * as large as those of a loss that is summed over the batch. */
-double fwi_network_loss_scale(bool loss_sum, int64_t batch);
+/* What the loss of a batch is scaled by: 1 but in f16, where it is the spec's, or else what makes
+ * gradients as large as those of a loss that is summed over the batch. */
+double fwi_network_loss_scale(const fwi_network_spec *s, int64_t batch);
 /* Output i of a run, as doubles: n elements of f32 or f64. */
 fw_status fwi_network_read(const fwi_network_plan *p, const fwi_binding *b, int i, double *out,
                            int64_t n);
