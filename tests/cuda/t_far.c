@@ -227,22 +227,24 @@ static fw_status far_make_batch(fwi_device *d, const fwi_batch_job *job)
 
 /* ---- steps undone ---- */
 
+static fw_status with_access(fw_status (*act)(void *stream, const fwi_guard *), const fwi_guard *g)
+{
+    access_all(PROT_READ | PROT_WRITE);
+    const fw_status st = act(NULL, g);
+    access_all(PROT_NONE);
+    return st;
+}
+
 static fw_status far_guard_keep(fwi_device *d, const fwi_guard *g)
 {
     (void)d;
-    access_all(PROT_READ | PROT_WRITE);
-    const fw_status st = fwi_cuda_guard_keep(NULL, g);
-    access_all(PROT_NONE);
-    return st;
+    return with_access(fwi_cuda_guard_keep, g);
 }
 
 static fw_status far_guard_judge(fwi_device *d, const fwi_guard *g)
 {
     (void)d;
-    access_all(PROT_READ | PROT_WRITE);
-    const fw_status st = fwi_cuda_guard_judge(NULL, g);
-    access_all(PROT_NONE);
-    return st;
+    return with_access(fwi_cuda_guard_judge, g);
 }
 
 /* ---- the device ---- */

@@ -104,6 +104,17 @@ static float x_at(fw_dtype dtype, int64_t i)
     return dtype == FW_F32 ? x[i] : of_bf16(((const uint16_t *)(const void *)x)[i]);
 }
 
+/* Its columns are lr, wd, rn, p and q, in this order. */
+static fwi_attr muon_attr(double momentum, double renorm_eps)
+{
+    return (fwi_attr){.muon = {.momentum = momentum,
+                               .renorm_eps = renorm_eps,
+                               .lr_col = 0,
+                               .wd_col = 1,
+                               .rn_col = 2,
+                               .xn_col = 3}};
+}
+
 static void test_muon(void **state)
 {
     (void)state;
@@ -115,12 +126,7 @@ static void test_muon(void **state)
         const double *hyper = rows[i % 6 / 2];
         const fw_dtype dtype = i % 2 ? FW_BF16 : FW_F32;
         const double near = dtype == FW_F32 ? 1e-6 : 1.0 / 256;
-        const fwi_attr attr = {.muon = {.momentum = 0.6,
-                                        .renorm_eps = 0.5,
-                                        .lr_col = 0,
-                                        .wd_col = 1,
-                                        .rn_col = 2,
-                                        .xn_col = 3}};
+        const fwi_attr attr = muon_attr(0.6, 0.5);
         fwi_call c = {.kind = FWI_OP_muon, .attr = &attr};
         c.in[0].data = w, c.in[1].data = v, c.in[2].data = g;
         c.in[3].data = (void *)(uintptr_t)hyper;
@@ -180,12 +186,7 @@ static void test_muon_joint(void **state)
         for (int way = 0; way < 2; way++) {
             for (int i = 0; i < N; i++) {
                 const int64_t r = 1 + i % 7, k = 1 + i * 5 % 28;
-                attrs[i] = (fwi_attr){.muon = {.momentum = i % 3 * 0.3,
-                                               .renorm_eps = i % 2,
-                                               .lr_col = 0,
-                                               .wd_col = 1,
-                                               .rn_col = 2,
-                                               .xn_col = 3}};
+                attrs[i] = muon_attr(i % 3 * 0.3, i % 2);
                 for (int j = 0; j < 4 * SIZE; j++)
                     at[way][i][j / SIZE][j % SIZE] = normal((uint64_t)(i * SIZE * 4 + j));
                 calls[way][i] = (fwi_call){.kind = FWI_OP_muon, .attr = &attrs[i]};
@@ -219,12 +220,7 @@ static void test_zeros(void **state)
 {
     (void)state;
     const double hyper[] = {0.1, 0, 1, 1, 1e-7};
-    const fwi_attr attr = {.muon = {.momentum = 0.6,
-                                    .renorm_eps = 0.5,
-                                    .lr_col = 0,
-                                    .wd_col = 1,
-                                    .rn_col = 2,
-                                    .xn_col = 3}};
+    const fwi_attr attr = muon_attr(0.6, 0.5);
     fwi_call c = {.kind = FWI_OP_muon, .attr = &attr};
     memset(w, 0, sizeof w);
     memset(v, 0, sizeof v);
