@@ -80,6 +80,7 @@ char *changes_text(const char *epochs, const char *batch, const arg_list *set, c
 /* f32, tf32, f64, bf16, f16 (or fp16); false: none. *tf32: f32 whose products may round to tf32 */
 bool precision_read(const char *text, fw_dtype *out, bool *tf32);
 #define PRECISIONS "f32, tf32, bf16, f16, f64"
+#define DEVICES    "cpu, cuda or cuda:N, the N-th from 0 (default cpu)"
 const char *precision_name(fw_dtype precision, bool tf32);
 
 /* ---- data for models ---- */

@@ -475,8 +475,7 @@ static int run_bench(const command *self, int argc, char **argv)
     int n;
     const arg_option options[] = {
         {"--data", "PATH", "records to read (default: synthetic images)", ARG_TEXT, &a.data},
-        {"--device", "NAME", "of step: cpu, cuda or cuda:N, the N-th from 0 (default cpu)",
-         ARG_TEXT, &a.device},
+        {"--device", "NAME", "of step: " DEVICES, ARG_TEXT, &a.device},
         {"--threads", "N", "default: step and peak as many as allowed, data 1", ARG_THREADS,
          &a.threads},
         {"--runs", "N", "measurements, of which the median counts (default 7)", ARG_COUNT, &a.runs},

@@ -126,8 +126,7 @@ static int run_predict(const command *self, int argc, char **argv)
     const arg_option options[] = {
         {"--top", "N", "classes per image (default 1)", ARG_COUNT, &a.top},
         {"--csv", NULL, "file,index,class and every probability, with a header", ARG_FLAG, &a.csv},
-        {"--device", "NAME", "cpu, cuda or cuda:N, the N-th from 0 (default cpu)", ARG_TEXT,
-         &device},
+        {"--device", "NAME", DEVICES, ARG_TEXT, &device},
         {"--threads", "N", "default: as many as this process may use", ARG_THREADS, &threads},
         {"--json", NULL, "one JSON object on standard output", ARG_FLAG, &a.json}};
     const int code =

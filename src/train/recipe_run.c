@@ -60,18 +60,24 @@ static fw_status check_folder(const fw_run_opt *o)
     return FW_OK;
 }
 
+/* Cuts the last of path's n bytes' names off, and the slashes in front of it; bytes that are left. */
+static size_t to_parent(char *path, size_t n)
+{
+    while (n > 0 && path[n - 1] != '/')
+        n--;
+    while (n > 0 && path[n - 1] == '/')
+        n--;
+    path[n] = 0;
+    return n;
+}
+
 /* Bytes of the part of path that is there; 0: nothing of it. */
 static size_t part_there(const char *path)
 {
     size_t n = strlen(path);
     char *const copy = fwi_strdup(path);
-    while (copy != NULL && n > 0 && !fwi_is_dir(copy)) {
-        while (n > 0 && copy[n - 1] != '/')
-            n--;
-        while (n > 0 && copy[n - 1] == '/')
-            n--;
-        copy[n] = 0;
-    }
+    while (copy != NULL && n > 0 && !fwi_is_dir(copy))
+        n = to_parent(copy, n);
     fwi_free(copy);
     return n;
 }
@@ -82,13 +88,8 @@ static void remove_empty(const char *path, size_t there)
 {
     size_t n = strlen(path);
     char *const copy = fwi_strdup(path);
-    while (copy != NULL && n > there && (rmdir(copy) == 0 || errno == ENOENT)) {
-        while (n > there && copy[n - 1] != '/')
-            n--;
-        while (n > there && copy[n - 1] == '/')
-            n--;
-        copy[n] = 0;
-    }
+    while (copy != NULL && n > there && (rmdir(copy) == 0 || errno == ENOENT))
+        n = to_parent(copy, n);
     fwi_free(copy);
 }
 
