@@ -77,11 +77,10 @@ fw_status recipe_open_with(fw_recipe **out, const char *name, const char *epochs
                            const arg_list *set);
 /* The same options as one text of changes, for a line of a results file. Caller frees. NULL: no memory. */
 char *changes_text(const char *epochs, const char *batch, const arg_list *set, const char *more);
-/* f32, tf32, f64, bf16, f16 (or fp16); false: none. *tf32: f32 whose products may round to tf32 */
-bool precision_read(const char *text, fw_dtype *out, bool *tf32);
-#define PRECISIONS "f32, tf32, bf16, f16, f64"
+/* EXIT_DONE where --precision (NULL: not given) is one of fw_precision_read's, else a usage error. */
+int check_precision(const command *self, const char *word);
+#define PRECISIONS "f32, tf32, bf16, f16, f64, auto"
 #define DEVICES    "cpu, cuda or cuda:N, the N-th from 0 (default cpu)"
-const char *precision_name(fw_dtype precision, bool tf32);
 
 /* ---- data for models ---- */
 typedef struct model_data {

@@ -433,8 +433,7 @@ static int run_ablate(const command *self, int argc, char **argv)
         {"--batch", "N", "images per step (default: the recipe's)", ARG_TEXT, &a.batch},
         {"--set", "KEY=VALUE", "change a key of all variants (may be repeated)", ARG_LIST, &a.set},
         {"--device", "NAME", DEVICES, ARG_TEXT, &a.device},
-        {"--precision", "TYPE", PRECISIONS " (default f32); tf32 and f16 are GPUs'", ARG_TEXT,
-         &a.precision},
+        {"--precision", "TYPE", PRECISIONS " (default: the recipe's)", ARG_TEXT, &a.precision},
         {"--threads", "N", "at most, and by default, as many as this process may use", ARG_THREADS,
          &a.threads},
         {"--pin", NULL, "bind each thread to a CPU of its own", ARG_FLAG, &a.pin},
@@ -455,14 +454,9 @@ static int run_ablate(const command *self, int argc, char **argv)
         return wrong;
     if (a.compare.n > 0)
         return compare_files(self, &a);
-    fw_dtype precision = FW_F32;
-    bool tf32 = false;
-    if (a.precision != NULL && !precision_read(a.precision, &precision, &tf32))
-        return usage_error(self, "--precision: \"%s\" is none of " PRECISIONS, a.precision);
     fw_run_opt opt = {.data = a.data,
                       .device = a.device,
-                      .precision = precision,
-                      .tf32 = tf32,
+                      .precision = a.precision,
                       .threads = (int)a.threads,
                       .pin = a.pin,
                       .memory_limit = a.memory_limit,

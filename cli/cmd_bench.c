@@ -316,8 +316,7 @@ static int bench_step(const command *self, const fw_recipe *r, const bench_args 
                             .device = a->device,
                             .threads = (int)a->threads,
                             .pin = a->pin,
-                            .precision = a->precision,
-                            .tf32 = a->tf32,
+                            .precision = a->precision_word,
                             .memory_limit = a->memory_limit,
                             .explain = a->explain ? print_explanation : NULL};
     fw_bench_step_result s = {0};
@@ -328,7 +327,7 @@ static int bench_step(const command *self, const fw_recipe *r, const bench_args 
     if (a->json) {
         code = print_json(json_pack(
             "{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:o, s:o}",
-            "recipe", fw_recipe_name(r), "precision", precision_name(s.precision, a->tf32),
+            "recipe", fw_recipe_name(r), "precision", fw_precision_name(s.precision, s.tf32),
             "peak_gflops", s.peak_gflops, "images_per_second", s.images_per_second, "seconds",
             s.seconds_median, "seconds_min", s.seconds_min, "seconds_max", s.seconds_max, "gflops",
             s.gflops, "share_of_peak", s.share_of_peak, "epoch_seconds", s.epoch_seconds,
@@ -452,9 +451,12 @@ static int measure(const command *self, bench_args *a, const char *const *pos, i
     const char *const option = misplaced(a, subject);
     if (option != NULL)
         return usage_error(self, "%s says nothing of %s", option, pos[0]);
+    const int wrong = check_precision(self, a->precision_word);
+    if (wrong != EXIT_DONE)
+        return wrong;
     a->precision = FW_F32;
-    if (a->precision_word != NULL && !precision_read(a->precision_word, &a->precision, &a->tf32))
-        return usage_error(self, "--precision: \"%s\" is none of " PRECISIONS, a->precision_word);
+    if (a->precision_word != NULL)
+        (void)fw_precision_read(a->precision_word, a->device, &a->precision, &a->tf32);
     if (a->tf32 && subject != STEP)
         return usage_error(self, "--precision: tf32 is for step");
     if ((subject == CONV || subject == OPS) && !batch_read(a))
@@ -482,7 +484,8 @@ static int run_bench(const command *self, int argc, char **argv)
         {"--batch", "N", "images per step (default: the recipe's, or the shape's)", ARG_TEXT,
          &a.batch},
         {"--precision", "TYPE",
-         "of step, conv, ops: f32, f64 or bf16 (default f32); of a GPU's step also tf32, f16",
+         "of step (default: the recipe's), conv, ops (f32): f32, f64, bf16, auto; of a GPU's step "
+         "also tf32, f16",
          ARG_TEXT, &a.precision_word},
         {"--memory-limit", "BYTES", "refuse a step that needs more (512M, 2G; default none)",
          ARG_SIZE, &a.memory_limit},

@@ -24,29 +24,6 @@ typedef struct train_args {
     arg_list set;
 } train_args;
 
-const char *precision_name(fw_dtype precision, bool tf32)
-{
-    return tf32 ? "tf32" : fw_dtype_name(precision);
-}
-
-bool precision_read(const char *text, fw_dtype *out, bool *tf32)
-{
-    static const fw_dtype known[] = {FW_F32, FW_F64, FW_BF16, FW_F16};
-    *tf32 = strcmp(text, "tf32") == 0;
-    if (*tf32) {
-        *out = FW_F32;
-        return true;
-    }
-    if (strcmp(text, "fp16") == 0)
-        text = fw_dtype_name(FW_F16);
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(text, fw_dtype_name(known[i])) == 0) {
-            *out = known[i];
-            return true;
-        }
-    return false;
-}
-
 /* ---- a run, and what several come to ---- */
 
 typedef struct run_row {
@@ -344,8 +321,7 @@ done:
 /* ---- arguments ---- */
 
 /* What is wrong with them; EXIT_DONE: nothing. n: those without dashes. */
-static int check_args(const command *self, const train_args *a, int n, fw_dtype *precision,
-                      bool *tf32)
+static int check_args(const command *self, const train_args *a, int n)
 {
     if (n != 1)
         return usage_error(self, "needs a recipe's name or file");
@@ -370,13 +346,10 @@ static int check_args(const command *self, const train_args *a, int n, fw_dtype 
         return usage_error(self, "--until-accuracy: %g is no fraction", a->until);
     if (a->resume && a->out == NULL)
         return usage_error(self, "--resume needs --out");
-    if (a->precision != NULL && !precision_read(a->precision, precision, tf32))
-        return usage_error(self, "--precision: \"%s\" is none of " PRECISIONS, a->precision);
-    return EXIT_DONE;
+    return check_precision(self, a->precision);
 }
 
-static int train(const command *self, const train_args *a, const char *name, fw_dtype precision,
-                 bool tf32)
+static int train(const command *self, const train_args *a, const char *name)
 {
     fw_recipe *recipe = NULL;
     fw_status st = recipe_open_with(&recipe, name, a->epochs, a->batch, &a->set);
@@ -388,8 +361,7 @@ static int train(const command *self, const train_args *a, const char *name, fw_
     }
     fw_run_opt opt = {.data = a->data,
                       .device = a->device,
-                      .precision = precision,
-                      .tf32 = tf32,
+                      .precision = a->precision,
                       .threads = (int)a->threads,
                       .pin = a->pin,
                       .resume = a->resume,
@@ -438,8 +410,7 @@ static int run_train(const command *self, int argc, char **argv)
         {"--same-commit", NULL, "of --log: only lines of this very commit count as done", ARG_FLAG,
          &a.same_commit},
         {"--device", "NAME", DEVICES, ARG_TEXT, &a.device},
-        {"--precision", "TYPE", PRECISIONS " (default f32); tf32 and f16 are GPUs'", ARG_TEXT,
-         &a.precision},
+        {"--precision", "TYPE", PRECISIONS " (default: the recipe's)", ARG_TEXT, &a.precision},
         {"--threads", "N", "at most, and by default, as many as this process may use", ARG_THREADS,
          &a.threads},
         {"--pin", NULL, "bind each thread to a CPU of its own", ARG_FLAG, &a.pin},
@@ -464,10 +435,8 @@ static int run_train(const command *self, int argc, char **argv)
         args_read(self, argc, argv, options, sizeof options / sizeof *options, pos, 1, &n);
     if (code >= 0)
         return code;
-    fw_dtype precision = FW_F32;
-    bool tf32 = false;
-    const int wrong = check_args(self, &a, n, &precision, &tf32);
-    return wrong != EXIT_DONE ? wrong : train(self, &a, pos[0], precision, tf32);
+    const int wrong = check_args(self, &a, n);
+    return wrong != EXIT_DONE ? wrong : train(self, &a, pos[0]);
 }
 
 const command command_train = {"train", "train RECIPE|FILE [options]",

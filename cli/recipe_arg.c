@@ -54,6 +54,15 @@ static void append(char *text, size_t cap, const char *key, const char *value)
         snprintf(text + n, cap - n, "%s%s%s", n > 0 ? ", " : "", key, value);
 }
 
+int check_precision(const command *self, const char *word)
+{
+    fw_dtype precision;
+    bool tf32;
+    if (word == NULL || fw_precision_read(word, NULL, &precision, &tf32) == FW_OK)
+        return EXIT_DONE;
+    return usage_error(self, "--precision: \"%s\" is none of " PRECISIONS, word);
+}
+
 char *changes_text(const char *epochs, const char *batch, const arg_list *set, const char *more)
 {
     size_t cap = 64;

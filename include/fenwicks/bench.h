@@ -149,6 +149,7 @@ typedef struct fw_bench_step_result {
     double start_seconds; /* from process start to the end of the first step's preparation */
     fw_peak peak;
     fw_dtype precision;
+    bool tf32;
     double
         peak_gflops; /* the one of peak that this precision runs against; 0: not known, of a GPU */
     int64_t batch, runs;
@@ -159,8 +160,8 @@ typedef struct fw_bench_step_result {
     int n_ops;
     void *owned;
 } fw_bench_step_result;
-/* opt: data, seed, device, threads, pin, precision, tf32, memory_limit are used. runs 0: 7 (after 2 that are not counted). Without
- * data: synthetic images of the recipe's shape. */
+/* opt: data, seed, device, threads, pin, precision, memory_limit are used. runs 0: 7 (after 2 that are not
+ * counted). Without data: synthetic images of the recipe's shape. */
 FW_API fw_status fw_bench_step(const fw_recipe *r, const fw_run_opt *opt, int64_t runs,
                                fw_bench_step_result *out);
 FW_API void fw_bench_step_clear(fw_bench_step_result *res);

@@ -54,6 +54,8 @@ typedef struct bench {
     bool synthetic;
     fw_estimator *e;
     fwi_network_plan *plan;
+    fw_dtype precision;
+    bool tf32;
     int64_t batch, steps_per_epoch;
     double row[FWI_MAX_COLUMNS];
     int64_t step;
@@ -86,10 +88,12 @@ static fw_status prepare(bench *b, fw_budget *budget)
     int32_t n_groups = 0;
     int64_t steps = 0;
     b->batch = fwi_recipe_int(b->r, FWI_KEY_TRAIN_BATCH);
-    fw_status st = b->opt->data == NULL
-                       ? open_synthetic(b)
-                       : fwi_recipe_data_open(b->r, b->opt->data, b->opt->seed,
-                                              &(fwi_data_opt){.no_test = true}, &b->data);
+    fw_status st = fwi_run_precision(b->r, b->opt, &b->precision, &b->tf32);
+    if (st == FW_OK)
+        st = b->opt->data == NULL
+                 ? open_synthetic(b)
+                 : fwi_recipe_data_open(b->r, b->opt->data, b->opt->seed,
+                                        &(fwi_data_opt){.no_test = true}, &b->data);
     if (st != FW_OK)
         return st;
     b->steps_per_epoch = b->synthetic ? EPOCH_IMAGES / b->batch : fw_dataset_batches(b->data.train);
@@ -107,8 +111,8 @@ static fw_status prepare(bench *b, fw_budget *budget)
     if (st != FW_OK)
         return st;
     const fw_estimator_opt opt = {.device = b->opt->device,
-                                  .precision = b->opt->precision,
-                                  .tf32 = b->opt->tf32,
+                                  .precision = b->precision,
+                                  .tf32 = b->tf32,
                                   .threads = b->opt->threads,
                                   .pin = b->opt->pin,
                                   .conv = (fw_conv)fwi_recipe_word(b->r, FWI_KEY_TRAIN_CONV),
@@ -367,10 +371,11 @@ fw_status fw_bench_step(const fw_recipe *r, const fw_run_opt *opt, int64_t runs,
     const bool cpu = b.e->device->host_memory;
     fw_estimator_free(b.e); /* its threads may be pinned, and new ones of this thread with them */
     b.e = NULL;
-    res.precision = b.opt->precision;
+    res.precision = b.precision;
+    res.tf32 = b.tf32;
     if (cpu) {
         st = fw_bench_peak(n_threads, &res.peak);
-        res.peak_gflops = fwi_peak_for(&res.peak, b.opt->precision);
+        res.peak_gflops = fwi_peak_for(&res.peak, b.precision);
     }
     if (st == FW_OK && res.peak_gflops > 0)
         res.share_of_peak = res.gflops / res.peak_gflops;

@@ -127,6 +127,10 @@ fw_status fwi_recipe_groups(const fw_recipe *r, int64_t steps, int64_t steps_per
 /* round(epochs * steps_per_epoch), at least 1. FW_EARG where an epoch has no step. */
 fw_status fwi_recipe_steps(const fw_recipe *r, int64_t steps_per_epoch, int64_t *out);
 
+/* ---- precision.c ---- */
+/* Of a run: its option, else the recipe's key. */
+fw_status fwi_run_precision(const fw_recipe *r, const fw_run_opt *o, fw_dtype *out, bool *tf32);
+
 /* ---- recipe_resolution.c ---- */
 /* For a run of so many steps; n 0: full size all the time. */
 fw_status fwi_recipe_resolutions(const fw_recipe *r, int64_t steps,

@@ -153,7 +153,11 @@ static fw_status new_estimator(const fw_recipe *r, const fw_run_opt *o, const fw
     fw_average average;
     fw_resolution resolutions[FW_MAX_RESOLUTIONS];
     int32_t n_groups = 0, n_resolutions = 0;
-    fw_status st = fwi_recipe_optimizer(r, steps, &optimizer);
+    fw_dtype precision = FW_F32;
+    bool tf32 = false;
+    fw_status st = fwi_run_precision(r, o, &precision, &tf32);
+    if (st == FW_OK)
+        st = fwi_recipe_optimizer(r, steps, &optimizer);
     if (st == FW_OK)
         st = fwi_recipe_resolutions(r, steps, resolutions, &n_resolutions);
     if (st == FW_OK)
@@ -170,8 +174,8 @@ static fw_status new_estimator(const fw_recipe *r, const fw_run_opt *o, const fw
     const fw_estimator_opt opt = {
         .work_dir = ph->folder,
         .device = o->device,
-        .precision = o->precision,
-        .tf32 = o->tf32,
+        .precision = precision,
+        .tf32 = tf32,
         .threads = o->threads,
         .pin = o->pin,
         .conv = (fw_conv)fwi_recipe_word(r, FWI_KEY_TRAIN_CONV),
@@ -263,15 +267,19 @@ static fw_status save_model(fw_estimator *e, const char *out)
     return st;
 }
 
-static fw_status check_options(const fw_run_opt *o)
+static fw_status check_options(const fw_recipe *r, const fw_run_opt *o)
 {
+    fw_dtype precision;
+    bool tf32;
     if (!(o->until_accuracy >= 0 && o->until_accuracy <= 1))
         return fwi_fail(FW_EARG, "until_accuracy is %g, expected a fraction from 0 to 1",
                         o->until_accuracy);
     if (o->eval_every < 0 || o->checkpoint_every < 0 || o->keep < 0 || o->threads < 0 ||
         o->memory_limit < 0)
         return fwi_fail(FW_EARG, "an option of the run is negative");
-    const fw_status st = fwi_threads_check(o->threads); /* before data is read */
+    fw_status st = fwi_threads_check(o->threads); /* before data is read */
+    if (st == FW_OK)
+        st = fwi_run_precision(r, o, &precision, &tf32);
     return st == FW_OK ? check_folder(o) : st;
 }
 
@@ -383,7 +391,7 @@ fw_status fw_recipe_run(const fw_recipe *r, const fw_run_opt *opt, fw_run_result
         return fwi_fail(FW_EARG, "fw_recipe_run: NULL argument");
     *result = (fw_run_result){0};
     job j = {.r = r, .o = opt != NULL ? opt : &none};
-    fw_status st = check_options(j.o);
+    fw_status st = check_options(r, j.o);
     if (st != FW_OK)
         return st;
     char *const proxy = j.o->out == NULL ? NULL : fwi_path_join(j.o->out, "proxy");

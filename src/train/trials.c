@@ -15,6 +15,7 @@
 #include "fail.h"
 #include "file.h"
 #include "mem.h"
+#include "recipe_inner.h"
 
 enum { MOST_BYTES = 256 << 20 }; /* of a file */
 
@@ -321,7 +322,11 @@ fw_status fw_trial_run(fw_trials *t, const fw_recipe *r, const fw_run_opt *run,
     fw_machine machine;
     fw_run_result own, *const res = result != NULL ? result : &own;
     char id[FW_RECIPE_ID_CAP];
+    fw_dtype precision = FW_F32;
+    bool tf32 = false;
     fw_status st = fw_machine_get(&machine);
+    if (st == FW_OK)
+        st = fwi_run_precision(r, run, &precision, &tf32);
     if (st != FW_OK || (st = fw_recipe_id(r, id)) != FW_OK)
         return st;
     fw_trial trial = {.recipe = fw_recipe_name(r),
@@ -330,7 +335,7 @@ fw_status fw_trial_run(fw_trials *t, const fw_recipe *r, const fw_run_opt *run,
                       .changes = o->changes,
                       .data = run->data == NULL ? "" : fwi_path_base(run->data),
                       .device = run->device == NULL ? "cpu" : run->device,
-                      .precision = run->tf32 ? "tf32" : fw_dtype_name(run->precision),
+                      .precision = fw_precision_name(precision, tf32),
                       .version = fw_version(),
                       .commit = fw_commit(),
                       .cpu = machine.cpu,

@@ -27,7 +27,7 @@ done
 
 # Every default stands in the help.
 run 0 train --help
-for text in "default 0)" "default 1)" "default cpu)" "default f32)" "default 2)" "default none)"; do
+for text in "default 0)" "default 1)" "default cpu)" "default: the recipe's)" "default 2)" "default none)"; do
     out "$text"
 done
 

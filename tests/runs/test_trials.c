@@ -104,6 +104,70 @@ static void test_once(void **state)
     fw_recipe_free(r);
 }
 
+/* The recipe's precision is a run's, unless its option says another. */
+static void test_precision(void **state)
+{
+    (void)state;
+    fw_recipe *r = short_digits();
+    fw_trials *t = NULL;
+    const fw_trial *trial = NULL;
+    fw_dtype type = FW_I32;
+    bool held, tf32 = true;
+    static const struct {
+        const char *key, *option, *got;
+    } cases[] = {{"f64", NULL, "f64"},
+                 {"f64", "f32", "f32"},
+                 {"f32", "f64", "f64"},
+                 {"auto", NULL, NULL},
+                 {"f64", "auto", NULL}};
+    assert_ok(fw_precision_read("auto", NULL, &type, &tf32));
+    assert_true((type == FW_F32 || type == FW_BF16) && !tf32);
+    assert_ok(fw_trials_open(&t, t_path("precision.jsonl"), false));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_ok(fw_recipe_set(r, "train.precision", cases[i].key));
+        const fw_run_opt opt = {.precision = cases[i].option};
+        assert_ok(fw_trial_run(t, r, &opt, NULL, &trial, NULL, &held));
+        assert_string_equal(trial->precision,
+                            cases[i].got != NULL ? cases[i].got : fw_dtype_name(type));
+    }
+    fw_trials_close(t);
+    assert_fails(fw_recipe_run(r, &(fw_run_opt){.precision = "f8"}, NULL), FW_EARG, "NULL");
+    fw_run_result result;
+    assert_fails(fw_recipe_run(r, &(fw_run_opt){.precision = "f8"}, &result), FW_EARG, "\"f8\"");
+    assert_fails(fw_recipe_set(r, "train.precision", "f8"), FW_EARG, "bf16");
+    fw_recipe_free(r);
+}
+
+static void test_precision_words(void **state)
+{
+    (void)state;
+    fw_dtype type = FW_I32;
+    bool tf32 = false;
+    static const struct {
+        const char *word;
+        fw_dtype type;
+        bool tf32;
+    } cases[] = {{"f32", FW_F32, false}, {"tf32", FW_F32, true},  {"bf16", FW_BF16, false},
+                 {"f16", FW_F16, false}, {"fp16", FW_F16, false}, {"f64", FW_F64, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_ok(fw_precision_read(cases[i].word, "cuda", &type, &tf32));
+        assert_true(type == cases[i].type && tf32 == cases[i].tf32);
+    }
+    assert_ok(fw_precision_read("auto", "cuda:3", &type, &tf32));
+    assert_true(type == FW_BF16 && !tf32);
+    const char *const isa = getenv("FENWICKS_ISA");
+    char before[32];
+    snprintf(before, sizeof before, "%s", isa != NULL ? isa : "");
+    assert_int_equal(setenv("FENWICKS_ISA", "portable", 1), 0);
+    assert_ok(fw_precision_read("auto", "cpu", &type, &tf32));
+    assert_int_equal(type, FW_F32);
+    assert_int_equal(*before != 0 ? setenv("FENWICKS_ISA", before, 1) : unsetenv("FENWICKS_ISA"),
+                     0);
+    assert_fails(fw_precision_read("", NULL, &type, &tf32), FW_EARG, "is none of f32, tf32, bf16");
+    assert_string_equal(fw_precision_name(FW_F32, true), "tf32");
+    assert_string_equal(fw_precision_name(FW_BF16, false), "bf16");
+}
+
 /* A run that diverges is a line too, and is not done again; numbers come back as they were. */
 static void test_diverged(void **state)
 {
@@ -199,10 +263,9 @@ static void test_lines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),
-        cmocka_unit_test(test_once),
-        cmocka_unit_test(test_diverged),
-        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_order),     cmocka_unit_test(test_once),
+        cmocka_unit_test(test_precision), cmocka_unit_test(test_precision_words),
+        cmocka_unit_test(test_diverged),  cmocka_unit_test(test_lines),
     };
     return cmocka_run_group_tests_name("trials", tests, t_setup, t_teardown);
 }
