@@ -118,6 +118,14 @@ add_library(t_cuda OBJECT ${cu_sources} ${CMAKE_SOURCE_DIR}/src/cuda/cuda_table.
 set_target_properties(t_cuda PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON)
 target_compile_definitions(t_cuda PRIVATE FWI_CUDA_EMULATED)
 target_compile_options(t_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-unused-function -ffp-contract=off>)
+# Kernels say fmaf where they mean one instruction; without it that is a call of libm for every product.
+include(CheckCXXSourceRuns)
+set(CMAKE_REQUIRED_FLAGS "-mfma -mf16c")
+check_cxx_source_runs("int main() { return !(__builtin_cpu_supports(\"fma\") && __builtin_cpu_supports(\"avx2\")); }" FW_TEST_FMA)
+unset(CMAKE_REQUIRED_FLAGS)
+if(FW_TEST_FMA)
+  target_compile_options(t_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-mfma;-mf16c>)
+endif()
 # Their threads are coroutines. To the thread sanitizer a stack that is left in mid-function is one that
 # grows for ever; the address sanitizer would map a fake stack for every one of them.
 if(FW_SANITIZE MATCHES thread)

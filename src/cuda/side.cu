@@ -56,6 +56,13 @@ fw_status widen(const fwi_call *c, float *to, const void *from, fw_dtype dtype, 
 using fwi_cuda::EACH;
 using fwi_cuda::muon_turn;
 
+/* Parts of n elements that have any: the blocks that a kernel needs for them. */
+static __host__ __device__ inline int muon_parts_of(int n)
+{
+    const int blocks = n / EACH + (n % EACH != 0);
+    return blocks < (int)FWI_MUON_PARTS ? blocks : (int)FWI_MUON_PARTS;
+}
+
 /* Momentum, and the sums of u^2 and w^2 of one part of the elements. */
 struct momentum_part {
     const float *w, *g;
@@ -86,13 +93,15 @@ struct momentum_part {
 static_assert((int)FWI_MUON_PARTS == (int)EACH, "a thread for each part");
 struct norms {
     double *sums;
+    int parts;
     __device__ void operator()(int block) const
     {
         __shared__ double room[FWI_MUON_PARTS];
         const int t = (int)threadIdx.x;
+        const double *const of_u = sums + 2, *const of_w = of_u + FWI_MUON_PARTS;
         (void)block;
-        const double uu = fwi_cuda::block_sum<FWI_MUON_PARTS>(sums[2 + t], room);
-        const double ww = fwi_cuda::block_sum<FWI_MUON_PARTS>(sums[2 + FWI_MUON_PARTS + t], room);
+        const double uu = fwi_cuda::block_sum<FWI_MUON_PARTS>(t < parts ? of_u[t] : 0, room);
+        const double ww = fwi_cuda::block_sum<FWI_MUON_PARTS>(t < parts ? of_w[t] : 0, room);
         if (t == 0) {
             sums[0] = uu;
             sums[1] = ww;
@@ -162,10 +171,14 @@ fw_status muon_begin(const fwi_call *c, const fwi_muon_work *m, int n)
                                  size_of(&m[k]),
                                  (float)c[k].attr->muon.momentum};
         },
-        [](int) { return (int)FWI_MUON_PARTS; });
+        [m](int k) { return muon_parts_of(size_of(&m[k])); });
     if (st == FW_OK)
         st = fwi_cuda::blocks_of_each<norms>(
-            c, n, [m](int k) { return norms{m[k].sums}; }, [](int) { return 1; });
+            c, n,
+            [m](int k) {
+                return norms{m[k].sums, muon_parts_of(size_of(&m[k]))};
+            },
+            [](int) { return 1; });
     if (st != FW_OK)
         return st;
     return m->dtype == FW_BF16 ? directions<bf16>(c, m, n) : directions<float>(c, m, n);
