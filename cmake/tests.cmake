@@ -114,10 +114,11 @@ endforeach()
 file(GLOB cu_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cuda/*.cu)
 set_source_files_properties(${cu_sources} PROPERTIES LANGUAGE CXX)
 add_library(t_cuda OBJECT ${cu_sources} ${CMAKE_SOURCE_DIR}/src/cuda/cuda_table.c
-  ${CMAKE_SOURCE_DIR}/tests/cuda/emulate.cpp ${CMAKE_SOURCE_DIR}/tests/cuda/t_far.c)
+  ${CMAKE_SOURCE_DIR}/tests/cuda/emulate.cpp ${CMAKE_SOURCE_DIR}/tests/cuda/emulate_hopper.cpp
+  ${CMAKE_SOURCE_DIR}/tests/cuda/t_far.c)
 set_target_properties(t_cuda PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON)
 target_compile_definitions(t_cuda PRIVATE FWI_CUDA_EMULATED)
-target_compile_options(t_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-unused-function -ffp-contract=off>)
+target_compile_options(t_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-unused-function -Wno-psabi -ffp-contract=off>)
 # Kernels say fmaf where they mean one instruction; without it that is a call of libm for every product.
 include(CheckCXXSourceRuns)
 set(CMAKE_REQUIRED_FLAGS "-mfma -mf16c")

@@ -82,7 +82,8 @@ static json_t *print_choice(const fwi_dnn_choice *c)
     }
     if (c->key.pass == FWI_DNN_DW)
         bad |= json_object_set_new(j, "dw", json_string(fw_dtype_name((fw_dtype)c->dw)));
-    bad |= json_object_set_new(j, "engine", json_integer(c->engine));
+    bad |= json_object_set_new(j, "engine",
+                               c->own[0] != 0 ? json_string(c->own) : json_integer(c->engine));
     for (int i = 0; i < c->n_knobs; i++) {
         json_t *knob = json_array();
         bad |= json_array_append_new(knob, json_integer(c->knobs[i].type));
@@ -174,6 +175,24 @@ static const char *parse_dw(const json_t *j, fwi_dnn_choice *c)
     return NULL;
 }
 
+/* A number: cuDNN's engine. Text: one of ours; which there are is asked when it is to be used, so that a
+ * file may name one of another version of this library. */
+static const char *parse_engine(const json_t *j, fwi_dnn_choice *c)
+{
+    const char *own = json_string_value(json_object_get(j, "engine"));
+    if (own == NULL)
+        return whole(j, "engine", 0, 1000000, &c->engine) ? NULL
+                                                          : "engine is no number of an engine";
+    if (strncmp(own, "own:", 4) != 0 || own[4] == 0 || strlen(own) >= sizeof c->own)
+        return "engine is neither a number nor own:TILE";
+    for (const char *p = own + 4; *p != 0; p++) {
+        if (strchr("0123456789x", *p) == NULL)
+            return "engine is neither a number nor own:TILE";
+    }
+    memcpy(c->own, own, strlen(own));
+    return NULL;
+}
+
 static const char *parse_knobs(const json_t *j, fwi_dnn_choice *c)
 {
     const json_t *knobs = json_object_get(j, "knobs");
@@ -217,10 +236,12 @@ static const char *parse_choice(const json_t *j, fwi_dnn_choice *c)
         bad = fwi_dnn_key_wrong(&c->key);
     if (bad == NULL)
         bad = parse_dw(j, c);
-    if (bad == NULL && !whole(j, "engine", 0, 1000000, &c->engine))
-        bad = "engine is no number of an engine";
+    if (bad == NULL)
+        bad = parse_engine(j, c);
     if (bad == NULL)
         bad = parse_knobs(j, c);
+    if (bad == NULL && c->own[0] != 0 && (c->n_knobs > 0 || c->dw != FW_F32))
+        bad = "an engine of our own has no knobs, and gives dw in f32";
     const json_t *seconds = json_object_get(j, "seconds");
     c->seconds = json_number_value(seconds);
     if (bad == NULL && (!json_is_number(seconds) || !(c->seconds >= 0)))

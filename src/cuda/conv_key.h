@@ -33,14 +33,15 @@ const char *fwi_dnn_pass_name(int32_t pass); /* "conv2d", "conv2d_dx", "conv2d_d
 enum { FWI_CONV_KEY_TEXT = 192 };
 const char *fwi_dnn_key_text(const fwi_dnn_key *k, char text[FWI_CONV_KEY_TEXT]);
 
-/* An engine of cuDNN and the values of its knobs: what a measurement chose. It means something for
- * one version of cuDNN and one kind of GPU alone. */
-enum { FWI_CONV_KNOBS = 32 };
+/* An engine and what a measurement chose of it: one of cuDNN's with the values of its knobs, which means
+ * something for one version of cuDNN and one kind of GPU alone, or one of our own (own_conv.h). */
+enum { FWI_CONV_KNOBS = 32, FWI_CONV_ENGINE_NAME = 24 };
 typedef struct fwi_dnn_choice {
     fwi_dnn_key key;
     int32_t dw; /* pass dw: fw_dtype in which cuDNN gives it, f32 or that of the images */
     int32_t n_knobs;
-    int64_t engine; /* its global index */
+    int64_t engine;                 /* cuDNN's: its global index */
+    char own[FWI_CONV_ENGINE_NAME]; /* "own:128x64x64"; empty: an engine of cuDNN */
     struct {
         int32_t type;
         int64_t value;

@@ -1,7 +1,7 @@
 /* cuda_launch.h: the one way in which a kernel of this room is started. No file of ops uses <<< >>>:
  * so the same files compile as plain C++ for tests/cuda, whose emulate.h takes this header's place
- * there. Kernels use what both have: the built-in indices, __shared__ arrays of fixed size,
- * __syncthreads and the warp's shuffles; no atomics, since their order is not fixed. */
+ * there. Kernels use what both have: the built-in indices, __shared__ arrays of fixed size or
+ * shared_room(), __syncthreads and the warp's shuffles; no atomics, since their order is not fixed. */
 #ifndef FWI_CUDA_LAUNCH_H
 #define FWI_CUDA_LAUNCH_H
 
@@ -10,6 +10,8 @@
 #else
 
 #include <cuda_runtime.h>
+
+#define FWI_UNROLL _Pragma("unroll")
 
 namespace fwi_cuda
 {
@@ -33,6 +35,34 @@ static inline fw_status launch_alone(const fwi_call *c, void (*kernel)(P...), di
                                      A... args)
 {
     return launch(c, kernel, grid, block, args...);
+}
+
+/* A block's shared memory of a size that the launch says, up to 227 KiB on Hopper GPUs: not aligned
+ * to more than 16 bytes. A kernel that asks for it has no other. */
+static __device__ inline unsigned char *shared_room()
+{
+    extern __shared__ unsigned char fwi_shared[];
+    return fwi_shared;
+}
+
+/* Threads of a block work together, with n_bytes of shared_room. */
+template <class... P, class... A>
+static inline fw_status launch_roomy(const fwi_call *c, void (*kernel)(P...), dim3 grid, dim3 block,
+                                     int n_bytes, const A &...args)
+{
+    const char *name = fwi_op_info_get(c->kind)->name;
+    void (*const k)(P...) = kernel;
+    const fw_status st = fwi_cuda_check(
+        cudaFuncSetAttribute((const void *)k, cudaFuncAttributeMaxDynamicSharedMemorySize, n_bytes),
+        name);
+    if (st != FW_OK)
+        return st;
+    auto run = [&](const P &...p) {
+        void *list[] = {(void *)&p...};
+        return cudaLaunchKernel((const void *)k, grid, block, list, (size_t)n_bytes,
+                                fwi_cuda_stream_of(c));
+    };
+    return fwi_cuda_check(run(args...), name);
 }
 
 } // namespace fwi_cuda

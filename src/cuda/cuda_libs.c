@@ -5,6 +5,8 @@
 #include "cudnn_conv.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* Does without a library that is not there, or cannot work with this GPU and driver: keeps the
  * reason, for who asks later. Other failures stay failures. */
@@ -50,6 +52,19 @@ static fw_status open_cublaslt(fwi_cuda_libs *l)
     return FW_OK;
 }
 
+/* FENWICKS_CONV_ENGINE: own engines for tests and measurements, whatever was chosen. */
+static fw_status read_conv_engine(fwi_cuda_libs *l)
+{
+    const char *asked = getenv("FENWICKS_CONV_ENGINE");
+    if (asked == NULL || *asked == 0)
+        return FW_OK;
+    if (strlen(asked) >= sizeof l->conv_engine ||
+        (strcmp(asked, "own") != 0 && strncmp(asked, "own:", 4) != 0))
+        return fwi_fail(FW_EARG, "FENWICKS_CONV_ENGINE=%s: expected own, or own:TILE", asked);
+    memcpy(l->conv_engine, asked, strlen(asked) + 1);
+    return FW_OK;
+}
+
 fw_status fwi_cuda_libs_open(fwi_cuda_libs **out, const fwi_cuda_libs_opt *opt)
 {
     *out = NULL;
@@ -61,7 +76,11 @@ fw_status fwi_cuda_libs_open(fwi_cuda_libs **out, const fwi_cuda_libs_opt *opt)
     l->sm = opt->sm;
     l->tf32 = opt->tf32;
     l->side = opt->side != NULL ? opt->side : &fwi_cuda_side_kernels;
-    fw_status st = open_cudnn(l);
+    if (l->sm == 90)
+        fwi_map_encoders_open(&l->maps);
+    fw_status st = read_conv_engine(l);
+    if (st == FW_OK)
+        st = open_cudnn(l);
     if (st == FW_OK)
         st = open_cublaslt(l);
     if (st == FW_OK && l->dnn_library != NULL)
@@ -94,13 +113,15 @@ void fwi_cuda_libs_close(fwi_cuda_libs *l)
 }
 
 extern const fwi_kernel fwi_rows_cudnn[], fwi_rows_cublaslt[], fwi_rows_cublaslt_muon[];
+extern const fwi_kernel fwi_rows_cuda_wgmma[];
 
 const fwi_op_table *fwi_cuda_libs_tables(fwi_cuda_tables *t, const fwi_op_table *own)
 {
     t->muon = (fwi_op_table){"cublaslt", own, fwi_rows_cublaslt_muon, own->nb};
     t->matmul = (fwi_op_table){"cublaslt", &t->muon, fwi_rows_cublaslt, own->nb};
     t->cudnn = (fwi_op_table){"cudnn", &t->matmul, fwi_rows_cudnn, own->nb};
-    return &t->cudnn;
+    t->own_conv = (fwi_op_table){"cuda", &t->cudnn, fwi_rows_cuda_wgmma, own->nb};
+    return &t->own_conv;
 }
 
 /* cuDNN 9 counts major * 10000 + minor * 100 + patch, cuBLASLt the same way. */

@@ -11,6 +11,7 @@
 #include "cuda_side.h"
 #include "dyn.h"
 #include "exec.h"
+#include "tensor_map.h"
 #include <pthread.h>
 
 typedef struct fwi_cudnn_plan fwi_cudnn_plan;       /* cudnn_conv.h */
@@ -30,6 +31,8 @@ typedef struct fwi_cuda_libs {
     bool tf32;               /* f32 products may round their operands to tf32 */
     fwi_dnn_choices choices; /* measured engines, read from a file */
     int sm;                  /* 90 */
+    fwi_map_encoders maps;   /* for our own convolutions, own_conv.h; NULL where sm is not 90 */
+    char conv_engine[FWI_CONV_ENGINE_NAME]; /* "own", "own:TILE": before any choice; empty: not */
     /* Entries are only ever put in front, so that a thread may look while another adds; who adds
      * holds the lock. */
     fwi_cudnn_plan *_Atomic dnn_plans;
@@ -53,10 +56,10 @@ void fwi_cuda_libs_close(fwi_cuda_libs *l); /* NULL: nothing */
 /* "cuDNN 9.19.0, cuBLASLt 13.1.0"; "no cuDNN, cuBLASLt 13.1.0". At most n bytes with the final 0. */
 void fwi_cuda_libs_describe(const fwi_cuda_libs *l, char *text, size_t n);
 
-/* The libraries' rows in front of a device's own table; a row takes a call only where its library is
- * there and can do it. The result is in t, which must stay where it is. */
+/* The libraries' rows in front of a device's own table, and in front of them our own engines for
+ * convolutions; a row takes a call only where its library is there and can do it, or it was chosen. The result is in t, which must stay where it is. */
 typedef struct fwi_cuda_tables {
-    fwi_op_table cudnn, matmul, muon;
+    fwi_op_table own_conv, cudnn, matmul, muon;
 } fwi_cuda_tables;
 const fwi_op_table *fwi_cuda_libs_tables(fwi_cuda_tables *t, const fwi_op_table *own);
 

@@ -482,7 +482,12 @@ static fw_status build(fwi_cuda_libs *l, fwi_cudnn_plan *p, fwi_cudnn_each each,
     cudnnBackendDescriptor_t graph = NULL;
     fw_status st = FW_OK;
     const fwi_dnn_choice *c = each == NULL ? fwi_dnn_choices_find(&l->choices, &p->key) : NULL;
-    if (c != NULL) {
+    if (c != NULL &&
+        c->own[0] != 0) { /* its row comes before cuDNN's, and would have taken the call */
+        char text[FWI_CONV_KEY_TEXT];
+        fwi_log(1, "%s is not used for %s: it cannot compute it here", c->own,
+                fwi_dnn_key_text(&p->key, text));
+    } else if (c != NULL) {
         st = describe(l, p, (fw_dtype)c->dw, &graph);
         if (graph != NULL)
             try_choice(l, p, graph, c);

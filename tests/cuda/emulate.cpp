@@ -6,6 +6,7 @@ extern "C" {
 #include "emulate.h"
 
 #include <stdlib.h>
+#include <string.h>
 #if !defined(__x86_64__)
 #include <ucontext.h>
 #endif
@@ -31,7 +32,7 @@ enum { MAX_THREADS = 1024, WARP = 32, STACK_BYTES = 192 * 1024 };
 /* A thread's stack begins so many bytes lower than its neighbour's: at one address modulo the size of a page all of
  * them would share a few lines of the cache, and each change of stacks would go to memory. */
 enum { SHIFT_BYTES = 512, SHIFTS = 128 };
-enum state { RUNS, AT_BLOCK, AT_WARP, ENDED };
+enum state { RUNS, AT_BLOCK, AT_WARP, AT_CONDITION, ENDED };
 
 /* Where a coroutine stands. ucontext asks the kernel at each change, which is most of the time that
  * a test takes; where we can we change stacks ourselves. */
@@ -79,6 +80,8 @@ struct coroutine {
     state at;
     dim3 index;
     uint32_t word; /* what it gives at an exchange */
+    bool (*reached)(const void *arg); /* what it waits for */
+    const void *waits_for;
     void *fake_stack;
 };
 static coroutine thread_of[MAX_THREADS];
@@ -149,6 +152,40 @@ uint32_t warp_exchange(uint32_t mine, int from_lane)
     return room[me / WARP * WARP + from_lane];
 }
 
+int thread_number()
+{
+    return running;
+}
+
+void wait_until(bool (*reached)(const void *arg), const void *arg)
+{
+    coroutine *t = &thread_of[running];
+    if (reached(arg))
+        return;
+    t->reached = reached;
+    t->waits_for = arg;
+    t->at = AT_CONDITION;
+    to_scheduler(false);
+}
+
+/* ---- room, and what a block may have beside its threads ---- */
+
+const machinery *beside;
+int room_bytes;
+static const char *complaint; /* the first of this launch */
+alignas(1024) static unsigned char rooms[1024 + ROOM_BYTES];
+
+unsigned char *room()
+{
+    return rooms + ROOM_AT % 1024;
+}
+
+void wrong(const char *what)
+{
+    if (complaint == NULL)
+        complaint = what;
+}
+
 static bool start(int i, dim3 index)
 {
     coroutine *t = &thread_of[i];
@@ -194,12 +231,36 @@ static bool run_block(const char *name, int n)
         for (int i = 0; i < n; i += WARP)
             moved = release(i, i + WARP < n ? i + WARP : n, AT_WARP) || moved;
         moved = release(0, n, AT_BLOCK) || moved;
+        for (int i = 0; i < n; i++)
+            if (thread_of[i].at == AT_CONDITION && thread_of[i].reached(thread_of[i].waits_for)) {
+                thread_of[i].at = RUNS;
+                moved = true;
+            }
+        if (!moved && room_bytes > 0)
+            moved = beside->move();
         if (left > 0 && !moved) {
-            fwi_fail(FW_EINTERNAL, "%s: threads of a block wait at different barriers", name);
+            fwi_fail(FW_EINTERNAL, "%s: %s", name,
+                     complaint != NULL ? complaint : "threads of a block wait at different barriers");
             return false;
         }
     }
     return true;
+}
+
+/* A block with what is beside its threads. */
+static bool run_whole(const char *name, int n)
+{
+    if (room_bytes > 0) {
+        memset(room(), 0xFF, ROOM_BYTES); /* of every type not a number */
+        beside->begin();
+    }
+    if (!run_block(name, n))
+        return false;
+    if (room_bytes > 0)
+        beside->end();
+    if (complaint != NULL)
+        fwi_fail(FW_EINTERNAL, "%s: %s", name, complaint);
+    return complaint == NULL;
 }
 
 bool run(const char *name, dim3 g, dim3 b, bool together, thread_fn fn, const void *arg)
@@ -209,7 +270,8 @@ bool run(const char *name, dim3 g, dim3 b, bool together, thread_fn fn, const vo
     block_dim = b;
     body = fn;
     body_arg = arg;
-    if (n == 0 || n > MAX_THREADS || g.x == 0 || g.y == 0 || g.z == 0 || g.y > 65535 ||
+    complaint = NULL;
+    if (n == 0 || room_bytes > ROOM_BYTES || (room_bytes > 0 && beside == NULL) || n > MAX_THREADS || g.x == 0 || g.y == 0 || g.z == 0 || g.y > 65535 ||
         g.z > 65535) {
         fwi_fail(FW_EINTERNAL, "%s: a grid of %u x %u x %u blocks of %u threads", name, g.x, g.y,
                  g.z, n);
@@ -227,7 +289,7 @@ bool run(const char *name, dim3 g, dim3 b, bool together, thread_fn fn, const vo
                     } else if (!start((int)i, index))
                         return false;
                 }
-                if (together && !run_block(name, (int)n))
+                if (together && !run_whole(name, (int)n))
                     return false;
             }
     return true;

@@ -21,6 +21,7 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __grid_constant__
+#define FWI_UNROLL
 
 struct dim3 {
     unsigned x, y, z;
@@ -40,6 +41,29 @@ extern dim3 grid, block_dim; /* of the launch that runs */
 /* Barrier of the block; of the warp, which also passes a word from lane to lane. */
 void block_barrier();
 uint32_t warp_exchange(uint32_t mine, int from_lane);
+
+/* For emulate_hopper.cpp: which thread of its block runs; waiting until reached(arg); and what a wrong
+ * program is told: the launch then fails with that sentence. */
+int thread_number();
+void wait_until(bool (*reached)(const void *arg), const void *arg);
+void wrong(const char *what);
+
+/* Of blocks with a room: what they begin with, what may be done when no thread can go on (false: nothing),
+ * and what they end with. */
+struct machinery {
+    void (*begin)();
+    bool (*move)();
+    void (*end)();
+};
+extern const machinery *beside;
+
+/* shared_room: full of noise at the beginning of a block. */
+enum {
+    ROOM_BYTES = 227 * 1024,
+    ROOM_AT = 1040
+}; /* its address in the shared window: no round one */
+unsigned char *room();
+extern int room_bytes; /* of the launch that runs */
 
 typedef void (*thread_fn)(const void *arg);
 /* Runs every thread of every block. together: they may meet at barriers. false: a barrier was not
@@ -90,6 +114,11 @@ template <class F> static void call_bound(const void *arg)
     (*(const F *)arg)();
 }
 
+static inline unsigned char *shared_room()
+{
+    return emulated::room();
+}
+
 template <bool TOGETHER, class... P, class... A>
 static inline fw_status launch_emulated(const fwi_call *c, void (*kernel)(P...), dim3 grid,
                                         dim3 block, A... args)
@@ -113,6 +142,16 @@ static inline fw_status launch_alone(const fwi_call *c, void (*kernel)(P...), di
                                      A... args)
 {
     return launch_emulated<false>(c, kernel, grid, block, args...);
+}
+
+template <class... P, class... A>
+static inline fw_status launch_roomy(const fwi_call *c, void (*kernel)(P...), dim3 grid, dim3 block,
+                                     int n_bytes, const A &...args)
+{
+    emulated::room_bytes = n_bytes;
+    const fw_status st = launch_emulated<true>(c, kernel, grid, block, args...);
+    emulated::room_bytes = 0;
+    return st;
 }
 
 } // namespace fwi_cuda

@@ -706,6 +706,30 @@ static int cuda_ways(const fwi_call *types)
     return 1 | 4 | 8;
 }
 
+static int check_own_convs_on_device(const t_case *c, const fwi_call *types)
+{
+    fwi_own_conv own[FWI_OWN_CONVS];
+    fwi_call call = *types;
+    if (device == NULL || strcmp(device->backend->name, "cuda") != 0)
+        return 0;
+    call.stream = device->stream;
+    const int n = fwi_own_conv_candidates(&call, own);
+    for (int i = 0; i < n; i++) /* twice, on the boundaries that they want */
+        check_kernel(c, own[i].kernel, &call, 1 | 2, true);
+    return n;
+}
+
+/* Our own engines for convolutions, which no table takes by itself: under emulation (unless only the GPU is
+ * wanted), and on a GPU that has them. How many. */
+static int check_own_convs(const t_case *c, const fwi_call *types)
+{
+    fwi_own_conv own[FWI_OWN_CONVS];
+    const int n = T_THREADS_BUILD ? 0 : fwi_emulated_own_conv_candidates(types, own);
+    for (int i = 0; i < n; i++)
+        check_kernel(c, own[i].kernel, types, 1, false);
+    return n + check_own_convs_on_device(c, types);
+}
+
 /* Our kernels for GPUs, under emulation and, where there is a GPU, on it with whatever its table has
  * for the call. A GPU has nothing to fall back to: there must be a kernel for every core op. */
 static void check_cuda(const t_case *c, const fwi_call *types)
@@ -724,6 +748,8 @@ static void check_cuda(const t_case *c, const fwi_call *types)
     fwi_call call = *types;
     call.stream = device->stream;
     check_kernel(c, find(c, device->table, &call), &call, 1 | 4 | 8, true);
+    if (fwi_op_is_conv(types->kind))
+        (void)check_own_convs_on_device(c, types);
 }
 
 static void check_tables(const t_case *c, fw_dtype real)
@@ -833,6 +859,23 @@ static void check_blocked(const t_case *c, fw_dtype storage)
         check_cuda(&rounded, &types);
     if (storage != FW_F32)
         t_drop(&rounded);
+}
+
+int t_check_own_convs(t_case *c)
+{
+    static const fw_dtype storages[] = {FW_BF16, FW_F16};
+    int n = 0;
+    for (int i = 0; i < T_COUNT(storages); i++) {
+        t_case rounded;
+        round_case(c, storages[i], &rounded);
+        fwi_attr attr;
+        fwi_call types = infer(&rounded, FW_F32, &attr);
+        assert_true(block_call(&types, 1, storages[i]));
+        n += check_own_convs(&rounded, &types);
+        t_drop(&rounded);
+    }
+    t_drop(c);
+    return n;
 }
 
 void t_check(t_case *c)

@@ -117,6 +117,10 @@ double *t_more(t_case *c, int r);
 /* Every kernel, as described above; releases the case. */
 void t_check(t_case *c);
 
+/* The engines of our own for convolutions on GPUs (own_conv.h) alone, each that fits, for images in bf16
+ * and f16; how many kernels ran. Releases the case. */
+int t_check_own_convs(t_case *c);
+
 /* The double reference alone, on values: out[r] as wide as the r-th output. For tests that state a
  * formula of their own. */
 void t_reference(const t_case *c, double *const *out);

@@ -1,6 +1,7 @@
 /* no_cuda.c: stands for this room where the library is built without CUDA: a backend that cannot be
  * opened, and why. */
 #include "cuda_backend.h"
+#include "own_conv.h"
 
 #include <stdio.h>
 
@@ -10,4 +11,10 @@ bool fwi_cuda_describe(char *text, size_t cap)
 {
     snprintf(text, cap, "this build has no CUDA backend");
     return false;
+}
+
+int fwi_own_conv_candidates(const fwi_call *c, fwi_own_conv out[FWI_OWN_CONVS])
+{
+    (void)c, (void)out;
+    return 0;
 }

@@ -91,6 +91,8 @@ static fwi_dnn_choices some(void)
                    sizeof one.knobs - (size_t)one.n_knobs * sizeof *one.knobs);
         if (one.key.pass == FWI_DNN_DW && i % 4 == 0)
             one.dw = FW_F32;
+        if (one.n_knobs == 0 && one.dw == FW_F32 && i % 2 == 0)
+            strcpy(one.own, "own:128x64x32"), one.engine = 0;
         assert_int_equal(fwi_dnn_choices_put(&c, &one), FW_OK);
     }
     return c;
@@ -110,6 +112,7 @@ static void test_there_and_back(void **state)
         const fwi_dnn_choice *a = &c.items[i], *b = fwi_dnn_choices_find(&back, &a->key);
         assert_non_null(b);
         assert_int_equal(a->engine, b->engine);
+        assert_string_equal(a->own, b->own);
         assert_int_equal(a->dw, b->dw);
         assert_int_equal(a->n_knobs, b->n_knobs);
         assert_memory_equal(a->knobs, b->knobs, sizeof a->knobs);
@@ -178,6 +181,22 @@ static void test_bad_files(void **state)
          "engine is no number"},
         {HEAD ITEM("conv2d", "f32", CONV, "\"engine\":1.5,\"knobs\":[],\"seconds\":1") "]}",
          "engine is no number"},
+        {HEAD ITEM("conv2d", "f16", CONV, "\"engine\":\"1\",\"knobs\":[],\"seconds\":1") "]}",
+         "neither a number nor own:TILE"},
+        {HEAD ITEM("conv2d", "f16", CONV, "\"engine\":\"own:\",\"knobs\":[],\"seconds\":1") "]}",
+         "neither a number nor own:TILE"},
+        {HEAD ITEM("conv2d", "f16", CONV,
+                   "\"engine\":\"own:64x64\\n\",\"knobs\":[],\"seconds\":1") "]}",
+         "neither a number nor own:TILE"},
+        {HEAD ITEM("conv2d", "f16", CONV,
+                   "\"engine\":\"own:11111111111111111111\",\"knobs\":[],\"seconds\":1") "]}",
+         "neither a number nor own:TILE"},
+        {HEAD ITEM("conv2d", "f16", CONV,
+                   "\"engine\":\"own:64x64x64\",\"knobs\":[[1,2]],\"seconds\":1") "]}",
+         "has no knobs"},
+        {HEAD ITEM("conv2d_dw", "f16", CONV "\"dw\":\"f16\",",
+                   "\"engine\":\"own:64x64x64\",\"knobs\":[],\"seconds\":1") "]}",
+         "has no knobs, and gives dw in f32"},
         {HEAD ITEM("conv2d", "f32", CONV, "\"engine\":1,\"seconds\":1") "]}", "knobs is no list"},
         {HEAD ITEM("conv2d", "f32", CONV, "\"engine\":1,\"knobs\":[[1]],\"seconds\":1") "]}",
          "no pair of whole numbers"},

@@ -1,0 +1,30 @@
+/* own_conv.h: our own convolutions on the tensor cores of Hopper GPUs (wgmma.cu, wgmma_dw.cu) as
+ * engines beside cuDNN's: each tile size is one, named "own:128x64x64". None is taken unless
+ * something names it: a choice for that convolution (conv_choices.h), or the environment's
+ * FENWICKS_CONV_ENGINE for all of them. No type of CUDA stands here. Read before: exec.h. */
+#ifndef FWI_OWN_CONV_H
+#define FWI_OWN_CONV_H
+
+#include "exec.h"
+#include "tensor_map.h"
+
+enum { FWI_OWN_CONVS = 16 }; /* at most, for one call */
+typedef struct fwi_own_conv {
+    const char *name;         /* what a choice calls it; under FWI_CONV_ENGINE_NAME bytes */
+    const fwi_kernel *kernel; /* its scratch and run take the call, whatever is chosen */
+} fwi_own_conv;
+
+/* Every engine of ours that can do a conv2d, conv2d_dx or conv2d_dw with bf16 or f16 images (types,
+ * shapes, attributes and stream of the call count, not its addresses), and how many; 0 on GPUs other
+ * than Hopper's. Images must be on a boundary of 16 bytes when it runs. For measuring. */
+int fwi_own_conv_candidates(const fwi_call *c, fwi_own_conv out[FWI_OWN_CONVS]);
+
+/* ---- for the kernels' files (own_conv.c) ---- */
+
+/* Whether the call's device can run them at all. */
+bool fwi_own_conv_possible(const fwi_call *c);
+/* Whether the engine of this name is what the call is to use. */
+bool fwi_own_conv_chosen(const fwi_call *c, const char *name);
+fw_status fwi_own_conv_map(const fwi_call *c, fwi_tensor_map *out, const fwi_map_spec *s);
+
+#endif

@@ -1,0 +1,142 @@
+/* test_own_conv.c: when one of our own engines for convolutions takes a call before cuDNN: only where
+ * something names it, it fits, and the GPU is one of Hopper's. What they compute: tests/ops/test_wgmma.c. */
+#include "libs_test.h"
+
+#include "own_conv.h"
+
+static fwi_cuda_stream stream;
+static fwi_attr attr;
+
+/* A forward pass on two images of 8 x 8. */
+static fwi_call call_of(fw_dtype dtype, int64_t c, int64_t oc, int64_t stride)
+{
+    attr.conv = (fwi_conv_attr){.kh = 3,
+                                .kw = 3,
+                                .stride = stride,
+                                .pad_t = 1,
+                                .pad_l = 1,
+                                .pad_b = 1,
+                                .pad_r = 1,
+                                .ih = 8,
+                                .iw = 8};
+    const int64_t o = (8 + 2 - 3) / stride + 1;
+    fwi_call call = {.kind = FWI_OP_conv2d, .attr = &attr, .stream = &stream};
+    call.in[0] = (fwi_arg){.dtype = dtype, .shape = fwi_shape4(2, 8, 8, c), .nb = 1};
+    call.in[1] = (fwi_arg){.dtype = FW_F32, .shape = fwi_shape4(oc, 3, 3, c)};
+    call.out[0] = (fwi_arg){.dtype = dtype, .shape = fwi_shape4(2, o, o, oc), .nb = 1};
+    return call;
+}
+
+static const char *kernel_of(const fwi_call *call)
+{
+    static const fwi_kernel none[] = {{.run = NULL}};
+    static const fwi_op_table own = {.name = "own", .rows = none, .nb = 1};
+    fwi_cuda_tables t;
+    const fwi_kernel *k = fwi_table_find(fwi_cuda_libs_tables(&t, &own), call, NULL);
+    return k != NULL ? k->name : "none";
+}
+
+static void open_as_hopper(void)
+{
+    *dnn_state() = (fake_cudnn_state){0};
+    dnn_state()->engines[0] = (fake_engine){.there = true, .index = 7};
+    stream = (fwi_cuda_stream){.libs = open_libs(false), .sm = 90};
+    stream.libs->maps.tiled = stream.libs->maps.im2col = (void *)&stream; /* never called here */
+}
+
+static void choose(const fwi_call *call, const char *own)
+{
+    fwi_dnn_choice choice = {.engine = 0};
+    assert_true(fwi_dnn_key_of(call, false, &choice.key));
+    strcpy(choice.own, own);
+    assert_int_equal(fwi_dnn_choices_put(&stream.libs->choices, &choice), FW_OK);
+}
+
+static void test_named(void **state)
+{
+    (void)state;
+    open_as_hopper();
+    const fwi_call call = call_of(FW_F16, 64, 128, 1);
+    assert_string_equal(kernel_of(&call), "conv2d_f16_nhwc_cudnn"); /* nothing names one */
+    const fwi_call other = call_of(FW_F16, 64, 64, 1);
+    choose(&call, "own:128x128x64");
+    assert_string_equal(kernel_of(&call), "conv2d_f16_wgmma_128x128x64");
+    assert_string_equal(kernel_of(&other), "conv2d_f16_nhwc_cudnn");
+    choose(&call, "own:128x64x32"); /* of another number of channels */
+    assert_string_equal(kernel_of(&call), "conv2d_f16_nhwc_cudnn");
+    choose(&call, "own:1x1x1"); /* of another version */
+    assert_string_equal(kernel_of(&call), "conv2d_f16_nhwc_cudnn");
+    choose(&call, "own:256x128x64");
+    assert_string_equal(kernel_of(&call), "conv2d_f16_wgmma_256x128x64");
+    stream.libs->maps.im2col = NULL; /* a driver that is too old */
+    assert_string_equal(kernel_of(&call), "conv2d_f16_nhwc_cudnn");
+    stream.libs->maps.im2col = (void *)&stream;
+    stream.libs->sm = 100;
+    assert_string_equal(kernel_of(&call), "conv2d_f16_nhwc_cudnn");
+    fwi_cuda_libs_close(stream.libs);
+}
+
+static void test_variable(void **state)
+{
+    (void)state;
+    const fwi_call f16 = call_of(FW_F16, 24, 64, 1), bf16 = call_of(FW_BF16, 24, 64, 1);
+    setenv("FENWICKS_CONV_ENGINE", "own", 1);
+    open_as_hopper();
+    assert_string_equal(kernel_of(&f16), "conv2d_f16_wgmma_128x64x32");
+    assert_string_equal(kernel_of(&bf16), "conv2d_bf16_wgmma_128x64x32");
+    const fwi_call f32 = call_of(FW_F32, 64, 64, 1), odd = call_of(FW_F16, 12, 64, 1);
+    assert_string_equal(kernel_of(&f32), "conv2d_f32_nhwc_cudnn");
+    assert_string_equal(kernel_of(&odd), "conv2d_f16_nhwc_cudnn");
+    const fwi_call two = call_of(FW_F16, 64, 64, 2); /* attr is this one's from here on */
+    assert_string_equal(kernel_of(&two), "conv2d_f16_nhwc_cudnn");
+    fwi_cuda_libs_close(stream.libs);
+    setenv("FENWICKS_CONV_ENGINE", "own:256x64x32", 1);
+    open_as_hopper();
+    const fwi_call one = call_of(FW_F16, 24, 64, 1);
+    assert_string_equal(kernel_of(&one), "conv2d_f16_wgmma_256x64x32");
+    fwi_cuda_libs_close(stream.libs);
+    static const char *const wrong[] = {"cudnn", "ownership", "own:11111111111111111111111"};
+    for (int i = 0; i < COUNT(wrong); i++) {
+        setenv("FENWICKS_CONV_ENGINE", wrong[i], 1);
+        fwi_cuda_libs *l = NULL;
+        const fwi_cuda_libs_opt opt = {.sm = 90, .side = &host_side};
+        assert_int_equal(fwi_cuda_libs_open(&l, &opt), FW_EARG);
+        assert_null(l);
+        assert_message("expected own");
+    }
+    unsetenv("FENWICKS_CONV_ENGINE");
+}
+
+static void test_candidates(void **state)
+{
+    (void)state;
+    fwi_own_conv all[FWI_OWN_CONVS];
+    open_as_hopper();
+    const fwi_call call = call_of(FW_BF16, 64, 256, 1);
+    const int n = fwi_own_conv_candidates(&call, all);
+    assert_true(n >= 4);
+    for (int i = 0; i < n; i++) {
+        assert_true(strlen(all[i].name) < FWI_CONV_ENGINE_NAME);
+        assert_int_equal(all[i].kernel->op, FWI_OP_conv2d);
+        assert_int_equal(all[i].kernel->dtype, FW_BF16);
+        assert_true(all[i].kernel->scratch(&call) >= 256 * 9 * 64 * 2);
+        for (int j = 0; j < i; j++)
+            assert_string_not_equal(all[i].name, all[j].name);
+        choose(&call, all[i].name); /* each can be named */
+        assert_string_equal(kernel_of(&call), all[i].kernel->name);
+    }
+    stream.libs->sm = 80;
+    assert_int_equal(fwi_own_conv_candidates(&call, all), 0);
+    fwi_cuda_libs_close(stream.libs);
+}
+
+int main(void)
+{
+    point_at_fakes();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_named),
+        cmocka_unit_test(test_variable),
+        cmocka_unit_test(test_candidates),
+    };
+    return cmocka_run_group_tests_name("own_conv", tests, NULL, NULL);
+}
