@@ -190,17 +190,39 @@ static inline size_t operand_bytes(int64_t n_elems)
     return ((size_t)n_elems * 2 + OPERAND_ALIGN - 1) / OPERAND_ALIGN * OPERAND_ALIGN;
 }
 
-/* An engine: its row, and what it is called; TILE has text() and name. */
+/* Of a row: it was chosen, by its engine's name, and can do the call. */
 template <class TILE> static bool accepts(const fwi_call *c)
 {
     return chosen(c, TILE::engine()) && TILE::fits(c) && possible(c);
 }
 
-/* An engine of ours that is not chosen, for those who measure: beside each row. */
+/* The engine of each row of a list: its name, and what it can do whether or not it is chosen. */
 struct engine {
     const char *name;
     bool (*fits)(const fwi_call *c);
 };
+
+/* A tile from a list of them: M, N, CHUNK, then blocks of 64 rows a warpgroup, warpgroups, stages, blocks on a
+ * multiprocessor. The file has fits_tile<TILE>(call). */
+#define FWI_CONV_TILE_NAME(m, n, chunk) tile_##m##x##n##x##chunk
+#define FWI_CONV_TILE(m, n, chunk, m_blocks, groups, stages, resident)                             \
+    struct FWI_CONV_TILE_NAME(m, n, chunk)                                                         \
+        : conv_tile<m_blocks, groups, n, chunk, stages, resident> {                                \
+        static const char *engine()                                                                \
+        {                                                                                          \
+            return "own:" #m "x" #n "x" #chunk;                                                    \
+        }                                                                                          \
+        static bool fits(const fwi_call *c)                                                        \
+        {                                                                                          \
+            return fits_tile<FWI_CONV_TILE_NAME(m, n, chunk)>(c);                                  \
+        }                                                                                          \
+    };                                                                                             \
+    static_assert(FWI_CONV_TILE_NAME(m, n, chunk)::M == m, "its name");
+#define FWI_CONV_ENGINE(m, n, chunk)                                                               \
+    {                                                                                              \
+        FWI_CONV_TILE_NAME(m, n, chunk)::engine(), FWI_CONV_TILE_NAME(m, n, chunk)::fits           \
+    }
+
 #ifdef FWI_CUDA_EMULATED
 #define FWI_OWN_ENGINES(family) emulated_engines_##family
 #define FWI_OWN_CANDIDATES      fwi_emulated_own_conv_candidates
@@ -208,6 +230,8 @@ struct engine {
 #define FWI_OWN_ENGINES(family) engines_##family
 #define FWI_OWN_CANDIDATES      fwi_own_conv_candidates
 #endif
+extern const engine FWI_OWN_ENGINES(wgmma_dw)[];
+extern "C" const fwi_kernel FWI_CUDA_ROWS(wgmma_dw)[];
 
 } // namespace fwi_cuda
 

@@ -113,14 +113,15 @@ void fwi_cuda_libs_close(fwi_cuda_libs *l)
 }
 
 extern const fwi_kernel fwi_rows_cudnn[], fwi_rows_cublaslt[], fwi_rows_cublaslt_muon[];
-extern const fwi_kernel fwi_rows_cuda_wgmma[];
+extern const fwi_kernel fwi_rows_cuda_wgmma[], fwi_rows_cuda_wgmma_dw[];
 
 const fwi_op_table *fwi_cuda_libs_tables(fwi_cuda_tables *t, const fwi_op_table *own)
 {
     t->muon = (fwi_op_table){"cublaslt", own, fwi_rows_cublaslt_muon, own->nb};
     t->matmul = (fwi_op_table){"cublaslt", &t->muon, fwi_rows_cublaslt, own->nb};
     t->cudnn = (fwi_op_table){"cudnn", &t->matmul, fwi_rows_cudnn, own->nb};
-    t->own_conv = (fwi_op_table){"cuda", &t->cudnn, fwi_rows_cuda_wgmma, own->nb};
+    t->own_dw = (fwi_op_table){"cuda", &t->cudnn, fwi_rows_cuda_wgmma_dw, own->nb};
+    t->own_conv = (fwi_op_table){"cuda", &t->own_dw, fwi_rows_cuda_wgmma, own->nb};
     return &t->own_conv;
 }
 

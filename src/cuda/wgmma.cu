@@ -1,6 +1,6 @@
 /* wgmma.cu: convolutions forward, and their gradients by the images, on the tensor cores of Hopper GPUs:
  * implicit products of matrices, [places] x [taps, channels] times [taps, channels] x [filters], sums in
- * f32. Defined in cpu/ref/conv2d_body.h, held to it by tests/cuda/test_wgmma.c under emulation and on
+ * f32. Defined in cpu/ref/conv2d_body.h, held to it by tests/ops/test_wgmma.c under emulation and on
  * a GPU.
  *
  * A tile's places are M neighbours in the order n, h, w of the result, whatever the image's size: a copy in
@@ -56,16 +56,16 @@ template <class T, class TILE> struct multiply_stage {
                                int group, int keep_sums) const
     {
         FWI_UNROLL
-        for (int i = 0; i < TILE::SLABS; i++)
+        for (int i = 0; i < TILE::SLABS * TILE::CHUNK / 16; i++) {
+            const uint32_t slab = i * 16 / TILE::CHUNK, k = i % (TILE::CHUNK / 16) * 32;
             FWI_UNROLL
-        for (int k = 0; k < TILE::CHUNK / 16; k++)
-            FWI_UNROLL
-        for (int m = 0; m < TILE::M_BLOCKS; m++) {
-            const uint32_t row = (uint32_t)(i * TILE::M + (group * TILE::M_BLOCKS + m) * 64);
-            wgmma<T, TILE::N, false>::add(
-                sums[m], operand<TILE::ROW>(stage + row * TILE::ROW + k * 32, 16),
-                operand<TILE::ROW>(stage + TILE::A_BYTES + i * TILE::N * TILE::ROW + k * 32, 16),
-                i + k > 0 ? 1 : keep_sums);
+            for (int m = 0; m < TILE::M_BLOCKS; m++) {
+                const uint32_t row = slab * TILE::M + (group * TILE::M_BLOCKS + m) * 64;
+                const uint32_t b = stage + TILE::A_BYTES + slab * TILE::N * TILE::ROW;
+                wgmma<T, TILE::N, false>::add(sums[m],
+                                              operand<TILE::ROW>(stage + row * TILE::ROW + k, 16),
+                                              operand<TILE::ROW>(b + k, 16), i > 0 ? 1 : keep_sums);
+            }
         }
     }
 };
@@ -76,8 +76,22 @@ static __device__ inline uint32_t pick(const uint32_t (&v)[4], int i)
     return (i & 2) != 0 ? high : low;
 }
 
-/* Rows of sums, rounded, to the image. Four lanes hold eight columns of four parts of a row: they exchange, so
- * that each has one part of eight whole and stores 16 bytes beside the others'. */
+/* Four lanes have a pair of each of four parts of a row: afterwards each has one part whole, lane l part l. */
+static __device__ inline quad exchange(const uint32_t (&mine)[4], int lane)
+{
+    uint32_t come[4];
+    come[0] = pick(mine, lane);
+    FWI_UNROLL
+    for (int r = 1; r < 4; r++) /* lane `lane ^ r` wants that part of this one */
+        come[r] = (uint32_t)__shfl_xor_sync(0xFFFFFFFFu, (int)pick(mine, lane ^ r), r);
+    quad whole;
+    FWI_UNROLL
+    for (int j = 0; j < 4; j++) /* from lane j */
+        whole.w[j] = pick(come, lane ^ j);
+    return whole;
+}
+
+/* Rows of sums, rounded, to the image: 16 bytes a lane, four lanes beside each other. */
 template <class T, class TILE>
 static __device__ inline void store_sums(const float (&sums)[TILE::M_BLOCKS][TILE::N / 2],
                                          const conv_steps &s, int first_place, int first_filter,
@@ -85,30 +99,20 @@ static __device__ inline void store_sums(const float (&sums)[TILE::M_BLOCKS][TIL
 {
     const int lane = (int)threadIdx.x % 4;
     FWI_UNROLL
-    for (int m = 0; m < TILE::M_BLOCKS; m++)
-        FWI_UNROLL
-    for (int i = 0; i < 2; i++) {
-        const int place = first_place + row_of<TILE>(m, i);
+    for (int half = 0; half < 2 * TILE::M_BLOCKS; half++) {
+        const int m = half / 2, i = half % 2, place = first_place + row_of<TILE>(m, i);
         FWI_UNROLL
         for (int part = 0; part < TILE::N / 32; part++) {
-            uint32_t mine[4], whole[4];
+            uint32_t mine[4];
             FWI_UNROLL
             for (int j = 0; j < 4; j++) {
                 const int at = 4 * (4 * part + j) + 2 * i;
                 mine[j] = pair_of((const T *)nullptr, sums[m][at], sums[m][at + 1]);
             }
-            uint32_t come[4];
-            come[0] = pick(mine, lane);
-            FWI_UNROLL
-            for (int r = 1; r < 4; r++) /* lane `lane ^ r` wants that part of this lane */
-                come[r] = (uint32_t)__shfl_xor_sync(0xFFFFFFFFu, (int)pick(mine, lane ^ r), r);
-            FWI_UNROLL
-            for (int j = 0; j < 4; j++) /* from lane j */
-                whole[j] = pick(come, lane ^ j);
+            const quad whole = exchange(mine, lane);
             const int filter = first_filter + 32 * part + 8 * lane;
             if (place < s.places && filter < s.filters)
-                *(quad *)(y + (int64_t)place * s.filters + filter) =
-                    quad{{whole[0], whole[1], whole[2], whole[3]}};
+                *(quad *)(y + (int64_t)place * s.filters + filter) = whole;
         }
     }
 }
@@ -252,43 +256,26 @@ template <class TILE> static bool fits_tile(const fwi_call *c)
     TILE(256, 64, 32, 2, 2, 5, 1)                                                                  \
     TILE(128, 128, 32, 1, 2, 3, 2)                                                                 \
     TILE(128, 64, 16, 1, 2, 4, 2)
-#define TILE_TYPE(m, n, chunk, ...)                                                                \
-    struct tile_##m##x##n##x##chunk : conv_tile<__VA_ARGS__> {                                     \
-        static const char *engine()                                                                \
-        {                                                                                          \
-            return "own:" #m "x" #n "x" #chunk;                                                    \
-        }                                                                                          \
-        static bool fits(const fwi_call *c)                                                        \
-        {                                                                                          \
-            return fits_tile<tile_##m##x##n##x##chunk>(c);                                         \
-        }                                                                                          \
-    };
-#define TILE_OF(m, n, chunk, m_blocks, groups, stages, resident)                                   \
-    TILE_TYPE(m, n, chunk, m_blocks, groups, n, chunk, stages, resident)                           \
-    static_assert(tile_##m##x##n##x##chunk::M == m, "its name");
-TILES(TILE_OF)
+TILES(FWI_CONV_TILE)
 
 } // namespace
 
 #define TYPE_ROW(op, type, text, t, m, n, chunk)                                                   \
     {                                                                                              \
-        FWI_OP_##op, type, conv<t, tile_##m##x##n##x##chunk>, filter_room,                         \
-            accepts<tile_##m##x##n##x##chunk>, #op "_" text "_wgmma_" #m "x" #n "x" #chunk, true,  \
-            nullptr                                                                                \
+        FWI_OP_##op, type, conv<t, FWI_CONV_TILE_NAME(m, n, chunk)>, filter_room,                  \
+            accepts<FWI_CONV_TILE_NAME(m, n, chunk)>, #op "_" text "_wgmma_" #m "x" #n "x" #chunk, \
+            true, nullptr                                                                          \
     }
 #define TILE_ROWS(m, n, chunk, ...)                                                                \
     TYPE_ROW(conv2d, FW_BF16, "bf16", bf16, m, n, chunk),                                          \
         TYPE_ROW(conv2d, FW_F16, "f16", f16, m, n, chunk),                                         \
         TYPE_ROW(conv2d_dx, FW_BF16, "bf16", bf16, m, n, chunk),                                   \
         TYPE_ROW(conv2d_dx, FW_F16, "f16", f16, m, n, chunk),
-#define TILE_ENGINE(m, n, chunk, ...)                                                              \
-    {tile_##m##x##n##x##chunk::engine(), tile_##m##x##n##x##chunk::fits},                          \
-        {tile_##m##x##n##x##chunk::engine(), tile_##m##x##n##x##chunk::fits},                      \
-        {tile_##m##x##n##x##chunk::engine(), tile_##m##x##n##x##chunk::fits},                      \
-        {tile_##m##x##n##x##chunk::engine(), tile_##m##x##n##x##chunk::fits},
+#define TILE_ENGINES(m, n, chunk, ...)                                                             \
+    FWI_CONV_ENGINE(m, n, chunk), FWI_CONV_ENGINE(m, n, chunk), FWI_CONV_ENGINE(m, n, chunk),      \
+        FWI_CONV_ENGINE(m, n, chunk),
 extern "C" const fwi_kernel FWI_CUDA_ROWS(wgmma)[] = {TILES(TILE_ROWS) ROW_END};
-
-static const engine engines[] = {TILES(TILE_ENGINE){nullptr, nullptr}};
+static const engine engines[] = {TILES(TILE_ENGINES){nullptr, nullptr}};
 
 /* The rows of a list that fit, behind the `n` that there are. */
 static int fitting(const fwi_call *c, const fwi_kernel *rows, const engine *list, fwi_own_conv *out,
@@ -305,7 +292,8 @@ extern "C" int FWI_OWN_CANDIDATES(const fwi_call *c, fwi_own_conv out[FWI_OWN_CO
 {
     if (!possible(c))
         return 0;
-    return fitting(c, FWI_CUDA_ROWS(wgmma), engines, out, 0);
+    const int n = fitting(c, FWI_CUDA_ROWS(wgmma), engines, out, 0);
+    return fitting(c, FWI_CUDA_ROWS(wgmma_dw), FWI_OWN_ENGINES(wgmma_dw), out, n);
 }
 
 } // namespace fwi_cuda

@@ -271,7 +271,11 @@ bool run(const char *name, dim3 g, dim3 b, bool together, thread_fn fn, const vo
     body = fn;
     body_arg = arg;
     complaint = NULL;
-    if (n == 0 || room_bytes > ROOM_BYTES || (room_bytes > 0 && beside == NULL) || n > MAX_THREADS || g.x == 0 || g.y == 0 || g.z == 0 || g.y > 65535 ||
+    if (room_bytes > ROOM_BYTES || (room_bytes > 0 && beside == NULL)) {
+        fwi_fail(FW_EINTERNAL, "%s: %d bytes of shared memory", name, room_bytes);
+        return false;
+    }
+    if (n == 0 || n > MAX_THREADS || g.x == 0 || g.y == 0 || g.z == 0 || g.y > 65535 ||
         g.z > 65535) {
         fwi_fail(FW_EINTERNAL, "%s: a grid of %u x %u x %u blocks of %u threads", name, g.x, g.y,
                  g.z, n);
