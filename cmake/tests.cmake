@@ -3,6 +3,7 @@
 #   tests/unit/<room>/test_*.c  the room and what it needs, with their private headers   label unit
 #   tests/ops/test_*.c          the whole library, all private headers                   label ops
 #   tests/cuda/test_*.c         everything private, and the kernels of src/cuda as plain C++  label cuda
+#   tests/avx512/test_*.c       the stand-in for AVX-512 (avx512.cmake)                  label avx512
 #   tests/runs/test_*.c         the whole library, public headers only                   label runs
 #   tests/cli/*.sh              gets the command's path and the source folder            label cli
 #   examples/*.c                built as a user would; run on a small slice by tests/cli/example_*.sh
@@ -141,6 +142,9 @@ foreach(room core ir exec cuda cpu_lower)
   target_include_directories(t_cuda PRIVATE $<TARGET_PROPERTY:fw_${room},INTERFACE_INCLUDE_DIRECTORIES>)
 endforeach()
 
+include(cmake/avx512.cmake)
+set(FW_EMULATED_NOT "davidnet|airbench") # op tests that take minutes even so
+
 foreach(kind ops runs)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${kind}/test_*.c)
   file(GLOB shared CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${kind}/t_*.c) # what the tests share
@@ -151,6 +155,11 @@ foreach(kind ops runs)
     if(kind STREQUAL ops)
       target_sources(${target} PRIVATE $<TARGET_OBJECTS:t_cuda>)
       target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests/cuda)
+      if(NOT target MATCHES "${FW_EMULATED_NOT}")
+        fw_emulated(${target})
+      endif()
+    elseif(target STREQUAL test_digits)
+      fw_emulated(${target})
     endif()
   endforeach()
 endforeach()

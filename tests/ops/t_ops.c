@@ -650,6 +650,17 @@ static fw_status run_on_device(const t_case *c, const fwi_kernel *k, const fwi_c
 /* inline; 2 threads; 5 threads on odd addresses; in place */
 enum { WAYS = 4, ALL_WAYS = T_THREADS_BUILD ? 1 | 4 : 15 };
 
+/* Emulated instructions (tests/avx512) take ten times as long as others. */
+static int ways_of(fwi_isa isa)
+{
+#ifdef T_EMULATED
+    if (isa >= FWI_ISA_AVX512)
+        return 1 | 4 | 8;
+#endif
+    (void)isa;
+    return ALL_WAYS;
+}
+
 /* ways: a bit for each; the first one always. */
 static void check_kernel(const t_case *c, const fwi_kernel *k, const fwi_call *types, int ways,
                          bool on_device)
@@ -778,7 +789,7 @@ static void check_tables(const t_case *c, fw_dtype real)
         seen[n_seen++] = k;
         if (isa == FWI_ISA_REF && real == FW_F64)
             continue; /* the measure itself */
-        check_kernel(c, k, &types, ALL_WAYS, false);
+        check_kernel(c, k, &types, ways_of((fwi_isa)isa), false);
     }
     if (real == FW_F32) /* a GPU computes in no other type */
         check_cuda(c, &types);
@@ -855,7 +866,7 @@ static void check_blocked(const t_case *c, fw_dtype storage)
                 break;
             const fwi_kernel *k = fwi_table_find(table, &types, &from);
             if (k != NULL && from == table)
-                check_kernel(&rounded, k, &types, ALL_WAYS, false);
+                check_kernel(&rounded, k, &types, ways_of((fwi_isa)isa), false);
         }
     }
     fwi_attr attr;

@@ -1,10 +1,12 @@
 /* test_digits.c: the recipe that needs no data but its own, from beginning to end: at least 97 % of
- * the test records, mean of five seeds, and about as many on every instruction set. */
+ * the test records, mean of five seeds, and about as many on every instruction set, in bf16 too. */
 #include "t_runs.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+static const char *precision = "f32";
 
 static fw_run_result run(uint64_t seed, const char *epochs, const char *out)
 {
@@ -13,7 +15,8 @@ static fw_run_result run(uint64_t seed, const char *epochs, const char *out)
     assert_ok(fw_recipe_open(&r, "digits"));
     if (epochs != NULL)
         assert_ok(fw_recipe_set(r, "train.epochs", epochs));
-    assert_ok(fw_recipe_run(r, &(fw_run_opt){.seed = seed, .out = out}, &result));
+    assert_ok(
+        fw_recipe_run(r, &(fw_run_opt){.seed = seed, .out = out, .precision = precision}, &result));
     assert_int_equal(result.test.records, 359); /* every fifth of 1797 */
     assert_true(result.test.accuracy >= 0 && result.test.accuracy <= 1);
     assert_true(isfinite(result.test.loss));
@@ -52,9 +55,13 @@ static void test_every_isa(void **state)
         if (strcmp(isas[i], "ref") == 0 && !T_SANITIZED)
             continue; /* the definition, not made to be fast: the sanitizers' one epoch is enough */
         t_use_isa(isas[i]);
-        const double a = run(1, T_SANITIZED ? "0.2" : "2", NULL).test.accuracy;
-        print_message("%s: accuracy %.4f\n", isas[i], a);
-        assert_true(a > (T_SANITIZED ? 0.12 : 0.9)); /* shorter than the recipe's own */
+        for (int bf16 = 0; bf16 < (strncmp(isas[i], "avx", 3) == 0 ? 2 : 1); bf16++) {
+            precision = bf16 ? "bf16" : "f32";
+            const double a = run(1, T_SANITIZED ? "0.2" : "2", NULL).test.accuracy;
+            print_message("%s %s: accuracy %.4f\n", isas[i], precision, a);
+            assert_true(a > (T_SANITIZED ? 0.12 : 0.9)); /* shorter than the recipe's own */
+        }
+        precision = "f32";
     }
     t_use_isa(NULL);
 }

@@ -1,0 +1,58 @@
+# avx512.cmake: the kernels of cpu/avx512 and cpu/avx512_bf16 on a processor without AVX-512. They are
+# compiled again, for AVX2, with tests/avx512/immintrin.h in place of the compiler's; fw_emulated(TARGET)
+# gives them to a test program in place of the library's, which stays as it is. Compiling them takes half
+# a minute on two cores, so one stage of the tests asks for it (preset clang). On a processor that has
+# AVX-512 BF16 every test runs the real kernels, and nothing is emulated.
+option(FW_EMULATE_AVX512 "Op tests run the AVX-512 kernels under emulation where the processor lacks it" OFF)
+include(CheckCSourceRuns)
+
+set(avx512_emulated OFF)
+if(FW_EMULATE_AVX512)
+  check_c_source_runs("int main(void) { return !__builtin_cpu_supports(\"avx512bf16\"); }" FW_HAVE_AVX512_BF16)
+  check_c_source_runs("int main(void) { return !(__builtin_cpu_supports(\"avx2\") && __builtin_cpu_supports(\"fma\")); }"
+    FW_HAVE_AVX2)
+  if(FW_HAVE_AVX2 AND NOT FW_HAVE_AVX512_BF16)
+    set(avx512_emulated ON)
+  endif()
+endif()
+
+if(avx512_emulated)
+  set(flags ${FW_FLAGS_KERNELS} ${FW_FLAGS_AVX2} -D__AVX512F__ -D__AVX512BW__
+    -O1        # a third of -O3's time to compile
+    -Wno-psabi) # how wide vectors are passed is between these files alone
+  foreach(room avx512 avx512_bf16)
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cpu/${room}/*.c)
+    add_library(t_${room} OBJECT ${sources})
+    target_include_directories(t_${room} PRIVATE $<TARGET_PROPERTY:fw_cpu_${room},INCLUDE_DIRECTORIES>)
+  endforeach()
+  target_compile_options(t_avx512_bf16 PRIVATE -D__AVX512BF16__)
+  add_library(t_emulate OBJECT ${CMAKE_SOURCE_DIR}/tests/avx512/emulate.c)
+  foreach(target t_avx512 t_avx512_bf16 t_emulate)
+    target_include_directories(${target} BEFORE PRIVATE ${CMAKE_SOURCE_DIR}/tests/avx512)
+    target_compile_options(${target} PRIVATE ${flags})
+    set_target_properties(${target} PROPERTIES EXPORT_COMPILE_COMMANDS OFF) # the analyser sees the real ones
+  endforeach()
+  add_library(t_claim OBJECT ${CMAKE_SOURCE_DIR}/tests/avx512/claim.c)
+  target_include_directories(t_claim PRIVATE $<TARGET_PROPERTY:fw_core,INCLUDE_DIRECTORIES>)
+endif()
+
+function(fw_emulated target)
+  if(avx512_emulated) # what these define is not taken from the library's archive
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:t_avx512> $<TARGET_OBJECTS:t_avx512_bf16>
+      $<TARGET_OBJECTS:t_emulate> $<TARGET_OBJECTS:t_claim>)
+    target_compile_definitions(${target} PRIVATE T_EMULATED)
+  endif()
+endfunction()
+
+# The emulation against the specification; where the processor has the instructions, those.
+if(avx512_emulated OR FW_HAVE_AVX512_BF16)
+  fw_test_program(avx512 ${CMAKE_SOURCE_DIR}/tests/avx512/test_intrinsics.c target)
+  if(avx512_emulated)
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:t_emulate>)
+    target_include_directories(${target} BEFORE PRIVATE ${CMAKE_SOURCE_DIR}/tests/avx512)
+    target_compile_options(${target} PRIVATE ${flags})
+    target_link_libraries(${target} PRIVATE m)
+  else()
+    target_compile_options(${target} PRIVATE ${FW_FLAGS_AVX512} -mavx512bf16)
+  endif()
+endif()
