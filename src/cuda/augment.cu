@@ -1,4 +1,4 @@
-/* augment.cu: see augment.h; defined by docs/augmentation.md and data/chain.c, held to them bit
+/* augment.cu: see augment.h; defined by docs/augmentation.md and data/chain_run.c, held to them bit
  * by bit by tests/cuda/test_augment.c. One thread per pixel of the batch: it walks the list backwards
  * to find which pixel of the image it shows, and then forwards with that pixel's values. So nothing
  * lies between two transforms, and an image is read once. */

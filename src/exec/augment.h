@@ -1,5 +1,5 @@
 /* augment.h: batches made on a device, from uint8 images that stay there: what a backend's make_batch
- * is asked for. The same random numbers and the same bits as data/chain.c on the host
+ * is asked for. The same random numbers and the same bits as data/chain_run.c on the host
  * (docs/augmentation.md). Read before: exec.h, fenwicks/data.h. */
 #ifndef FWI_AUGMENT_H
 #define FWI_AUGMENT_H
