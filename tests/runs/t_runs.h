@@ -29,6 +29,25 @@
                      fw_last_error(), fw_status_name(status), (text));                             \
     } while (0)
 
+/* Little-endian, as files have it. */
+static inline void t_put_u64(uint8_t *p, uint64_t v)
+{
+    for (int i = 0; i < 8; i++)
+        p[i] = (uint8_t)(v >> 8 * i);
+}
+
+/* The message names path and place (or NULL) and has the reason in it. */
+#define assert_bad(call, status, path, place, reason)                                              \
+    do {                                                                                           \
+        const fw_status st_ = (call);                                                              \
+        const char *said_ = fw_last_error(), *place_ = (place);                                    \
+        if (st_ != (status) || strstr(said_, (path)) == NULL || strstr(said_, (reason)) == NULL || \
+            (place_ != NULL && strstr(said_, place_) == NULL))                                     \
+            fail_msg("%s: %s: \"%s\", expected %s with \"%s\", \"%s\", \"%s\"", #call,             \
+                     fw_status_name(st_), said_, fw_status_name(status), (path),                   \
+                     place_ == NULL ? "" : place_, (reason));                                      \
+    } while (0)
+
 #define T_COUNT(a) (sizeof(a) / sizeof *(a))
 
 /* Built with a sanitizer: slow, and with a malloc of its own. */
