@@ -52,6 +52,7 @@ enum { T_RESULTS = FWI_MAX_OUT + 3 };
 int t_main(int argc, char **argv, const char *name, const struct CMUnitTest *tests, size_t n);
 
 void t_require(fw_status st); /* FW_OK, or the test fails with this thread's message */
+void *t_must(void *p);        /* p; NULL ends the program */
 
 extern uint64_t t_seed;
 /* Uniform in [0, n) and normal numbers, by (seed, the number of draws so far). */

@@ -37,15 +37,6 @@ fwi_attr t_wino_attr(const t_wino_shape *s, int algo)
                                .algo = algo}};
 }
 
-void *t_must(void *p)
-{
-    if (p == NULL) {
-        fprintf(stderr, "out of memory\n");
-        exit(1);
-    }
-    return p;
-}
-
 /* ---- numbers ---- */
 
 uint16_t t_to_bf16(double v)

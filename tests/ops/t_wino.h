@@ -15,8 +15,6 @@ typedef struct t_wino_shape {
 t_wino_shape t_wino_same(int64_t n, int32_t nb, int64_t h, int64_t w, int64_t c, int64_t oc);
 fwi_attr t_wino_attr(const t_wino_shape *s, int algo);
 
-void *t_must(void *p); /* p; NULL ends the program */
-
 uint16_t t_to_bf16(double v);
 double t_from_bf16(uint16_t v);
 /* n numbers that are exact in dtype. Caller frees. */

@@ -274,12 +274,6 @@ static void tol_grads(t_case *c, const fused_case *f, int at, double eps, const 
     }
 }
 
-static void *must(void *p)
-{
-    assert_non_null(p);
-    return p;
-}
-
 static void test_grad(void **state)
 {
     (void)state;
@@ -288,7 +282,7 @@ static void test_grad(void **state)
         const fwi_attr a = attr_of(f, i, 0, 0, 0);
         const fwi_shape s = fwi_shape4(f->n, f->h, f->w, f->c);
         const int64_t rows = f->n * f->h * f->w;
-        int64_t *to = must(malloc((size_t)rows * sizeof *to));
+        int64_t *to = t_must(malloc((size_t)rows * sizeof *to));
         for (int64_t r = 0; r < rows; r++)
             to[r] = r;
         t_case c;
@@ -314,8 +308,8 @@ static void test_pool_grad(void **state)
         const fwi_attr a = attr_of(f, i, k, f->h, f->w);
         const fwi_shape small = fwi_shape4(f->n, f->h / k, f->w / k, f->c);
         const int64_t rows = f->n * f->h * f->w;
-        int64_t *to = must(malloc((size_t)rows * sizeof *to));
-        double *dy_at = must(calloc((size_t)(rows * f->c), sizeof *dy_at));
+        int64_t *to = t_must(malloc((size_t)rows * sizeof *to));
+        double *dy_at = t_must(calloc((size_t)(rows * f->c), sizeof *dy_at));
         for (int64_t r = 0; r < rows; r++)
             to[r] = r;
         t_case c;
@@ -352,8 +346,8 @@ static void test_unpool_grad(void **state)
         t_expect(&c);
         /* by element, as places differ by channel: the tolerance of the pooled dx moves there */
         const int64_t n = c.in[0].n, rows = n / f->c;
-        double *full = c.result[0].tol, *pooled = must(calloc((size_t)n, sizeof *pooled));
-        int64_t *same = must(malloc((size_t)rows * sizeof *same));
+        double *full = c.result[0].tol, *pooled = t_must(calloc((size_t)n, sizeof *pooled));
+        int64_t *same = t_must(malloc((size_t)rows * sizeof *same));
         for (int64_t r = 0; r < rows; r++)
             same[r] = r;
         const int64_t n_full = c.result[0].n;

@@ -1,0 +1,437 @@
+/* t_check.c: a case on every kernel that takes it, of every table that this machine can run, in every way that must not
+ * change a bit. See t_ops.h, t_inner.h. */
+#include "t_inner.h"
+
+#include "t_cuda.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_KERNELS = 256 };
+static struct {
+    const char *name;
+    double worst;
+    int64_t runs;
+} kernels[MAX_KERNELS];
+static int n_kernels;
+
+static void note_kernel(const char *name, double ratio)
+{
+    int i = 0;
+    while (i < n_kernels && strcmp(kernels[i].name, name) != 0)
+        i++;
+    if (i == n_kernels) {
+        assert_true(n_kernels < MAX_KERNELS);
+        kernels[n_kernels++].name = name;
+    }
+    kernels[i].runs++;
+    if (ratio > kernels[i].worst)
+        kernels[i].worst = ratio;
+}
+
+static const fwi_arg *result_arg(const t_case *c, const fwi_call *call, int r)
+{
+    const int n_out = fwi_op_info_get(c->kind)->n_out;
+    return r < n_out ? &call->out[r] : &call->in[r - n_out];
+}
+
+/* The first run of a kernel: values against the tolerance. */
+static void compare(const t_case *c, const fwi_kernel *k, const fwi_call *call)
+{
+    /* Tolerances are stated in units of float; in double both sides round, in units of 2^-53. */
+    const double units[] = {[FW_F32] = 1.0, [FW_F64] = 2.0 / 536870912.0};
+    double worst = 0;
+    for (int r = 0; r < c->n_results; r++) {
+        const t_result *res = &c->result[r];
+        const fwi_arg *a = result_arg(c, call, r);
+        const fw_dtype dtype = a->dtype;
+        const double unit = units[dtype == FW_F64 ? FW_F64 : FW_F32];
+        for (int64_t j = 0; j < res->n; j++) {
+            const double got = t_load(a->data, dtype, t_place_of(a, j)), want = res->want[j];
+            const double near = t_as_stored(dtype, want);
+            /* below 2^-14 the values of f16 are 2^-24 apart: half of that is a rounding */
+            const double tol = unit * res->tol[j] + fabs(want) * t_u_out(dtype) +
+                               (dtype == FW_F16 ? ldexp(1, -25) : 0.0);
+            if (got == near || (isnan(got) && isnan(want)))
+                continue;
+            const double err = fabs(got - want);
+            if (!(err <= tol)) {
+                char text[512];
+                t_describe(c, text, sizeof text);
+                fail_msg("%s: %s: result %d, element %lld of %lld is %.9g, expected %.9g "
+                         "within %.3g (off by %.3g)",
+                         text, k->name, r, (long long)j, (long long)res->n, got, want, tol, err);
+            }
+            if (err / tol > worst)
+                worst = err / tol;
+        }
+    }
+    note_kernel(k->name, worst);
+}
+
+static void check_untouched(const t_case *c, const fwi_kernel *k, const t_buffers *b,
+                            const fwi_call *call, bool in_place)
+{
+    const fwi_op_info *info = fwi_op_info_get(c->kind);
+    bool intact = t_guarded_intact(&b->scratch), same = true;
+    for (int i = 0; i < info->n_in; i++) {
+        intact = intact && t_guarded_intact(&b->in[i]);
+        if (i < fwi_op_mutates(c->kind) || (in_place && i == 0))
+            continue;
+        for (int64_t j = 0; j < c->in[i].n; j++) {
+            const fwi_arg *a = &call->in[i];
+            const double now = t_load(a->data, a->dtype, t_place_of(a, j)), was = c->in[i].v[j];
+            same = same && (now == was || (isnan(now) && isnan(was)));
+        }
+    }
+    for (int i = 0; i < info->n_out; i++)
+        intact = intact && t_guarded_intact(&b->out[i]);
+    if (intact && same)
+        return;
+    char text[512];
+    t_describe(c, text, sizeof text);
+    fail_msg("%s: %s %s", text, k->name,
+             intact ? "changed an input" : "wrote behind or before a buffer");
+}
+
+/* Of all elements that are no padding. */
+static bool same_bits(const fwi_arg *a, const fwi_arg *b)
+{
+    const size_t size = fw_dtype_size(a->dtype);
+    if (a->nb == 0)
+        return memcmp(a->data, b->data, t_arg_bytes(a)) == 0;
+    const int64_t n = fwi_shape_elems(&a->shape);
+    for (int64_t j = 0; j < n; j++) {
+        const size_t at = (size_t)t_place_of(a, j) * size;
+        if (memcmp((const char *)a->data + at, (const char *)b->data + at, size) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* ---- a device whose memory is its own: a GPU, where there is one ---- */
+
+static void require_device(fw_status st)
+{
+    if (st != FW_OK)
+        fail_msg("%s: %s", t_device->label, fw_last_error());
+}
+
+/* The block goes there, guards and all; gives where its data is. */
+static void *to_device(t_guarded *g)
+{
+    if (g->block == NULL)
+        return NULL;
+    require_device(t_device->backend->alloc(t_device, g->room, &g->copy));
+    require_device(t_device->backend->upload(t_device, g->copy, g->block, g->room));
+    return (unsigned char *)g->copy + (g->data - g->block);
+}
+
+static void from_device(t_guarded *g)
+{
+    if (g->copy == NULL)
+        return;
+    require_device(t_device->backend->download(t_device, g->block, g->copy, g->room));
+    t_device->backend->release(t_device, g->copy, g->room);
+    g->copy = NULL;
+}
+
+/* Runs the call on copies of its memory and brings them back. */
+static fw_status run_on_device(const t_case *c, const fwi_kernel *k, const fwi_call *call,
+                               t_buffers *b, bool in_place)
+{
+    const fwi_op_info *info = fwi_op_info_get(c->kind);
+    fwi_call there = *call;
+    for (int i = 0; i < info->n_in; i++)
+        there.in[i].data = to_device(&b->in[i]);
+    for (int i = 0; i < info->n_out; i++)
+        there.out[i].data = to_device(&b->out[i]);
+    if (in_place)
+        there.out[0].data = there.in[0].data;
+    if (call->scratch != NULL)
+        there.scratch = to_device(&b->scratch);
+    there.stream = t_device->stream;
+    fw_status st = k->run(&there);
+    if (st == FW_OK)
+        st = t_device->backend->sync(t_device);
+    for (int i = 0; i < info->n_in; i++)
+        from_device(&b->in[i]);
+    for (int i = 0; i < info->n_out; i++)
+        from_device(&b->out[i]);
+    from_device(&b->scratch);
+    return st;
+}
+
+/* inline; 2 threads; 5 threads on odd addresses; in place */
+enum { WAYS = 4, ALL_WAYS = T_THREADS_BUILD ? 1 | 4 : 15 };
+
+/* Emulated instructions (tests/avx512) take ten times as long as others. */
+static int ways_of(fwi_isa isa)
+{
+#ifdef T_EMULATED
+    if (isa >= FWI_ISA_AVX512)
+        return 1 | 4 | 8;
+#endif
+    (void)isa;
+    return ALL_WAYS;
+}
+
+/* ways: a bit for each; the first one always. */
+static void check_kernel(const t_case *c, const fwi_kernel *k, const fwi_call *types, int ways,
+                         bool on_device)
+{
+    const fwi_op_info *info = fwi_op_info_get(c->kind);
+    const bool may_alias = (info->flags & FWI_ALIAS) != 0;
+    t_buffers b[WAYS] = {0};
+    fwi_call call[WAYS];
+    for (int w = 0; w < (may_alias ? WAYS : WAYS - 1); w++) {
+        const bool in_place = w == 3;
+        if (w > 0 && !(ways >> w & 1))
+            continue;
+        call[w] = *types;
+        call[w].pool = t_pools[w % 3];
+        const size_t scratch = k->scratch != NULL ? k->scratch(&call[w]) : 0;
+        t_buffers_new(&b[w], c, &call[w], scratch, w == 2);
+        if (in_place)
+            call[w].out[0].data = call[w].in[0].data;
+        const fw_status st =
+            on_device ? run_on_device(c, k, &call[w], &b[w], in_place) : k->run(&call[w]);
+        if (st != FW_OK)
+            fail_msg("%s: %s", k->name, fw_last_error());
+        check_untouched(c, k, &b[w], &call[w], in_place);
+        if (w == 0) {
+            compare(c, k, &call[0]);
+            continue;
+        }
+        for (int r = 0; r < c->n_results; r++) {
+            if (!same_bits(result_arg(c, &call[0], r), result_arg(c, &call[w], r))) {
+                static const char *const names[WAYS] = {
+                    "", "with 2 threads", "with 5 threads on odd addresses", "in place"};
+                char text[512];
+                t_describe(c, text, sizeof text);
+                fail_msg("%s: %s gives other bits %s", text, k->name, names[w]);
+            }
+        }
+        t_buffers_free(&b[w], c);
+    }
+    t_buffers_free(&b[0], c);
+}
+
+/* Under emulation there are no threads of the host, and large convolutions take long. 0: too long. */
+static int cuda_ways(const fwi_call *types)
+{
+    enum { LARGE = 1 << 20 };
+    const fwi_conv_attr *a = &types->attr->conv;
+    const int64_t *d = types->out[0].shape.d;
+    if (T_THREADS_BUILD)
+        return 0;
+    if (fwi_op_is_conv(types->kind) && fwi_shape_elems(&types->in[0].shape) * a->kh * a->kw *
+                                               (types->kind == FWI_OP_conv2d_dw ? d[0] : d[3]) >
+                                           LARGE)
+        return T_SLOW_BUILD ? 0 : 1;
+    return 1 | 4 | 8;
+}
+
+static int check_own_convs_on_device(const t_case *c, const fwi_call *types)
+{
+    fwi_own_conv own[FWI_OWN_CONVS];
+    fwi_call call = *types;
+    if (t_device == NULL || strcmp(t_device->backend->name, "cuda") != 0)
+        return 0;
+    call.stream = t_device->stream;
+    const int n = fwi_own_conv_candidates(&call, own);
+    for (int i = 0; i < n; i++) /* twice, on the boundaries that they want */
+        check_kernel(c, own[i].kernel, &call, 1 | 2, true);
+    return n;
+}
+
+/* Our own engines for convolutions, which no table takes by itself: every second one of a case under
+ * emulation, whose time is long, and all of them on a GPU that has them. How many. */
+static int check_own_convs(const t_case *c, const fwi_call *types)
+{
+    fwi_own_conv own[FWI_OWN_CONVS];
+    const int n = T_THREADS_BUILD ? 0 : fwi_emulated_own_conv_candidates(types, own);
+    int ran = 0;
+    for (int i = 0; i < n; i++) {
+        if (n > 1 && (i + t_case_number + (types->in[0].dtype == FW_F16)) % 2 != 0)
+            continue;
+        check_kernel(c, own[i].kernel, types, 1, false);
+        ran++;
+    }
+    return ran + check_own_convs_on_device(c, types);
+}
+
+/* Our kernels for GPUs, under emulation and, where there is a GPU, on it with whatever its table has
+ * for the call. A GPU has nothing to fall back to: there must be a kernel for every core op. */
+static void check_cuda(const t_case *c, const fwi_call *types)
+{
+    const bool must = (fwi_op_info_get(c->kind)->flags & FWI_CORE) != 0 && types->in[0].nb == 0 &&
+                      !(types->kind == FWI_OP_cast && types->out[0].dtype != FW_F32);
+    const fwi_op_table *table = fwi_cuda_emulated_table();
+    const fwi_kernel *k = must ? t_find(c, table, types) : fwi_table_find(table, types, NULL);
+    if (k == NULL)
+        return;
+    const int ways = cuda_ways(types);
+    if (ways != 0)
+        check_kernel(c, k, types, ways, false);
+    if (t_device == NULL)
+        return;
+    fwi_call call = *types;
+    call.stream = t_device->stream;
+    check_kernel(c, t_find(c, t_device->table, &call), &call, 1 | 4 | 8, true);
+    if (fwi_op_is_conv(types->kind))
+        (void)check_own_convs_on_device(c, types);
+}
+
+static void check_tables(const t_case *c, fw_dtype real)
+{
+    fwi_attr attr;
+    const fwi_call types = t_infer(c, real, &attr);
+    const fwi_kernel *seen[FWI_ISA_COUNT];
+    int n_seen = 0;
+    for (int isa = 0; isa < FWI_ISA_COUNT; isa++) {
+        const fwi_op_table *table = fwi_cpu_table((fwi_isa)isa);
+        if (table == NULL || !fwi_isa_supported((fwi_isa)isa))
+            continue;
+        if (T_THREADS_BUILD && isa == FWI_ISA_REF)
+            continue; /* has no threads */
+        const fwi_kernel *k = t_find(c, table, &types);
+        bool again = false;
+        for (int i = 0; i < n_seen; i++)
+            again = again || seen[i] == k;
+        if (again)
+            continue;
+        seen[n_seen++] = k;
+        if (isa == FWI_ISA_REF && real == FW_F64)
+            continue; /* the measure itself */
+        check_kernel(c, k, &types, ways_of((fwi_isa)isa), false);
+    }
+    if (real == FW_F32) /* a GPU computes in no other type */
+        check_cuda(c, &types);
+}
+
+/* ---- batch-blocked kernels ---- */
+
+/* The same call with its images blocked; false where the op or the case has none. */
+static bool block_call(fwi_call *call, int32_t nb, fw_dtype storage)
+{
+    const fwi_op_info *info = fwi_op_info_get(call->kind);
+    const fwi_layout layout = fwi_op_layout(call->kind);
+    if ((layout.in | layout.out) == 0)
+        return false;
+    for (int i = 0; i < info->n_in + info->n_out; i++) {
+        const bool is_in = i < info->n_in;
+        const int k = is_in ? i : i - info->n_in;
+        fwi_arg *a = is_in ? &call->in[k] : &call->out[k];
+        if (!((is_in ? layout.in : layout.out) >> k & 1))
+            continue;
+        if (a->shape.rank != 4)
+            return false;
+        a->nb = nb;
+        if (a->dtype == FW_F32)
+            a->dtype = storage;
+    }
+    return true;
+}
+
+/* The case with its inputs rounded to what images are stored as, and what the reference says of those. Tolerances stay:
+ * rounding an input moves sums of |terms| by less than a hundredth. */
+static void round_case(const t_case *c, fw_dtype storage, t_case *out)
+{
+    double *want[T_RESULTS] = {0};
+    *out = *c;
+    for (int i = 0; i < c->n_in; i++) {
+        out->in[i].v = t_zeros(c->in[i].n, sizeof(double));
+        for (int64_t j = 0; j < c->in[i].n; j++)
+            out->in[i].v[j] =
+                c->in[i].dtype == FW_F32 ? t_as_stored(storage, c->in[i].v[j]) : c->in[i].v[j];
+    }
+    for (int r = 0; r < c->n_results; r++) {
+        t_result *res = &out->result[r];
+        res->want = t_zeros(res->n, sizeof(double));
+        res->tol = t_zeros(res->n, sizeof(double));
+        want[r] = res->want;
+    }
+    t_reference_run(out, want);
+    for (int r = 0; r < c->n_results; r++) {
+        out->result[r].more = NULL;
+        for (int64_t j = 0; j < out->result[r].n; j++) /* the part of it that grows with |want| */
+            out->result[r].tol[j] = 1.02 * c->result[r].tol[j] +
+                                    T_U * fabs(out->result[r].want[j] - c->result[r].want[j]) +
+                                    (c->result[r].more != NULL ? c->result[r].more[j] : 0);
+    }
+}
+
+/* Every blocked row that takes the case: whole blocks, a block with padding, one block alone. The
+ * padding is full of NaN before each call. */
+static void check_blocked(const t_case *c, fw_dtype storage)
+{
+    static const int32_t sizes[] = {1, 2, 5, 10, 14};
+    t_case rounded = *c;
+    if (storage != FW_F32)
+        round_case(c, storage, &rounded);
+    for (int isa = FWI_ISA_PORTABLE; isa < FWI_ISA_COUNT; isa++) {
+        const fwi_op_table *table = fwi_cpu_table((fwi_isa)isa), *from = NULL;
+        if (table == NULL || !fwi_isa_supported((fwi_isa)isa))
+            continue;
+        for (int s = 0; s < T_COUNT(sizes); s++) {
+            fwi_attr attr;
+            fwi_call types = t_infer(&rounded, FW_F32, &attr);
+            if (!block_call(&types, sizes[s], storage))
+                break;
+            const fwi_kernel *k = fwi_table_find(table, &types, &from);
+            if (k != NULL && from == table)
+                check_kernel(&rounded, k, &types, ways_of((fwi_isa)isa), false);
+        }
+    }
+    fwi_attr attr;
+    fwi_call types = t_infer(&rounded, FW_F32, &attr);
+    if (block_call(&types, 1, storage))
+        check_cuda(&rounded, &types);
+    if (storage != FW_F32)
+        t_drop(&rounded);
+}
+
+int t_check_own_convs(t_case *c)
+{
+    static const fw_dtype storages[] = {FW_BF16, FW_F16};
+    int n = 0;
+    for (int i = 0; i < T_COUNT(storages); i++) {
+        t_case rounded;
+        round_case(c, storages[i], &rounded);
+        fwi_attr attr;
+        fwi_call types = t_infer(&rounded, FW_F32, &attr);
+        assert_true(block_call(&types, 1, storages[i]));
+        n += check_own_convs(&rounded, &types);
+        t_drop(&rounded);
+    }
+    t_drop(c);
+    return n;
+}
+
+void t_check(t_case *c)
+{
+    assert_true(c->n_results > 0);
+    check_tables(c, FW_F32);
+    check_tables(c, FW_F64);
+    check_blocked(c, FW_F32);
+    check_blocked(c, FW_BF16);
+    check_blocked(c, FW_F16);
+    t_op_stats *s = &t_stats[c->kind];
+    s->cases++;
+    for (int r = 0; r < c->n_results; r++) {
+        s->results += c->result[r].n;
+        for (int64_t j = 0; j < c->result[r].n; j++)
+            s->nonzero += c->result[r].want[j] != 0;
+    }
+    t_drop(c);
+}
+
+void t_print_kernels(void)
+{
+    for (int i = 0; i < n_kernels; i++)
+        printf("%-36s %5lld runs, worst err/tol %.3f\n", kernels[i].name,
+               (long long)kernels[i].runs, kernels[i].worst);
+}

@@ -1,0 +1,139 @@
+/* t_memory.c: memory with guards around it, and numbers in it as each type stores them. See t_inner.h. */
+#include "t_inner.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GUARD = 64 };
+static const unsigned char guard_byte = 0xA5;
+
+t_guarded t_guarded_new(size_t bytes, size_t elem, bool odd)
+{
+    t_guarded g = {.bytes = bytes};
+    const size_t room = (GUARD + bytes + GUARD + 63) / 64 * 64;
+    g.room = room;
+    g.block = t_must(aligned_alloc(64, room));
+    memset(g.block, guard_byte, room);
+    g.data = g.block + (odd ? elem : 64);
+    memset(g.data, 0xFF, bytes);
+    return g;
+}
+
+bool t_guarded_intact(const t_guarded *g)
+{
+    for (const unsigned char *p = g->block; p < g->data; p++)
+        if (*p != guard_byte)
+            return false;
+    for (size_t i = 0; i < GUARD - 16; i++)
+        if (g->data[g->bytes + i] != guard_byte)
+            return false;
+    return true;
+}
+
+/* Round to nearest, ties to even, as cpu/ref/layout.c defines it. */
+static uint16_t bf16_bits(double v)
+{
+    const float f = (float)v;
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    return (uint16_t)(isnan(v) ? u >> 16 | 0x40 : (u + 0x7FFF + (u >> 16 & 1)) >> 16);
+}
+
+static double bf16_value(uint16_t bits)
+{
+    const uint32_t u = (uint32_t)bits << 16;
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return (double)f;
+}
+
+/* IEEE's binary16, subnormal numbers included: the nearest of its values, ties to even. */
+static uint16_t f16_bits(double v)
+{
+    const uint16_t sign = signbit(v) ? 0x8000 : 0;
+    const double a = fabs(v);
+    if (isnan(v))
+        return sign | 0x7E00;
+    if (a >= 65520)
+        return sign | 0x7C00;
+    int e = 0;
+    (void)frexp(a, &e); /* a = [0.5, 1) 2^e */
+    const int unit = e - 11 > -24 ? e - 11 : -24;
+    const double steps = nearbyint(ldexp(a, -unit)); /* up to 2048 */
+    if (steps == 0)
+        return sign;
+    if (unit == -24)
+        return (uint16_t)(sign | (uint16_t)steps); /* 1024 is the first normal number's pattern */
+    return (uint16_t)(sign | (uint16_t)(((unit + 24) << 10) + (int)steps));
+}
+
+static double f16_value(uint16_t bits)
+{
+    const int e = bits >> 10 & 31, m = bits & 1023;
+    const double a = e == 31  ? (m != 0 ? (double)NAN : (double)INFINITY)
+                     : e == 0 ? ldexp(m, -24)
+                              : ldexp(1024 + m, e - 25);
+    return bits & 0x8000 ? -a : a;
+}
+
+double t_as_stored(fw_dtype dtype, double v)
+{
+    return dtype == FW_F32    ? (double)(float)v
+           : dtype == FW_BF16 ? bf16_value(bf16_bits(v))
+           : dtype == FW_F16  ? f16_value(f16_bits(v))
+                              : v;
+}
+
+double t_u_out(fw_dtype dtype)
+{
+    return dtype == FW_BF16 ? 1.0 / 256.0 : dtype == FW_F16 ? 1.0 / 2048.0 : 0.0;
+}
+
+void t_store(void *data, fw_dtype dtype, int64_t i, double v)
+{
+    switch (dtype) {
+    case FW_F32:
+        ((float *)data)[i] = (float)v;
+        break;
+    case FW_F64:
+        ((double *)data)[i] = v;
+        break;
+    case FW_U8:
+        ((uint8_t *)data)[i] = (uint8_t)v;
+        break;
+    case FW_I32:
+        ((int32_t *)data)[i] = (int32_t)v;
+        break;
+    case FW_I64:
+        ((int64_t *)data)[i] = (int64_t)v;
+        break;
+    case FW_BF16:
+        ((uint16_t *)data)[i] = bf16_bits(v);
+        break;
+    case FW_F16:
+        ((uint16_t *)data)[i] = f16_bits(v);
+        break;
+    }
+}
+
+double t_load(const void *data, fw_dtype dtype, int64_t i)
+{
+    switch (dtype) {
+    case FW_F32:
+        return (double)((const float *)data)[i];
+    case FW_F64:
+        return ((const double *)data)[i];
+    case FW_U8:
+        return ((const uint8_t *)data)[i];
+    case FW_I32:
+        return ((const int32_t *)data)[i];
+    case FW_I64:
+        return (double)((const int64_t *)data)[i];
+    case FW_BF16:
+        return bf16_value(((const uint16_t *)data)[i]);
+    case FW_F16:
+        return f16_value(((const uint16_t *)data)[i]);
+    }
+    return 0;
+}
