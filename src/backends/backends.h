@@ -4,6 +4,7 @@
 
 #include "cpu.h"
 #include "exec.h"
+#include "probe.h"
 
 /* name: NULL or "cpu"; later "cuda", "cuda:1". FW_EUNAVAILABLE with the reason where it cannot be
  * had. */
@@ -18,6 +19,8 @@ bool fwi_device_multiplies_bf16(const char *name);
 
 /* Which NVIDIA GPUs this build and machine offer, or why none: cuda_backend.h. */
 bool fwi_cuda_describe(char *text, size_t cap);
+int fwi_cuda_gpus(void);
+fw_status fwi_cuda_gpu_info(int i, fwi_gpu_info *out);
 
 /* The CPU's table for an instruction set (its chain ends at the reference); NULL where this build
  * has none. */

@@ -90,8 +90,8 @@ done:
 
 static fw_status cpu_alloc(fwi_device *d, size_t n_bytes, void **out)
 {
-    (void)d;
     *out = fwi_big_alloc(n_bytes);
+    d->allocations += *out != NULL;
     return *out != NULL ? FW_OK : FW_ENOMEM;
 }
 

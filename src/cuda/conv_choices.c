@@ -317,6 +317,12 @@ char *fwi_dnn_choices_path(int sm)
     return home != NULL ? fwi_sprintf("%s/.cache/fenwicks/conv-choices-sm%d.json", home, sm) : NULL;
 }
 
+static fw_status no_place(void)
+{
+    return fwi_fail(FW_ENOTFOUND, "choices of engines: no place for their file: set "
+                                  "FENWICKS_CONV_CHOICES=PATH, XDG_CACHE_HOME or HOME");
+}
+
 static fw_status load_file(fwi_dnn_choices *out, const char *path)
 {
     fwi_buf bytes = {0};
@@ -358,12 +364,40 @@ fw_status fwi_dnn_choices_load(fwi_dnn_choices *out, int sm, int64_t cudnn)
     return st;
 }
 
+fw_status fwi_dnn_choices_load_file(fwi_dnn_choices *out, int sm, int64_t cudnn)
+{
+    fwi_buf bytes = {0};
+    char *path = fwi_dnn_choices_path(sm);
+    *out = (fwi_dnn_choices){0};
+    fw_status st = path == NULL ? no_place() : fwi_read_file(path, MAX_BYTES, &bytes);
+    if (st == FW_OK)
+        st = fwi_dnn_choices_parse(out, path, bytes.data, bytes.size);
+    else if (path != NULL && st == FW_ENOTFOUND)
+        st = FW_OK;
+    if (st == FW_OK && out->sm != 0 && out->sm != sm)
+        st = fwi_fail(FW_EARG, "%s: holds choices for sm_%d, here is sm_%d: move it away first",
+                      path, out->sm, sm);
+    if (st == FW_OK && out->sm != 0 && out->cudnn != cudnn) {
+        fwi_log(1, "%s: its choices are for cuDNN %lld, here is %lld: they will be replaced", path,
+                (long long)out->cudnn, (long long)cudnn);
+        fwi_dnn_choices_clear(out);
+    }
+    if (st == FW_OK) {
+        out->sm = sm;
+        out->cudnn = cudnn;
+    } else {
+        fwi_dnn_choices_clear(out);
+    }
+    fwi_buf_clear(&bytes);
+    fwi_free(path);
+    return st;
+}
+
 fw_status fwi_dnn_choices_save(const fwi_dnn_choices *c)
 {
     char *path = fwi_dnn_choices_path(c->sm);
     if (path == NULL)
-        return fwi_fail(FW_ENOTFOUND, "choices of engines: no place for their file: set "
-                                      "FENWICKS_CONV_CHOICES=PATH, XDG_CACHE_HOME or HOME");
+        return no_place();
     fwi_buf text = {0};
     fw_status st = fwi_dnn_choices_print(c, &text);
     char *dir = NULL;

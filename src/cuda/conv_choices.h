@@ -35,6 +35,9 @@ char *fwi_dnn_choices_path(int sm);
  * this GPU and this cuDNN. No file is no failure, and one for another GPU or cuDNN is left alone
  * with a line of the log; one that cannot be read is a failure. */
 fw_status fwi_dnn_choices_load(fwi_dnn_choices *out, int sm, int64_t cudnn);
+/* The file alone, to add to it; empty where there is none. One for another cuDNN counts as none, with a
+ * line of the log; for another GPU is a failure, since adding would lose what it holds. */
+fw_status fwi_dnn_choices_load_file(fwi_dnn_choices *out, int sm, int64_t cudnn);
 /* Writes the file (beside and renamed), with its folder. */
 fw_status fwi_dnn_choices_save(const fwi_dnn_choices *c);
 

@@ -35,6 +35,7 @@ static void cuda_close(fwi_device *d)
         (void)cudaSetDevice(c->queue.device);
         (void)cudaStreamSynchronize(c->queue.stream);
         fwi_cuda_libs_close(c->queue.libs);
+        fwi_cuda_probe_clear(&c->queue);
         (void)cudaStreamDestroy(c->queue.stream);
     }
     for (int i = 0; i < N_PINNED; i++) {
@@ -153,6 +154,7 @@ static fw_status cuda_alloc(fwi_device *d, size_t n_bytes, void **out)
         st = fwi_cuda_check(cudaMalloc(out, n_bytes > 0 ? n_bytes : 1), "cudaMalloc");
     if (st == FW_OK)
         st = fwi_cuda_check(cudaMemsetAsync(*out, 0, n_bytes, c->queue.stream), "cudaMemset");
+    d->allocations += st == FW_OK;
     return st;
 }
 
@@ -304,4 +306,5 @@ const fwi_backend fwi_backend_cuda = {
     .make_batch = cuda_make_batch,
     .guard_keep = cuda_guard_keep,
     .guard_judge = cuda_guard_judge,
+    .probe = &fwi_cuda_probe,
 };

@@ -7,6 +7,7 @@
 #include <cuda_runtime_api.h>
 
 #include "cuda_backend.h"
+#include "probe.h"
 
 /* What call->stream is in this room. One per device; work is enqueued in order. */
 typedef struct fwi_cuda_stream {
@@ -15,6 +16,8 @@ typedef struct fwi_cuda_stream {
     int device;                 /* CUDA's number of the GPU */
     int sm;                     /* compute capability: 90 */
     int n_sm;                   /* multiprocessors */
+    void **marks;               /* cudaEvent_t each, made when first used (cuda_probe.c) */
+    float *hold_room;           /* likewise, of the GPU */
 } fwi_cuda_stream;
 
 static inline cudaStream_t fwi_cuda_stream_of(const fwi_call *c)
@@ -22,6 +25,8 @@ static inline cudaStream_t fwi_cuda_stream_of(const fwi_call *c)
     return c->stream == NULL ? NULL : ((const fwi_cuda_stream *)c->stream)->stream;
 }
 
+extern const fwi_probe fwi_cuda_probe;         /* cuda_probe.c */
+void fwi_cuda_probe_clear(fwi_cuda_stream *q); /* what it made */
 /* FW_OK for cudaSuccess; else FW_ENOMEM or FW_EINTERNAL with "WHAT: cudaErrorName: its sentence". */
 fw_status fwi_cuda_check(cudaError_t e, const char *what);
 /* FW_EUNAVAILABLE where there is no driver, it is too old, or there is no GPU; *n: how many. */

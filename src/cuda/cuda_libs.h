@@ -30,8 +30,11 @@ typedef struct fwi_cuda_libs {
     char *no_dnn, *no_blas;  /* why it is not there; NULL where it is */
     bool tf32;               /* f32 products may round their operands to tf32 */
     fwi_dnn_choices choices; /* measured engines, read from a file */
-    int sm;                  /* 90 */
-    fwi_map_encoders maps;   /* for our own convolutions, own_conv.h; NULL where sm is not 90 */
+    fwi_dnn_choices tuned; /* while engines are measured: what the file is to hold (libs_probe.c) */
+    fwi_dnn_choice noted;  /* the best so far of one convolution, if has_note */
+    bool has_note;
+    int sm;                /* 90 */
+    fwi_map_encoders maps; /* for our own convolutions, own_conv.h; NULL where sm is not 90 */
     char conv_engine[FWI_CONV_ENGINE_NAME]; /* "own", "own:TILE": before any choice; empty: not */
     /* Entries are only ever put in front, so that a thread may look while another adds; who adds
      * holds the lock. */

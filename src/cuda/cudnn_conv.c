@@ -518,6 +518,26 @@ static void plan_free(const fwi_cuda_libs *l, fwi_cudnn_plan *p)
     fwi_free(p);
 }
 
+/* The lock is held. */
+static const fwi_cudnn_plan *make_plan(fwi_cuda_libs *l, const fwi_dnn_key *key)
+{
+    fwi_cudnn_plan *p = fwi_alloc_zero(sizeof *p);
+    if (p == NULL)
+        return NULL;
+    p->key = *key;
+    p->next = atomic_load_explicit(&l->dnn_plans, memory_order_relaxed);
+    if (build(l, p, NULL, NULL) != FW_OK) {
+        plan_free(l, p);
+        return NULL;
+    }
+    if (!p->usable) {
+        char text[FWI_CONV_KEY_TEXT];
+        fwi_log(1, "cuDNN: no engine for %s: %s", fwi_dnn_key_text(key, text), p->why);
+    }
+    atomic_store_explicit(&l->dnn_plans, p, memory_order_release);
+    return p;
+}
+
 const fwi_cudnn_plan *fwi_cudnn_plan_get(fwi_cuda_libs *l, const fwi_dnn_key *key)
 {
     const fwi_cudnn_plan *found = fwi_cudnn_plan_find(l, key);
@@ -525,25 +545,18 @@ const fwi_cudnn_plan *fwi_cudnn_plan_get(fwi_cuda_libs *l, const fwi_dnn_key *ke
         return found;
     pthread_mutex_lock(&l->lock);
     found = fwi_cudnn_plan_find(l, key); /* another thread may have been faster */
-    if (found == NULL) {
-        fwi_cudnn_plan *p = fwi_alloc_zero(sizeof *p);
-        if (p != NULL) {
-            p->key = *key;
-            p->next = atomic_load_explicit(&l->dnn_plans, memory_order_relaxed);
-            if (build(l, p, NULL, NULL) == FW_OK) {
-                if (!p->usable) {
-                    char text[FWI_CONV_KEY_TEXT];
-                    fwi_log(1, "cuDNN: no engine for %s: %s", fwi_dnn_key_text(key, text), p->why);
-                }
-                atomic_store_explicit(&l->dnn_plans, p, memory_order_release);
-                found = p;
-            } else {
-                plan_free(l, p);
-            }
-        }
-    }
+    if (found == NULL)
+        found = make_plan(l, key);
     pthread_mutex_unlock(&l->lock);
     return found;
+}
+
+const fwi_cudnn_plan *fwi_cudnn_plan_renew(fwi_cuda_libs *l, const fwi_dnn_key *key)
+{
+    pthread_mutex_lock(&l->lock);
+    const fwi_cudnn_plan *const p = make_plan(l, key);
+    pthread_mutex_unlock(&l->lock);
+    return p;
 }
 
 void fwi_cudnn_plans_free(fwi_cuda_libs *l)

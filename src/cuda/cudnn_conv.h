@@ -35,6 +35,10 @@ const fwi_cudnn_plan *fwi_cudnn_plan_get(fwi_cuda_libs *l, const fwi_dnn_key *ke
 const fwi_cudnn_plan *fwi_cudnn_plan_find(const fwi_cuda_libs *l, const fwi_dnn_key *key);
 void fwi_cudnn_plans_free(fwi_cuda_libs *l);
 
+/* Makes the plan of a key anew, with the choices as they are now; later calls find this one. For
+ * measuring: what was made before stays until the device is closed. NULL as above. */
+const fwi_cudnn_plan *fwi_cudnn_plan_renew(fwi_cuda_libs *l, const fwi_dnn_key *key);
+
 /* Enqueues it. x, w, y: device memory on 16-byte boundaries; the one that the pass computes is
  * written. workspace: plan->workspace bytes on a boundary of FWI_LIBS_ALIGN, NULL where that is 0. */
 fw_status fwi_cudnn_run(const fwi_cuda_libs *l, const fwi_cudnn_plan *p, void *x, void *w, void *y,
@@ -46,6 +50,11 @@ fw_status fwi_cudnn_run(const fwi_cuda_libs *l, const fwi_cudnn_plan *p, void *x
 typedef fw_status (*fwi_cudnn_each)(void *user, const fwi_cudnn_plan *p);
 fw_status fwi_cudnn_candidates(fwi_cuda_libs *l, const fwi_dnn_key *key, fwi_cudnn_each each,
                                void *user);
+
+/* A row's call by this plan, with the rounding and widening that it needs, and the scratch for that
+ * (cudnn_rows.c). */
+size_t fwi_cudnn_call_scratch(const fwi_cudnn_plan *p);
+fw_status fwi_cudnn_call_run(const fwi_cuda_libs *l, const fwi_cudnn_plan *p, const fwi_call *c);
 
 /* Why an engine with these notes is not used for a key; NULL: it is allowed. Refused are engines
  * whose result may differ from run to run, that are compiled when the program runs, that add in

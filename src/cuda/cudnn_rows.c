@@ -50,19 +50,21 @@ static size_t staged_bytes(const fwi_cudnn_plan *p)
     return p->key.dtype == FW_F32 ? 0 : n * fw_dtype_size((fw_dtype)p->key.dtype);
 }
 
-static size_t scratch(const fwi_call *c)
+size_t fwi_cudnn_call_scratch(const fwi_cudnn_plan *p)
 {
-    const fwi_cudnn_plan *p = plan_of(c);
-    assert(p != NULL && p->usable);
     const size_t n_bytes = fwi_libs_round(staged_bytes(p)) + p->workspace;
     return n_bytes > 0 ? n_bytes + FWI_LIBS_ALIGN : 0;
 }
 
-static fw_status run(const fwi_call *c)
+static size_t scratch(const fwi_call *c)
 {
     const fwi_cudnn_plan *p = plan_of(c);
     assert(p != NULL && p->usable);
-    const fwi_cuda_libs *l = libs_of(c);
+    return fwi_cudnn_call_scratch(p);
+}
+
+fw_status fwi_cudnn_call_run(const fwi_cuda_libs *l, const fwi_cudnn_plan *p, const fwi_call *c)
+{
     const fwi_dnn_key *k = &p->key;
     const size_t staged = staged_bytes(p);
     char *const at = fwi_libs_aligned(c->scratch);
@@ -85,6 +87,13 @@ static fw_status run(const fwi_call *c)
     if (k->pass == FWI_DNN_DX)
         return fwi_cudnn_run(l, p, c->out[0].data, w, c->in[0].data, workspace);
     return fwi_cudnn_run(l, p, c->in[0].data, w, c->out[0].data, workspace);
+}
+
+static fw_status run(const fwi_call *c)
+{
+    const fwi_cudnn_plan *p = plan_of(c);
+    assert(p != NULL && p->usable);
+    return fwi_cudnn_call_run(libs_of(c), p, c);
 }
 
 #define ROW(op, type, text, is_blocked)                                                            \

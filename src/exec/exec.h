@@ -115,6 +115,8 @@ typedef struct fwi_backend {
      * set. */
     fw_status (*guard_keep)(fwi_device *d, const struct fwi_guard *g);
     fw_status (*guard_judge)(fwi_device *d, const struct fwi_guard *g);
+    const struct fwi_probe
+        *probe; /* for those who measure it (probe.h); NULL: by the host's clock */
 } fwi_backend;
 
 struct fwi_device { /* first member of a backend's own device struct */
@@ -122,10 +124,11 @@ struct fwi_device { /* first member of a backend's own device struct */
     const fwi_op_table *table;
     fwi_pool *pool; /* CPU and host work; may be NULL */
     void *stream;
-    bool host_memory;  /* device memory can be read and written by the host */
-    bool has_bf16;     /* runs graphs whose storage is FW_BF16 */
-    bool has_f16;      /* or FW_F16 */
-    const char *label; /* "cpu (avx512, 2 threads)" */
+    bool host_memory;    /* device memory can be read and written by the host */
+    bool has_bf16;       /* runs graphs whose storage is FW_BF16 */
+    bool has_f16;        /* or FW_F16 */
+    const char *label;   /* "cpu (avx512, 2 threads)" */
+    int64_t allocations; /* blocks that it has given out, since it was opened */
 };
 
 /* ---- store: weights, statistics, slots, by name ---- */

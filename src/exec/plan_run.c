@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "timed.h"
 
 /* ---- asking it ---- */
 
@@ -240,6 +241,59 @@ void fwi_recording_free(fwi_recording *r)
 
 /* ---- step by step, and what came out ---- */
 
+/* What enqueueing one step may take: for so long the queue is held, so that the steps behind it follow
+ * each other as in a recording. */
+#define ENQUEUE_SECONDS 4e-5
+
+/* By marks between the steps, as many at once as there are marks. */
+static fw_status run_marked(const fwi_plan *p, uint8_t *const base[SPACE_COUNT], double *seconds)
+{
+    fwi_device *d = p->device;
+    const fwi_probe *probe = d->backend->probe;
+    fw_status st = FW_OK;
+    for (int first = 0; first < p->n_steps && st == FW_OK; first += FWI_PROBE_MARKS - 1) {
+        const int left = p->n_steps - first;
+        const int n = left < FWI_PROBE_MARKS - 1 ? left : FWI_PROBE_MARKS - 1;
+        if (probe->hold != NULL)
+            st = probe->hold(d, ENQUEUE_SECONDS * n);
+        if (st == FW_OK)
+            st = probe->mark(d, 0);
+        for (int i = 0; i < n && st == FW_OK; i++) {
+            st = run_step(p, first + i, base);
+            if (st == FW_OK)
+                st = probe->mark(d, i + 1);
+        }
+        for (int i = 0; i < n && st == FW_OK; i++) {
+            double t = 0;
+            st = probe->between(d, i, i + 1, &t);
+            seconds[first + i] += t;
+        }
+    }
+    return st;
+}
+
+fw_status fwi_recording_time(const fwi_recording *r, const fwi_binding *b, double *seconds)
+{
+    const fwi_plan *p = r->plan;
+    fwi_device *d = p->device;
+    const fwi_probe *probe = d->backend->probe;
+    if (!fwi_recording_fits(r, b))
+        return fwi_fail(FW_EARG, "a recorded step runs where it was recorded, scratch and inputs");
+    uint8_t *base[SPACE_COUNT];
+    fw_status st = bind(p, b, base);
+    if (st == FW_OK)
+        st = upload_inputs(p, b);
+    if (st == FW_OK && probe->hold != NULL)
+        st = probe->hold(d, ENQUEUE_SECONDS * p->n_steps);
+    if (st == FW_OK)
+        st = probe->mark(d, 0);
+    if (st == FW_OK)
+        st = d->backend->replay(d, r->kept);
+    if (st == FW_OK)
+        st = probe->mark(d, 1);
+    return st == FW_OK ? probe->between(d, 0, 1, seconds) : st;
+}
+
 fw_status fwi_plan_run_timed(const fwi_plan *p, const fwi_binding *b, double *seconds)
 {
     uint8_t *base[SPACE_COUNT];
@@ -249,6 +303,8 @@ fw_status fwi_plan_run_timed(const fwi_plan *p, const fwi_binding *b, double *se
         st = upload_inputs(p, b);
     if (st == FW_OK)
         st = d->backend->sync(d);
+    if (st == FW_OK && d->backend->probe != NULL)
+        return run_marked(p, base, seconds);
     double t0 = fwi_now();
     for (int i = 0; i < p->n_steps && st == FW_OK; i++) {
         st = run_step(p, i, base);

@@ -2,9 +2,11 @@
  * copy runs. A kernel's row stands for the emulated one of the same call. */
 #include "t_far.h"
 
+#include "clock.h"
 #include "cpu_lower.h"
 #include "cuda_augment.h"
 #include "cuda_guard.h"
+#include "cuda_load.h"
 #include "t_cuda.h"
 
 #include <stdlib.h>
@@ -27,7 +29,8 @@ static int64_t replays, joint_calls, batches, uploaded;
 
 typedef struct recording {
     fwi_call *calls;
-    int *joined; /* calls that run as one from this one on; 0: with one before */
+    int *joined;               /* calls that run as one from this one on; 0: with one before */
+    const fwi_op_table **rows; /* where its row is looked for */
     int n, cap;
 } recording;
 static recording *recorded; /* the one being made */
@@ -59,6 +62,16 @@ static void access_all(int how)
             abort();
 }
 
+void t_far_open_memory(void)
+{
+    access_all(PROT_READ | PROT_WRITE);
+}
+
+void t_far_close_memory(void)
+{
+    access_all(PROT_NONE);
+}
+
 static size_t whole_pages(size_t n)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -67,7 +80,6 @@ static size_t whole_pages(size_t n)
 
 static fw_status far_alloc(fwi_device *d, size_t n_bytes, void **out)
 {
-    (void)d;
     if (t_far_refuses_block > 0 && --t_far_refuses_block == 0)
         return fwi_fail(FW_ENOMEM, "far: this block is refused");
     const size_t bytes = whole_pages(n_bytes);
@@ -77,6 +89,7 @@ static fw_status far_alloc(fwi_device *d, size_t n_bytes, void **out)
     blocks[n_blocks].at = p;
     blocks[n_blocks++].bytes = bytes;
     taken += n_bytes;
+    d->allocations++;
     *out = p;
     return FW_OK;
 }
@@ -114,9 +127,17 @@ static fw_status far_upload(fwi_device *d, void *dst, const void *src, size_t n_
 
 /* ---- kernels ---- */
 
-static fw_status run_now(const fwi_call *c, int n)
+const fwi_op_table *t_far_rows;
+void *t_far_stream;
+
+static const fwi_op_table *true_rows(void)
 {
-    const fwi_kernel *k = fwi_table_find(fwi_cuda_emulated_table(), c, NULL);
+    return t_far_rows != NULL ? t_far_rows : fwi_cuda_emulated_table();
+}
+
+static fw_status run_now(const fwi_op_table *from, const fwi_call *c, int n)
+{
+    const fwi_kernel *k = fwi_table_find(from, c, NULL);
     access_all(PROT_READ | PROT_WRITE);
     const fw_status st = k == NULL ? fwi_fail(FW_EINTERNAL, "far: no kernel")
                          : n > 1   ? k->joint->run(c, n)
@@ -126,27 +147,45 @@ static fw_status run_now(const fwi_call *c, int n)
     return st;
 }
 
-static fw_status far_run_joint(const fwi_call *c, int n)
+static fw_status run_from(const fwi_op_table *from, const fwi_call *c, int n)
 {
     if (recorded == NULL)
-        return run_now(c, n);
+        return run_now(from, c, n);
     if (recorded->n + n > recorded->cap) {
         recorded->cap = (recorded->n + n) * 2;
         recorded->calls = realloc(recorded->calls, (size_t)recorded->cap * sizeof *c);
         recorded->joined = realloc(recorded->joined, (size_t)recorded->cap * sizeof(int));
-        if (recorded->calls == NULL || recorded->joined == NULL)
+        recorded->rows = realloc(recorded->rows, (size_t)recorded->cap * sizeof *recorded->rows);
+        if (recorded->calls == NULL || recorded->joined == NULL || recorded->rows == NULL)
             abort();
     }
     for (int i = 0; i < n; i++) {
         recorded->calls[recorded->n] = c[i];
+        recorded->rows[recorded->n] = from;
         recorded->joined[recorded->n++] = i == 0 ? n : 0;
     }
     return FW_OK;
 }
 
+/* Of rows before the emulated ones, and of those: each runs what stands behind it. */
+static fw_status far_run_joint(const fwi_call *c, int n)
+{
+    return run_from(true_rows(), c, n);
+}
+
 static fw_status far_run(const fwi_call *c)
 {
-    return far_run_joint(c, 1);
+    return run_from(true_rows(), c, 1);
+}
+
+static fw_status emulated_run_joint(const fwi_call *c, int n)
+{
+    return run_from(fwi_cuda_emulated_table(), c, n);
+}
+
+static fw_status emulated_run(const fwi_call *c)
+{
+    return run_from(fwi_cuda_emulated_table(), c, 1);
 }
 
 static fwi_kernel rows[MAX_ROWS];
@@ -156,18 +195,22 @@ static const fwi_op_table table = {.name = "far", .rows = rows, .nb = 1};
 static void copy_rows(void)
 {
     int n = 0;
-    for (const fwi_op_table *t = fwi_cuda_emulated_table(); t != NULL; t = t->base)
+    bool emulated = false; /* from that table on */
+    for (const fwi_op_table *t = true_rows(); t != NULL; t = t->base) {
+        emulated = emulated || t == fwi_cuda_emulated_table();
         for (const fwi_kernel *k = t->rows; k->run != NULL; k++) {
             if (n == MAX_ROWS - 1)
                 abort();
             rows[n] = *k;
-            rows[n].run = far_run;
+            rows[n].run = emulated ? emulated_run : far_run;
             if (k->joint != NULL) {
-                joints[n] = (fwi_joint){k->joint->scratch, far_run_joint};
+                joints[n] =
+                    (fwi_joint){k->joint->scratch, emulated ? emulated_run_joint : far_run_joint};
                 rows[n].joint = &joints[n];
             }
             n++;
         }
+    }
     rows[n].run = NULL;
 }
 
@@ -198,7 +241,7 @@ static fw_status far_replay(fwi_device *d, void *kept)
     const recording *r = kept;
     fw_status st = FW_OK;
     for (int i = 0; i < r->n && st == FW_OK; i += r->joined[i])
-        st = run_now(&r->calls[i], r->joined[i]);
+        st = run_now(r->rows[i], &r->calls[i], r->joined[i]);
     replays++;
     return st;
 }
@@ -208,6 +251,7 @@ static void far_forget(fwi_device *d, void *kept)
     (void)d;
     free(((recording *)kept)->calls);
     free(((recording *)kept)->joined);
+    free(((recording *)kept)->rows);
     free(kept);
 }
 
@@ -247,6 +291,64 @@ static fw_status far_guard_judge(fwi_device *d, const fwi_guard *g)
     return with_access(fwi_cuda_guard_judge, g);
 }
 
+/* ---- measuring ---- the clock is the host's: what is enqueued is done at once */
+
+double t_far_extra_seconds;
+static double marks[FWI_PROBE_MARKS];
+
+static fw_status far_mark(fwi_device *d, int i)
+{
+    (void)d;
+    marks[i] = fwi_now() + t_far_extra_seconds;
+    return FW_OK;
+}
+
+static fw_status far_between(fwi_device *d, int from, int to, double *seconds)
+{
+    (void)d;
+    *seconds = marks[to] - marks[from];
+    return FW_OK;
+}
+
+static fw_status far_info(fwi_device *d, fwi_gpu_info *out)
+{
+    (void)d;
+    *out = (fwi_gpu_info){.name = "far", .major = 9, .l2_bytes = 1 << 16};
+    return FW_OK;
+}
+
+static fw_status far_load_plan(fwi_device *d, fwi_load *load)
+{
+    (void)d;
+    return fwi_cuda_load_plan(NULL, load);
+}
+
+static fw_status far_load_fill(fwi_device *d, const fwi_load *load)
+{
+    (void)d;
+    t_far_open_memory();
+    const fw_status st =
+        fwi_cuda_load_noise(NULL, load->memory, FW_F32, (int64_t)(load->bytes / sizeof(float)));
+    t_far_close_memory();
+    return st;
+}
+
+static fw_status far_load_run(fwi_device *d, const fwi_load *load)
+{
+    (void)d;
+    t_far_open_memory();
+    const fw_status st = fwi_cuda_load_run(NULL, load);
+    t_far_close_memory();
+    return st;
+}
+
+static const fwi_probe far_probe = {.mark = far_mark,
+                                    .between = far_between,
+                                    .info = far_info,
+                                    .load_plan = far_load_plan,
+                                    .load_fill = far_load_fill,
+                                    .load_run = far_load_run};
+
 /* ---- the device ---- */
 
 static fw_status far_open(fwi_device **out, const fwi_device_opt *opt)
@@ -260,6 +362,7 @@ static fw_status far_open(fwi_device **out, const fwi_device_opt *opt)
                       .table = &table,
                       .has_bf16 = true,
                       .has_f16 = true,
+                      .stream = t_far_stream,
                       .label = "far"};
     *out = d;
     return FW_OK;
@@ -310,4 +413,5 @@ const fwi_backend t_far_backend = {
     .make_batch = far_make_batch,
     .guard_keep = far_guard_keep,
     .guard_judge = far_guard_judge,
+    .probe = &far_probe,
 };

@@ -14,6 +14,13 @@ int64_t t_far_joint_calls(void);        /* kernels that ran several calls, likew
 int64_t t_far_batches(void);            /* made of images that lie there, likewise */
 int64_t t_far_uploaded(void);           /* bytes, likewise */
 extern size_t t_far_memory;             /* what the device says it has in all; at first 1 GiB */
-extern int t_far_refuses_block;         /* this one from now on cannot be had, from 1; 0: all can */
+/* Work behind far's back, on whatever of its memory: between the two, kernels are run by hand. */
+void t_far_open_memory(void);
+void t_far_close_memory(void);
+/* Before far is opened: rows in place of the emulated ones, and the stream that calls get. */
+extern const fwi_op_table *t_far_rows;
+extern void *t_far_stream;
+extern double t_far_extra_seconds; /* added to what its clock shows */
+extern int t_far_refuses_block;    /* this one from now on cannot be had, from 1; 0: all can */
 
 #endif

@@ -1,0 +1,168 @@
+/* libs_probe.c: see libs_probe.h. Tuning: engines are shown one after the other with plans that can be
+ * run; the best is noted; keeping it makes the convolution's plan anew and writes the file. What the file
+ * held before stays in it. */
+#include "libs_probe.h"
+
+#include "cublaslt_matmul.h"
+#include "cudnn_conv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- products ---- */
+
+fw_dtype fwi_libs_load_dtype(const fwi_load *load)
+{
+    return load->kind == FWI_LOAD_BF16 ? FW_BF16 : load->kind == FWI_LOAD_F16 ? FW_F16 : FW_F32;
+}
+
+/* n x n, all of them; operands on whatever boundary a library can wish for. */
+static fwi_matmul_key key_of(const fwi_load *load)
+{
+    return (fwi_matmul_key){.m = load->size,
+                            .n = load->size,
+                            .k = load->size,
+                            .batch = 1,
+                            .dtype = (int32_t)fwi_libs_load_dtype(load),
+                            .tf32 = load->kind == FWI_LOAD_TF32,
+                            .align = FWI_LIBS_ALIGN};
+}
+
+static size_t matrix_bytes(const fwi_load *load)
+{
+    return fwi_libs_round((size_t)load->size * (size_t)load->size *
+                          fw_dtype_size(fwi_libs_load_dtype(load)));
+}
+
+fw_status fwi_libs_load_plan(fwi_cuda_libs *l, fwi_load *load)
+{
+    if (l == NULL || l->blas_handle == NULL)
+        return fwi_fail(FW_EUNAVAILABLE, "products on tensor cores are cuBLASLt's: %s",
+                        l != NULL && l->no_blas != NULL ? l->no_blas : "it is not there");
+    const fwi_matmul_key key = key_of(load);
+    const fwi_cublaslt_plan *const p = fwi_cublaslt_plan_get(l, &key);
+    if (p == NULL)
+        return FW_EINTERNAL; /* the message is set */
+    if (!p->usable)
+        return fwi_fail(FW_EUNAVAILABLE, "cuBLASLt has no product of this size: %s", p->why);
+    load->bytes = 3 * matrix_bytes(load) + p->workspace;
+    load->work = 2.0 * (double)load->size * (double)load->size * (double)load->size;
+    return FW_OK;
+}
+
+fw_status fwi_libs_load_run(fwi_cuda_libs *l, const fwi_load *load)
+{
+    const fwi_matmul_key key = key_of(load);
+    const fwi_cublaslt_plan *const p = fwi_cublaslt_plan_find(l, &key);
+    if (p == NULL || !p->usable)
+        return fwi_fail(FW_EINTERNAL, "a load is run that was not planned");
+    const size_t n = matrix_bytes(load);
+    char *const at = load->memory;
+    return fwi_cublaslt_run(l, p, 1, at, at + n, 0, NULL, at + 2 * n,
+                            p->workspace > 0 ? at + 3 * n : NULL);
+}
+
+/* ---- engines ---- */
+
+static void text_of(const fwi_dnn_choice *c, const char *how, char *text, size_t cap)
+{
+    size_t n = (size_t)snprintf(text, cap, "engine %lld", (long long)c->engine);
+    for (int i = 0; i < c->n_knobs && n < cap; i++)
+        n += (size_t)snprintf(text + n, cap - n, "%s%d=%lld", i == 0 ? ", knobs " : " ",
+                              (int)c->knobs[i].type, (long long)c->knobs[i].value);
+    if (c->key.pass == FWI_DNN_DW && n < cap)
+        n += (size_t)snprintf(text + n, cap - n, ", in %s", fw_dtype_name((fw_dtype)c->dw));
+    if (how != NULL && n < cap)
+        snprintf(text + n, cap - n, ", %s", how);
+}
+
+void fwi_libs_row_text(const fwi_cuda_libs *l, const fwi_call *c, char *text, size_t cap)
+{
+    fwi_dnn_key key;
+    text[0] = 0;
+    if (l == NULL || l->dnn_handle == NULL || !fwi_dnn_key_of(c, l->tf32, &key))
+        return;
+    const fwi_cudnn_plan *const p = fwi_cudnn_plan_find(l, &key);
+    if (p != NULL && p->usable)
+        text_of(&p->engine, p->measured ? "measured" : "the heuristic's", text, cap);
+}
+
+typedef struct showing {
+    fwi_engine_fn each;
+    void *user;
+} showing;
+
+static fw_status show(void *user, const fwi_cudnn_plan *p)
+{
+    const showing *const s = user;
+    char text[512];
+    text_of(&p->engine, NULL, text, sizeof text);
+    const fwi_engine e = {.text = text,
+                          .scratch = fwi_cudnn_call_scratch(p),
+                          .keepable = p->engine.engine >= 0 && p->engine.n_knobs >= 0,
+                          .handle = p};
+    return s->each(s->user, &e);
+}
+
+fw_status fwi_libs_engines(fwi_cuda_libs *l, const fwi_call *c, fwi_engine_fn each, void *user)
+{
+    fwi_dnn_key key;
+    showing s = {each, user};
+    if (l == NULL || l->dnn_handle == NULL)
+        return fwi_fail(FW_EUNAVAILABLE, "engines are cuDNN's: %s",
+                        l != NULL && l->no_dnn != NULL ? l->no_dnn : "it is not there");
+    if (!fwi_dnn_key_of(c, l->tf32, &key))
+        return fwi_fail(FW_EUNAVAILABLE, "cuDNN is not used for %s of %s",
+                        fwi_op_info_get(c->kind)->name, fw_dtype_name(c->in[0].dtype));
+    return fwi_cudnn_candidates(l, &key, show, &s);
+}
+
+fw_status fwi_libs_engine_run(const fwi_cuda_libs *l, const fwi_engine *e, const fwi_call *c)
+{
+    return fwi_cudnn_call_run(l, e->handle, c);
+}
+
+fw_status fwi_libs_engine_take(fwi_cuda_libs *l, const fwi_engine *e, double seconds)
+{
+    const fwi_cudnn_plan *const p = e->handle;
+    if (!e->keepable)
+        return fwi_fail(FW_EUNAVAILABLE, "cuDNN does not say how this engine was made");
+    l->noted = p->engine;
+    l->noted.seconds = seconds;
+    l->has_note = true;
+    return FW_OK;
+}
+
+void fwi_libs_engines_forget(fwi_cuda_libs *l)
+{
+    l->has_note = false;
+}
+
+/* The file as it is, read once: what is measured is added to it. */
+static fw_status read_file(fwi_cuda_libs *l)
+{
+    if (l->tuned.sm != 0)
+        return FW_OK;
+    return fwi_dnn_choices_load_file(&l->tuned, l->sm, (int64_t)l->dnn_version);
+}
+
+fw_status fwi_libs_engines_keep(fwi_cuda_libs *l, char *path, size_t cap)
+{
+    if (l == NULL || l->dnn_handle == NULL)
+        return fwi_fail(FW_EUNAVAILABLE, "engines are cuDNN's, which is not there");
+    fw_status st = read_file(l);
+    if (st == FW_OK && l->has_note) {
+        st = fwi_dnn_choices_put(&l->tuned, &l->noted);
+        if (st == FW_OK)
+            st = fwi_dnn_choices_put(&l->choices, &l->noted);
+        if (st == FW_OK && fwi_cudnn_plan_renew(l, &l->noted.key) == NULL)
+            st = FW_EINTERNAL; /* the message is set */
+        l->has_note = false;
+    }
+    if (st == FW_OK)
+        st = fwi_dnn_choices_save(&l->tuned);
+    char *const at = st == FW_OK ? fwi_dnn_choices_path(l->sm) : NULL;
+    snprintf(path, cap, "%s", at != NULL ? at : "");
+    fwi_free(at);
+    return st;
+}
