@@ -183,6 +183,16 @@ endforeach()
 if(TARGET fenwicks_cli)
   add_executable(t_tool ${CMAKE_SOURCE_DIR}/tests/cli/t_tool.c) # data and JSON for the scripts
   target_link_libraries(t_tool PRIVATE PkgConfig::JANSSON)
+  get_property(built TARGET fw_cuda PROPERTY FW_BUILT)
+  if(built) # the command on a GPU that is made up: tests/cuda/gpu/fake_gpu.c
+    add_executable(fenwicks_fake_gpu ${cli_sources} ${CMAKE_SOURCE_DIR}/tests/cuda/gpu/fake_gpu.c
+      $<TARGET_OBJECTS:t_cuda>)
+    target_include_directories(fenwicks_fake_gpu SYSTEM PRIVATE ${FW_CUDA_INCLUDE} ${FW_CUDA_LIB_INCLUDES})
+    target_compile_definitions(fenwicks_fake_gpu PRIVATE FW_FAKE_CUDNN="$<TARGET_FILE:fake_cudnn>"
+      FW_FAKE_CUBLASLT="$<TARGET_FILE:fake_cublaslt>")
+    target_link_libraries(fenwicks_fake_gpu PRIVATE fw_inside PkgConfig::JANSSON ${CMAKE_DL_LIBS})
+    add_dependencies(fenwicks_fake_gpu fake_cudnn fake_cublaslt)
+  endif()
   file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/cli/*.sh)
   foreach(script ${scripts})
     get_filename_component(base ${script} NAME_WE)

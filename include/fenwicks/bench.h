@@ -28,6 +28,22 @@ typedef struct fw_part {
 } fw_part;
 FW_API int fw_parts(fw_part *out, int cap); /* fills up to cap, returns how many there are */
 
+/* A GPU of this machine; text is "" and a number 0 where it is not known. */
+typedef struct fw_gpu {
+    char name[256];      /* "NVIDIA H200" */
+    char driver[64];     /* its own version: "580.82.07" */
+    char libraries[256]; /* "cuDNN 9.19.0; cuBLASLt 13.1.0", or why there is none of one */
+    char why[256];       /* why this build cannot use it; "": it can */
+    char precisions[64]; /* that it computes in: "f32, tf32, bf16, f16" */
+    int major, minor;    /* compute capability */
+    int multiprocessors;
+    int driver_cuda,
+        runtime_cuda; /* CUDA that the driver serves, that this build has: 13000 is 13.0 */
+    int64_t memory_free, memory_bytes, l2_bytes;
+} fw_gpu;
+/* Fills up to cap, returns how many there are; 0 where none can be used: fw_parts says why. */
+FW_API int fw_gpus(fw_gpu *out, int cap);
+
 /* op by op, which table a kernel comes from: "conv2d f32 avx512 conv2d_f32_avx512_14x32". Caller
  * frees with fw_text_free. */
 FW_API fw_status fw_ops_table(char **text);
@@ -41,8 +57,20 @@ typedef struct fw_peak {
     double gbytes_copy;   /* read and written, both counted */
     double gbytes_stream; /* the same by stores that pass the caches; 0: none here */
     int threads;
+    double gflops_tf32, gflops_f16; /* of GPUs alone: products on tensor cores, as is their bf16 */
 } fw_peak;
 FW_API fw_status fw_bench_peak(int threads, fw_peak *out);
+/* The same of a GPU: multiply-adds in f32 on registers, products of matrices on tensor cores by cuBLASLt,
+ * memory larger than its L2. Each is read `runs` times, by marks in the GPU's queue. A figure is 0 where
+ * there is none, and note then says why. */
+typedef struct fw_gpu_peak {
+    fw_peak median, least, most; /* threads 0, gbytes_stream 0 */
+    char device[320];            /* "cuda:0 (NVIDIA H200, sm_90)" */
+    char note[256];
+    int64_t runs;
+} fw_gpu_peak;
+/* device: "cuda", "cuda:1"; FW_EARG for the CPU. runs 0: 7. FW_EUNAVAILABLE, FW_ENOTFOUND as for training. */
+FW_API fw_status fw_bench_gpu_peak(const char *device, int64_t runs, fw_gpu_peak *out);
 /* The best readings recorded for this processor's model and this many threads (0: all allowed):
  * from dir/<model>.json, or from the records inside the library if dir is NULL. FW_ENOTFOUND if
  * there are none. */
@@ -57,6 +85,9 @@ typedef struct fw_conv_shape {
 } fw_conv_shape;
 /* The shapes of bench/shapes.txt: fills up to cap, returns how many there are. */
 FW_API int fw_conv_shapes(fw_conv_shape *out, int cap);
+/* Those that a recipe trains, at each of its resolutions, with its batch; net is its name, cut to fit. Fills
+ * up to cap, *n: how many there are. A convolution that is not square is left out. */
+FW_API fw_status fw_recipe_conv_shapes(const fw_recipe *r, fw_conv_shape *out, int cap, int *n);
 
 typedef struct fw_bench_conv_opt {
     const char *shape; /* a net, a name, or net/name; NULL: all */
@@ -69,6 +100,15 @@ typedef struct fw_bench_conv_opt {
     int threads;         /* 0: all allowed */
     int64_t runs, batch; /* 0: 7 runs; the table's batch */
     const char *results; /* folder of recorded peaks; NULL: those inside the library */
+    /* On a GPU precision is f32, bf16 or f16, the layout is nhwc, and the algorithms are whose the
+     * kernel is: cudnn, wgmma (our own on Hopper's tensor cores, where a choice names it), cuda (our own for all
+     * GPUs); auto is the one that training takes. */
+    const char *device;      /* NULL: cpu */
+    const fw_recipe *recipe; /* its convolutions instead of the table's; on a GPU alone */
+    bool tf32;               /* f32 whose products may round to tf32 */
+    bool
+        tune; /* of each shape and pass: try every engine, cuDNN's and our own, keep the fastest that is
+                           right in the file of choices (docs/formats/conv-choices.md) */
 } fw_bench_conv_opt;
 
 typedef struct fw_bench_conv_row {
@@ -84,6 +124,12 @@ typedef struct fw_bench_conv_row {
     double error;         /* relative L2 against double, sampled outputs */
     bool wrong;           /* error out of bounds: the speed means nothing */
     int64_t scratch_bytes, runs;
+    /* of GPUs alone; their share_of_peak is of the nominal gflops, since padding is multiplied too */
+    const char *device, *precision; /* label; "tf32"; NULL: a CPU's row */
+    const char *engine;             /* cuDNN's, in words: "engine 7, knobs 1=2, measured"; "" */
+    int64_t engines, engines_wrong; /* tuning: how many were tried, and gave a wrong result */
+    double seconds_before;          /* tuning: of the heuristic's first engine */
+    const char *choices;            /* tuning: the file; NULL: not tuned */
 } fw_bench_conv_row;
 /* Each row as it is measured; anything but FW_OK ends the benchmark with that status. */
 typedef fw_status (*fw_bench_conv_fn)(void *arg, const fw_bench_conv_row *row);
@@ -101,6 +147,7 @@ typedef struct fw_bench_ops_opt {
     int threads;         /* 0: all allowed */
     int64_t runs, batch; /* 0: 7 runs; the table's batch */
     bool in_place;       /* ops that may write over their first input do */
+    const char *device;  /* NULL: cpu; on a GPU precision is f32, bf16 or f16, the layout nhwc */
 } fw_bench_ops_opt;
 
 typedef struct fw_bench_ops_row {
@@ -113,6 +160,7 @@ typedef struct fw_bench_ops_row {
     double share_of_peak; /* of the highest memory ceiling */
     const fw_peak *peak;  /* read before all rows */
     int64_t runs;
+    const char *device; /* label of a GPU; NULL: a CPU's row */
 } fw_bench_ops_row;
 typedef fw_status (*fw_bench_ops_fn)(void *arg, const fw_bench_ops_row *row);
 /* As fw_bench_conv; an op without a kernel above the reference gives no row. */
@@ -125,6 +173,8 @@ typedef struct fw_bench_op {
     double seconds;                   /* per step, median */
     double gflops, gbytes_per_second; /* of the operation's own count; 0 where it has none */
     double share;                     /* of the step */
+    const char *ceiling;              /* what it runs against: "bf16", "memory"; NULL: not known */
+    double share_of_peak;             /* of that; 0: not known */
 } fw_bench_op;
 /* What a step spends its time on. OTHER: the head, the loss, what is in no other part; OUTSIDE:
  * waiting for images and handing them over, everything between ops. */
@@ -159,6 +209,14 @@ typedef struct fw_bench_step_result {
     fw_bench_op *ops;                   /* by time, descending */
     int n_ops;
     void *owned;
+    char device[320];       /* label */
+    double kernels_seconds; /* of a step: all ops, each alone; summed from medians */
+    /* of a GPU alone */
+    double graph_seconds;     /* the recorded step alone, median; 0: it could not be recorded */
+    int64_t allocations;      /* of device memory, from the first step's end to that of the last */
+    int64_t host_allocations; /* by the library, likewise */
+    int64_t
+        memory_taken_bytes; /* by which the device's free memory shrank meanwhile, whoever took it */
 } fw_bench_step_result;
 /* opt: data, seed, device, threads, pin, precision, memory_limit are used. runs 0: 7 (after 2 that are not
  * counted). Without data: synthetic images of the recipe's shape. */

@@ -5,6 +5,7 @@
 
 #include "cublaslt_matmul.h"
 #include "cudnn_conv.h"
+#include "own_conv.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -92,6 +93,13 @@ typedef struct showing {
     void *user;
 } showing;
 
+/* What is shown: a plan of cuDNN's, or one of ours for a key. */
+typedef struct shown {
+    const fwi_cudnn_plan *plan;
+    const fwi_own_conv *own;
+    fwi_dnn_key key;
+} shown;
+
 static fw_status show(void *user, const fwi_cudnn_plan *p)
 {
     const showing *const s = user;
@@ -100,8 +108,27 @@ static fw_status show(void *user, const fwi_cudnn_plan *p)
     const fwi_engine e = {.text = text,
                           .scratch = fwi_cudnn_call_scratch(p),
                           .keepable = p->engine.engine >= 0 && p->engine.n_knobs >= 0,
-                          .handle = p};
+                          .handle = &(shown){.plan = p, .key = p->key}};
     return s->each(s->user, &e);
+}
+
+/* Ours, after cuDNN's (own_conv.h). */
+static fw_status show_own(const fwi_call *c, const fwi_dnn_key *key, const showing *s)
+{
+    fwi_own_conv own[FWI_OWN_CONVS];
+    const int n = fwi_own_conv_candidates(c, own);
+    fwi_call shapes = *c; /* as scratch is asked for: without data */
+    shapes.in[0].data = shapes.in[1].data = shapes.out[0].data = NULL;
+    fw_status st = FW_OK;
+    for (int i = 0; i < n && st == FW_OK; i++) {
+        const fwi_kernel *const k = own[i].kernel;
+        const fwi_engine e = {.text = own[i].name,
+                              .scratch = k->scratch != NULL ? k->scratch(&shapes) : 0,
+                              .keepable = true,
+                              .handle = &(shown){.own = &own[i], .key = *key}};
+        st = s->each(s->user, &e);
+    }
+    return st;
 }
 
 fw_status fwi_libs_engines(fwi_cuda_libs *l, const fwi_call *c, fwi_engine_fn each, void *user)
@@ -114,20 +141,24 @@ fw_status fwi_libs_engines(fwi_cuda_libs *l, const fwi_call *c, fwi_engine_fn ea
     if (!fwi_dnn_key_of(c, l->tf32, &key))
         return fwi_fail(FW_EUNAVAILABLE, "cuDNN is not used for %s of %s",
                         fwi_op_info_get(c->kind)->name, fw_dtype_name(c->in[0].dtype));
-    return fwi_cudnn_candidates(l, &key, show, &s);
+    const fw_status st = fwi_cudnn_candidates(l, &key, show, &s);
+    return st == FW_OK ? show_own(c, &key, &s) : st;
 }
 
 fw_status fwi_libs_engine_run(const fwi_cuda_libs *l, const fwi_engine *e, const fwi_call *c)
 {
-    return fwi_cudnn_call_run(l, e->handle, c);
+    const shown *const x = e->handle;
+    return x->own != NULL ? x->own->kernel->run(c) : fwi_cudnn_call_run(l, x->plan, c);
 }
 
 fw_status fwi_libs_engine_take(fwi_cuda_libs *l, const fwi_engine *e, double seconds)
 {
-    const fwi_cudnn_plan *const p = e->handle;
+    const shown *const x = e->handle;
     if (!e->keepable)
         return fwi_fail(FW_EUNAVAILABLE, "cuDNN does not say how this engine was made");
-    l->noted = p->engine;
+    l->noted = x->own != NULL ? (fwi_dnn_choice){.key = x->key, .dw = FW_F32} : x->plan->engine;
+    if (x->own != NULL)
+        snprintf(l->noted.own, sizeof l->noted.own, "%s", x->own->name);
     l->noted.seconds = seconds;
     l->has_note = true;
     return FW_OK;
@@ -155,7 +186,7 @@ fw_status fwi_libs_engines_keep(fwi_cuda_libs *l, char *path, size_t cap)
         st = fwi_dnn_choices_put(&l->tuned, &l->noted);
         if (st == FW_OK)
             st = fwi_dnn_choices_put(&l->choices, &l->noted);
-        if (st == FW_OK && fwi_cudnn_plan_renew(l, &l->noted.key) == NULL)
+        if (st == FW_OK && l->noted.own[0] == 0 && fwi_cudnn_plan_renew(l, &l->noted.key) == NULL)
             st = FW_EINTERNAL; /* the message is set */
         l->has_note = false;
     }

@@ -2,7 +2,8 @@
  * (bench/shapes.txt), below graph and plan, so that one shape, pass and algorithm can be worked on
  * alone. Operands are as in training: batch-blocked where a table has rows for that, and cold,
  * because what a layer reads was written a whole network ago. Ceilings are read right before and
- * after, since a machine's clock and neighbours change within seconds. Next: bench_conv_check.c. */
+ * after, since a machine's clock and neighbours change within seconds. This is for CPUs. Next:
+ * bench_conv_check.c, bench_gpu_conv.c. */
 #include "bench_conv.h"
 
 #include <inttypes.h>
@@ -19,8 +20,8 @@ enum { DEFAULT_RUNS = 7, MAX_RUNS = 1000, MAX_BATCH = 1 << 20, MAX_SHAPES = 128 
 enum { PEAK_READINGS = 6, ATTEMPTS = 3 };
 #define LOWEST_PEAK 0.95 /* of the best recorded */
 
-static const char *const pass_names[] = {"fwd", "dx", "dw"};
-static const fwi_opkind pass_ops[] = {FWI_OP_conv2d, FWI_OP_conv2d_dx, FWI_OP_conv2d_dw};
+const char *const fwi_conv_passes[] = {"fwd", "dx", "dw"};
+const fwi_opkind fwi_conv_pass_ops[] = {FWI_OP_conv2d, FWI_OP_conv2d_dx, FWI_OP_conv2d_dw};
 static const char *const algo_names[FWI_CONV_ALGOS] = {
     [FWI_CONV_ANY] = "auto",
     [FWI_CONV_DIRECT] = "direct",
@@ -118,7 +119,7 @@ static fwi_call call_of(fwi_opkind op, const operands *o, const fwi_attr *attr, 
 
 /* ---- one row ---- */
 
-static fwi_attr attributes(const fw_conv_shape *s, fwi_conv_algo algo)
+fwi_attr fwi_conv_attr_of(const fw_conv_shape *s, fwi_conv_algo algo)
 {
     return (fwi_attr){.conv = {.kh = s->k,
                                .kw = s->k,
@@ -138,7 +139,8 @@ static const fwi_kernel *find(const bench_conv *b, fwi_opkind op, fwi_conv_algo 
 {
     const operands o = describe(b, nb);
     const fwi_op_table *from = NULL;
-    const fwi_attr attr = attributes(&b->s, algo), any = attributes(&b->s, FWI_CONV_DIRECT);
+    const fwi_attr attr = fwi_conv_attr_of(&b->s, algo),
+                   any = fwi_conv_attr_of(&b->s, FWI_CONV_DIRECT);
     const fwi_call c = call_of(op, &o, &attr, b->pool), d = call_of(op, &o, &any, b->pool);
     const fwi_kernel *const k = fwi_table_find(b->table, &c, &from);
     if (k == NULL || (from->base == NULL && from != b->table))
@@ -152,7 +154,7 @@ static const fwi_kernel *find(const bench_conv *b, fwi_opkind op, fwi_conv_algo 
 static fw_status choose(const bench_conv *b, fwi_opkind op, int32_t nb, fwi_conv_algo *out)
 {
     const operands o = describe(b, nb);
-    const fwi_attr attr = attributes(&b->s, FWI_CONV_ANY);
+    const fwi_attr attr = fwi_conv_attr_of(&b->s, FWI_CONV_ANY);
     const fwi_call c = call_of(op, &o, &attr, b->pool);
     const fw_dtype real = b->opt->precision == FW_F64 ? FW_F64 : FW_F32;
     fwi_graph *g = NULL;
@@ -193,11 +195,11 @@ static void time_row(bench_conv *b, const fwi_kernel *k, fwi_opkind op, const fw
 static fw_status measure(bench_conv *b, int pass, fwi_conv_algo algo, bool chosen,
                          const fwi_kernel *k)
 {
-    const fwi_attr attr = attributes(&b->s, algo);
+    const fwi_attr attr = fwi_conv_attr_of(&b->s, algo);
     const operands *const last = &b->set[(b->runs - 1) % b->n_sets];
-    fwi_call c = call_of(pass_ops[pass], last, &attr, b->pool);
+    fwi_call c = call_of(fwi_conv_pass_ops[pass], last, &attr, b->pool);
     fw_bench_conv_row row = {.shape = &b->s,
-                             .pass = pass_names[pass],
+                             .pass = fwi_conv_passes[pass],
                              .algo = algo_names[algo],
                              .chosen = chosen,
                              .kernel = k->name,
@@ -260,16 +262,16 @@ static bool wants_layout(const fw_bench_conv_opt *o, bool blocked)
 }
 
 /* No gradient is wanted of what a network was given. */
-static bool wants_pass(const fw_bench_conv_opt *o, const fw_conv_shape *s, int pass)
+bool fwi_conv_wants_pass(const fw_bench_conv_opt *o, const fw_conv_shape *s, int pass)
 {
-    return o->pass != NULL ? strcmp(o->pass, pass_names[pass]) == 0
-                           : pass_ops[pass] != FWI_OP_conv2d_dx || s->c > 3;
+    return o->pass != NULL ? strcmp(o->pass, fwi_conv_passes[pass]) == 0
+                           : fwi_conv_pass_ops[pass] != FWI_OP_conv2d_dx || s->c > 3;
 }
 
 /* The rows of one layout. Those that another layout has too are left out if skip says so. */
 static fw_status measure_pass(bench_conv *b, int pass, int32_t nb, bool skip, bool *filled)
 {
-    const fwi_opkind op = pass_ops[pass];
+    const fwi_opkind op = fwi_conv_pass_ops[pass];
     const int32_t block = fwi_cpu_block_of(b->s.n);
     /* as the lowering decides it: blocked if there is a row for that without further wishes */
     const bool trains = nb == (find(b, op, FWI_CONV_ANY, block) != NULL ? block : 0);
@@ -303,7 +305,7 @@ static fw_status measure_shape(bench_conv *b)
     fw_status st = FW_OK;
     for (int pass = 0; pass < N_PASSES && st == FW_OK; pass++) {
         bool blocked = false, flat = false;
-        if (!wants_pass(b->opt, &b->s, pass))
+        if (!fwi_conv_wants_pass(b->opt, &b->s, pass))
             continue;
         if (wants_layout(b->opt, true))
             st = measure_pass(b, pass, fwi_cpu_block_of(b->s.n), false, &blocked);
@@ -314,8 +316,8 @@ static fw_status measure_shape(bench_conv *b)
     return st;
 }
 
-static fw_status check_word(const char *what, const char *word, const char *const *names, int n,
-                            const char *list)
+fw_status fwi_bench_word(const char *what, const char *word, const char *const *names, int n,
+                         const char *list)
 {
     for (int i = 0; i < n; i++)
         if (strcmp(word, names[i]) == 0)
@@ -332,16 +334,20 @@ static fw_status check_opt(const fw_bench_conv_opt *o)
                         "fw_bench_conv: negative threads, or not 0 to %d runs of a batch of 0 to "
                         "%d",
                         (int)MAX_RUNS, (int)MAX_BATCH);
-    if (o->precision != FW_F32 && o->precision != FW_F64 && o->precision != FW_BF16)
+    if (o->recipe != NULL)
+        return fwi_fail(FW_EARG, "bench conv: the convolutions of a recipe are for a GPU");
+    if (o->tune)
+        return fwi_fail(FW_EARG, "bench conv: engines are a GPU's: tuning needs one as its device");
+    if (o->tf32 || (o->precision != FW_F32 && o->precision != FW_F64 && o->precision != FW_BF16))
         return fwi_fail(FW_EARG, "bench conv: precision %s: only f32, f64 and bf16 are computed in",
-                        fw_dtype_name(o->precision));
+                        o->tf32 ? "tf32" : fw_dtype_name(o->precision));
     if (o->pass != NULL)
-        st = check_word("pass", o->pass, pass_names, N_PASSES, "fwd, dx, dw");
+        st = fwi_bench_word("pass", o->pass, fwi_conv_passes, N_PASSES, "fwd, dx, dw");
     if (st == FW_OK && o->algo != NULL && strcmp(o->algo, "all") != 0)
-        st = check_word("algorithm", o->algo, algo_names, FWI_CONV_ALGOS,
-                        "auto, direct, winograd2, winograd4, all");
+        st = fwi_bench_word("algorithm", o->algo, algo_names, FWI_CONV_ALGOS,
+                            "auto, direct, winograd2, winograd4, all");
     if (st == FW_OK && o->layout != NULL)
-        st = check_word("layout", o->layout, layouts, 2, "blocked, nhwc");
+        st = fwi_bench_word("layout", o->layout, layouts, 2, "blocked, nhwc");
     return st;
 }
 
@@ -378,6 +384,8 @@ fw_status fw_bench_conv(const fw_bench_conv_opt *opt, fw_bench_conv_fn fn, void 
 {
     if (opt == NULL || fn == NULL)
         return fwi_fail(FW_EARG, "fw_bench_conv: NULL argument");
+    if (fwi_names_gpu(opt->device))
+        return fwi_bench_gpu_conv(opt, fn, arg);
     fw_status st = check_opt(opt);
     if (st != FW_OK)
         return st;

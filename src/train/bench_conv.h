@@ -12,6 +12,17 @@ double fwi_conv_executed(const fw_conv_shape *s);
  * want from the operands as they are, in double. */
 double fwi_conv_error(const fw_conv_shape *s, const fwi_call *c, fwi_pool *pool);
 
+extern const char *const fwi_conv_passes[3]; /* "fwd", "dx", "dw" */
+extern const fwi_opkind fwi_conv_pass_ops[3];
+/* Which of the three fw_bench_conv_opt asks for: no gradient of what a network was given, unless it is
+ * asked for by name. */
+bool fwi_conv_wants_pass(const fw_bench_conv_opt *o, const fw_conv_shape *s, int pass);
+fwi_attr fwi_conv_attr_of(const fw_conv_shape *s, fwi_conv_algo algo);
+fw_status fwi_bench_word(const char *what, const char *word, const char *const *names, int n,
+                         const char *list);
+/* fw_bench_conv on a device with a queue. bench_gpu_conv.c */
+fw_status fwi_bench_gpu_conv(const fw_bench_conv_opt *opt, fw_bench_conv_fn fn, void *arg);
+
 /* A larger error is a wrong result, not rounding. */
 double fwi_conv_error_bound(const fwi_call *c, fwi_conv_algo algo);
 

@@ -21,12 +21,23 @@ typedef struct checking {
     sampled at[SAMPLES];
 } checking;
 
+static double f16_value(uint16_t h)
+{
+    const int exponent = h >> 10 & 31, fraction = h & 1023;
+    const double v = exponent == 31  ? (fraction != 0 ? (double)NAN : (double)INFINITY)
+                     : exponent == 0 ? ldexp(fraction, -24)
+                                     : ldexp(1024 + fraction, exponent - 25);
+    return (h & 0x8000) != 0 ? -v : v;
+}
+
 static double get(const fwi_arg *a, int64_t i)
 {
     if (a->dtype == FW_F64)
         return ((const double *)a->data)[i];
     if (a->dtype == FW_F32)
         return (double)((const float *)a->data)[i];
+    if (a->dtype == FW_F16)
+        return f16_value(((const uint16_t *)a->data)[i]);
     const uint32_t bits = (uint32_t)((const uint16_t *)a->data)[i] << 16;
     float f;
     memcpy(&f, &bits, sizeof f);
@@ -130,6 +141,8 @@ double fwi_conv_error_bound(const fwi_call *c, fwi_conv_algo algo)
         return 1e-11;
     if (t == FW_F32)
         return 1e-4;
+    if (t == FW_F16) /* 3 bits more than bf16 */
+        return 2e-3;
     return algo == FWI_CONV_WINO4 ? 5e-2 : algo == FWI_CONV_WINO2 ? 2e-2 : 1e-2;
 }
 

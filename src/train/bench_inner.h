@@ -39,6 +39,8 @@ int fwi_cold_sets(size_t bytes);
  * filled, and the system ends who asks for one too many. */
 fw_status fwi_operands_fit(const fw_conv_shape *s, size_t bytes);
 
+bool fwi_names_gpu(const char *device); /* none but NULL and cpu is measured as one */
+
 /* A net, a name, or net/name. */
 bool fwi_conv_shape_named(const fw_conv_shape *s, const char *word);
 fw_status fwi_conv_shape_unknown(const char *word); /* FW_ENOTFOUND, with all there are */

@@ -118,6 +118,34 @@ int fw_parts(fw_part *out, int cap)
     return n;
 }
 
+int fw_gpus(fw_gpu *out, int cap)
+{
+    const int n = fwi_cuda_gpus();
+    for (int i = 0; i < n && i < cap && out != NULL; i++) {
+        fwi_gpu_info g;
+        out[i] = (fw_gpu){.name = ""};
+        if (fwi_cuda_gpu_info(i, &g) != FW_OK) {
+            snprintf(out[i].why, sizeof out[i].why, "%s", fw_last_error());
+            continue;
+        }
+        memcpy(out[i].name, g.name, sizeof out[i].name);
+        memcpy(out[i].driver, g.driver, sizeof out[i].driver);
+        memcpy(out[i].libraries, g.libraries, sizeof out[i].libraries);
+        memcpy(out[i].why, g.why, sizeof out[i].why);
+        snprintf(out[i].precisions, sizeof out[i].precisions, "%s",
+                 g.why[0] == 0 ? "f32, tf32, bf16, f16" : "");
+        out[i].major = g.major;
+        out[i].minor = g.minor;
+        out[i].multiprocessors = g.multiprocessors;
+        out[i].driver_cuda = g.driver_cuda;
+        out[i].runtime_cuda = g.runtime_cuda;
+        out[i].memory_free = g.memory_free;
+        out[i].memory_bytes = g.memory_bytes;
+        out[i].l2_bytes = g.l2_bytes;
+    }
+    return n;
+}
+
 /* ---- the operations ---- */
 
 /* The rows of one op and type along the chain, down to the first that takes every shape. */

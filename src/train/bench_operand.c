@@ -49,6 +49,15 @@ static uint16_t to_bf16(float f)
     return (uint16_t)((bits + 0x7FFFU + (bits >> 16 & 1U)) >> 16);
 }
 
+/* Of numbers that are 0 or within the range of normal ones; ties go away from 0. */
+static uint16_t to_f16(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    const uint32_t sign = bits >> 16 & 0x8000U, a = bits & 0x7FFFFFFFU;
+    return (uint16_t)(a < 0x38800000U ? sign : sign | (a - 0x38000000U + 0x1000U) >> 13);
+}
+
 static void fill_chunk(void *arg, int64_t chunk, int slot)
 {
     (void)slot;
@@ -73,6 +82,9 @@ static void fill_chunk(void *arg, int64_t chunk, int slot)
             break;
         case FW_BF16:
             ((uint16_t *)data)[i] = to_bf16((float)v);
+            break;
+        case FW_F16:
+            ((uint16_t *)data)[i] = to_f16((float)v);
             break;
         case FW_I32:
             ((int32_t *)data)[i] = (int32_t)v;

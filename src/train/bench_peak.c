@@ -124,6 +124,8 @@ double fwi_peak_for(const fw_peak *p, fw_dtype type)
 {
     if (type == FW_BF16 && p->gflops_bf16 > 0)
         return p->gflops_bf16;
+    if (type == FW_F16)
+        return p->gflops_f16;
     return type == FW_F64 ? p->gflops_f32 / 2 : p->gflops_f32;
 }
 

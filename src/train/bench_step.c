@@ -1,20 +1,21 @@
 /* bench_step.c: one training step of a recipe, op by op: the plan that training would run, on the
  * recipe's data or on synthetic images of its shape, timed step by step with the input pipeline in
- * front of it. Read before: exec.h, estimator.h. */
-#include "bench_inner.h"
+ * front of it. Read before: exec.h, estimator.h. Next: bench_gpu_step.c. */
+#include "bench_step.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
 #include "dataset_inner.h"
-#include "estimator.h"
 #include "fail.h"
 #include "recipe_inner.h"
 #include "rng.h"
 
+enum { GPU_READINGS = 3 };
 enum { WARM_UP = 2, DEFAULT_RUNS = 7, MAX_RUNS = 1000, SHAPE_CAP = 64, EPOCH_IMAGES = 50000 };
 
 fw_status fwi_synthetic_images(int64_t n, const int64_t hwc[3], int64_t n_classes, fw_images *out)
@@ -47,23 +48,7 @@ fw_status fwi_synthetic_images(int64_t n, const int64_t hwc[3], int64_t n_classe
 
 /* ---- data and estimator ---- */
 
-typedef struct bench {
-    const fw_recipe *r;
-    const fw_run_opt *opt;
-    fw_recipe_data data;
-    bool synthetic;
-    fw_estimator *e;
-    fwi_network_plan *plan;
-    fw_dtype precision;
-    bool tf32;
-    int64_t batch, steps_per_epoch;
-    double row[FWI_MAX_COLUMNS];
-    int64_t step;
-    double *op_seconds; /* [runs][steps of the plan] */
-    double *seconds;    /* [runs] */
-} bench;
-
-static fw_status open_synthetic(bench *b)
+static fw_status open_synthetic(fwi_step_bench *b)
 {
     int64_t hwc[3] = {0};
     fw_model_cost cost;
@@ -78,7 +63,7 @@ static fw_status open_synthetic(bench *b)
                        : st;
 }
 
-static fw_status prepare(bench *b, fw_budget *budget)
+static fw_status prepare(fwi_step_bench *b, fw_budget *budget)
 {
     fw_layer *net = NULL;
     fw_optimizer optimizer;
@@ -137,24 +122,30 @@ static fw_status prepare(bench *b, fw_budget *budget)
 
 /* ---- steps ---- */
 
-/* op_seconds NULL: not timed. */
-static fw_status run_batch(bench *b, const fw_batch *batch, double *op_seconds)
+fw_status fwi_step_bind(fwi_step_bench *b, const fw_batch *batch, fwi_binding *bind)
 {
     fw_estimator *e = b->e;
     fwi_optim_row(&e->optim, b->step, b->row);
-    const int64_t rng[2] = {(int64_t)b->opt->seed, b->step};
-    fwi_binding bind =
-        fwi_network_binding(b->plan, e->network.scratch, batch->images, batch->labels, b->row, rng);
-    fwi_network_bind_labels2(b->plan, &bind, batch->labels2);
+    b->rng[0] = (int64_t)b->opt->seed;
+    b->rng[1] = b->step;
+    *bind = fwi_network_binding(b->plan, e->network.scratch, batch->images, batch->labels, b->row,
+                                b->rng);
+    fwi_network_bind_labels2(b->plan, bind, batch->labels2);
     const fwi_shown shown = fwi_device_data_shown(&e->train_data, batch);
-    const fw_status st = fwi_device_data_bind(&shown, b->plan, 0, false, &bind);
+    const fw_status st = fwi_device_data_bind(&shown, b->plan, 0, false, bind);
     b->step++;
-    if (st != FW_OK)
-        return st;
-    return fwi_network_update_timed(&e->network, b->plan, &bind, op_seconds);
+    return st;
 }
 
-static fw_status measure(bench *b, int64_t runs, double *start_seconds)
+/* op_seconds NULL: not timed. */
+static fw_status run_batch(fwi_step_bench *b, const fw_batch *batch, double *op_seconds)
+{
+    fwi_binding bind;
+    const fw_status st = fwi_step_bind(b, batch, &bind);
+    return st == FW_OK ? fwi_network_update_timed(&b->e->network, b->plan, &bind, op_seconds) : st;
+}
+
+static fw_status measure(fwi_step_bench *b, int64_t runs, double *start_seconds)
 {
     fw_batch batch;
     fw_status st = fwi_device_data_next(&b->e->train_data, b->data.train, &batch);
@@ -231,7 +222,14 @@ typedef struct row {
     fw_bench_op op;
     char shape[SHAPE_CAP];
     double flops, bytes;
+    fw_dtype type; /* in which its products are */
 } row;
+
+/* A convolution's products are in the type of its images; Muon's may be in 16 bits (ir.h). */
+static fw_dtype product_type(const fwi_step_info *s)
+{
+    return s->op == FWI_OP_muon && s->call->attr->muon.narrow != 0 ? FW_BF16 : s->call->in[0].dtype;
+}
 
 static void shape_text(char *out, const fwi_step_info *s)
 {
@@ -258,14 +256,14 @@ static int by_time(const void *a, const void *b)
 }
 
 /* Median over the runs of plan step i. scratch: [runs]. */
-static double median_of(const bench *b, int i, int n, int64_t runs, double *scratch)
+static double median_of(const fwi_step_bench *b, int i, int n, int64_t runs, double *scratch)
 {
     for (int64_t k = 0; k < runs; k++)
         scratch[k] = b->op_seconds[k * n + i];
     return fwi_median(scratch, runs);
 }
 
-static fw_status make_table(const bench *b, int64_t runs, fw_bench_step_result *out)
+static fw_status make_table(const fwi_step_bench *b, int64_t runs, fw_bench_step_result *out)
 {
     const int n = fwi_plan_steps(b->plan->plan);
     double *scratch = fwi_alloc_array((size_t)runs, sizeof *scratch);
@@ -293,6 +291,7 @@ static fw_status make_table(const bench *b, int64_t runs, fw_bench_step_result *
             n_rows++;
             to->op.op = fwi_op_info_get(s.op)->name;
             to->op.kernel = s.kernel;
+            to->type = product_type(&s);
             memcpy(to->shape, shape, sizeof shape);
         }
         const double t = median_of(b, i, n, runs, scratch);
@@ -315,6 +314,7 @@ static fw_status make_table(const bench *b, int64_t runs, fw_bench_step_result *
             ops[k].share = from->op.seconds / seconds;
         }
     }
+    out->kernels_seconds = seconds;
     fwi_free(scratch);
     if (out->seconds_median > seconds)
         out->part_seconds[FW_PART_OUTSIDE] = out->seconds_median - seconds;
@@ -322,6 +322,45 @@ static fw_status make_table(const bench *b, int64_t runs, fw_bench_step_result *
     out->n_ops = n_rows;
     out->owned = rows;
     out->gflops = flops / out->seconds_median / 1e9;
+    return FW_OK;
+}
+
+/* Each kernel beside the ceiling that it runs against: products beside those of their type, all else
+ * beside the memory. rows and ops are in the same order. */
+static void set_shares(fw_bench_step_result *res, bool tf32)
+{
+    const row *const rows = res->owned;
+    const double memory = fmax(res->peak.gbytes_read, res->peak.gbytes_copy);
+    for (int i = 0; i < res->n_ops; i++) {
+        fw_bench_op *const o = &res->ops[i];
+        const bool products = rows[i].flops > 0;
+        const double peak = !products ? memory
+                            : tf32 && rows[i].type == FW_F32
+                                ? res->peak.gflops_tf32
+                                : fwi_peak_for(&res->peak, rows[i].type);
+        o->ceiling = !products                        ? "memory"
+                     : tf32 && rows[i].type == FW_F32 ? "tf32"
+                                                      : fw_dtype_name(rows[i].type);
+        o->share_of_peak = peak > 0 ? (products ? o->gflops : o->gbytes_per_second) / peak : 0;
+    }
+}
+
+/* After the estimator, whose memory and threads are then free. */
+static fw_status read_peaks(const fwi_step_bench *b, bool gpu, int n_threads,
+                            fw_bench_step_result *res)
+{
+    fw_gpu_peak p;
+    fw_status st;
+    if (gpu) {
+        st = fw_bench_gpu_peak(b->opt->device, GPU_READINGS, &p);
+        if (st == FW_OK)
+            res->peak = p.median;
+    } else
+        st = fw_bench_peak(n_threads, &res->peak);
+    if (st != FW_OK)
+        return st;
+    res->peak_gflops = b->tf32 ? res->peak.gflops_tf32 : fwi_peak_for(&res->peak, b->precision);
+    set_shares(res, b->tf32);
     return FW_OK;
 }
 
@@ -336,7 +375,7 @@ fw_status fw_bench_step(const fw_recipe *r, const fw_run_opt *opt, int64_t runs,
                         (int)MAX_RUNS);
     if (runs == 0)
         runs = DEFAULT_RUNS;
-    bench b = {.r = r, .opt = opt != NULL ? opt : &none};
+    fwi_step_bench b = {.r = r, .opt = opt != NULL ? opt : &none};
     fw_bench_step_result res = {.runs = runs};
     fw_status st = prepare(&b, &res.budget);
     if (st != FW_OK)
@@ -354,8 +393,9 @@ fw_status fw_bench_step(const fw_recipe *r, const fw_run_opt *opt, int64_t runs,
     b.op_seconds =
         fwi_alloc_array((size_t)(runs * fwi_plan_steps(b.plan->plan)), sizeof *b.op_seconds);
     st = b.seconds == NULL || b.op_seconds == NULL ? FW_ENOMEM : FW_OK;
+    const bool gpu = b.e->device->backend->probe != NULL;
     if (st == FW_OK)
-        st = measure(&b, runs, &res.start_seconds);
+        st = gpu ? fwi_gpu_step(&b, runs, &res) : measure(&b, runs, &res.start_seconds);
     fwi_estimator_leave_data(b.data.train);
     if (st != FW_OK)
         goto done;
@@ -368,15 +408,14 @@ fw_status fw_bench_step(const fw_recipe *r, const fw_run_opt *opt, int64_t runs,
     if ((st = make_table(&b, runs, &res)) != FW_OK)
         goto done;
     const int n_threads = fwi_pool_threads(b.e->device->pool);
-    const bool cpu = b.e->device->host_memory;
+    const bool known = gpu || b.e->device->host_memory;
+    snprintf(res.device, sizeof res.device, "%s", b.e->device->label);
     fw_estimator_free(b.e); /* its threads may be pinned, and new ones of this thread with them */
     b.e = NULL;
     res.precision = b.precision;
     res.tf32 = b.tf32;
-    if (cpu) {
-        st = fw_bench_peak(n_threads, &res.peak);
-        res.peak_gflops = fwi_peak_for(&res.peak, b.precision);
-    }
+    if (known)
+        st = read_peaks(&b, gpu, n_threads, &res);
     if (st == FW_OK && res.peak_gflops > 0)
         res.share_of_peak = res.gflops / res.peak_gflops;
 done:

@@ -32,8 +32,8 @@ for device in gpu cuda:99; do
     done
 done
 run 0 eval model.safetensors --recipe digits --device cpu
-run 2 bench conv --shape layer2 --device cpu
-err "--device says nothing of conv"
+run 2 bench data digits --device cpu
+err "--device says nothing of data"
 
 # Precisions that only GPUs have, before anything is read.
 for call in "train digits --out r" "bench step digits --runs 1"; do

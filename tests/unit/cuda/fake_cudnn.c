@@ -368,10 +368,34 @@ typedef struct tensor {
     char *data;
 } tensor;
 
+static float half_value(uint16_t h)
+{
+    const uint32_t sign = (uint32_t)(h & 0x8000u) << 16, a = h & 0x7fffu;
+    float f;
+    uint32_t bits = sign | ((a << 13) + 0x38000000u);
+    if (a >= 0x7c00u)
+        bits = sign | 0x7f800000u | a << 13;
+    memcpy(&f, &bits, sizeof f);
+    return a >= 0x400u ? f : (sign != 0 ? -1.0f : 1.0f) * (float)a / 16777216.0f;
+}
+
+/* Of numbers that are not over its range; what is under it is rounded too. */
+static uint16_t half_bits(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    const uint32_t sign = bits >> 16 & 0x8000u, a = bits & 0x7fffffffu;
+    if (a >= 0x38800000u)
+        return (uint16_t)(sign | (a - 0x38000000u + 0xfffu + (a >> 13 & 1)) >> 13);
+    return (uint16_t)(sign | (uint32_t)((sign != 0 ? -f : f) * 16777216.0f + 0.5f));
+}
+
 static float load(const tensor *t, int64_t i)
 {
     if (t->type == CUDNN_DATA_FLOAT)
         return ((const float *)t->data)[i];
+    if (t->type == CUDNN_DATA_HALF)
+        return half_value(((const uint16_t *)t->data)[i]);
     const uint32_t bits = (uint32_t)((const uint16_t *)t->data)[i] << 16; /* bf16 */
     float v;
     memcpy(&v, &bits, sizeof v);
@@ -383,6 +407,10 @@ static void store(const tensor *t, int64_t i, double v)
     const float f = (float)v;
     if (t->type == CUDNN_DATA_FLOAT) {
         ((float *)t->data)[i] = f;
+        return;
+    }
+    if (t->type == CUDNN_DATA_HALF) {
+        ((uint16_t *)t->data)[i] = half_bits(f);
         return;
     }
     uint32_t bits;
@@ -397,7 +425,7 @@ static int64_t place(const tensor *t, int64_t a, int64_t b, int64_t c, int64_t d
 
 /* Adds every product of the convolution to a sum of the tensor that is computed. */
 static void compute(const tensor *x, const tensor *w, const tensor *y, const tensor *result,
-                    const int64_t *stride, const int64_t *pad)
+                    const int64_t *stride, const int64_t *pad, double by)
 {
     const int64_t *s = result->size;
     double *sum = calloc((size_t)(s[0] * s[1] * s[2] * s[3]), sizeof *sum);
@@ -423,7 +451,7 @@ static void compute(const tensor *x, const tensor *w, const tensor *y, const ten
                                     sum[wi] += (double)load(x, xi) * (double)load(y, yi);
                             }
     for (int64_t i = 0; i < s[0] * s[1] * s[2] * s[3]; i++)
-        store(result, i, sum[i]);
+        store(result, i, by * sum[i]);
     free(sum);
 }
 
@@ -479,11 +507,13 @@ API cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescript
     int64_t stride[2], pad[2];
     read_attr(conv, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, stride, sizeof stride);
     read_attr(conv, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, pad, sizeof pad);
-    compute(&x, &w, &y, kind == 0 ? &y : kind == 1 ? &w : &x, stride, pad);
+    const fake_engine *e = engine_of(plan->engine);
+    compute(&x, &w, &y, kind == 0 ? &y : kind == 1 ? &w : &x, stride, pad, e->wrong ? 2 : 1);
+    fake_cudnn.seconds += e->seconds;
     fake_cudnn.engine = plan->engine;
     read_attr(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, &fake_cudnn.workspace,
               sizeof fake_cudnn.workspace);
     if (fake_cudnn.workspace != NULL) /* it may be written to its last byte */
-        memset(fake_cudnn.workspace, 0xa5, (size_t)engine_of(plan->engine)->workspace);
+        memset(fake_cudnn.workspace, 0xa5, (size_t)e->workspace);
     return CUDNN_STATUS_SUCCESS;
 }

@@ -23,6 +23,8 @@ typedef struct fake_engine {
     bool there, fallback; /* named by the fallback heuristic, else by the first one */
     bool unsupported;     /* an execution plan cannot be made of it */
     bool no_f32_dw;       /* not named for filter gradients in f32 */
+    bool wrong;           /* gives twice of what it should */
+    double seconds;       /* that a run is said to take */
     int64_t index, workspace;
     int n_notes, n_behavior, n_knobs;
     cudnnBackendNumericalNote_t notes[4];
@@ -44,6 +46,7 @@ typedef struct fake_cudnn_state {
     cudaStream_t stream;
     int64_t engine;  /* of the last run */
     void *workspace; /* of the last run */
+    double seconds;  /* of all runs, as their engines say */
 } fake_cudnn_state;
 
 #endif
