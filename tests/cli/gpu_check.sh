@@ -4,7 +4,7 @@
 
 mkdir -p tree/scripts tools fakes
 cp "$SOURCE/scripts/gpu-check" tree/scripts/
-for tool in awk bash cat cut cp date dirname git grep head mkdir nproc readlink rm sed sh sleep sort tail timeout tr uname wc; do
+for tool in awk basename bash cat cut cp date dirname git grep head mkdir nproc readlink rm sed sh sleep sort tail timeout tr uname wc; do
     path=$(command -v $tool) && ln -s "$path" "tools/$tool"
 done
 HERE=$PWD
@@ -91,7 +91,11 @@ case "$1" in
         done
         echo '], "accuracy_mean": 0.1, "t_train": 77, "t_total": 77, "t_dawn": 77}'
         ;;
-    bench) [ "$2" = --help ] && echo "--device NAME" || echo '{"gflops": 1}' ;;
+    bench)
+        echo '{"gflops": 1}'
+        case "$2" in conv | ops) echo '{"gflops": 2}' ;; esac
+        case "$*" in *--tune*) echo '{"choices": [7]}' > "$FENWICKS_CONV_CHOICES" ;; esac
+        ;;
     --version) echo "fenwicks 9.9.9" ;;
 esac
 END
@@ -108,13 +112,21 @@ with '"runs_asked": 3, "complete": true'
 with '"n": 3, "accuracy_mean": 0.950000, "accuracy_std": 0.010000, "accuracy_min": 0.940000, "share_at_94": 1.0000, "t": 1.732, "diverged": 0'
 with '"passes": false, "t_train_mean": 0.200000, "t_train_std": 0.100000, "t_train_min": 0.100000, "t_train_mean_without_first": 0.250000'
 with '"sanitizer": "nothing found"'
-with '"bench-step-airbench94-muon"'
+for name in peak step-airbench94-muon tune-airbench94-muon ops conv conv-f32 conv-tf32 conv-f16; do
+    with "\"bench-$name\": "
+done
+with '"conv_choices": {"choices": [7]}'
+grep -q 'left out' result/gpu-check.json && die "something is named as left out"
+grep -q 'bench peak --device cuda:0 --json' calls || die "no ceilings"
+grep -q 'bench conv airbench94-muon --precision bf16 --tune --device cuda:0 --json' calls || die "no tuning of the recipe"
+[ "$(grep -n -e --tune calls | head -n 1 | cut -d : -f 1)" -lt "$(grep -n 'fenwicks train' calls | head -n 1 | cut -d : -f 1)" ] ||
+    die "trained before it was tuned"
 grep -q 'FW_CUDA_TARGETS=90a' calls || die "not built for this GPU"
 grep -q 'train airbench94-muon .*--device cuda:0 --precision bf16 --seed 0 --runs 3' calls || die "no training of 3 seeds"
 
 # more seeds than fit: as many as do, and that is said
 rm -rf result calls
-check 1 "$PATH_ALL" --budget 12 --seeds 5000 --recipes airbench94-muon --data "$HERE/data" --out "$HERE/result" --skip "bench sanitizer"
+check 1 "$PATH_ALL" --budget 12 --seeds 5000 --recipes airbench94-muon --data "$HERE/data" --out "$HERE/result" --skip "tune bench sanitizer"
 with '"complete": false'
 with 'of 5000 seeds fitted'
 
@@ -129,6 +141,7 @@ check 1 "$PATH_ALL" --budget 100 --seeds 2 --out "$HERE/result" --data "$HERE/no
 with '"failed": 1'
 with "no data at $HERE/none"
 with 'this machine does not allow it: ========= Error: no debugger here'
+with '"name": "sanitizer", "ended": "ok"'
 rm -rf result no-test no-sanitizer
-check 1 "$PATH_ALL" --budget 100 --seeds 2 --out "$HERE/result" --data "$HERE/data" --recipes no-such --skip "tests bench sanitizer"
+check 1 "$PATH_ALL" --budget 100 --seeds 2 --out "$HERE/result" --data "$HERE/data" --recipes no-such --skip "tests tune bench sanitizer"
 with 'this build has no recipe of that name'
