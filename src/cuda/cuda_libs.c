@@ -52,15 +52,16 @@ static fw_status open_cublaslt(fwi_cuda_libs *l)
     return FW_OK;
 }
 
-/* FENWICKS_CONV_ENGINE: own engines for tests and measurements, whatever was chosen. */
+/* FENWICKS_CONV_ENGINE: own engines for tests and measurements, whatever was chosen, or none at all. */
 static fw_status read_conv_engine(fwi_cuda_libs *l)
 {
     const char *asked = getenv("FENWICKS_CONV_ENGINE");
     if (asked == NULL || *asked == 0)
         return FW_OK;
     if (strlen(asked) >= sizeof l->conv_engine ||
-        (strcmp(asked, "own") != 0 && strncmp(asked, "own:", 4) != 0))
-        return fwi_fail(FW_EARG, "FENWICKS_CONV_ENGINE=%s: expected own, or own:TILE", asked);
+        (strcmp(asked, "own") != 0 && strncmp(asked, "own:", 4) != 0 &&
+         strcmp(asked, "cudnn") != 0))
+        return fwi_fail(FW_EARG, "FENWICKS_CONV_ENGINE=%s: expected own, own:TILE or cudnn", asked);
     memcpy(l->conv_engine, asked, strlen(asked) + 1);
     return FW_OK;
 }

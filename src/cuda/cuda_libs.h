@@ -35,7 +35,8 @@ typedef struct fwi_cuda_libs {
     bool has_note;
     int sm;                /* 90 */
     fwi_map_encoders maps; /* for our own convolutions, own_conv.h; NULL where sm is not 90 */
-    char conv_engine[FWI_CONV_ENGINE_NAME]; /* "own", "own:TILE": before any choice; empty: not */
+    char
+        conv_engine[FWI_CONV_ENGINE_NAME]; /* "own", "own:TILE": before any choice; "cudnn": none */
     /* Entries are only ever put in front, so that a thread may look while another adds; who adds
      * holds the lock. */
     fwi_cudnn_plan *_Atomic dnn_plans;

@@ -15,7 +15,8 @@ static fwi_cuda_libs *libs_of(const fwi_call *c)
 bool fwi_own_conv_possible(const fwi_call *c)
 {
     const fwi_cuda_libs *l = libs_of(c);
-    return l != NULL && l->sm == 90 && l->maps.tiled != NULL && l->maps.im2col != NULL;
+    return l != NULL && l->sm == 90 && strcmp(l->conv_engine, "cudnn") != 0 &&
+           l->maps.tiled != NULL && l->maps.im2col != NULL;
 }
 
 bool fwi_own_conv_chosen(const fwi_call *c, const char *name)

@@ -2,7 +2,10 @@
  * something names it, it fits, and the GPU is one of Hopper's. What they compute: tests/ops/test_wgmma.c. */
 #include "libs_test.h"
 
+#include "libs_probe.h"
 #include "own_conv.h"
+
+#include <unistd.h>
 
 static fwi_cuda_stream stream;
 static fwi_attr attr;
@@ -95,7 +98,7 @@ static void test_variable(void **state)
     const fwi_call one = call_of(FW_F16, 24, 64, 1);
     assert_string_equal(kernel_of(&one), "conv2d_f16_wgmma_256x64x32");
     fwi_cuda_libs_close(stream.libs);
-    static const char *const wrong[] = {"cudnn", "ownership", "own:11111111111111111111111"};
+    static const char *const wrong[] = {"cuDNN", "ownership", "own:11111111111111111111111"};
     for (int i = 0; i < COUNT(wrong); i++) {
         setenv("FENWICKS_CONV_ENGINE", wrong[i], 1);
         fwi_cuda_libs *l = NULL;
@@ -104,6 +107,13 @@ static void test_variable(void **state)
         assert_null(l);
         assert_message("expected own");
     }
+    setenv("FENWICKS_CONV_ENGINE", "cudnn", 1); /* none of ours, whatever was chosen */
+    fwi_own_conv all[FWI_OWN_CONVS];
+    open_as_hopper();
+    choose(&one, "own:256x64x32");
+    assert_string_equal(kernel_of(&one), "conv2d_f16_nhwc_cudnn");
+    assert_int_equal(fwi_own_conv_candidates(&one, all), 0);
+    fwi_cuda_libs_close(stream.libs);
     unsetenv("FENWICKS_CONV_ENGINE");
 }
 
@@ -130,6 +140,53 @@ static void test_candidates(void **state)
     fwi_cuda_libs_close(stream.libs);
 }
 
+typedef struct tuned {
+    int n_own, n_dnn;
+    const char *wanted;
+} tuned;
+
+static fw_status take_wanted(void *user, const fwi_engine *e)
+{
+    tuned *t = user;
+    const bool own = strncmp(e->text, "own:", 4) == 0;
+    t->n_own += own;
+    t->n_dnn += !own;
+    assert_true(e->keepable);
+    if (strncmp(e->text, t->wanted, strlen(t->wanted)) == 0)
+        assert_int_equal(fwi_libs_engine_take(stream.libs, e, 0.001), FW_OK);
+    return FW_OK;
+}
+
+/* Engines that are measured are cuDNN's and our own; what is kept of them computes the convolution from
+ * then on, and is in the file. */
+static void test_tuning(void **state)
+{
+    (void)state;
+    char path[256];
+    (void)unlink("conv-choices.json");
+    open_as_hopper();
+    const fwi_call call = call_of(FW_F16, 64, 128, 1);
+    const char *const wanted[] = {"own:256x128x64", "engine 7", "own:128x64x64"};
+    const char *const kernels[] = {"conv2d_f16_wgmma_256x128x64", "conv2d_f16_nhwc_cudnn",
+                                   "conv2d_f16_wgmma_128x64x64"};
+    for (int i = 0; i < COUNT(wanted); i++) {
+        tuned t = {.wanted = wanted[i]};
+        fwi_libs_engines_forget(stream.libs);
+        assert_int_equal(fwi_libs_engines(stream.libs, &call, take_wanted, &t), FW_OK);
+        assert_true(t.n_own >= 4 && t.n_dnn == 1);
+        assert_int_equal(fwi_libs_engines_keep(stream.libs, path, sizeof path), FW_OK);
+        assert_string_equal(kernel_of(&call), kernels[i]);
+        char text[128];
+        fwi_libs_row_text(stream.libs, &call, text, sizeof text);
+        assert_int_equal(strncmp(text, wanted[i], strlen(wanted[i])), 0);
+    }
+    fwi_cuda_libs_close(stream.libs);
+    open_as_hopper(); /* reads the file */
+    assert_string_equal(kernel_of(&call), kernels[2]);
+    fwi_cuda_libs_close(stream.libs);
+    (void)unlink("conv-choices.json");
+}
+
 int main(void)
 {
     point_at_fakes();
@@ -137,6 +194,7 @@ int main(void)
         cmocka_unit_test(test_named),
         cmocka_unit_test(test_variable),
         cmocka_unit_test(test_candidates),
+        cmocka_unit_test(test_tuning),
     };
     return cmocka_run_group_tests_name("own_conv", tests, NULL, NULL);
 }
