@@ -41,6 +41,7 @@ static const char *misplaced(const bench_args *a, unsigned subject)
                    {"--device", a->device != NULL, STEP | CONV | OPS | PEAK},
                    {"--pin", a->pin, STEP},
                    {"--explain", a->explain, STEP},
+                   {"--at", a->at >= 0, STEP},
                    {"--set", a->set.n > 0, STEP | DATA},
                    {"--with", a->with.n > 0, DATA},
                    {"--shape", a->shape != NULL, CONV | OPS},
@@ -133,7 +134,7 @@ static int measure(const command *self, bench_args *a, const char *const *pos, i
 static int run_bench(const command *self, int argc, char **argv)
 {
     const char *pos[1 + MOST_RECIPES];
-    bench_args a = {0};
+    bench_args a = {.at = FW_BENCH_WHOLE};
     int n;
     const arg_option options[] = {
         {"--data", "PATH", "records to read (default: synthetic images)", ARG_TEXT, &a.data},
@@ -153,6 +154,10 @@ static int run_bench(const command *self, int argc, char **argv)
         {"--memory-limit", "BYTES", "refuse a step that needs more (512M, 2G; default none)",
          ARG_SIZE, &a.memory_limit},
         {"--pin", NULL, "of a step: bind each thread to a CPU of its own", ARG_FLAG, &a.pin},
+        {"--at", "STEP",
+         "of a step: as training does that one, by size and what is trained (default: all, full "
+         "size)",
+         ARG_COUNT, &a.at},
         {"--explain", NULL, "of a step: say what was chosen: kernels, layout, memory", ARG_FLAG,
          &a.explain},
         {"--set", "KEY=VALUE", "change a key of the recipe (may be repeated)", ARG_LIST, &a.set},

@@ -7,7 +7,7 @@
 
 typedef struct bench_args {
     const char *data, *device;
-    int64_t threads, runs, memory_limit;
+    int64_t threads, runs, memory_limit, at; /* at -1: not given */
     bool explain, pin;
     arg_list set, with;
     const char *batch, *precision_word;

@@ -121,7 +121,7 @@ int bench_step(const command *self, const fw_recipe *r, const bench_args *a)
                             .memory_limit = a->memory_limit,
                             .explain = a->explain ? print_explanation : NULL};
     fw_bench_step_result s = {0};
-    const fw_status st = fw_bench_step(r, &opt, a->runs, &s);
+    const fw_status st = fw_bench_step(r, &opt, a->at, a->runs, &s);
     if (st != FW_OK)
         return fail(self->name, st, a->json);
     const bool gpu = bench_on_gpu(a);

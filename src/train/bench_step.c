@@ -69,8 +69,9 @@ static fw_status prepare(fwi_step_bench *b, fw_budget *budget)
     fw_optimizer optimizer;
     fw_param_group groups[FW_MAX_GROUPS];
     fw_average average;
-    fwi_training_plans plans = {.n = 0}; /* no resolutions: those of full size */
-    int32_t n_groups = 0;
+    fw_resolution resolutions[FW_MAX_RESOLUTIONS];
+    fwi_training_plans plans = {.n = 0};
+    int32_t n_groups = 0, n_resolutions = 0; /* none: full size */
     int64_t steps = 0;
     b->batch = fwi_recipe_int(b->r, FWI_KEY_TRAIN_BATCH);
     fw_status st = fwi_run_precision(b->r, b->opt, &b->precision, &b->tf32);
@@ -85,6 +86,13 @@ static fw_status prepare(fwi_step_bench *b, fw_budget *budget)
     if (b->steps_per_epoch < 1)
         b->steps_per_epoch = 1;
     st = fwi_recipe_steps(b->r, b->steps_per_epoch, &steps);
+    if (st == FW_OK && b->step >= steps)
+        st = fwi_fail(FW_EARG,
+                      "bench step: the run has %" PRId64 " steps, number %" PRId64
+                      " is behind the last",
+                      steps, b->step);
+    if (st == FW_OK && !b->whole)
+        st = fwi_recipe_resolutions(b->r, steps, resolutions, &n_resolutions);
     if (st == FW_OK)
         st = fwi_recipe_optimizer(b->r, steps, &optimizer);
     if (st == FW_OK)
@@ -95,26 +103,30 @@ static fw_status prepare(fwi_step_bench *b, fw_budget *budget)
         st = fwi_recipe_net(b->r, &net);
     if (st != FW_OK)
         return st;
-    const fw_estimator_opt opt = {.device = b->opt->device,
-                                  .precision = b->precision,
-                                  .tf32 = b->tf32,
-                                  .threads = b->opt->threads,
-                                  .pin = b->opt->pin,
-                                  .conv = (fw_conv)fwi_recipe_word(b->r, FWI_KEY_TRAIN_CONV),
-                                  .seed = b->opt->seed,
-                                  .memory_limit = b->opt->memory_limit,
-                                  .groups = groups,
-                                  .n_groups = n_groups,
-                                  .average = average,
-                                  .loss_sum = fwi_recipe_word(b->r, FWI_KEY_TRAIN_LOSS) == 1,
-                                  .label_smoothing =
-                                      fwi_recipe_number(b->r, FWI_KEY_TRAIN_SMOOTHING)};
+    const fw_estimator_opt opt = {
+        .device = b->opt->device,
+        .precision = b->precision,
+        .tf32 = b->tf32,
+        .threads = b->opt->threads,
+        .pin = b->opt->pin,
+        .conv = (fw_conv)fwi_recipe_word(b->r, FWI_KEY_TRAIN_CONV),
+        .seed = b->opt->seed,
+        .memory_limit = b->opt->memory_limit,
+        .groups = groups,
+        .n_groups = n_groups,
+        .average = average,
+        .resolutions = resolutions,
+        .n_resolutions = n_resolutions,
+        .resolution_by = (fw_resolution_by)fwi_recipe_word(b->r, FWI_KEY_TRAIN_RESOLUTION_BY),
+        .loss_sum = fwi_recipe_word(b->r, FWI_KEY_TRAIN_LOSS) == 1,
+        .label_smoothing = fwi_recipe_number(b->r, FWI_KEY_TRAIN_SMOOTHING)};
     st = fw_estimator_new(&b->e, net, optimizer, &opt);
     if (st == FW_OK)
         st = fw_estimator_prepare(b->e, b->data.train, NULL, budget);
     if (st == FW_OK)
         st = fwi_estimator_training_plans(b->e, b->data.train, &plans);
-    b->plan = plans.stage[0].plan;
+    if (st == FW_OK)
+        b->plan = fwi_stage_at(&plans, b->step)->plan;
     if (st == FW_OK)
         st = fwi_estimator_take_data(b->e, b->data.train, 0);
     return st;
@@ -366,16 +378,19 @@ static fw_status read_peaks(const fwi_step_bench *b, bool gpu, int n_threads,
 
 /* ---- */
 
-fw_status fw_bench_step(const fw_recipe *r, const fw_run_opt *opt, int64_t runs,
+fw_status fw_bench_step(const fw_recipe *r, const fw_run_opt *opt, int64_t at, int64_t runs,
                         fw_bench_step_result *out)
 {
     static const fw_run_opt none = {0};
-    if (r == NULL || out == NULL || runs < 0 || runs > MAX_RUNS)
-        return fwi_fail(FW_EARG, "fw_bench_step: NULL argument, or not 0 to %d runs",
-                        (int)MAX_RUNS);
+    if (r == NULL || out == NULL || runs < 0 || runs > MAX_RUNS || at < FW_BENCH_WHOLE)
+        return fwi_fail(FW_EARG, "fw_bench_step: NULL argument, not 0 to %d runs, or step %" PRId64,
+                        (int)MAX_RUNS, at);
     if (runs == 0)
         runs = DEFAULT_RUNS;
-    fwi_step_bench b = {.r = r, .opt = opt != NULL ? opt : &none};
+    fwi_step_bench b = {.r = r,
+                        .opt = opt != NULL ? opt : &none,
+                        .whole = at == FW_BENCH_WHOLE,
+                        .step = at == FW_BENCH_WHOLE ? 0 : at};
     fw_bench_step_result res = {.runs = runs};
     fw_status st = prepare(&b, &res.budget);
     if (st != FW_OK)

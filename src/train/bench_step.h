@@ -10,14 +10,14 @@ typedef struct fwi_step_bench {
     const fw_recipe *r;
     const fw_run_opt *opt;
     fw_recipe_data data;
-    bool synthetic;
+    bool synthetic, whole; /* whole: no step of the run, but one of full size */
     fw_estimator *e;
     fwi_network_plan *plan;
     fw_dtype precision;
     bool tf32;
     int64_t batch, steps_per_epoch;
     double row[FWI_MAX_COLUMNS];
-    int64_t step, rng[2]; /* bound by address */
+    int64_t step, rng[2]; /* the next; rng is bound by address */
     double *op_seconds;   /* [runs][steps of the plan] */
     double *seconds;      /* [runs] */
 } fwi_step_bench;

@@ -199,7 +199,7 @@ static void one_step(void **state)
     for (int bundled = 0; bundled < 2; bundled++) {
         const fw_run_opt o = {.threads = 1,
                               .data = bundled ? FW_SOURCE_DIR "/recipes/digits.csv" : NULL};
-        assert_int_equal(fw_bench_step(r, &o, 2, &s), FW_OK);
+        assert_int_equal(fw_bench_step(r, &o, FW_BENCH_WHOLE, 2, &s), FW_OK);
         assert_int_equal(s.batch, 64);
         assert_int_equal(s.runs, 2);
         assert_true(s.seconds_min > 0 && s.seconds_min <= s.seconds_median);
@@ -232,7 +232,36 @@ static void one_step(void **state)
         fw_bench_step_clear(&s);
         assert_int_equal(s.n_ops, 0);
     }
-    assert_int_equal(fw_bench_step(r, NULL, -1, &s), FW_EARG);
+    assert_int_equal(fw_bench_step(r, NULL, FW_BENCH_WHOLE, -1, &s), FW_EARG);
+    fw_recipe_free(r);
+}
+
+/* Steps of a run whose images grow, and which ends the training of a group half-way. */
+static void steps_of_a_run(void **state)
+{
+    (void)state;
+    fw_recipe *r = NULL;
+    fw_bench_step_result s;
+    static const int64_t at[] = {FW_BENCH_WHOLE, 0, 99, 199};
+    double flops[4];
+    const fw_run_opt o = {.threads = 1, .data = FW_SOURCE_DIR "/recipes/digits.csv"};
+    assert_int_equal(fw_recipe_open(&r, "digits"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "train.epochs", "200/22"), FW_OK); /* 22 steps an epoch */
+    assert_int_equal(fw_recipe_set(r, "train.resolution", "4 8"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "train.resolution_ends", "1/4"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "train.group", "conv train_epochs=110/22"), FW_OK);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(fw_bench_step(r, &o, at[i], 1, &s), FW_OK);
+        flops[i] = s.gflops * s.seconds_median;
+        fw_bench_step_clear(&s);
+    }
+    const double near = 1e-9 * flops[0];
+    assert_true(flops[1] < 0.5 * flops[0]); /* a quarter of the pixels */
+    assert_true(fabs(flops[2] - flops[0]) < near);
+    assert_true(flops[3] < 0.7 * flops[0]); /* no gradients of filters, and none to reach them */
+    assert_int_equal(fw_bench_step(r, &o, 200, 1, &s), FW_EARG);
+    assert_non_null(strstr(fw_last_error(), "200 steps"));
+    assert_int_equal(fw_bench_step(r, &o, -2, 1, &s), FW_EARG);
     fw_recipe_free(r);
 }
 
@@ -270,6 +299,7 @@ int main(void)
         cmocka_unit_test(sweeps),
         cmocka_unit_test(recorded_peaks),
         cmocka_unit_test(one_step),
+        cmocka_unit_test(steps_of_a_run),
         cmocka_unit_test(the_pipeline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
