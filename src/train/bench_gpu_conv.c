@@ -33,13 +33,12 @@ fwi_call fwi_gpu_conv_call(const fwi_gpu_conv *b, int64_t i)
 {
     const fw_conv_shape *const s = &b->s;
     const fw_dtype type = b->opt->precision;
-    char *const at = (char *)b->block + (size_t)(i % b->n_sets) * b->set_bytes;
     fwi_arg x = {.dtype = type, .nb = 1, .shape = fwi_shape4(s->n, s->h, s->w, s->c)};
     fwi_arg w = {.dtype = FW_F32, .shape = fwi_shape4(s->oc, s->k, s->k, s->c)};
     fwi_arg y = {.dtype = type, .nb = 1, .shape = fwi_shape4(s->n, s->oh, s->ow, s->oc)};
     if (b->block != NULL) {
-        x.data = at;
-        w.data = at + fwi_gpu_round(fwi_operand_bytes(&x));
+        x.data = (char *)b->block + (size_t)(i % b->n_sets) * b->set_bytes;
+        w.data = (char *)x.data + fwi_gpu_round(fwi_operand_bytes(&x));
         y.data = (char *)w.data + fwi_gpu_round(fwi_operand_bytes(&w));
     }
     const fwi_opkind op = fwi_conv_pass_ops[b->pass];
