@@ -449,7 +449,9 @@ static int run_ablate(const command *self, int argc, char **argv)
         args_read(self, argc, argv, options, sizeof options / sizeof *options, pos, 1, &n);
     if (code >= 0)
         return code;
-    const int wrong = check_args(self, &a, n);
+    int wrong = check_args(self, &a, n);
+    if (wrong == EXIT_DONE)
+        wrong = check_precision(self, a.precision);
     if (wrong != EXIT_DONE)
         return wrong;
     if (a.compare.n > 0)

@@ -151,7 +151,7 @@ int bench_step(const command *self, const fw_recipe *r, const bench_args *a)
         printf("GFLOP/s              %.1f", s.gflops);
         if (s.peak_gflops > 0)
             printf(", %.1f %% of this machine's %.1f in %s", 100 * s.share_of_peak, s.peak_gflops,
-                   fw_dtype_name(s.precision));
+                   fw_precision_name(s.precision, s.tf32));
         putchar('\n');
         if (gpu)
             print_gpu_step(&s);

@@ -45,7 +45,9 @@ endif()
 # The command: public headers only, like any user. It carries the library, so it starts fast and moves freely.
 file(GLOB cli_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cli/*.c)
 if(cli_sources)
-  add_executable(fenwicks_cli ${cli_sources})
+  add_library(fw_cli OBJECT ${cli_sources}) # tests make another command of them: tests.cmake
+  target_link_libraries(fw_cli PRIVATE fenwicks_static PkgConfig::JANSSON)
+  add_executable(fenwicks_cli $<TARGET_OBJECTS:fw_cli>)
   set_target_properties(fenwicks_cli PROPERTIES OUTPUT_NAME fenwicks)
   target_link_libraries(fenwicks_cli PRIVATE fenwicks_static PkgConfig::JANSSON)
   install(TARGETS fenwicks_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

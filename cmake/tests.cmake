@@ -189,7 +189,7 @@ if(TARGET fenwicks_cli)
   target_link_libraries(t_tool PRIVATE PkgConfig::JANSSON)
   get_property(built TARGET fw_cuda PROPERTY FW_BUILT)
   if(built) # the command on a GPU that is made up: tests/cuda/gpu/fake_gpu.c
-    add_executable(fenwicks_fake_gpu ${cli_sources} ${CMAKE_SOURCE_DIR}/tests/cuda/gpu/fake_gpu.c
+    add_executable(fenwicks_fake_gpu $<TARGET_OBJECTS:fw_cli> ${CMAKE_SOURCE_DIR}/tests/cuda/gpu/fake_gpu.c
       $<TARGET_OBJECTS:t_cuda>)
     target_include_directories(fenwicks_fake_gpu SYSTEM PRIVATE ${FW_CUDA_INCLUDE} ${FW_CUDA_LIB_INCLUDES})
     target_compile_definitions(fenwicks_fake_gpu PRIVATE FW_FAKE_CUDNN="$<TARGET_FILE:fake_cudnn>"

@@ -113,9 +113,9 @@ static fw_status load_run(fwi_device *d, const fwi_load *load)
 
 /* ---- engines ---- */
 
-static void row_text(fwi_device *d, const fwi_call *c, char *text, size_t cap)
+static void row_text(fwi_device *d, const fwi_call *c, const fwi_kernel *k, char *text, size_t cap)
 {
-    fwi_libs_row_text(queue_of(d)->libs, c, text, cap);
+    fwi_libs_row_text(queue_of(d)->libs, c, k, text, cap);
 }
 
 static fw_status engines(fwi_device *d, const fwi_call *c, fwi_engine_fn each, void *user)

@@ -77,25 +77,27 @@ static void text_of(const fwi_dnn_choice *c, const char *how, char *text, size_t
         snprintf(text + n, cap - n, ", %s", how);
 }
 
-/* Of a call that one of ours was chosen for. */
-static bool own_text(const fwi_call *c, char *text, size_t cap)
+/* Of one of our own engines. */
+static bool own_text(const fwi_call *c, const fwi_kernel *k, char *text, size_t cap)
 {
     fwi_own_conv own[FWI_OWN_CONVS];
     const int n = fwi_own_conv_candidates(c, own);
     for (int i = 0; i < n; i++) {
-        if (!fwi_own_conv_chosen(c, own[i].name))
+        if (own[i].kernel != k)
             continue;
-        snprintf(text, cap, "%s, chosen", own[i].name);
+        snprintf(text, cap, "%s%s", own[i].name,
+                 fwi_own_conv_chosen(c, own[i].name) ? ", chosen" : "");
         return true;
     }
     return false;
 }
 
-void fwi_libs_row_text(const fwi_cuda_libs *l, const fwi_call *c, char *text, size_t cap)
+void fwi_libs_row_text(const fwi_cuda_libs *l, const fwi_call *c, const fwi_kernel *k, char *text,
+                       size_t cap)
 {
     fwi_dnn_key key;
     text[0] = 0;
-    if (l != NULL && fwi_op_is_conv(c->kind) && own_text(c, text, cap))
+    if (l != NULL && fwi_op_is_conv(c->kind) && own_text(c, k, text, cap))
         return;
     if (l == NULL || l->dnn_handle == NULL || !fwi_dnn_key_of(c, l->tf32, &key))
         return;

@@ -13,7 +13,8 @@ fw_status fwi_libs_load_plan(fwi_cuda_libs *l, fwi_load *load);
 fw_status fwi_libs_load_run(fwi_cuda_libs *l, const fwi_load *load);
 fw_dtype fwi_libs_load_dtype(const fwi_load *load);
 
-void fwi_libs_row_text(const fwi_cuda_libs *l, const fwi_call *c, char *text, size_t cap);
+void fwi_libs_row_text(const fwi_cuda_libs *l, const fwi_call *c, const fwi_kernel *k, char *text,
+                       size_t cap);
 fw_status fwi_libs_engines(fwi_cuda_libs *l, const fwi_call *c, fwi_engine_fn each, void *user);
 fw_status fwi_libs_engine_run(const fwi_cuda_libs *l, const fwi_engine *e, const fwi_call *c);
 fw_status fwi_libs_engine_take(fwi_cuda_libs *l, const fwi_engine *e, double seconds);

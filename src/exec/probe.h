@@ -65,9 +65,9 @@ typedef struct fwi_probe {
     fw_status (*load_plan)(fwi_device *d, fwi_load *load);
     fw_status (*load_fill)(fwi_device *d, const fwi_load *load);
     fw_status (*load_run)(fwi_device *d, const fwi_load *load);
-    /* In words, how the row that a call gets computes it: "engine 7, knobs 1=2, measured". "" where there
-     * is nothing to say. */
-    void (*row_text)(fwi_device *d, const fwi_call *c, char *text, size_t cap);
+    /* In words, how a row of the device's table computes a call: "engine 7, knobs 1=2, measured". "" where
+     * there is nothing to say. */
+    void (*row_text)(fwi_device *d, const fwi_call *c, const fwi_kernel *k, char *text, size_t cap);
     /* Every engine that may compute a convolution, as c has it; c->data need not be set. */
     fw_status (*engines)(fwi_device *d, const fwi_call *c, fwi_engine_fn each, void *user);
     fw_status (*engine_run)(fwi_device *d, const fwi_engine *e, const fwi_call *c);

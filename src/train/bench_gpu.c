@@ -74,8 +74,8 @@ void fwi_gpu_close(fwi_gpu *g)
 
 double fwi_gpu_net(const fwi_gpu *g, double seconds)
 {
-    /* shorter than the marks themselves: nothing more is known of it */
-    return seconds > g->mark_seconds ? seconds - g->mark_seconds : seconds;
+    /* of what is hardly longer than the marks themselves no more is known than that it is short */
+    return fmax(seconds - g->mark_seconds, seconds / 16);
 }
 
 fw_status fwi_gpu_time(const fwi_gpu *g, int64_t n, fw_status (*enqueue)(void *user, int64_t i),
@@ -179,7 +179,8 @@ fw_status fwi_gpu_load_open(const fwi_gpu *g, fwi_load_kind kind, fwi_gpu_load *
         fwi_gpu_load l = {.load = {.kind = kind, .size = size}};
         double seconds = 0;
         const fw_status st = try_size(g, &l, &seconds);
-        if (st == FW_ENOMEM && kept.times > 0) { /* the one before is what fits */
+        if ((st == FW_ENOMEM || st == FW_EUNAVAILABLE) &&
+            kept.times > 0) { /* the one before will do */
             fwi_gpu_load_close(g, &l);
             break;
         }
@@ -206,7 +207,7 @@ fw_status fwi_gpu_load_read(const fwi_gpu *g, const fwi_gpu_load *l, int n, doub
 {
     const fw_status st = time_load(g, l, n, values);
     for (int i = 0; i < n && st == FW_OK; i++)
-        values[i] = l->load.work * (double)l->times / values[i] / 1e9;
+        values[i] = values[i] > 0 ? l->load.work * (double)l->times / values[i] / 1e9 : 0;
     return st;
 }
 

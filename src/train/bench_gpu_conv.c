@@ -192,8 +192,8 @@ static fw_status measure(fwi_gpu_conv *b, const fwi_kernel *k, const char *algo,
         2.0 * (double)(s->n * s->oh * s->ow) * (double)(s->oc * s->c) * (double)(s->k * s->k);
     const double peak = fmax(row->peak_before, row->peak_after);
     const fwi_call c = fwi_gpu_conv_call(b, 0);
-    if (strcmp(algo, "cudnn") == 0 && b->g.probe->row_text != NULL)
-        b->g.probe->row_text(b->g.d, &c, text, sizeof text);
+    if (strcmp(algo, "cuda") != 0 && b->g.probe->row_text != NULL)
+        b->g.probe->row_text(b->g.d, &c, k, text, sizeof text);
     row->algo = algo;
     row->kernel = k->name;
     row->engine = text;
@@ -201,7 +201,7 @@ static fw_status measure(fwi_gpu_conv *b, const fwi_kernel *k, const char *algo,
     row->seconds = fwi_median(b->seconds, b->runs);
     row->seconds_min = b->seconds[0];
     row->seconds_max = b->seconds[b->runs - 1];
-    row->gflops = flop / row->seconds / 1e9;
+    row->gflops = row->seconds > 0 ? flop / row->seconds / 1e9 : 0;
     row->executed = fwi_conv_executed(s);
     row->share_of_peak = peak > 0 ? row->gflops / peak : 0;
     row->wrong = !(row->error <= b->bound);
@@ -228,7 +228,7 @@ static fw_status measure_rows(fwi_gpu_conv *b, const fw_bench_conv_row *common)
     for (const fwi_op_table *t = b->g.d->table; t != NULL; t = t->base)
         for (const fwi_kernel *k = t->rows; k->run != NULL && st == FW_OK; k++) {
             const char *const algo = algo_of(k);
-            bool known = n == MAX_ALGOS;
+            bool known = n == MAX_ALGOS || (n > 0 && want != NULL && strcmp(want, "auto") == 0);
             for (int i = 0; i < n; i++)
                 known = known || strcmp(seen[i], algo) == 0;
             if (known || !takes(k, &c))
@@ -314,7 +314,10 @@ static fw_status measure_all(fwi_gpu_conv *b)
         st = fw_recipe_conv_shapes(o->recipe, all, MAX_SHAPES, &n);
     else
         n = fw_conv_shapes(all, MAX_SHAPES);
-    for (int i = 0; i < n && i < MAX_SHAPES && st == FW_OK; i++) {
+    if (st == FW_OK && n > MAX_SHAPES)
+        return fwi_fail(FW_EARG, "bench conv: %d convolutions, at most %d are measured", n,
+                        (int)MAX_SHAPES);
+    for (int i = 0; i < n && st == FW_OK; i++) {
         if (o->shape != NULL && !fwi_conv_shape_named(&all[i], o->shape))
             continue;
         known = true;

@@ -127,9 +127,9 @@ static fw_status measure(bench_gpu_ops *b)
     row.seconds = fwi_median(b->seconds, b->runs); /* sorts */
     row.seconds_min = b->seconds[0];
     row.seconds_max = b->seconds[b->runs - 1];
-    row.gbytes_per_second = (double)bytes / row.seconds / 1e9;
-    row.share_of_peak =
-        row.gbytes_per_second / fmax(b->peak.median.gbytes_read, b->peak.median.gbytes_copy);
+    const double peak = fmax(b->peak.median.gbytes_read, b->peak.median.gbytes_copy);
+    row.gbytes_per_second = row.seconds > 0 ? (double)bytes / row.seconds / 1e9 : 0;
+    row.share_of_peak = peak > 0 ? row.gbytes_per_second / peak : 0;
     b->rows++;
     return b->fn(b->arg, &row);
 }

@@ -4,7 +4,7 @@
 
 mkdir -p tree/scripts tools fakes
 cp "$SOURCE/scripts/gpu-check" tree/scripts/
-for tool in awk basename bash cat cut cp date dirname git grep head mkdir nproc readlink rm sed sh sleep sort tail timeout tr uname wc; do
+for tool in awk basename bash cat cut cp date dirname env git grep head mkdir nproc readlink rm sed sh sleep sort tail timeout tr uname wc; do
     path=$(command -v $tool) && ln -s "$path" "tools/$tool"
 done
 HERE=$PWD
@@ -63,6 +63,11 @@ echo "$@" >> ../calls
 mkdir -p build/gpu
 cp ../fakes/the-fenwicks build/gpu/fenwicks
 cp ../fakes/the-fenwicks build/gpu/test_act
+cp ../fakes/own-engines build/gpu/test_wgmma
+END
+fake own-engines << 'END'
+[ "$FW_TEST_DEVICE" = cuda:0 ] || exit 1
+[ -e ../no-own ] && echo "own engines on a GPU: 0 times" || echo "own engines on a GPU: 12 times"
 END
 fake ctest << 'END'
 echo " 1/3 Test #1: ops.test_act .......   Passed    0.1 sec"
@@ -92,6 +97,7 @@ case "$1" in
         echo '], "accuracy_mean": 0.1, "t_train": 77, "t_total": 77, "t_dawn": 77}'
         ;;
     bench)
+        echo "${FENWICKS_CONV_ENGINE:-any}" >> ../engines
         echo '{"gflops": 1}'
         case "$2" in conv | ops) echo '{"gflops": 2}' ;; esac
         case "$*" in *--tune*) echo '{"choices": [7]}' > "$FENWICKS_CONV_CHOICES" ;; esac
@@ -117,12 +123,19 @@ for name in peak step-airbench94-muon tune-airbench94-muon ops conv conv-f32 con
 done
 with '"conv_choices": {"choices": [7]}'
 grep -q 'left out' result/gpu-check.json && die "something is named as left out"
+grep -q cudnn engines && die "engines of our own left out, though they ran and passed"
 grep -q 'bench peak --device cuda:0 --json' calls || die "no ceilings"
 grep -q 'bench conv airbench94-muon --precision bf16 --tune --device cuda:0 --json' calls || die "no tuning of the recipe"
 [ "$(grep -n -e --tune calls | head -n 1 | cut -d : -f 1)" -lt "$(grep -n 'fenwicks train' calls | head -n 1 | cut -d : -f 1)" ] ||
     die "trained before it was tuned"
 grep -q 'FW_CUDA_TARGETS=90a' calls || die "not built for this GPU"
 grep -q 'train airbench94-muon .*--device cuda:0 --precision bf16 --seed 0 --runs 3' calls || die "no training of 3 seeds"
+
+# engines of our own that never ran on the GPU are not measured
+rm -rf result engines && touch no-own
+check 0 "$PATH_ALL" --budget 100 --seeds 1 --data "$HERE/data" --out "$HERE/result" --recipes airbench94-muon --skip "tune train sanitizer"
+grep -q any engines && die "engines of our own are measured, though none ran"
+rm no-own
 
 # more seeds than fit: as many as do, and that is said
 rm -rf result calls

@@ -30,6 +30,7 @@ wrong "does not go with --runs" train digits --runs 2 --until-accuracy 0.9
 wrong "is no fraction" train digits --until-accuracy 94
 wrong '--precision: "f8"' train digits --precision f8
 wrong '--precision: ""' ablate digits --without lr --precision ''
+wrong '--precision: "f8"' ablate digits --without lr --precision f8
 wrong "needs a source and a destination" convert only-one
 wrong '--compression: "xz" is none of none, gzip, zlib' convert a b.tfrec --compression xz
 wrong "is not in 1..9" convert a b.tfrec --level 10

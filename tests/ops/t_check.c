@@ -234,6 +234,12 @@ static int cuda_ways(const fwi_call *types)
     return 1 | 4 | 8;
 }
 
+static int own_on_gpu;
+int t_own_convs_on_gpu(void)
+{
+    return own_on_gpu;
+}
+
 static int check_own_convs_on_device(const t_case *c, const fwi_call *types)
 {
     fwi_own_conv own[FWI_OWN_CONVS];
@@ -244,6 +250,7 @@ static int check_own_convs_on_device(const t_case *c, const fwi_call *types)
     const int n = fwi_own_conv_candidates(&call, own);
     for (int i = 0; i < n; i++) /* twice, on the boundaries that they want */
         check_kernel(c, own[i].kernel, &call, 1 | 2, true);
+    own_on_gpu += n;
     return n;
 }
 

@@ -121,6 +121,7 @@ void t_check(t_case *c);
 /* The engines of our own for convolutions on GPUs (own_conv.h) alone, each that fits, for images in bf16
  * and f16; how many kernels ran. Releases the case. */
 int t_check_own_convs(t_case *c);
+int t_own_convs_on_gpu(void); /* how often one of them ran there */
 
 /* The double reference alone, on values: out[r] as wide as the r-th output. For tests that state a
  * formula of their own. */

@@ -3,6 +3,8 @@
  * the reference and of other kernels is in test_conv2d.c. */
 #include "t_ops.h"
 
+#include <stdio.h>
+
 typedef struct conv_shape {
     int64_t n, h, w, c, oc, k, before, after;
 } conv_shape;
@@ -103,5 +105,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_exact_integers),
     };
     const int failed = t_main(argc, argv, "test_wgmma", tests, sizeof tests / sizeof *tests);
+    printf("own engines on a GPU: %d times\n", t_own_convs_on_gpu());
     return failed != 0 || (!T_THREADS_BUILD && (ran[0] == 0 || ran[1] == 0 || ran[2] == 0)) ? 1 : 0;
 }

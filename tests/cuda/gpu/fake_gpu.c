@@ -104,10 +104,10 @@ static fw_status load_run(fwi_device *d, const fwi_load *l)
     return st;
 }
 
-static void row_text(fwi_device *d, const fwi_call *c, char *text, size_t cap)
+static void row_text(fwi_device *d, const fwi_call *c, const fwi_kernel *k, char *text, size_t cap)
 {
     (void)d;
-    fwi_libs_row_text(gpu.stream.libs, c, text, cap);
+    fwi_libs_row_text(gpu.stream.libs, c, k, text, cap);
 }
 
 static fw_status engines(fwi_device *d, const fwi_call *c, fwi_engine_fn each, void *user)

@@ -30,12 +30,17 @@ static fwi_call call_of(fw_dtype dtype, int64_t c, int64_t oc, int64_t stride)
     return call;
 }
 
-static const char *kernel_of(const fwi_call *call)
+static const fwi_kernel *row_of(const fwi_call *call)
 {
     static const fwi_kernel none[] = {{.run = NULL}};
     static const fwi_op_table own = {.name = "own", .rows = none, .nb = 1};
     fwi_cuda_tables t;
-    const fwi_kernel *k = fwi_table_find(fwi_cuda_libs_tables(&t, &own), call, NULL);
+    return fwi_table_find(fwi_cuda_libs_tables(&t, &own), call, NULL);
+}
+
+static const char *kernel_of(const fwi_call *call)
+{
+    const fwi_kernel *const k = row_of(call);
     return k != NULL ? k->name : "none";
 }
 
@@ -177,7 +182,7 @@ static void test_tuning(void **state)
         assert_int_equal(fwi_libs_engines_keep(stream.libs, path, sizeof path), FW_OK);
         assert_string_equal(kernel_of(&call), kernels[i]);
         char text[128];
-        fwi_libs_row_text(stream.libs, &call, text, sizeof text);
+        fwi_libs_row_text(stream.libs, &call, row_of(&call), text, sizeof text);
         assert_int_equal(strncmp(text, wanted[i], strlen(wanted[i])), 0);
     }
     fwi_cuda_libs_close(stream.libs);
