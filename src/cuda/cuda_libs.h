@@ -61,7 +61,8 @@ void fwi_cuda_libs_close(fwi_cuda_libs *l); /* NULL: nothing */
 void fwi_cuda_libs_describe(const fwi_cuda_libs *l, char *text, size_t n);
 
 /* The libraries' rows in front of a device's own table, and in front of them our own engines for
- * convolutions; a row takes a call only where its library is there and can do it, or it was chosen. The result is in t, which must stay where it is. */
+ * convolutions; a row takes a call only where its library is there and can do it, or it was chosen.
+ * The result is in t, which must stay where it is. */
 typedef struct fwi_cuda_tables {
     fwi_op_table own_conv, own_dw, cudnn, matmul, muon;
 } fwi_cuda_tables;

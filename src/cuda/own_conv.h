@@ -16,7 +16,8 @@ typedef struct fwi_own_conv {
 
 /* Every engine of ours that can do a conv2d, conv2d_dx or conv2d_dw with bf16 or f16 images (types,
  * shapes, attributes and stream of the call count, not its addresses), and how many; 0 on GPUs other
- * than Hopper's, and where FENWICKS_CONV_ENGINE is cudnn. Images must be on a boundary of 16 bytes when it runs. For measuring. */
+ * than Hopper's, and where FENWICKS_CONV_ENGINE is cudnn. Images must be on a boundary of 16 bytes
+ * when it runs. For measuring. */
 int fwi_own_conv_candidates(const fwi_call *c, fwi_own_conv out[FWI_OWN_CONVS]);
 
 /* ---- for the kernels' files (own_conv.c) ---- */

@@ -1,5 +1,5 @@
-/* t_call.c: one case as a call of one table's kernel; what the reference says of it, and how far off that others may be.
- * See t_ops.h, t_inner.h. */
+/* t_call.c: one case as a call of one table's kernel; what the reference says of it, and how far off
+ * that others may be. See t_ops.h, t_inner.h. */
 #include "t_inner.h"
 
 #include <math.h>

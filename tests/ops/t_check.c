@@ -1,5 +1,5 @@
-/* t_check.c: a case on every kernel that takes it, of every table that this machine can run, in every way that must not
- * change a bit. See t_ops.h, t_inner.h. */
+/* t_check.c: a case on every kernel that takes it, of every table that this machine can run, in every
+ * way that must not change a bit. See t_ops.h, t_inner.h. */
 #include "t_inner.h"
 
 #include "t_cuda.h"

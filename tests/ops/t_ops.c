@@ -1,4 +1,5 @@
-/* t_ops.c: an op test as a program: its threads, its device, and whether it tested what it is there for. See t_ops.h. */
+/* t_ops.c: an op test as a program: its threads, its device, and whether it tested what it is there
+ * for. See t_ops.h. */
 #include "t_inner.h"
 
 #include "t_far.h"
