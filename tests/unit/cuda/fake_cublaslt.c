@@ -2,6 +2,7 @@
  * products of matrices on the host from layouts as described, columns in order, in batches. A
  * test decides which call fails. Built as a shared library of its own. */
 #include "fake_cublaslt.h"
+#include "fake_half.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -190,28 +191,6 @@ API cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
     return st;
 }
 
-static float half_value(uint16_t h)
-{
-    const uint32_t sign = (uint32_t)(h & 0x8000u) << 16, a = h & 0x7fffu;
-    float f;
-    uint32_t bits = sign | ((a << 13) + 0x38000000u);
-    if (a >= 0x7c00u)
-        bits = sign | 0x7f800000u | a << 13;
-    memcpy(&f, &bits, sizeof f);
-    return a >= 0x400u ? f : (sign != 0 ? -1.0f : 1.0f) * (float)a / 16777216.0f;
-}
-
-/* Of numbers that are not over its range; what is under it is rounded too. */
-static uint16_t half_bits(float f)
-{
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    const uint32_t sign = bits >> 16 & 0x8000u, a = bits & 0x7fffffffu;
-    if (a >= 0x38800000u)
-        return (uint16_t)(sign | (a - 0x38000000u + 0xfffu + (a >> 13 & 1)) >> 13);
-    return (uint16_t)(sign | (uint32_t)((sign != 0 ? -f : f) * 16777216.0f + 0.5f));
-}
-
 /* Element `at` of matrix i. */
 static double number(const void *p, const layout *l, int64_t i, uint64_t at)
 {
@@ -220,23 +199,18 @@ static double number(const void *p, const layout *l, int64_t i, uint64_t at)
         return (double)((const float *)p)[k];
     if (l->type == CUDA_R_16F)
         return (double)half_value(((const uint16_t *)p)[k]);
-    const uint32_t bits = (uint32_t)((const uint16_t *)p)[k] << 16;
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return (double)f;
+    return (double)bf16_value(((const uint16_t *)p)[k]);
 }
 
 static void store(void *p, const layout *l, int64_t i, uint64_t at, float f)
 {
     const uint64_t k = (uint64_t)(i * l->step) + at;
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
     if (l->type == CUDA_R_32F)
         ((float *)p)[k] = f;
     else if (l->type == CUDA_R_16F)
         ((uint16_t *)p)[k] = half_bits(f);
     else
-        ((uint16_t *)p)[k] = (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+        ((uint16_t *)p)[k] = bf16_bits(f);
 }
 
 API cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t d_,

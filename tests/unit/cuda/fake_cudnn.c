@@ -4,6 +4,7 @@
  * convolution on the host from sizes, strides and paddings as described. A test decides which
  * engines there are and which call fails. Built as a shared library of its own. */
 #include "fake_cudnn.h"
+#include "fake_half.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -368,38 +369,13 @@ typedef struct tensor {
     char *data;
 } tensor;
 
-static float half_value(uint16_t h)
-{
-    const uint32_t sign = (uint32_t)(h & 0x8000u) << 16, a = h & 0x7fffu;
-    float f;
-    uint32_t bits = sign | ((a << 13) + 0x38000000u);
-    if (a >= 0x7c00u)
-        bits = sign | 0x7f800000u | a << 13;
-    memcpy(&f, &bits, sizeof f);
-    return a >= 0x400u ? f : (sign != 0 ? -1.0f : 1.0f) * (float)a / 16777216.0f;
-}
-
-/* Of numbers that are not over its range; what is under it is rounded too. */
-static uint16_t half_bits(float f)
-{
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    const uint32_t sign = bits >> 16 & 0x8000u, a = bits & 0x7fffffffu;
-    if (a >= 0x38800000u)
-        return (uint16_t)(sign | (a - 0x38000000u + 0xfffu + (a >> 13 & 1)) >> 13);
-    return (uint16_t)(sign | (uint32_t)((sign != 0 ? -f : f) * 16777216.0f + 0.5f));
-}
-
 static float load(const tensor *t, int64_t i)
 {
     if (t->type == CUDNN_DATA_FLOAT)
         return ((const float *)t->data)[i];
     if (t->type == CUDNN_DATA_HALF)
         return half_value(((const uint16_t *)t->data)[i]);
-    const uint32_t bits = (uint32_t)((const uint16_t *)t->data)[i] << 16; /* bf16 */
-    float v;
-    memcpy(&v, &bits, sizeof v);
-    return v;
+    return bf16_value(((const uint16_t *)t->data)[i]);
 }
 
 static void store(const tensor *t, int64_t i, double v)
@@ -413,9 +389,7 @@ static void store(const tensor *t, int64_t i, double v)
         ((uint16_t *)t->data)[i] = half_bits(f);
         return;
     }
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    ((uint16_t *)t->data)[i] = (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+    ((uint16_t *)t->data)[i] = bf16_bits(f);
 }
 
 static int64_t place(const tensor *t, int64_t a, int64_t b, int64_t c, int64_t d)
