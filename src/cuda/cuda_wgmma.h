@@ -84,84 +84,32 @@ template <int N> static __device__ inline void wgmma_settle(float (&d)[N])
 
 template <class T, int N, bool MN_MAJOR> struct wgmma;
 
-template <bool MN_MAJOR> struct wgmma<f16, 64, MN_MAJOR> {
-    static __device__ inline void add(float (&d)[32], uint64_t at, uint64_t bt, int keep_sums)
-    {
-        FWI_WGMMA(64, "f16", FWI_R0 ", " FWI_R16, 32, 33, 34, 35, FWI_D16(0), FWI_D16(16));
-    }
-};
-template <bool MN_MAJOR> struct wgmma<f16, 96, MN_MAJOR> {
-    static __device__ inline void add(float (&d)[48], uint64_t at, uint64_t bt, int keep_sums)
-    {
-        FWI_WGMMA(96, "f16", FWI_R0 ", " FWI_R16 ", " FWI_R32, 48, 49, 50, 51, FWI_D16(0),
-                  FWI_D16(16), FWI_D16(32));
-    }
-};
-template <bool MN_MAJOR> struct wgmma<f16, 128, MN_MAJOR> {
-    static __device__ inline void add(float (&d)[64], uint64_t at, uint64_t bt, int keep_sums)
-    {
-        FWI_WGMMA(128, "f16", FWI_R0 ", " FWI_R16 ", " FWI_R32 ", " FWI_R48, 64, 65, 66, 67,
-                  FWI_D16(0), FWI_D16(16), FWI_D16(32), FWI_D16(48));
-    }
-};
-template <bool MN_MAJOR> struct wgmma<f16, 192, MN_MAJOR> {
-    static __device__ inline void add(float (&d)[96], uint64_t at, uint64_t bt, int keep_sums)
-    {
-        FWI_WGMMA(192, "f16",
-                  FWI_R0 ", " FWI_R16 ", " FWI_R32 ", " FWI_R48 ", " FWI_R64 ", " FWI_R80, 96, 97,
-                  98, 99, FWI_D16(0), FWI_D16(16), FWI_D16(32), FWI_D16(48), FWI_D16(64),
-                  FWI_D16(80));
-    }
-};
-template <bool MN_MAJOR> struct wgmma<f16, 256, MN_MAJOR> {
-    static __device__ inline void add(float (&d)[128], uint64_t at, uint64_t bt, int keep_sums)
-    {
-        FWI_WGMMA(256, "f16",
-                  FWI_R0 ", " FWI_R16 ", " FWI_R32 ", " FWI_R48 ", " FWI_R64 ", " FWI_R80
-                         ", " FWI_R96 ", " FWI_R112,
-                  128, 129, 130, 131, FWI_D16(0), FWI_D16(16), FWI_D16(32), FWI_D16(48),
-                  FWI_D16(64), FWI_D16(80), FWI_D16(96), FWI_D16(112));
-    }
-};
-template <bool MN_MAJOR> struct wgmma<bf16, 64, MN_MAJOR> {
-    static __device__ inline void add(float (&d)[32], uint64_t at, uint64_t bt, int keep_sums)
-    {
-        FWI_WGMMA(64, "bf16", FWI_R0 ", " FWI_R16, 32, 33, 34, 35, FWI_D16(0), FWI_D16(16));
-    }
-};
-template <bool MN_MAJOR> struct wgmma<bf16, 96, MN_MAJOR> {
-    static __device__ inline void add(float (&d)[48], uint64_t at, uint64_t bt, int keep_sums)
-    {
-        FWI_WGMMA(96, "bf16", FWI_R0 ", " FWI_R16 ", " FWI_R32, 48, 49, 50, 51, FWI_D16(0),
-                  FWI_D16(16), FWI_D16(32));
-    }
-};
-template <bool MN_MAJOR> struct wgmma<bf16, 128, MN_MAJOR> {
-    static __device__ inline void add(float (&d)[64], uint64_t at, uint64_t bt, int keep_sums)
-    {
-        FWI_WGMMA(128, "bf16", FWI_R0 ", " FWI_R16 ", " FWI_R32 ", " FWI_R48, 64, 65, 66, 67,
-                  FWI_D16(0), FWI_D16(16), FWI_D16(32), FWI_D16(48));
-    }
-};
-template <bool MN_MAJOR> struct wgmma<bf16, 192, MN_MAJOR> {
-    static __device__ inline void add(float (&d)[96], uint64_t at, uint64_t bt, int keep_sums)
-    {
-        FWI_WGMMA(192, "bf16",
-                  FWI_R0 ", " FWI_R16 ", " FWI_R32 ", " FWI_R48 ", " FWI_R64 ", " FWI_R80, 96, 97,
-                  98, 99, FWI_D16(0), FWI_D16(16), FWI_D16(32), FWI_D16(48), FWI_D16(64),
-                  FWI_D16(80));
-    }
-};
-template <bool MN_MAJOR> struct wgmma<bf16, 256, MN_MAJOR> {
-    static __device__ inline void add(float (&d)[128], uint64_t at, uint64_t bt, int keep_sums)
-    {
-        FWI_WGMMA(256, "bf16",
-                  FWI_R0 ", " FWI_R16 ", " FWI_R32 ", " FWI_R48 ", " FWI_R64 ", " FWI_R80
-                         ", " FWI_R96 ", " FWI_R112,
-                  128, 129, 130, 131, FWI_D16(0), FWI_D16(16), FWI_D16(32), FWI_D16(48),
-                  FWI_D16(64), FWI_D16(80), FWI_D16(96), FWI_D16(112));
-    }
-};
+/* a, b, keep, trans: numbers of the operands behind the n / 2 sums. */
+#define FWI_WGMMA_TYPE(T, type, n, registers, a, b, keep, trans, ...)                              \
+    template <bool MN_MAJOR> struct wgmma<T, n, MN_MAJOR> {                                        \
+        static __device__ inline void add(float (&d)[n / 2], uint64_t at, uint64_t bt,             \
+                                          int keep_sums)                                           \
+        {                                                                                          \
+            FWI_WGMMA(n, type, registers, a, b, keep, trans, __VA_ARGS__);                         \
+        }                                                                                          \
+    };
+#define FWI_WGMMA_WIDTH(n, registers, a, b, keep, trans, ...)                                      \
+    FWI_WGMMA_TYPE(f16, "f16", n, registers, a, b, keep, trans, __VA_ARGS__)                       \
+    FWI_WGMMA_TYPE(bf16, "bf16", n, registers, a, b, keep, trans, __VA_ARGS__)
+
+FWI_WGMMA_WIDTH(64, FWI_R0 ", " FWI_R16, 32, 33, 34, 35, FWI_D16(0), FWI_D16(16))
+FWI_WGMMA_WIDTH(96, FWI_R0 ", " FWI_R16 ", " FWI_R32, 48, 49, 50, 51, FWI_D16(0), FWI_D16(16),
+                FWI_D16(32))
+FWI_WGMMA_WIDTH(128, FWI_R0 ", " FWI_R16 ", " FWI_R32 ", " FWI_R48, 64, 65, 66, 67, FWI_D16(0),
+                FWI_D16(16), FWI_D16(32), FWI_D16(48))
+FWI_WGMMA_WIDTH(192, FWI_R0 ", " FWI_R16 ", " FWI_R32 ", " FWI_R48 ", " FWI_R64 ", " FWI_R80, 96,
+                97, 98, 99, FWI_D16(0), FWI_D16(16), FWI_D16(32), FWI_D16(48), FWI_D16(64),
+                FWI_D16(80))
+FWI_WGMMA_WIDTH(256,
+                FWI_R0 ", " FWI_R16 ", " FWI_R32 ", " FWI_R48 ", " FWI_R64 ", " FWI_R80 ", " FWI_R96
+                       ", " FWI_R112,
+                128, 129, 130, 131, FWI_D16(0), FWI_D16(16), FWI_D16(32), FWI_D16(48), FWI_D16(64),
+                FWI_D16(80), FWI_D16(96), FWI_D16(112))
 
 /* Two sums as neighbours in memory, rounded to the nearest: cvt (9.7.9.21). */
 static __device__ inline uint32_t pair_of(const f16 *, float low, float high)
