@@ -106,13 +106,6 @@ typedef struct fw_run_result {
     char model[1024]; /* path, "" without out */
 } fw_run_result;
 
-/* The precision of a word: "f32", "tf32", "bf16", "f16" (or "fp16"), "f64"; "auto": bf16 where the device multiplies in
- * it (a GPU, or a processor with AVX-512 BF16 unless FENWICKS_ISA forbids that), else f32. out, tf32: as
- * fw_estimator_opt has them. device NULL: "cpu". Whether the device has it is seen when it is opened. FW_EARG. */
-FW_API fw_status fw_precision_read(const char *word, const char *device, fw_dtype *out, bool *tf32);
-/* "tf32", or as fw_dtype_name. */
-FW_API const char *fw_precision_name(fw_dtype precision, bool tf32);
-
 /* Trains and evaluates. After FW_ESTOPPED (Ctrl-C) a checkpoint is in `out`, and result has what is
  * known; after FW_ENONFINITE result->run.diverged is set. */
 FW_API fw_status fw_recipe_run(const fw_recipe *r, const fw_run_opt *opt, fw_run_result *result);

@@ -109,6 +109,13 @@ typedef bool (*fw_event_fn)(void *user,
  * user is ignored. */
 FW_API bool fw_progress_stderr(void *user, const fw_event *ev);
 
+/* The precision of a word: "f32", "tf32", "bf16", "f16" (or "fp16"), "f64"; "auto": bf16 where the device multiplies in
+ * it (a GPU, or a processor with AVX-512 BF16 unless FENWICKS_ISA forbids that), else f32. out, tf32: as
+ * fw_estimator_opt has them. device NULL: "cpu". Whether the device has it is seen when it is opened. FW_EARG. */
+FW_API fw_status fw_precision_read(const char *word, const char *device, fw_dtype *out, bool *tf32);
+/* "tf32", or as fw_dtype_name. */
+FW_API const char *fw_precision_name(fw_dtype precision, bool tf32);
+
 typedef struct fw_estimator_opt {
     const char *work_dir; /* the run's folder: config, log, events, checkpoints, model; NULL:
                              nothing is written */

@@ -16,7 +16,6 @@
 #include "mem.h"
 #include "recipe_inner.h"
 
-enum { DEFAULT_RUNS = 7, MAX_RUNS = 1000, MAX_BATCH = 1 << 20, MAX_SHAPES = 128 };
 enum { PEAK_READINGS = 6, ATTEMPTS = 3 };
 #define LOWEST_PEAK 0.95 /* of the best recorded */
 
@@ -49,7 +48,6 @@ typedef struct bench_conv {
     fw_bench_conv_fn fn;
     void *arg;
     int64_t rows;
-    fw_conv_shape all[MAX_SHAPES];
     /* of the shape in hand */
     fw_conv_shape s;
     int32_t nb;
@@ -86,13 +84,15 @@ static fw_status make_operands(bench_conv *b)
         fwi_operand_bytes(&o.x) + fwi_operand_bytes(&o.w) + fwi_operand_bytes(&o.y);
     const int sets = fwi_cold_sets(bytes);
     const fw_status st = fwi_operands_fit(&b->s, bytes * (size_t)sets);
-    for (int i = 0; i < sets && st == FW_OK; i++) {
+    if (st != FW_OK)
+        return st;
+    do { /* there is at least one */
         operands *const p = &b->set[b->n_sets++];
         *p = o;
         if (!fwi_operand_alloc(&p->x) || !fwi_operand_alloc(&p->w) || !fwi_operand_alloc(&p->y))
             return FW_ENOMEM;
-    }
-    return st;
+    } while (b->n_sets < sets);
+    return FW_OK;
 }
 
 /* Anew for each pass: x as the last pass made it would be made of y, and their products would sum to
@@ -299,10 +299,12 @@ static fw_status measure_pass(bench_conv *b, int pass, int32_t nb, bool skip, bo
     return st;
 }
 
-static fw_status measure_shape(bench_conv *b)
+static fw_status measure_shape(void *user, const fw_conv_shape *s)
 {
+    bench_conv *const b = user;
     const bool both = wants_layout(b->opt, true) && wants_layout(b->opt, false);
     fw_status st = FW_OK;
+    b->s = *s;
     for (int pass = 0; pass < N_PASSES && st == FW_OK; pass++) {
         bool blocked = false, flat = false;
         if (!fwi_conv_wants_pass(b->opt, &b->s, pass))
@@ -328,19 +330,16 @@ fw_status fwi_bench_word(const char *what, const char *word, const char *const *
 static fw_status check_opt(const fw_bench_conv_opt *o)
 {
     static const char *const layouts[] = {"blocked", "nhwc"};
-    fw_status st = FW_OK;
-    if (o->threads < 0 || o->runs < 0 || o->runs > MAX_RUNS || o->batch < 0 || o->batch > MAX_BATCH)
-        return fwi_fail(FW_EARG,
-                        "fw_bench_conv: negative threads, or not 0 to %d runs of a batch of 0 to "
-                        "%d",
-                        (int)MAX_RUNS, (int)MAX_BATCH);
+    fw_status st = fwi_bench_counts("fw_bench_conv", o->threads, o->runs, o->batch);
+    if (st != FW_OK)
+        return st;
     if (o->recipe != NULL)
         return fwi_fail(FW_EARG, "bench conv: the convolutions of a recipe are for a GPU");
     if (o->tune)
         return fwi_fail(FW_EARG, "bench conv: engines are a GPU's: tuning needs one as its device");
     if (o->tf32 || (o->precision != FW_F32 && o->precision != FW_F64 && o->precision != FW_BF16))
         return fwi_fail(FW_EARG, "bench conv: precision %s: only f32, f64 and bf16 are computed in",
-                        o->tf32 ? "tf32" : fw_dtype_name(o->precision));
+                        fw_precision_name(o->precision, o->tf32));
     if (o->pass != NULL)
         st = fwi_bench_word("pass", o->pass, fwi_conv_passes, N_PASSES, "fwd, dx, dw");
     if (st == FW_OK && o->algo != NULL && strcmp(o->algo, "all") != 0)
@@ -353,21 +352,11 @@ static fw_status check_opt(const fw_bench_conv_opt *o)
 
 static fw_status measure_all(bench_conv *b)
 {
-    fw_conv_shape *const all = b->all;
-    const int n = fw_conv_shapes(all, MAX_SHAPES);
-    bool known = false;
-    fw_status st = FW_OK;
-    for (int i = 0; i < n && i < MAX_SHAPES && st == FW_OK; i++) {
-        if (b->opt->shape != NULL && !fwi_conv_shape_named(&all[i], b->opt->shape))
-            continue;
-        known = true;
-        b->s = all[i];
-        if (b->opt->batch > 0)
-            b->s.n = b->opt->batch;
-        st = measure_shape(b);
-    }
-    if (st == FW_OK && !known)
-        return fwi_conv_shape_unknown(b->opt->shape);
+    const fw_status st = fwi_walk_known_shapes(&(fwi_shape_walk){.word = b->opt->shape,
+                                                                 .wants = fwi_conv_shape_named,
+                                                                 .batch = b->opt->batch,
+                                                                 .each = measure_shape,
+                                                                 .user = b});
     if (st == FW_OK && b->rows == 0)
         return fwi_fail(FW_ENOTFOUND,
                         "no kernel of the instruction set %s does what is asked (precision %s%s%s"
@@ -395,7 +384,7 @@ fw_status fw_bench_conv(const fw_bench_conv_opt *opt, fw_bench_conv_fn fn, void 
     b->opt = opt;
     b->fn = fn;
     b->arg = arg;
-    b->runs = opt->runs > 0 ? opt->runs : DEFAULT_RUNS;
+    b->runs = opt->runs > 0 ? opt->runs : FWI_BENCH_RUNS;
     b->seconds = fwi_alloc_array((size_t)b->runs, sizeof *b->seconds);
     if (b->seconds == NULL)
         st = FW_ENOMEM;

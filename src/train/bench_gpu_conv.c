@@ -12,7 +12,6 @@
 #include "fail.h"
 #include "mem.h"
 
-enum { DEFAULT_RUNS = 7, MAX_RUNS = 1000, MAX_BATCH = 1 << 20, MAX_SHAPES = 128 };
 enum { PEAK_READINGS = 2, MAX_ALGOS = 8, ALGO_CAP = 24, TEXT_CAP = 512 };
 
 /* Whose it is: a part of its name, as in "conv2d_bf16_nhwc_cudnn". */
@@ -243,9 +242,11 @@ static fw_status measure_rows(fwi_gpu_conv *b, const fw_bench_conv_row *common)
     return st;
 }
 
-static fw_status measure_shape(fwi_gpu_conv *b)
+static fw_status measure_shape(void *user, const fw_conv_shape *s)
 {
+    fwi_gpu_conv *const b = user;
     fw_status st = FW_OK;
+    b->s = *s;
     b->attr = fwi_conv_attr_of(&b->s, FWI_CONV_ANY);
     for (int pass = 0; pass < 3 && st == FW_OK; pass++) {
         fw_bench_conv_row row = {.shape = &b->s,
@@ -253,8 +254,7 @@ static fw_status measure_shape(fwi_gpu_conv *b)
                                  .layout = "nhwc",
                                  .runs = b->runs,
                                  .device = b->g.d->label,
-                                 .precision =
-                                     b->opt->tf32 ? "tf32" : fw_dtype_name(b->opt->precision)};
+                                 .precision = fw_precision_name(b->opt->precision, b->opt->tf32)};
         char path[1024] = "";
         if (!fwi_conv_wants_pass(b->opt, &b->s, pass))
             continue;
@@ -278,12 +278,9 @@ static fw_status measure_shape(fwi_gpu_conv *b)
 
 static fw_status check_opt(const fw_bench_conv_opt *o)
 {
-    fw_status st = FW_OK;
-    if (o->threads < 0 || o->runs < 0 || o->runs > MAX_RUNS || o->batch < 0 || o->batch > MAX_BATCH)
-        return fwi_fail(FW_EARG,
-                        "fw_bench_conv: negative threads, or not 0 to %d runs of a batch of 0 to "
-                        "%d",
-                        (int)MAX_RUNS, (int)MAX_BATCH);
+    fw_status st = fwi_bench_counts("fw_bench_conv", o->threads, o->runs, o->batch);
+    if (st != FW_OK)
+        return st;
     if ((o->precision != FW_F32 && o->precision != FW_BF16 && o->precision != FW_F16) ||
         (o->tf32 && o->precision != FW_F32))
         return fwi_fail(FW_EARG,
@@ -303,38 +300,36 @@ static fw_status check_opt(const fw_bench_conv_opt *o)
     return st;
 }
 
-static fw_status measure_all(fwi_gpu_conv *b)
+static fw_status walk_recipe(const fwi_shape_walk *w, const fw_recipe *r)
 {
-    fw_conv_shape all[MAX_SHAPES];
-    const fw_bench_conv_opt *const o = b->opt;
+    fw_conv_shape all[FWI_BENCH_SHAPES];
     int n = 0;
     bool known = false;
-    fw_status st = FW_OK;
-    if (o->recipe != NULL)
-        st = fw_recipe_conv_shapes(o->recipe, all, MAX_SHAPES, &n);
-    else
-        n = fw_conv_shapes(all, MAX_SHAPES);
-    if (st == FW_OK && n > MAX_SHAPES)
-        return fwi_fail(FW_EARG, "bench conv: %d convolutions, at most %d are measured", n,
-                        (int)MAX_SHAPES);
-    for (int i = 0; i < n && st == FW_OK; i++) {
-        if (o->shape != NULL && !fwi_conv_shape_named(&all[i], o->shape))
-            continue;
-        known = true;
-        b->s = all[i];
-        if (o->batch > 0)
-            b->s.n = o->batch;
-        st = measure_shape(b);
-    }
-    if (st == FW_OK && !known && o->recipe != NULL)
-        return fwi_fail(FW_ENOTFOUND, "%s has %d convolutions, named conv1 to conv%d%s%s",
-                        fw_recipe_name(o->recipe), n, n, o->shape != NULL ? ", and none is " : "",
-                        o->shape != NULL ? o->shape : "");
+    fw_status st = fw_recipe_conv_shapes(r, all, FWI_BENCH_SHAPES, &n);
+    if (st == FW_OK && n > FWI_BENCH_SHAPES)
+        st = fwi_fail(FW_EARG, "bench conv: %d convolutions, at most %d are measured", n,
+                      (int)FWI_BENCH_SHAPES);
+    if (st == FW_OK)
+        st = fwi_walk_shapes(w, all, n, &known);
     if (st == FW_OK && !known)
-        return fwi_conv_shape_unknown(o->shape);
+        st = fwi_fail(FW_ENOTFOUND, "%s has %d convolutions, named conv1 to conv%d%s%s",
+                      fw_recipe_name(r), n, n, w->word != NULL ? ", and none is " : "",
+                      w->word != NULL ? w->word : "");
+    return st;
+}
+
+static fw_status measure_all(fwi_gpu_conv *b)
+{
+    const fw_bench_conv_opt *const o = b->opt;
+    const fwi_shape_walk w = {.word = o->shape,
+                              .wants = fwi_conv_shape_named,
+                              .batch = o->batch,
+                              .each = measure_shape,
+                              .user = b};
+    const fw_status st = o->recipe != NULL ? walk_recipe(&w, o->recipe) : fwi_walk_known_shapes(&w);
     if (st == FW_OK && b->rows == 0)
         return fwi_fail(FW_ENOTFOUND, "%s has no kernel that does what is asked (precision %s%s%s)",
-                        b->g.d->label, o->tf32 ? "tf32" : fw_dtype_name(o->precision),
+                        b->g.d->label, fw_precision_name(o->precision, o->tf32),
                         o->algo != NULL ? ", algorithm " : "", o->algo != NULL ? o->algo : "");
     return st;
 }
@@ -350,7 +345,7 @@ fw_status fwi_bench_gpu_conv(const fw_bench_conv_opt *opt, fw_bench_conv_fn fn, 
     b->opt = opt;
     b->fn = fn;
     b->arg = arg;
-    b->runs = opt->runs > 0 ? opt->runs : DEFAULT_RUNS;
+    b->runs = opt->runs > 0 ? opt->runs : FWI_BENCH_RUNS;
     b->seconds = fwi_alloc_array((size_t)b->runs, sizeof *b->seconds);
     if (b->seconds == NULL)
         st = FW_ENOMEM;

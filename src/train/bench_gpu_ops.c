@@ -10,8 +10,6 @@
 #include "fail.h"
 #include "mem.h"
 
-enum { DEFAULT_RUNS = 7, MAX_RUNS = 1000, MAX_BATCH = 1 << 20, MAX_SHAPES = 128 };
-
 typedef struct bench_gpu_ops {
     const fw_bench_ops_opt *opt;
     fwi_gpu g;
@@ -135,11 +133,11 @@ static fw_status measure(bench_gpu_ops *b)
 }
 
 /* In the layout of training: blocks of one image, where the op has a row for them. */
-static fw_status measure_sweep(bench_gpu_ops *b, const fwi_sweep *w)
+static fw_status measure_sweep(void *user, const fw_conv_shape *s, const fwi_sweep *w)
 {
+    bench_gpu_ops *const b = user;
+    b->s = *s;
     const fwi_attr attr = fwi_sweep_attr(&b->s, w);
-    if (fwi_sweep_pools(w) && (b->s.oh < 2 || b->s.ow < 2))
-        return FW_OK;
     b->w = w;
     b->call = fwi_sweep_call(&b->s, w, &attr, b->opt->precision, 1);
     b->call.stream = b->g.d->stream;
@@ -149,10 +147,9 @@ static fw_status measure_sweep(bench_gpu_ops *b, const fwi_sweep *w)
 
 static fw_status check_opt(const fw_bench_ops_opt *o)
 {
-    if (o->threads < 0 || o->runs < 0 || o->runs > MAX_RUNS || o->batch < 0 || o->batch > MAX_BATCH)
-        return fwi_fail(FW_EARG,
-                        "fw_bench_ops: negative threads, or not 0 to %d runs of a batch of 0 to %d",
-                        (int)MAX_RUNS, (int)MAX_BATCH);
+    const fw_status st = fwi_bench_counts("fw_bench_ops", o->threads, o->runs, o->batch);
+    if (st != FW_OK)
+        return st;
     if (o->precision != FW_F32 && o->precision != FW_BF16 && o->precision != FW_F16)
         return fwi_fail(FW_EARG, "bench ops: precision %s: a GPU computes in f32, bf16 and f16",
                         fw_dtype_name(o->precision));
@@ -163,24 +160,8 @@ static fw_status check_opt(const fw_bench_ops_opt *o)
 
 static fw_status measure_all(bench_gpu_ops *b)
 {
-    fw_conv_shape all[MAX_SHAPES];
-    const int n = fw_conv_shapes(all, MAX_SHAPES);
     const fw_bench_ops_opt *const o = b->opt;
-    bool known = false;
-    fw_status st = FW_OK;
-    for (int i = 0; i < n && i < MAX_SHAPES && st == FW_OK; i++) {
-        if (!fwi_sweep_wants(&all[i], o->shape))
-            continue;
-        known = true;
-        b->s = all[i];
-        if (o->batch > 0)
-            b->s.n = o->batch;
-        for (int k = 0; k < FWI_SWEEPS && st == FW_OK; k++)
-            if (o->op == NULL || strcmp(fwi_op_info_get(fwi_sweeps[k].op)->name, o->op) == 0)
-                st = measure_sweep(b, &fwi_sweeps[k]);
-    }
-    if (st == FW_OK && !known)
-        return fwi_conv_shape_unknown(o->shape);
+    const fw_status st = fwi_sweep_each(o, measure_sweep, b);
     if (st == FW_OK && b->rows == 0)
         return fwi_fail(FW_ENOTFOUND, "%s has no kernel that does what is asked (precision %s)",
                         b->g.d->label, fw_dtype_name(o->precision));
@@ -198,7 +179,7 @@ fw_status fwi_bench_gpu_ops(const fw_bench_ops_opt *opt, fw_bench_ops_fn fn, voi
     b->opt = opt;
     b->fn = fn;
     b->arg = arg;
-    b->runs = opt->runs > 0 ? opt->runs : DEFAULT_RUNS;
+    b->runs = opt->runs > 0 ? opt->runs : FWI_BENCH_RUNS;
     b->seconds = fwi_alloc_array((size_t)b->runs, sizeof *b->seconds);
     if (b->seconds == NULL)
         st = FW_ENOMEM;

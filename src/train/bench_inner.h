@@ -41,9 +41,26 @@ fw_status fwi_operands_fit(const fw_conv_shape *s, size_t bytes);
 
 bool fwi_names_gpu(const char *device); /* none but NULL and cpu is measured as one */
 
-/* A net, a name, or net/name. */
-bool fwi_conv_shape_named(const fw_conv_shape *s, const char *word);
-fw_status fwi_conv_shape_unknown(const char *word); /* FW_ENOTFOUND, with all there are */
+/* ---- kernels that are timed alone, over the shapes of nets ---- bench_operand.c */
+enum { FWI_BENCH_RUNS = 7, FWI_BENCH_SHAPES = 128 }; /* runs by default; shapes at most */
+/* What is asked of each measurement: FW_EARG for a count that is out of its range. call: for the message. */
+fw_status fwi_bench_counts(const char *call, int threads, int64_t runs, int64_t batch);
+
+bool fwi_conv_shape_named(const fw_conv_shape *s,
+                          const char *word); /* a net, a name, or net/name; NULL: any */
+
+/* each(user, s) for the shapes that wants(s, word), with batch images where that is not 0, until one fails. */
+typedef struct fwi_shape_walk {
+    const char *word; /* may be NULL */
+    bool (*wants)(const fw_conv_shape *s, const char *word);
+    int64_t batch;
+    fw_status (*each)(void *user, const fw_conv_shape *s);
+    void *user;
+} fwi_shape_walk;
+/* Of a list; *known: whether any was wanted. */
+fw_status fwi_walk_shapes(const fwi_shape_walk *w, const fw_conv_shape *all, int n, bool *known);
+/* Of bench/shapes.txt; FW_ENOTFOUND, with all there are, where the word names none. */
+fw_status fwi_walk_known_shapes(const fwi_shape_walk *w);
 
 /* Sets the memory figures of out alone. */
 fw_status fwi_memory_peak(fwi_pool *pool, fw_peak *out);

@@ -13,7 +13,7 @@
 #include "mem.h"
 #include "recipe_inner.h"
 
-enum { FILL_CHUNK = 1 << 16, MAX_SHAPES = 128 };
+enum { FILL_CHUNK = 1 << 16, MAX_RUNS = 1000, MAX_BATCH = 1 << 20 };
 
 /* ---- operands ---- */
 
@@ -170,18 +170,16 @@ int fw_conv_shapes(fw_conv_shape *out, int cap)
 bool fwi_conv_shape_named(const fw_conv_shape *s, const char *word)
 {
     const size_t net = strlen(s->net);
-    return strcmp(s->net, word) == 0 || strcmp(s->name, word) == 0 ||
+    return word == NULL || strcmp(s->net, word) == 0 || strcmp(s->name, word) == 0 ||
            (strncmp(s->net, word, net) == 0 && word[net] == '/' &&
             strcmp(s->name, word + net + 1) == 0);
 }
 
-fw_status fwi_conv_shape_unknown(const char *word)
+static fw_status unknown_shape(const char *word, const fw_conv_shape *all, int n)
 {
-    fw_conv_shape all[MAX_SHAPES];
-    const int n = fw_conv_shapes(all, MAX_SHAPES);
     fwi_buf names = {0};
     fw_status st = FW_OK;
-    for (int i = 0; i < n && i < MAX_SHAPES && st == FW_OK; i++) {
+    for (int i = 0; i < n && st == FW_OK; i++) {
         if (i == 0 || strcmp(all[i].net, all[i - 1].net) != 0)
             st = fwi_buf_printf(&names, "%s%s:", i == 0 ? "" : "; ", all[i].net);
         if (st == FW_OK)
@@ -192,4 +190,38 @@ fw_status fwi_conv_shape_unknown(const char *word)
                       (const char *)names.data);
     fwi_buf_clear(&names);
     return st;
+}
+
+fw_status fwi_walk_shapes(const fwi_shape_walk *w, const fw_conv_shape *all, int n, bool *known)
+{
+    fw_status st = FW_OK;
+    *known = false;
+    for (int i = 0; i < n && st == FW_OK; i++) {
+        if (!w->wants(&all[i], w->word))
+            continue;
+        *known = true;
+        fw_conv_shape s = all[i];
+        if (w->batch > 0)
+            s.n = w->batch;
+        st = w->each(w->user, &s);
+    }
+    return st;
+}
+
+fw_status fwi_walk_known_shapes(const fwi_shape_walk *w)
+{
+    fw_conv_shape all[FWI_BENCH_SHAPES];
+    const int there = fw_conv_shapes(all, FWI_BENCH_SHAPES);
+    const int n = there < FWI_BENCH_SHAPES ? there : FWI_BENCH_SHAPES;
+    bool known;
+    const fw_status st = fwi_walk_shapes(w, all, n, &known);
+    return st == FW_OK && !known ? unknown_shape(w->word, all, n) : st;
+}
+
+fw_status fwi_bench_counts(const char *call, int threads, int64_t runs, int64_t batch)
+{
+    if (threads < 0 || runs < 0 || runs > MAX_RUNS || batch < 0 || batch > MAX_BATCH)
+        return fwi_fail(FW_EARG, "%s: negative threads, or not 0 to %d runs of a batch of 0 to %d",
+                        call, (int)MAX_RUNS, (int)MAX_BATCH);
+    return FW_OK;
 }

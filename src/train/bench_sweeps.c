@@ -153,9 +153,38 @@ fw_status fwi_sweep_check(const char *op)
     return FW_OK;
 }
 
-bool fwi_sweep_wants(const fw_conv_shape *s, const char *word)
+static bool wants(const fw_conv_shape *s, const char *word)
 {
     if (word != NULL)
         return fwi_conv_shape_named(s, word);
     return strcmp(s->net, "davidnet") == 0 || strcmp(s->net, "airbench94") == 0;
+}
+
+typedef struct sweeping {
+    const fw_bench_ops_opt *o;
+    fw_status (*each)(void *user, const fw_conv_shape *s, const fwi_sweep *w);
+    void *user;
+} sweeping;
+
+static fw_status each_of_shape(void *user, const fw_conv_shape *s)
+{
+    const sweeping *const to = user;
+    fw_status st = FW_OK;
+    for (int k = 0; k < FWI_SWEEPS && st == FW_OK; k++) {
+        const fwi_sweep *const w = &fwi_sweeps[k];
+        if (to->o->op != NULL && strcmp(fwi_op_info_get(w->op)->name, to->o->op) != 0)
+            continue;
+        if (!fwi_sweep_pools(w) || (s->oh >= 2 && s->ow >= 2))
+            st = to->each(to->user, s, w);
+    }
+    return st;
+}
+
+fw_status fwi_sweep_each(const fw_bench_ops_opt *o,
+                         fw_status (*each)(void *user, const fw_conv_shape *s, const fwi_sweep *w),
+                         void *user)
+{
+    sweeping to = {o, each, user};
+    return fwi_walk_known_shapes(&(fwi_shape_walk){
+        .word = o->shape, .wants = wants, .batch = o->batch, .each = each_of_shape, .user = &to});
 }

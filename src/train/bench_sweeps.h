@@ -28,8 +28,11 @@ bool fwi_sweep_over_itself(const fwi_sweep *w); /* may write over its first inpu
 
 /* FW_ENOTFOUND, with all there are, for a word that names none; NULL is fine. */
 fw_status fwi_sweep_check(const char *op);
-/* Without a word: the nets that the recipes train. */
-bool fwi_sweep_wants(const fw_conv_shape *s, const char *word);
+/* each(user, s, w) for the sweeps and shapes that are asked for; of shapes, without a word, those of the nets that
+ * the recipes train. What needs a pool of images that have none is passed over. */
+fw_status fwi_sweep_each(const fw_bench_ops_opt *o,
+                         fw_status (*each)(void *user, const fw_conv_shape *s, const fwi_sweep *w),
+                         void *user);
 
 /* fw_bench_ops on a device with a queue. bench_gpu_ops.c */
 fw_status fwi_bench_gpu_ops(const fw_bench_ops_opt *opt, fw_bench_ops_fn fn, void *arg);

@@ -283,7 +283,7 @@ fw_status fwi_estimator_ids(const fw_estimator *e, const fw_dataset *data, fwi_i
     out->id[out->n++] = (fwi_identity){"optimizer", e->optimizer_text};
     out->id[out->n++] = (fwi_identity){"seed", out->seed};
     out->id[out->n++] =
-        (fwi_identity){"precision", e->opt.tf32 ? "tf32" : fw_dtype_name(e->opt.precision)};
+        (fwi_identity){"precision", fw_precision_name(e->opt.precision, e->opt.tf32)};
     out->id[out->n++] = (fwi_identity){"conv", fwi_conv_algo_name((fwi_conv_algo)e->opt.conv)};
     out->id[out->n++] = (fwi_identity){"loss", out->loss};
     describe_resolutions(e, out->resolution, sizeof out->resolution);

@@ -102,10 +102,10 @@ static fw_status put_plan(const fwi_network_plan *np, fwi_buf *out)
 
 fw_status fwi_network_explain(const fwi_network *n, fwi_buf *out)
 {
-    fw_status st = fwi_buf_printf(
-        out, "device: %s; precision %s, conv %s\n", n->device->label,
-        n->spec.tf32 && n->spec.real == FW_F32 ? "tf32" : fw_dtype_name(n->spec.real),
-        fwi_conv_algo_name((fwi_conv_algo)n->spec.conv));
+    fw_status st =
+        fwi_buf_printf(out, "device: %s; precision %s, conv %s\n", n->device->label,
+                       fw_precision_name(n->spec.real, n->spec.tf32 && n->spec.real == FW_F32),
+                       fwi_conv_algo_name((fwi_conv_algo)n->spec.conv));
     for (int i = 0; i < n->n_plans && st == FW_OK; i++)
         st = put_plan(&n->plans[i], out);
     return st;
