@@ -95,6 +95,30 @@ run 1 train digits --data x.npy --batch 2 --out r4
 err "x.npy"
 err "labels"
 
+for tta in "" "--tta mirror" "--tta airbench6" "--tta selective"; do
+    run 1 eval run/model.safetensors --data u.tfrec $tta
+    err "u.tfrec: has no labels to evaluate against"
+done
+for tta in mirror airbench6 selective; do
+    run 1 train digits --data x.npy --batch 2 --set evaluate.tta=$tta --out r4
+    err "labels"
+    [ -e r4 ] && die "a folder was made"
+done
+
+# Combinations that cannot be, each refused before any data is looked for.
+refused() { # text recipe changes
+    local text=$1
+    shift
+    run 1 train "$@" --data none.tfrec --out r6
+    err "$text"
+    [ -e r6 ] && die "a folder was made"
+}
+refused "bn_groups is 16, which does not divide a batch of 500" page-8.5 --batch 500
+refused "train.resolution: network of 4 x 4 images: layer 3 (conv_blk 256)" e1 --set "train.resolution=4 28 32"
+refused "train.resolution: network of 1 x 1 images" e1 --set "train.resolution=1 28 32"
+refused "muon" airbench94 --set "group=bias optimizer=muon lr_scale=1"
+refused "lars" airbench94 --set "group=bias optimizer=lars lr_scale=1"
+
 # Another length is another schedule.
 run 0 train digits --epochs 0.5 --out short --quiet
 run 1 train digits --epochs 1 --out short --resume

@@ -137,6 +137,40 @@ static void test_scalar_map(void **state)
         }
 }
 
+/* Where all singular values of 0.05 and more end, by the published polynomials: two on a diagonal whose
+ * squares add up to 1, over a grid of them. The ends are reached, so the ranges are no wider. */
+static void test_scalar_map_ranges(void **state)
+{
+    (void)state;
+    static const double range[][2] = {{0.682, 1.202}, {0.799, 1.360}};
+    enum { GRID = 400 };
+    const double row[COLUMNS] = {1, 0, 1, AIRBENCH_XN}, below = 0.05;
+    for (int poly = 0; poly < 2; poly++) {
+        fwi_attr a = airbench;
+        double least = 9, most = 0;
+        a.muon.momentum = 0;
+        if (poly == 1) {
+            a.muon.a = 3.4576;
+            a.muon.b = -4.7391;
+            a.muon.c = 2.0843;
+        }
+        for (int i = 0; i <= GRID; i++) {
+            const double x = below + (1 - below) * i / GRID, rest = 1 - x * x;
+            const double g[4] = {x, 0, 0, rest > 0 ? sqrt(rest) : 0};
+            t_case c;
+            begin_given(&c, &a, fwi_shape2(2, 2), NULL, g, row);
+            for (int k = 0; k < 4; k += 3)
+                if (g[k] >= below) {
+                    least = fmin(least, -c.result[0].want[k]);
+                    most = fmax(most, -c.result[0].want[k]);
+                }
+            t_drop(&c);
+        }
+        if (fabs(least - range[poly][0]) > 6e-4 || fabs(most - range[poly][1]) > 6e-4)
+            fail_msg("polynomial %d: [%.5f, %.5f]", poly, least, most);
+    }
+}
+
 /* No gradient: no step, only norm and decay. */
 static void test_no_gradient(void **state)
 {
@@ -230,9 +264,10 @@ static void test_golden(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scalar_map), cmocka_unit_test(test_no_gradient),
-        cmocka_unit_test(test_no_rate),    cmocka_unit_test(test_nan),
-        cmocka_unit_test(test_shapes),     cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_scalar_map),  cmocka_unit_test(test_scalar_map_ranges),
+        cmocka_unit_test(test_no_gradient), cmocka_unit_test(test_no_rate),
+        cmocka_unit_test(test_nan),         cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_golden),
     };
     return t_main(argc, argv, "test_muon", tests, sizeof tests / sizeof *tests);
 }

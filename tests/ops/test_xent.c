@@ -139,7 +139,9 @@ static void test_count(void **state)
         }
 }
 
-/* -log p with p by division, in long double; label smoothing as the mixture of two losses. */
+/* -log p with p by division, in long double; label smoothing in both of its published forms: the
+ * cross-entropy with mixed targets (Szegedy et al. 2016, PyTorch), and the mixture of the cross-entropy and
+ * the mean of -log p over all classes (Page 2019). */
 static void test_formulas(void **state)
 {
     (void)state;
@@ -173,7 +175,7 @@ static void test_formulas(void **state)
 
         long double total = 0;
         for (int r = 0; r < N; r++) {
-            long double sum = 0, mixed = 0;
+            long double sum = 0, mixed = 0, sharp = 0, even = 0;
             for (int k = 0; k < K; k++)
                 sum += expl((long double)x[r * K + k]);
             for (int k = 0; k < K; k++) {
@@ -181,11 +183,16 @@ static void test_formulas(void **state)
                 const long double target = (k == (int)y[r] ? 0.8L : 0) + 0.2L / K;
                 assert_true(fabsl((long double)p[r * K + k] - q) <= 1e-15L);
                 mixed -= target * logl(q);
+                sharp -= k == (int)y[r] ? logl(q) : 0;
+                even -= logl(q) / K;
                 const long double want = y[r] < 0 ? 0 : (q - target) / (mean ? 2 : 1);
                 assert_true(fabsl((long double)d[r * K + k] - want) <= 1e-15L);
             }
+            const long double mixture = (1 - (long double)e) * sharp + (long double)e * even;
             if (y[r] < 0)
                 mixed = 0;
+            else
+                assert_true(fabsl((long double)rows[r] - mixture) <= 4e-15L);
             assert_true(fabsl((long double)rows[r] - mixed) <= 4e-15L);
             total += mixed;
         }
