@@ -61,6 +61,26 @@ FW_API fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost);
 FW_API fw_status fw_recipe_schedule(const fw_recipe *r, int64_t records, fw_schedule *out,
                                     int64_t *steps);
 
+/* What a whole run multiplies: floating-point operations of convolutions and matrix products, two per
+ * multiply-accumulate, whatever algorithm computes them (a 3 x 3 convolution by Winograd's counts as
+ * one by its definition). Everything else a run does is bound by memory. */
+typedef struct fw_run_cost {
+    int64_t steps;
+    int64_t images;      /* that the network is trained on */
+    int64_t images_seen; /* that batches are made of: more than these where a proxy chooses */
+    double train_flops;  /* forwards and backwards, at each step's resolution; no gradients of
+                            parameters whose training is over */
+    double update_flops; /* Muon's iterations */
+    double proxy_flops;  /* the proxy's passes */
+    double eval_flops;   /* one evaluation with the recipe's views */
+} fw_run_cost;
+/* Of a run on so many training records, with one evaluation of so many. No data is read. */
+FW_API fw_status fw_recipe_run_cost(const fw_recipe *r, int64_t train_records, int64_t test_records,
+                                    fw_run_cost *out);
+/* How many records the data set that the recipe names has (data.source, data.bundled). FW_ENOTFOUND:
+ * it names none of a known size. */
+FW_API fw_status fw_recipe_records(const fw_recipe *r, int64_t *train, int64_t *test);
+
 typedef struct fw_run_opt {
     const char *data; /* records (X for X-train.tfrec and X-test.tfrec, or a folder of them), or
                          anything fw_import reads; NULL: bundled data, where the recipe has it */

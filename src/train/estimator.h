@@ -9,6 +9,7 @@
 #include "modelfile.h"
 #include "network.h"
 #include "runlog.h"
+#include "stages.h"
 #include "tta.h"
 #include "tta_select.h"
 #include <fenwicks/train.h>
@@ -45,9 +46,7 @@ fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds);
 /* The plan that evaluates batches of so many images with what evaluation uses after so many steps. */
 fw_status fwi_estimator_eval_plan(fw_estimator *e, int64_t batch, int64_t step,
                                   fwi_network_plan **out);
-/* A run in stages: a new one begins where the resolution changes, or the training of a parameter
- * group is over. Plans for batches of ds, made on first demand. */
-enum { FWI_MAX_STAGES = FW_MAX_RESOLUTIONS + 1 + FW_MAX_GROUPS };
+/* The stages of a run (stages.h), plans for batches of ds, made on first demand. */
 typedef struct fwi_stage {
     int64_t until; /* the step that is the next one's first; INT64_MAX: none */
     fwi_network_plan *plan;

@@ -7,6 +7,7 @@
 #include "dataset_inner.h"
 #include "fail.h"
 #include "nn.h"
+#include "stages.h"
 #include "whiten.h"
 
 static fw_status fill_store(fw_estimator *e)
@@ -73,44 +74,30 @@ fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds)
     return FW_OK;
 }
 
-/* The first step of the stage behind that of `step`; INT64_MAX: there is none. */
-static int64_t stage_end(const fw_estimator *e, int64_t step)
-{
-    int64_t end = INT64_MAX;
-    for (int32_t i = 0; i < e->opt.n_resolutions; i++)
-        if (e->resolutions[i].until > step && e->resolutions[i].until < end)
-            end = e->resolutions[i].until;
-    for (int32_t i = 0; i < e->optim.n_groups; i++)
-        if (e->optim.group[i].train_steps > step && e->optim.group[i].train_steps < end)
-            end = e->optim.group[i].train_steps;
-    return end;
-}
-
 fw_status fwi_estimator_training_plans(fw_estimator *e, const fw_dataset *ds,
                                        fwi_training_plans *out)
 {
     *out = (fwi_training_plans){.n = 0};
     fw_status st = FW_OK;
+    const fwi_stages stages = {.optim = &e->optim,
+                               .resolution = e->resolutions,
+                               .n_resolutions = e->opt.n_resolutions,
+                               .by = e->opt.resolution_by};
     int64_t step = 0;
     do {
         fwi_stage *const s = &out->stage[out->n++];
-        int32_t i = 0;
-        while (i < e->opt.n_resolutions && step >= e->resolutions[i].until)
-            i++;
         fwi_network_use use = {.kind = FWI_TRAIN,
                                .batch = fwi_estimator_rows(e, ds),
-                               .size = i < e->opt.n_resolutions ? e->resolutions[i].size : 0,
-                               .by = e->opt.resolution_by,
                                .share2 = fwi_dataset_share2(ds),
-                               .still = e->opt.record != NULL,
-                               .over = fwi_optim_over(&e->optim, step)};
+                               .still = e->opt.record != NULL};
+        step = fwi_stage_of(&stages, step, &use);
         st = fwi_network_plan_for(&e->network, &use, &s->plan);
         use.rows = true; /* of each step, also where an update follows */
         use.still = false;
         use.over = 0;
         if (st == FW_OK && e->opt.record != NULL)
             st = fwi_network_plan_for(&e->network, &use, &s->rows);
-        s->until = step = stage_end(e, step);
+        s->until = step;
     } while (st == FW_OK && step != INT64_MAX);
     return st;
 }

@@ -205,6 +205,23 @@ fw_status fwi_network_check_use(const fwi_network_spec *spec, const fwi_network_
     return st;
 }
 
+fw_status fwi_network_count(const fwi_network_spec *spec, const fwi_network_use *use,
+                            fwi_network_macs *out)
+{
+    fwi_network_use wanted = *use;
+    fwi_graph *g = NULL;
+    int64_t n_classes = 0;
+    *out = (fwi_network_macs){0};
+    fw_status st = check_size(spec, &wanted);
+    if (st == FW_OK)
+        st = graph_at(&g, spec, &wanted, &n_classes);
+    for (int32_t i = 0; st == FW_OK && i < g->n_ops; i++)
+        *(g->ops[i].kind == FWI_OP_muon ? &out->updates : &out->passes) +=
+            fwi_op_macs(g, &g->ops[i]);
+    fwi_graph_free(g);
+    return st;
+}
+
 fw_status fwi_network_check(const fwi_network_spec *spec, int64_t batch)
 {
     const fwi_network_use train = {.kind = FWI_TRAIN, .batch = batch},

@@ -74,6 +74,13 @@ void fwi_network_clear(fwi_network *n);
 fw_status fwi_network_check(const fwi_network_spec *spec, int64_t batch);
 /* The same of one use: training at a resolution, the losses of rows. */
 fw_status fwi_network_check_use(const fwi_network_spec *spec, const fwi_network_use *use);
+/* What one run of a use multiplies, counted in the graph that it is (ir_rules.h, fwi_op_macs):
+ * convolutions and matrix products, forwards and backwards, and those of updates (Muon's). */
+typedef struct fwi_network_macs {
+    int64_t passes, updates;
+} fwi_network_macs;
+fw_status fwi_network_count(const fwi_network_spec *spec, const fwi_network_use *use,
+                            fwi_network_macs *out);
 /* The plan for this use, made on first demand. Borrowed. FW_ESHAPE: a size that is larger than the
  * images, or at which a layer has nothing left to look at. */
 fw_status fwi_network_plan_for(fwi_network *n, const fwi_network_use *use, fwi_network_plan **out);

@@ -10,8 +10,6 @@
 #include "fail.h"
 #include "mem.h"
 
-enum { ONE_IN = 4 }; /* records that get all views */
-
 int64_t fwi_selective_bytes(int64_t records, int64_t batch, int64_t h, int64_t w, int64_t c,
                             int64_t n_classes)
 {
@@ -93,7 +91,7 @@ static int least_certain_first(const void *a, const void *b)
 
 int64_t fwi_selective_choose(fwi_selective *s)
 {
-    const int64_t n = s->n / ONE_IN;
+    const int64_t n = fwi_selective_share(s->n);
     for (int64_t i = 0; i < s->n; i++)
         if (isnan(s->candidates[i].confidence))
             s->candidates[i].confidence = -1;

@@ -34,8 +34,13 @@ fw_status fwi_selective_prepare(fwi_selective *s, int64_t records, int64_t batch
                                 int64_t w, int64_t c, int64_t n_classes);
 void fwi_selective_clear(fwi_selective *s);
 
-/* Marks the n / 4 of the n records seen whose confidence is lowest (NaN below all), the smaller
- * record first among equals; gives their number. Sorts candidates. */
+/* So many of n records get all views. */
+static inline int64_t fwi_selective_share(int64_t n)
+{
+    return n / 4;
+}
+/* Marks fwi_selective_share(n) of the n records seen, those whose confidence is lowest (NaN below all),
+ * the smaller record first among equals; gives their number. Sorts candidates. */
 int64_t fwi_selective_choose(fwi_selective *s);
 
 /* Both passes over ds, from its beginning, and the count. t: prepared for FW_TTA_SELECTIVE and the

@@ -26,6 +26,28 @@ cp out printed.recipe
 run 0 recipes ./printed.recipe
 cmp -s out printed.recipe || die "a printed recipe reads back differently"
 
+# What a run computes: a line behind a recipe, a table of all, and the documentation's table is the same.
+run 0 recipes airbench96
+out "; a run: 2160 steps, 1105920 images, 3176 TFLOP: 2998 training, 124 proxy, 54.2 evaluation"
+run 0 recipes e1 --set epochs=142/32 --json
+json steps images images_seen run_train_flops run_update_flops run_proxy_flops run_eval_flops text params frozen
+[ "$(head -n 1 values)" = 142 ] || die "steps of a shorter run"
+run 2 recipes e1 --costs
+err "leave e1 out"
+run 0 recipes --costs --json
+json recipes
+run 0 recipes
+rows=$(wc -l < out)
+run 0 recipes --costs
+[ "$(wc -l < out)" = $((rows + 1)) ] || die "a row for each recipe"
+sed 1d out | awk '{ for (i = 8; i <= 10; i++) if ($i == "0") $i = ""
+    print $1 "|" $2 "|" $3 "|" $4 "|" $5 "|" $6 "|" $8 "|" $9 "|" $10 "|" $11 }' | sort > computed
+sed -n '/^## Every recipe in numbers/,/^## /p' "$SOURCE/docs/recipes.md" | grep '^| `' |
+    awk -F ' *[|] *' '{ gsub(/[`,]/, ""); print $2 "|" $3 "|" $4 "|" $5 "|" $6 "|" $7 "|" $8 "|" $9 "|" $10 "|" $11 }' | sort > documented
+[ "$(wc -l < documented)" -ge 26 ] || die "the table of docs/recipes.md is not whole"
+comm -23 documented computed > differs
+[ ! -s differs ] || die "docs/recipes.md differs from recipes --costs: $(head -n 2 differs)"
+
 run 0 recipes fenwicks --set epochs=3 --set train.batch=64
 out "epochs = 3"
 out "batch = 64"

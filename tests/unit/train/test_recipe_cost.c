@@ -1,0 +1,141 @@
+/* What a whole run multiplies, against the totals that the recipes' authors give and those that follow
+ * from the shapes of the layers: PFLOP of Page, airbench, hiverge and E1, in docs/recipes.md. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <string.h>
+
+#include <recipe_inner.h>
+
+/* In TFLOP. */
+typedef struct total {
+    const char *name;
+    int64_t steps, images, seen;
+    double train, updates, proxy, eval;
+    double within; /* of train, for the rounding of its factors; the others are held to theirs */
+} total;
+
+/* An input gradient, in GFLOP per image, of the first convolution behind the whitening: it is not
+ * computed once the whitening's bias stays (airbench) or where there is none (hlb). */
+#define FIRST_64  (2e-9 * 31 * 31 * 24 * 9 * 64)
+#define FIRST_128 (2e-9 * 31 * 31 * 24 * 9 * 128)
+#define NS        6.33e-3 /* TFLOP of a step of Muon on airbench's six filters */
+
+static const total totals[] = {
+    {"fenwicks", 2328, 1191936, 1191936, 2708, 0, 0, 7.585, 0.5},
+    {"page-4", 2328, 1191936, 1191936, 2708, 0, 0, 7.585, 0.5},
+    {"page-8.9", 970, 496640, 496640, 1129, 0, 0, 15.2, 0.5},
+    {"hlb", 581, 594944, 594944, 581.1 - 594944e-3 * FIRST_64, 0, 0, 6.52, 0.1},
+    {"airbench94", 476, 487424, 487424, 345.0 - 332 * 1.024 * FIRST_64, 0, 0, 14.18, 0.1},
+    {"airbench94-muon", 200, 400000, 400000, 276.5, 200 * NS, 0, 14.18, 0.1},
+    {"airbench96-legacy", 1776, 1818624, 1818624, 4930 - 1632 * 1.024 * FIRST_128, 0, 0, 54.2, 1},
+    /* The proxy: a forward pass of all images; one more, and the gradient, in every fourth step. It has
+     * no whitening bias, so the first convolution, to 32 channels, has no input gradient. */
+    {"airbench96", 2160, 1105920, 2211840, 2998, 0,
+     2211840e-12 * 2 * 17085088 +
+         540 * 1024e-12 * 2 * (3 * 17085088 - 2 * 276768 - 31 * 31 * 24 * 9 * 32),
+     54.2, 1},
+    {"hiverge", 243, 373248, 373248, 254.5, 243 * NS, 0, 5.91, 0.1},
+    {"e1", 284, 436224, 436224, 224.5, 284 * NS, 0, 14.18, 0.1},
+};
+
+static bool near(double got, double want, double within)
+{
+    return fabs(got * 1e-12 - want) <= within;
+}
+
+static void runs_cost_what_their_authors_say(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof totals / sizeof *totals; i++) {
+        const total *const t = &totals[i];
+        fw_recipe *r = NULL;
+        fw_run_cost c;
+        int64_t train = 0, test = 0;
+        if (fw_recipe_open(&r, t->name) != FW_OK || fw_recipe_records(r, &train, &test) != FW_OK ||
+            fw_recipe_run_cost(r, train, test, &c) != FW_OK)
+            fail_msg("%s: %s", t->name, fw_last_error());
+        assert_int_equal(train, 50000);
+        assert_int_equal(test, 10000);
+        if (c.steps != t->steps || c.images != t->images || c.images_seen != t->seen)
+            fail_msg("%s: %lld steps, %lld images, %lld seen", t->name, (long long)c.steps,
+                     (long long)c.images, (long long)c.images_seen);
+        if (!near(c.train_flops, t->train, t->within) ||
+            !near(c.update_flops, t->updates, 0.002 * t->updates) ||
+            !near(c.proxy_flops, t->proxy, 1e-9 * t->proxy) ||
+            !near(c.eval_flops, t->eval, 0.02 * sqrt(t->eval)))
+            fail_msg("%s: %.4f TFLOP of training, %.4f updates, %.6f proxy, %.4f evaluation",
+                     t->name, c.train_flops * 1e-12, c.update_flops * 1e-12, c.proxy_flops * 1e-12,
+                     c.eval_flops * 1e-12);
+        fw_recipe_free(r);
+    }
+}
+
+/* The six filters of airbench, each by the formula of its smaller side D and larger K: three
+ * iterations of 4 D^2 K + 2 D^3. */
+static void one_step_of_muon(void **state)
+{
+    (void)state;
+    static const double dk[][2] = {{64, 216},   {64, 576},   {256, 576},
+                                   {256, 2304}, {256, 2304}, {256, 2304}};
+    double want = 0;
+    for (size_t i = 0; i < 6; i++)
+        want += 3 * (4 * dk[i][0] * dk[i][0] * dk[i][1] + 2 * dk[i][0] * dk[i][0] * dk[i][0]);
+    fw_recipe *r = NULL;
+    fw_run_cost c;
+    assert_int_equal(fw_recipe_open(&r, "airbench94-muon"), FW_OK);
+    assert_int_equal(fw_recipe_run_cost(r, 50000, 10000, &c), FW_OK);
+    assert_true(fabs(c.update_flops - 200 * want) < 1);
+    assert_true(fabs(want - 6.33e9) < 0.005e9);
+    fw_recipe_free(r);
+}
+
+static void shorter_runs_and_other_data(void **state)
+{
+    (void)state;
+    fw_recipe *r = NULL;
+    fw_run_cost all, half, c;
+    int64_t train = 0, test = 0;
+    assert_int_equal(fw_recipe_open(&r, "page-4"), FW_OK);
+    assert_int_equal(fw_recipe_run_cost(r, 50000, 10000, &all), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "train.epochs", "12"), FW_OK);
+    assert_int_equal(fw_recipe_run_cost(r, 50000, 0, &half), FW_OK);
+    assert_int_equal(half.steps * 2, all.steps);
+    assert_true(fabs(half.train_flops * 2 / all.train_flops - 1) < 1e-12);
+    assert_true(half.eval_flops == 0);
+    /* fewer records than a batch */
+    assert_int_equal(fw_recipe_run_cost(r, 500, 0, &c), FW_EARG);
+    assert_int_equal(fw_recipe_run_cost(r, 0, 0, &c), FW_EARG);
+    assert_int_equal(fw_recipe_run_cost(NULL, 1, 1, &c), FW_EARG);
+    assert_int_equal(fw_recipe_set(r, "data.source", "npy"), FW_OK);
+    assert_int_equal(fw_recipe_records(r, &train, &test), FW_ENOTFOUND);
+    fw_recipe_free(r);
+}
+
+/* What the program says of the data that it bundles is what is in it. */
+static void bundled_records(void **state)
+{
+    (void)state;
+    fw_recipe *r = NULL;
+    fw_recipe_data d = {0};
+    int64_t train = 0, test = 0;
+    assert_int_equal(fw_recipe_open(&r, "digits"), FW_OK);
+    assert_int_equal(fw_recipe_records(r, &train, &test), FW_OK);
+    assert_int_equal(fw_recipe_data_open(r, NULL, 0, &d), FW_OK);
+    assert_int_equal(fw_dataset_count(d.train), train);
+    assert_int_equal(fw_dataset_count(d.test), test);
+    fw_recipe_data_clear(&d);
+    fw_recipe_free(r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(runs_cost_what_their_authors_say), cmocka_unit_test(one_step_of_muon),
+        cmocka_unit_test(shorter_runs_and_other_data), cmocka_unit_test(bundled_records)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
