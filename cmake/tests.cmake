@@ -184,18 +184,40 @@ foreach(test test_act test_bias)
   set_property(TEST cuda.far_${test} APPEND PROPERTY ENVIRONMENT FW_TEST_DEVICE=far)
 endforeach()
 
+# And with the libraries' rows before the emulated kernels: the op tests of what the libraries compute, on
+# the GPU that is made up (tests/cuda/gpu/fake_gpu.c).
+get_property(built TARGET fw_cuda PROPERTY FW_BUILT)
+function(fw_fake_gpu target)
+  target_sources(${target} PRIVATE $<TARGET_OBJECTS:t_fake_gpu> $<TARGET_OBJECTS:t_cuda>)
+  target_link_libraries(${target} PRIVATE fw_inside ${CMAKE_DL_LIBS})
+  add_dependencies(${target} fake_cudnn fake_cublaslt)
+endfunction()
+if(built)
+  add_library(t_fake_gpu OBJECT ${CMAKE_SOURCE_DIR}/tests/cuda/gpu/fake_gpu.c) # sees CUDA's own headers
+  target_include_directories(t_fake_gpu SYSTEM PRIVATE ${FW_CUDA_INCLUDE} ${FW_CUDA_LIB_INCLUDES})
+  target_compile_definitions(t_fake_gpu PRIVATE FW_FAKE_CUDNN="$<TARGET_FILE:fake_cudnn>"
+    FW_FAKE_CUBLASLT="$<TARGET_FILE:fake_cublaslt>")
+  target_link_libraries(t_fake_gpu PRIVATE fw_inside)
+  file(GLOB shared CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/ops/t_*.c)
+  foreach(test test_conv2d test_matmul test_muon)
+    add_executable(gpu_${test} ${CMAKE_SOURCE_DIR}/tests/ops/${test}.c ${shared})
+    fw_fake_gpu(gpu_${test})
+    target_include_directories(gpu_${test} PRIVATE ${CMAKE_SOURCE_DIR}/tests ${CMAKE_SOURCE_DIR}/tests/cuda)
+    target_compile_definitions(gpu_${test} PRIVATE FW_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    target_link_libraries(gpu_${test} PRIVATE PkgConfig::CMOCKA)
+    add_test(NAME cuda.gpu_${test} COMMAND gpu_${test})
+    fw_test_properties(cuda.gpu_${test} cuda)
+    set_property(TEST cuda.gpu_${test} APPEND PROPERTY ENVIRONMENT FW_TEST_DEVICE=cuda)
+  endforeach()
+endif()
+
 if(TARGET fenwicks_cli)
   add_executable(t_tool ${CMAKE_SOURCE_DIR}/tests/cli/t_tool.c) # data and JSON for the scripts
   target_link_libraries(t_tool PRIVATE PkgConfig::JANSSON)
-  get_property(built TARGET fw_cuda PROPERTY FW_BUILT)
   if(built) # the command on a GPU that is made up: tests/cuda/gpu/fake_gpu.c
-    add_executable(fenwicks_fake_gpu $<TARGET_OBJECTS:fw_cli> ${CMAKE_SOURCE_DIR}/tests/cuda/gpu/fake_gpu.c
-      $<TARGET_OBJECTS:t_cuda>)
-    target_include_directories(fenwicks_fake_gpu SYSTEM PRIVATE ${FW_CUDA_INCLUDE} ${FW_CUDA_LIB_INCLUDES})
-    target_compile_definitions(fenwicks_fake_gpu PRIVATE FW_FAKE_CUDNN="$<TARGET_FILE:fake_cudnn>"
-      FW_FAKE_CUBLASLT="$<TARGET_FILE:fake_cublaslt>")
-    target_link_libraries(fenwicks_fake_gpu PRIVATE fw_inside PkgConfig::JANSSON ${CMAKE_DL_LIBS})
-    add_dependencies(fenwicks_fake_gpu fake_cudnn fake_cublaslt)
+    add_executable(fenwicks_fake_gpu $<TARGET_OBJECTS:fw_cli>)
+    fw_fake_gpu(fenwicks_fake_gpu)
+    target_link_libraries(fenwicks_fake_gpu PRIVATE PkgConfig::JANSSON)
   endif()
   file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/cli/*.sh)
   foreach(script ${scripts})

@@ -117,13 +117,20 @@ void fwi_cuda_libs_close(fwi_cuda_libs *l)
 extern const fwi_kernel fwi_rows_cudnn[], fwi_rows_cublaslt[], fwi_rows_cublaslt_muon[];
 extern const fwi_kernel fwi_rows_cuda_wgmma[], fwi_rows_cuda_wgmma_dw[];
 
+static void put_before(fwi_op_table *t, const char *name, const fwi_kernel *rows,
+                       const fwi_op_table *base, int32_t align)
+{
+    *t = (fwi_op_table){.name = name, .base = base, .rows = rows, .nb = base->nb, .align = align};
+}
+
 const fwi_op_table *fwi_cuda_libs_tables(fwi_cuda_tables *t, const fwi_op_table *own)
 {
-    t->muon = (fwi_op_table){"cublaslt", own, fwi_rows_cublaslt_muon, own->nb};
-    t->matmul = (fwi_op_table){"cublaslt", &t->muon, fwi_rows_cublaslt, own->nb};
-    t->cudnn = (fwi_op_table){"cudnn", &t->matmul, fwi_rows_cudnn, own->nb};
-    t->own_dw = (fwi_op_table){"cuda", &t->cudnn, fwi_rows_cuda_wgmma_dw, own->nb};
-    t->own_conv = (fwi_op_table){"cuda", &t->own_dw, fwi_rows_cuda_wgmma, own->nb};
+    put_before(&t->muon, "cublaslt", fwi_rows_cublaslt_muon, own, 0);
+    put_before(&t->matmul, "cublaslt", fwi_rows_cublaslt, &t->muon, 0);
+    put_before(&t->cudnn, "cudnn", fwi_rows_cudnn, &t->matmul, FWI_CUDNN_ALIGN);
+    /* the accelerator that copies images for our own engines wants the same boundary */
+    put_before(&t->own_dw, "cuda", fwi_rows_cuda_wgmma_dw, &t->cudnn, FWI_CUDNN_ALIGN);
+    put_before(&t->own_conv, "cuda", fwi_rows_cuda_wgmma, &t->own_dw, FWI_CUDNN_ALIGN);
     return &t->own_conv;
 }
 

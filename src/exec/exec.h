@@ -17,8 +17,8 @@ typedef struct fwi_arg {
 
 /* One call of a kernel. Types and shapes obey the op's shape rule in ops.def: kernels assert, they
  * do not check. What a kernel may count on, and what tests/ops holds it to:
- *   - data is as aligned as its elements, not more (gradients are packed); scratch is 64-byte
- * aligned
+ *   - data is as aligned as its elements, not more (gradients are packed), unless its table says what
+ * it wants; scratch is 64-byte aligned
  *   - outputs and scratch hold anything at all before the call; nothing else may be written, except
  *     the inputs that the op changes
  *   - outputs overlap no input, but out[0] of an FWI_ALIAS op may be in[0]'s memory exactly
@@ -63,6 +63,10 @@ typedef struct fwi_op_table {
     const struct fwi_op_table *base;
     const fwi_kernel *rows; /* ends with a row whose run is NULL */
     int32_t nb; /* images per block that its rows want, where there are several; 0: as the CPU's */
+    /* What the rows want on a boundary of so many bytes: inputs, and outputs that are images
+     * (fwi_op_layout). In a plan on a device with memory of its own those are on one of 64; what may lie
+     * anywhere is the gradient of a variable. 0: nothing, as fwi_call has it. */
+    int32_t align;
 } fwi_op_table;
 bool fwi_call_blocked(const fwi_call *c); /* has a batch-blocked operand */
 /* NULL if no row of the chain fits. from, if not NULL, gets the table it came from. */

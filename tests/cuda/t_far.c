@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { MAX_BLOCKS = 64, MAX_ROWS = 512 };
+enum { MAX_BLOCKS = 64, MAX_ROWS = 512, MAX_TABLES = 32 };
 
 size_t t_far_memory = (size_t)1 << 30;
 int t_far_refuses_block;
@@ -190,17 +190,23 @@ static fw_status emulated_run(const fwi_call *c)
 
 static fwi_kernel rows[MAX_ROWS];
 static fwi_joint joints[MAX_ROWS];
-static const fwi_op_table table = {.name = "far", .rows = rows, .nb = 1};
+static fwi_op_table tables[MAX_TABLES];
 
-static void copy_rows(void)
+/* Each table with rows of its own in place of the true ones; gives the first. */
+static const fwi_op_table *copy_tables(void)
 {
-    int n = 0;
+    int n = 0, n_tables = 0;
     bool emulated = false; /* from that table on */
     for (const fwi_op_table *t = true_rows(); t != NULL; t = t->base) {
         emulated = emulated || t == fwi_cuda_emulated_table();
-        for (const fwi_kernel *k = t->rows; k->run != NULL; k++) {
-            if (n == MAX_ROWS - 1)
-                abort();
+        if (n_tables == MAX_TABLES)
+            abort();
+        tables[n_tables] = *t;
+        tables[n_tables].rows = &rows[n];
+        tables[n_tables].base = t->base != NULL ? &tables[n_tables + 1] : NULL;
+        n_tables++;
+        const fwi_kernel *k = t->rows;
+        for (; n < MAX_ROWS && k->run != NULL; k++, n++) {
             rows[n] = *k;
             rows[n].run = emulated ? emulated_run : far_run;
             if (k->joint != NULL) {
@@ -208,10 +214,12 @@ static void copy_rows(void)
                     (fwi_joint){k->joint->scratch, emulated ? emulated_run_joint : far_run_joint};
                 rows[n].joint = &joints[n];
             }
-            n++;
         }
+        if (n == MAX_ROWS)
+            abort();
+        rows[n++].run = NULL;
     }
-    rows[n].run = NULL;
+    return tables;
 }
 
 /* ---- recordings ---- */
@@ -357,9 +365,8 @@ static fw_status far_open(fwi_device **out, const fwi_device_opt *opt)
     (void)opt;
     if (d == NULL)
         return FW_ENOMEM;
-    copy_rows();
     *d = (fwi_device){.backend = &t_far_backend,
-                      .table = &table,
+                      .table = copy_tables(),
                       .has_bf16 = true,
                       .has_f16 = true,
                       .stream = t_far_stream,

@@ -62,22 +62,32 @@ int64_t t_place_of(const fwi_arg *a, int64_t j)
     return ((image / a->nb * places + place) * a->nb + image % a->nb) * c + channel;
 }
 
-void t_buffers_new(t_buffers *b, const t_case *c, fwi_call *call, size_t scratch, bool odd)
+/* Of an operand in a call on odd addresses. */
+static size_t odd_boundary(const fwi_arg *a, bool wanted, int32_t align)
+{
+    const size_t elem = fw_dtype_size(a->dtype);
+    return wanted && (size_t)align > elem ? (size_t)align : elem;
+}
+
+void t_buffers_new(t_buffers *b, const t_case *c, fwi_call *call, size_t scratch, bool odd,
+                   int32_t align)
 {
     const fwi_op_info *info = fwi_op_info_get(c->kind);
+    const fwi_layout images = fwi_op_layout(c->kind);
     for (int i = 0; i < info->n_in; i++) {
         fwi_arg *a = &call->in[i];
-        b->in[i] = t_guarded_new(t_arg_bytes(a), fw_dtype_size(a->dtype), odd);
+        b->in[i] = t_guarded_new(t_arg_bytes(a), odd ? odd_boundary(a, true, align) : 0);
         a->data = b->in[i].data;
         for (int64_t j = 0; j < c->in[i].n; j++)
             t_store(a->data, a->dtype, t_place_of(a, j), c->in[i].v[j]);
     }
     for (int i = 0; i < info->n_out; i++) {
         fwi_arg *a = &call->out[i];
-        b->out[i] = t_guarded_new(t_arg_bytes(a), fw_dtype_size(a->dtype), odd);
+        const bool image = images.out >> i & 1;
+        b->out[i] = t_guarded_new(t_arg_bytes(a), odd ? odd_boundary(a, image, align) : 0);
         a->data = b->out[i].data;
     }
-    b->scratch = t_guarded_new(scratch, 64, false);
+    b->scratch = t_guarded_new(scratch, 0);
     call->scratch = scratch > 0 ? b->scratch.data : NULL;
 }
 
@@ -127,7 +137,7 @@ void t_reference_run(const t_case *c, double *const *out)
     const fwi_kernel *k = t_find(c, fwi_cpu_table(FWI_ISA_REF), &call);
     const fwi_op_info *info = fwi_op_info_get(c->kind);
     t_buffers b = {0};
-    t_buffers_new(&b, c, &call, k->scratch != NULL ? k->scratch(&call) : 0, false);
+    t_buffers_new(&b, c, &call, k->scratch != NULL ? k->scratch(&call) : 0, false, 0);
     assert_int_equal(k->run(&call), FW_OK);
     for (int i = 0; i < info->n_out; i++) {
         assert_true(t_guarded_intact(&b.out[i]));

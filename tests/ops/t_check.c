@@ -165,22 +165,29 @@ static fw_status run_on_device(const t_case *c, const fwi_kernel *k, const fwi_c
 }
 
 /* inline; 2 threads; 5 threads on odd addresses; in place */
-enum { WAYS = 4, ALL_WAYS = T_THREADS_BUILD ? 1 | 4 : 15 };
+enum {
+    INLINE = 1,
+    TWO_THREADS = 2,
+    ODD = 4,
+    IN_PLACE = 8,
+    WAYS = 4,
+    ALL_WAYS = T_THREADS_BUILD ? INLINE | ODD : 15
+};
 
 /* Emulated instructions (tests/avx512) take ten times as long as others. */
 static int ways_of(fwi_isa isa)
 {
 #ifdef T_EMULATED
     if (isa >= FWI_ISA_AVX512)
-        return 1 | 4 | 8;
+        return INLINE | ODD | IN_PLACE;
 #endif
     (void)isa;
     return ALL_WAYS;
 }
 
-/* ways: a bit for each; the first one always. */
-static void check_kernel(const t_case *c, const fwi_kernel *k, const fwi_call *types, int ways,
-                         bool on_device)
+/* ways: a bit for each; the first one always. from: the kernel's table; NULL: it says nothing. */
+static void check_kernel(const t_case *c, const fwi_kernel *k, const fwi_op_table *from,
+                         const fwi_call *types, int ways, bool on_device)
 {
     const fwi_op_info *info = fwi_op_info_get(c->kind);
     const bool may_alias = (info->flags & FWI_ALIAS) != 0;
@@ -193,7 +200,7 @@ static void check_kernel(const t_case *c, const fwi_kernel *k, const fwi_call *t
         call[w] = *types;
         call[w].pool = t_pools[w % 3];
         const size_t scratch = k->scratch != NULL ? k->scratch(&call[w]) : 0;
-        t_buffers_new(&b[w], c, &call[w], scratch, w == 2);
+        t_buffers_new(&b[w], c, &call[w], scratch, w == 2, from != NULL ? from->align : 0);
         if (in_place)
             call[w].out[0].data = call[w].in[0].data;
         const fw_status st =
@@ -230,8 +237,14 @@ static int cuda_ways(const fwi_call *types)
     if (fwi_op_is_conv(types->kind) && fwi_shape_elems(&types->in[0].shape) * a->kh * a->kw *
                                                (types->kind == FWI_OP_conv2d_dw ? d[0] : d[3]) >
                                            LARGE)
-        return T_SLOW_BUILD ? 0 : 1;
-    return 1 | 4 | 8;
+        return T_SLOW_BUILD ? 0 : INLINE;
+    return INLINE | ODD | IN_PLACE;
+}
+
+/* And not a device that stands for one (tests/cuda). */
+static bool is_a_gpu(void)
+{
+    return t_device != NULL && strcmp(t_device->backend->name, "cuda") == 0;
 }
 
 static int own_on_gpu;
@@ -244,12 +257,12 @@ static int check_own_convs_on_device(const t_case *c, const fwi_call *types)
 {
     fwi_own_conv own[FWI_OWN_CONVS];
     fwi_call call = *types;
-    if (t_device == NULL || strcmp(t_device->backend->name, "cuda") != 0)
+    if (!is_a_gpu())
         return 0;
     call.stream = t_device->stream;
     const int n = fwi_own_conv_candidates(&call, own);
     for (int i = 0; i < n; i++) /* twice, on the boundaries that they want */
-        check_kernel(c, own[i].kernel, &call, 1 | 2, true);
+        check_kernel(c, own[i].kernel, NULL, &call, INLINE | TWO_THREADS, true);
     own_on_gpu += n;
     return n;
 }
@@ -264,13 +277,36 @@ static int check_own_convs(const t_case *c, const fwi_call *types)
     for (int i = 0; i < n; i++) {
         if (n > 1 && (i + t_case_number + (types->in[0].dtype == FW_F16)) % 2 != 0)
             continue;
-        check_kernel(c, own[i].kernel, types, 1, false);
+        check_kernel(c, own[i].kernel, NULL, types, INLINE, false);
         ran++;
     }
     return ran + check_own_convs_on_device(c, types);
 }
 
-/* Our kernels for GPUs, under emulation and, where there is a GPU, on it with whatever its table has
+/* On the GPU, every row that takes the call: the libraries' that come first, and our own behind them,
+ * which are what a machine without the libraries has. One per table is all that a table can have. */
+static void check_on_device(const t_case *c, const fwi_call *types)
+{
+    fwi_call call = *types;
+    const int ways = is_a_gpu() ? INLINE | ODD | IN_PLACE : cuda_ways(types);
+    int ran = 0;
+    if (ways == 0)
+        return;
+    call.stream = t_device->stream;
+    for (const fwi_op_table *t = t_device->table; t != NULL; t = t->base) {
+        fwi_op_table alone = *t;
+        alone.base = NULL;
+        const fwi_kernel *const k = fwi_table_find(&alone, &call, NULL);
+        if (k == NULL)
+            continue;
+        check_kernel(c, k, t, &call, ways, true);
+        ran++;
+    }
+    if (ran == 0)
+        (void)t_find(c, t_device->table, &call); /* says what there is none for */
+}
+
+/* Our kernels for GPUs, under emulation and, where there is a GPU, on it with whatever its tables have
  * for the call. A GPU has nothing to fall back to: there must be a kernel for every core op. */
 static void check_cuda(const t_case *c, const fwi_call *types)
 {
@@ -282,12 +318,10 @@ static void check_cuda(const t_case *c, const fwi_call *types)
         return;
     const int ways = cuda_ways(types);
     if (ways != 0)
-        check_kernel(c, k, types, ways, false);
+        check_kernel(c, k, NULL, types, ways, false);
     if (t_device == NULL)
         return;
-    fwi_call call = *types;
-    call.stream = t_device->stream;
-    check_kernel(c, t_find(c, t_device->table, &call), &call, 1 | 4 | 8, true);
+    check_on_device(c, types);
     if (fwi_op_is_conv(types->kind))
         (void)check_own_convs_on_device(c, types);
 }
@@ -313,7 +347,7 @@ static void check_tables(const t_case *c, fw_dtype real)
         seen[n_seen++] = k;
         if (isa == FWI_ISA_REF && real == FW_F64)
             continue; /* the measure itself */
-        check_kernel(c, k, &types, ways_of((fwi_isa)isa), false);
+        check_kernel(c, k, NULL, &types, ways_of((fwi_isa)isa), false);
     }
     if (real == FW_F32) /* a GPU computes in no other type */
         check_cuda(c, &types);
@@ -390,7 +424,7 @@ static void check_blocked(const t_case *c, fw_dtype storage)
                 break;
             const fwi_kernel *k = fwi_table_find(table, &types, &from);
             if (k != NULL && from == table)
-                check_kernel(&rounded, k, &types, ways_of((fwi_isa)isa), false);
+                check_kernel(&rounded, k, NULL, &types, ways_of((fwi_isa)isa), false);
         }
     }
     fwi_attr attr;

@@ -23,8 +23,9 @@ typedef struct t_guarded {
     size_t bytes, room;
     void *copy; /* of the block, on a device */
 } t_guarded;
-/* odd: the address is only as aligned as an element. Full of 0xFF, which is a NaN in floats. */
-t_guarded t_guarded_new(size_t bytes, size_t elem, bool odd);
+/* align: of the address, which is on no larger boundary; 0: 64 bytes. Full of 0xFF, which is a NaN in
+ * floats. */
+t_guarded t_guarded_new(size_t bytes, size_t align);
 bool t_guarded_intact(const t_guarded *g);
 /* What v becomes when it is stored, and the share of itself that it may be off by then: u_out of
  * rule A14. */
@@ -42,7 +43,10 @@ typedef struct t_buffers {
 fwi_call t_infer(const t_case *c, fw_dtype real, fwi_attr *attr);
 size_t t_arg_bytes(const fwi_arg *a);
 int64_t t_place_of(const fwi_arg *a, int64_t j); /* where element j of the shape lies in memory */
-void t_buffers_new(t_buffers *b, const t_case *c, fwi_call *call, size_t scratch, bool odd);
+/* odd: on addresses that are only as aligned as their elements; what a table wants on a boundary of
+ * `align` bytes (fwi_op_table) is on that and on no larger one. */
+void t_buffers_new(t_buffers *b, const t_case *c, fwi_call *call, size_t scratch, bool odd,
+                   int32_t align);
 void t_buffers_free(t_buffers *b, const t_case *c);
 void t_describe(const t_case *c, char *text, size_t cap);
 /* The table's kernel; the test fails where there is none. */

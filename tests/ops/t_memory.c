@@ -8,14 +8,15 @@
 enum { GUARD = 64 };
 static const unsigned char guard_byte = 0xA5;
 
-t_guarded t_guarded_new(size_t bytes, size_t elem, bool odd)
+t_guarded t_guarded_new(size_t bytes, size_t align)
 {
+    assert_true(align < GUARD);
     t_guarded g = {.bytes = bytes};
     const size_t room = (GUARD + bytes + GUARD + 63) / 64 * 64;
     g.room = room;
     g.block = t_must(aligned_alloc(64, room));
     memset(g.block, guard_byte, room);
-    g.data = g.block + (odd ? elem : 64);
+    g.data = g.block + (align > 0 ? align : GUARD);
     memset(g.data, 0xFF, bytes);
     return g;
 }

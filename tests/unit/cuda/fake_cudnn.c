@@ -366,6 +366,7 @@ API cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descri
 typedef struct tensor {
     int type;
     int64_t size[4], stride[4]; /* n c h w */
+    int64_t align;              /* bytes, as promised */
     char *data;
 } tensor;
 
@@ -437,6 +438,7 @@ static tensor read_tensor(descriptor *d, descriptor *pack)
     read_attr(d, CUDNN_ATTR_TENSOR_DATA_TYPE, &t.type, sizeof t.type);
     read_attr(d, CUDNN_ATTR_TENSOR_DIMENSIONS, t.size, sizeof t.size);
     read_attr(d, CUDNN_ATTR_TENSOR_STRIDES, t.stride, sizeof t.stride);
+    read_attr(d, CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, &t.align, sizeof t.align);
     read_attr(d, CUDNN_ATTR_TENSOR_UNIQUE_ID, &id, sizeof id);
     read_attr(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, ids, sizeof ids);
     read_attr(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, data, sizeof data);
@@ -478,6 +480,11 @@ API cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescript
     const tensor x = read_tensor(refers(op, names[kind][1]), pack);
     const tensor w = read_tensor(refers(op, names[kind][2]), pack);
     const tensor y = read_tensor(refers(op, names[kind][3]), pack);
+    const tensor *const all[] = {&x, &w, &y};
+    for (int i = 0; i < 3; i++) {
+        if (all[i]->align <= 0 || (uintptr_t)all[i]->data % (uintptr_t)all[i]->align != 0)
+            return CUDNN_STATUS_BAD_PARAM_MISALIGNED_POINTER;
+    }
     int64_t stride[2], pad[2];
     read_attr(conv, CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, stride, sizeof stride);
     read_attr(conv, CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, pad, sizeof pad);

@@ -128,6 +128,9 @@ static void test_tables(void **state)
         }
     }
     assert_true(conv && matmul && muon);
+    assert_int_equal(first->align, FWI_CUDNN_ALIGN); /* convolutions want it, products do not */
+    assert_int_equal(t.cudnn.align, FWI_CUDNN_ALIGN);
+    assert_int_equal(t.matmul.align, 0);
 }
 
 /* What is not there is no failure, and the reason is kept. */
