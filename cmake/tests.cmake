@@ -209,6 +209,9 @@ if(built)
     fw_test_properties(cuda.gpu_${test} cuda)
     set_property(TEST cuda.gpu_${test} APPEND PROPERTY ENVIRONMENT FW_TEST_DEVICE=cuda)
   endforeach()
+  add_test(NAME cuda.gpu_test_conv2d_rounded COMMAND gpu_test_conv2d) # its filters' gradients pass through 16 bits
+  fw_test_properties(cuda.gpu_test_conv2d_rounded cuda)
+  set_property(TEST cuda.gpu_test_conv2d_rounded APPEND PROPERTY ENVIRONMENT FW_TEST_DEVICE=cuda FW_FAKE_NO_F32_DW=1)
 endif()
 
 if(TARGET fenwicks_cli)

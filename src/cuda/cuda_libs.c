@@ -114,7 +114,8 @@ void fwi_cuda_libs_close(fwi_cuda_libs *l)
     fwi_free(l);
 }
 
-extern const fwi_kernel fwi_rows_cudnn[], fwi_rows_cublaslt[], fwi_rows_cublaslt_muon[];
+extern const fwi_kernel fwi_rows_cudnn[], fwi_rows_cudnn_rounded[];
+extern const fwi_kernel fwi_rows_cublaslt[], fwi_rows_cublaslt_muon[];
 extern const fwi_kernel fwi_rows_cuda_wgmma[], fwi_rows_cuda_wgmma_dw[];
 
 static void put_before(fwi_op_table *t, const char *name, const fwi_kernel *rows,
@@ -127,7 +128,9 @@ const fwi_op_table *fwi_cuda_libs_tables(fwi_cuda_tables *t, const fwi_op_table 
 {
     put_before(&t->muon, "cublaslt", fwi_rows_cublaslt_muon, own, 0);
     put_before(&t->matmul, "cublaslt", fwi_rows_cublaslt, &t->muon, 0);
-    put_before(&t->cudnn, "cudnn", fwi_rows_cudnn, &t->matmul, FWI_CUDNN_ALIGN);
+    put_before(&t->rounded, "cudnn", fwi_rows_cudnn_rounded, &t->matmul, FWI_CUDNN_ALIGN);
+    t->rounded.rounds = true;
+    put_before(&t->cudnn, "cudnn", fwi_rows_cudnn, &t->rounded, FWI_CUDNN_ALIGN);
     /* the accelerator that copies images for our own engines wants the same boundary */
     put_before(&t->own_dw, "cuda", fwi_rows_cuda_wgmma_dw, &t->cudnn, FWI_CUDNN_ALIGN);
     put_before(&t->own_conv, "cuda", fwi_rows_cuda_wgmma, &t->own_dw, FWI_CUDNN_ALIGN);

@@ -64,7 +64,7 @@ void fwi_cuda_libs_describe(const fwi_cuda_libs *l, char *text, size_t n);
  * convolutions; a row takes a call only where its library is there and can do it, or it was chosen.
  * The result is in t, which must stay where it is. */
 typedef struct fwi_cuda_tables {
-    fwi_op_table own_conv, own_dw, cudnn, matmul, muon;
+    fwi_op_table own_conv, own_dw, cudnn, rounded, matmul, muon;
 } fwi_cuda_tables;
 const fwi_op_table *fwi_cuda_libs_tables(fwi_cuda_tables *t, const fwi_op_table *own);
 

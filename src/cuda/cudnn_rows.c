@@ -4,7 +4,9 @@
  *
  * Filters and their gradients are f32 in every graph. For images in bf16 or f16 the filter is
  * rounded into scratch first; a filter's gradient, which lies packed among others, goes by way of
- * scratch unless cuDNN may write it where it is. Read before: cudnn_conv.h. */
+ * scratch unless cuDNN may write it where it is. In f16 a gradient that cuDNN rounds may become
+ * infinite; it stays so when it is widened, and the step is undone (guard.h). Read before:
+ * cudnn_conv.h. */
 #include "cuda_inner.h"
 #include "cudnn_conv.h"
 
@@ -24,16 +26,34 @@ static const fwi_cudnn_plan *plan_of(const fwi_call *c)
     return known ? fwi_cudnn_plan_find(l, &key) : NULL;
 }
 
-static bool accepts(const fwi_call *c)
+/* The plan, made now if it is not there yet; NULL: cuDNN cannot. */
+static const fwi_cudnn_plan *usable_plan(const fwi_call *c)
 {
     fwi_cuda_libs *l = libs_of(c);
     fwi_dnn_key key;
     if (l == NULL || l->dnn_handle == NULL || !fwi_dnn_key_of(c, l->tf32, &key))
-        return false;
+        return NULL;
     const fwi_cudnn_plan *p = fwi_cudnn_plan_get(l, &key);
     if (p == NULL)
         fwi_log(0, "%s: our own kernel is used", fw_last_error());
-    return p != NULL && p->usable;
+    return p != NULL && p->usable ? p : NULL;
+}
+
+static bool rounds(const fwi_cudnn_plan *p)
+{
+    return p->key.pass == FWI_DNN_DW && p->dw != FW_F32;
+}
+
+static bool accepts(const fwi_call *c)
+{
+    const fwi_cudnn_plan *p = usable_plan(c);
+    return p != NULL && !rounds(p);
+}
+
+static bool accepts_rounded(const fwi_call *c)
+{
+    const fwi_cudnn_plan *p = usable_plan(c);
+    return p != NULL && rounds(p);
 }
 
 static int64_t filter_elems(const fwi_dnn_key *k)
@@ -96,12 +116,18 @@ static fw_status run(const fwi_call *c)
     return fwi_cudnn_call_run(libs_of(c), p, c);
 }
 
-#define ROW(op, type, text, is_blocked)                                                            \
+#define ROW(op, type, text, accept, is_blocked)                                                    \
     {                                                                                              \
-        FWI_OP_##op, type, run, scratch, accepts, #op "_" text "_cudnn", is_blocked, NULL          \
+        FWI_OP_##op, type, run, scratch, accept, #op "_" text "_cudnn", is_blocked, NULL           \
     }
 #define ROWS(op)                                                                                   \
-    ROW(op, FW_F32, "f32", false), ROW(op, FW_F32, "f32_nhwc", true),                              \
-        ROW(op, FW_BF16, "bf16_nhwc", true), ROW(op, FW_F16, "f16_nhwc", true)
+    ROW(op, FW_F32, "f32", accepts, false), ROW(op, FW_F32, "f32_nhwc", accepts, true),            \
+        ROW(op, FW_BF16, "bf16_nhwc", accepts, true), ROW(op, FW_F16, "f16_nhwc", accepts, true)
 
 const fwi_kernel fwi_rows_cudnn[] = {ROWS(conv2d), ROWS(conv2d_dx), ROWS(conv2d_dw), {.run = NULL}};
+
+/* Where cuDNN gives a filter's gradient in the images' type alone: a table of its own, which says so. */
+const fwi_kernel fwi_rows_cudnn_rounded[] = {
+    ROW(conv2d_dw, FW_BF16, "bf16_rounded", accepts_rounded, true),
+    ROW(conv2d_dw, FW_F16, "f16_rounded", accepts_rounded, true),
+    {.run = NULL}};

@@ -67,6 +67,8 @@ typedef struct fwi_op_table {
      * (fwi_op_layout). In a plan on a device with memory of its own those are on one of 64; what may lie
      * anywhere is the gradient of a variable. 0: nothing, as fwi_call has it. */
     int32_t align;
+    /* Outputs in f32 of rows for images of 16 bits may have been rounded to the images' type on the way. */
+    bool rounds;
 } fwi_op_table;
 bool fwi_call_blocked(const fwi_call *c); /* has a batch-blocked operand */
 /* NULL if no row of the chain fits. from, if not NULL, gets the table it came from. */

@@ -2,7 +2,8 @@
  * machines without a GPU: the device that stands for one (t_far.c) with emulated kernels, and in front of
  * them the libraries' rows over the stand-ins for cuDNN and cuBLASLt. There is one GPU, number 0. Its clock
  * is the host's, and what the stand-in's engines say that they take is added, so that a test knows which
- * of them is the fastest. */
+ * of them is the fastest. With FW_FAKE_NO_F32_DW in the environment none of them gives a filter's gradient
+ * in f32 for images of 16 bits. */
 #define FWI_CUDA_EMULATED
 #include "cuda_inner.h"
 #include "cuda_load.h"
@@ -42,6 +43,7 @@ static void set_engines(void)
     for (size_t i = 0; i < sizeof engines / sizeof *engines; i++) {
         gpu.dnn->engines[i] = engines[i];
         gpu.dnn->engines[i].there = true;
+        gpu.dnn->engines[i].no_f32_dw = getenv("FW_FAKE_NO_F32_DW") != NULL;
     }
 }
 

@@ -25,7 +25,8 @@
 #define COUNT(array)         ((int)(sizeof(array) / sizeof *(array)))
 #define assert_message(text) assert_non_null(strstr(fw_last_error(), text))
 
-extern const fwi_kernel fwi_rows_cudnn[], fwi_rows_cublaslt[], fwi_rows_cublaslt_muon[];
+extern const fwi_kernel fwi_rows_cudnn[], fwi_rows_cudnn_rounded[];
+extern const fwi_kernel fwi_rows_cublaslt[], fwi_rows_cublaslt_muon[];
 
 static inline void point_at_fakes(void)
 {

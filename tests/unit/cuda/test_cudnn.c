@@ -61,7 +61,8 @@ static fwi_call call_of(fwi_opkind kind, const conv_case *s, const fwi_attr *att
     return c;
 }
 
-static const fwi_op_table table = {.name = "cudnn", .rows = fwi_rows_cudnn};
+static const fwi_op_table rounded = {.name = "cudnn", .rows = fwi_rows_cudnn_rounded};
+static const fwi_op_table table = {.name = "cudnn", .base = &rounded, .rows = fwi_rows_cudnn};
 
 /* ---- operands ---- */
 
@@ -310,13 +311,27 @@ static void test_notes(void **state)
     }
 }
 
-/* Filter gradients come in f32 where there is an engine for that, else in the images' type. */
+/* The table whose row takes a filter's gradient for images of that type. */
+static const fwi_op_table *table_of_dw(fwi_cuda_libs *l, const conv_case *s, fw_dtype dtype)
+{
+    fwi_cuda_stream stream = {.libs = l, .sm = 90};
+    const fwi_attr attr = attr_of(s);
+    const fwi_call c = call_of(FWI_OP_conv2d_dw, s, &attr, dtype, dtype != FW_F32, &stream);
+    const fwi_op_table *from = NULL;
+    assert_non_null(fwi_table_find(&table, &c, &from));
+    return from;
+}
+
+/* Filter gradients come in f32 where there is an engine for that, else in the images' type, by rows
+ * that say so. */
 static void test_type_of_dw(void **state)
 {
     (void)state;
     reset();
     on_tensor_cores(&dnn->engines[0]);
     fwi_cuda_libs *l = open_libs(false);
+    assert_ptr_equal(table_of_dw(l, &shapes[0], FW_BF16), &table);
+    assert_ptr_equal(table_of_dw(l, &shapes[0], FW_F16), &table);
     const fwi_dnn_key a = key_of(FWI_OP_conv2d_dw, &shapes[0], FW_BF16, false);
     assert_int_equal(fwi_cudnn_plan_get(l, &a)->dw, FW_F32);
     dnn->engines[0].n_notes = 0; /* f32 by another engine is not worth it */
@@ -328,6 +343,8 @@ static void test_type_of_dw(void **state)
     assert_true(p->usable);
     assert_int_equal(p->dw, FW_BF16);
     assert_int_equal(p->engine.dw, FW_BF16);
+    assert_ptr_equal(table_of_dw(l, &shapes[1], FW_BF16), &rounded);
+    assert_ptr_equal(table_of_dw(l, &shapes[1], FW_F16), &rounded);
     const fwi_dnn_key c = key_of(FWI_OP_conv2d_dw, &shapes[1], FW_F32, false);
     assert_false(fwi_cudnn_plan_get(l, &c)->usable); /* there is no third way */
     fwi_cuda_stream stream = {.libs = l};

@@ -131,6 +131,7 @@ static void test_tables(void **state)
     assert_int_equal(first->align, FWI_CUDNN_ALIGN); /* convolutions want it, products do not */
     assert_int_equal(t.cudnn.align, FWI_CUDNN_ALIGN);
     assert_int_equal(t.matmul.align, 0);
+    assert_true(t.rounded.rounds && !t.cudnn.rounds);
 }
 
 /* What is not there is no failure, and the reason is kept. */
