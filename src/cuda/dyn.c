@@ -38,7 +38,9 @@ static fw_status cannot_open(const fwi_dyn_library *lib, const char *why)
 
 static fw_status open_file(void **out, const fwi_dyn_library *lib)
 {
-    const int flags = RTLD_NOW | RTLD_LOCAL;
+    /* They keep state of CUDA's in static variables, which the runtime holds on to: once mapped they
+     * stay, and who opens one again finds it as it was. */
+    const int flags = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE;
     const char *asked = getenv(lib->variable);
     if (asked != NULL && *asked != 0) {
         *out = dlopen(asked, flags);

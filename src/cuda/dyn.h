@@ -69,7 +69,8 @@ extern const fwi_dyn_library fwi_dyn_cudnn, fwi_dyn_cublaslt;
  * from the environment's variable (that path or nothing), else by its name from where the system
  * looks, else from the folder of the toolkit that this program was built with. FW_EUNAVAILABLE with
  * a sentence that says what was looked for, what is missing and what would help; *out is then NULL
- * and api untouched. *out is closed by fwi_dyn_close; NULL: nothing. */
+ * and api untouched. *out is given back by fwi_dyn_close (NULL: nothing), which leaves the library and
+ * its variables where they are until the process ends: the CUDA runtime points into them. */
 fw_status fwi_dyn_open(void **out, const fwi_dyn_library *lib, void *api);
 void fwi_dyn_close(void *library);
 

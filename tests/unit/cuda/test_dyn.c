@@ -58,6 +58,29 @@ static void test_real_open(void **state)
     point_at_fakes();
 }
 
+/* A library stays mapped when nobody has it open, and is as it was when it is opened again. */
+static void test_stays(void **state)
+{
+    (void)state;
+    enum { MARK = 12345 };
+    void *again = NULL, *lib = NULL;
+    fwi_cublaslt_api api = {0};
+    /* a copy, so that nobody else in this program has opened it */
+    assert_int_equal(system("cp '" FW_FAKE_CUBLASLT "' stays.so"), 0);
+    setenv("FENWICKS_CUBLASLT", "./stays.so", 1);
+    assert_int_equal(fwi_dyn_open(&lib, &fwi_dyn_cublaslt, &api), FW_OK);
+    fake_cublaslt_state *state_there = dlsym(lib, "fake_cublaslt");
+    assert_non_null(state_there);
+    state_there->live = MARK;
+    fwi_dyn_close(lib);
+    assert_non_null(dlopen("./stays.so", RTLD_NOW | RTLD_NOLOAD)); /* still there */
+    assert_int_equal(fwi_dyn_open(&again, &fwi_dyn_cublaslt, &api), FW_OK);
+    assert_ptr_equal(dlsym(again, "fake_cublaslt"), state_there);
+    assert_int_equal(state_there->live, MARK);
+    fwi_dyn_close(again);
+    point_at_fakes();
+}
+
 static void test_missing_file(void **state)
 {
     (void)state;
@@ -238,10 +261,15 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_real),         cmocka_unit_test(test_real_open),
-        cmocka_unit_test(test_missing_file), cmocka_unit_test(test_missing_function),
-        cmocka_unit_test(test_tables),       cmocka_unit_test(test_libs),
-        cmocka_unit_test(test_libs_missing), cmocka_unit_test(test_libs_broken),
+        cmocka_unit_test(test_real),
+        cmocka_unit_test(test_real_open),
+        cmocka_unit_test(test_stays),
+        cmocka_unit_test(test_missing_file),
+        cmocka_unit_test(test_missing_function),
+        cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_libs),
+        cmocka_unit_test(test_libs_missing),
+        cmocka_unit_test(test_libs_broken),
         cmocka_unit_test(test_no_memory),
     };
     point_at_fakes();
