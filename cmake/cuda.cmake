@@ -1,7 +1,8 @@
 # cuda.cmake: the CUDA backend: room `cuda`, built where nvcc is found. Its .cu files go through nvcc by
 # rules of our own, as protoc-c's files do: so the tree stays a C project, linked by the C compiler.
 #
-#   FW_CUDA          on where nvcc is found, and no sanitizer is asked for: nvcc knows none
+#   FW_CUDA          on where nvcc and the headers are found, and no sanitizer is asked for: nvcc knows none.
+#                    Asked for where it cannot be, it is an error that says what is missing
 #   FW_CUDA_TARGETS  80 is sm_80; 90-virtual is compute_90 as PTX, for GPUs that come later. Empty: all
 #                    that the project supports, or sm_90a alone where warnings are errors (CI), since each
 #                    one costs as much time again
@@ -21,23 +22,36 @@ else()
     /usr/lib/${CMAKE_LIBRARY_ARCHITECTURE})
   find_path(FW_CUDA_INCLUDE cuda_runtime_api.h NO_DEFAULT_PATH
     PATHS ${FW_CUDA_ROOT}/include ${FW_CUDA_ROOT}/targets/${CMAKE_SYSTEM_PROCESSOR}-linux/include /usr/include)
-  # cuDNN and cuBLASLt are opened when the program runs; building needs their headers.
+  # cuDNN and cuBLASLt are opened when the program runs; building needs their headers. What the user names
+  # comes first: CUDNN_ROOT or CUDNN_PATH, of CMake or in the environment, the folder with `include` in it.
+  set(fw_cudnn_roots ${CUDNN_ROOT} ${CUDNN_PATH} $ENV{CUDNN_ROOT} $ENV{CUDNN_PATH})
+  set(fw_header_folders "")
+  foreach(root ${fw_cudnn_roots})
+    list(APPEND fw_header_folders ${root}/include ${root})
+  endforeach()
+  list(APPEND fw_header_folders ${FW_CUDA_INCLUDE} ${FW_CUDA_ROOT}/include /usr/local/include
+    /usr/include/${CMAKE_LIBRARY_ARCHITECTURE} /usr/include/${CMAKE_SYSTEM_PROCESSOR}-linux-gnu /usr/include)
+  list(REMOVE_DUPLICATES fw_header_folders)
   foreach(header cudnn_graph.h cublasLt.h)
     string(MAKE_C_IDENTIFIER FW_INCLUDE_${header} variable)
-    find_path(${variable} ${header} PATHS ${FW_CUDA_INCLUDE} ${FW_CUDA_ROOT}/include /usr/include)
+    find_path(${variable} ${header} NO_DEFAULT_PATH PATHS ${fw_header_folders})
     mark_as_advanced(${variable})
     list(APPEND FW_CUDA_LIB_INCLUDES ${${variable}})
   endforeach()
   if(NOT FW_CUDART OR NOT FW_CUDA_INCLUDE)
     set(FW_CUDA_OFF_REASON "libcudart_static.a or cuda_runtime_api.h was not found beside ${FW_NVCC}")
   elseif("${FW_CUDA_LIB_INCLUDES}" MATCHES "NOTFOUND")
-    set(FW_CUDA_OFF_REASON "cudnn_graph.h or cublasLt.h was not found: install the headers of cuDNN 9 and cuBLAS")
+    string(REPLACE ";" ", " fw_looked "${fw_header_folders}")
+    set(FW_CUDA_OFF_REASON "cudnn_graph.h or cublasLt.h was not found in ${fw_looked}: install the headers of cuDNN 9 and cuBLAS, or say where they are with CUDNN_ROOT")
   else()
     list(REMOVE_DUPLICATES FW_CUDA_LIB_INCLUDES)
     set(can_cuda ON)
   endif()
 endif()
 option(FW_CUDA "Build the CUDA backend" ${can_cuda})
+if(FW_CUDA AND NOT can_cuda)
+  message(FATAL_ERROR "FW_CUDA=ON, but ${FW_CUDA_OFF_REASON}. FW_CUDA=OFF builds without NVIDIA GPUs")
+endif()
 set(FW_CUDA_TARGETS "" CACHE STRING "GPU architectures of the CUDA backend; empty: those of the project")
 set(cuda_targets ${FW_CUDA_TARGETS})
 if(NOT cuda_targets AND FW_WERROR)
@@ -49,7 +63,7 @@ mark_as_advanced(FW_NVCC FW_CUDART FW_CUDA_INCLUDE)
 
 set(FW_CUDA_OBJECTS "")
 set(FW_CUDA_LIBS "")
-if(FW_CUDA AND can_cuda)
+if(FW_CUDA)
   file(GLOB cu_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/cuda/*.cu)
   set(gencode "")
   foreach(arch ${cuda_targets})
