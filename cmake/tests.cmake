@@ -212,6 +212,13 @@ if(built)
   add_test(NAME cuda.gpu_test_conv2d_rounded COMMAND gpu_test_conv2d) # its filters' gradients pass through 16 bits
   fw_test_properties(cuda.gpu_test_conv2d_rounded cuda)
   set_property(TEST cuda.gpu_test_conv2d_rounded APPEND PROPERTY ENVIRONMENT FW_TEST_DEVICE=cuda FW_FAKE_NO_F32_DW=1)
+  # The backend's own device, over a runtime that is made up.
+  fw_test_program(cuda ${CMAKE_SOURCE_DIR}/tests/cuda/gpu/test_device.c target)
+  target_include_directories(${target} SYSTEM PRIVATE ${FW_CUDA_INCLUDE} ${FW_CUDA_LIB_INCLUDES})
+  target_compile_definitions(${target} PRIVATE FW_FAKE_CUDNN="$<TARGET_FILE:fake_cudnn>"
+    FW_FAKE_CUBLASLT="$<TARGET_FILE:fake_cublaslt>")
+  target_link_libraries(${target} PRIVATE fw_inside)
+  add_dependencies(${target} fake_cudnn fake_cublaslt)
 endif()
 
 if(TARGET fenwicks_cli)

@@ -201,7 +201,10 @@ static bool accepts(const fwi_call *c)
     if (l == NULL || l->blas_handle == NULL || fwi_shape_elems(&c->in[0].shape) > INT32_MAX)
         return false;
     const fwi_newton_schulz s = products_of(c);
-    return fwi_newton_schulz_prepare(l, &s);
+    if (l->side->use(c) == FW_OK)
+        return fwi_newton_schulz_prepare(l, &s);
+    fwi_log(0, "%s: our own kernel is used", fw_last_error());
+    return false;
 }
 
 static size_t joint_scratch(const fwi_call *calls, int n)

@@ -34,7 +34,7 @@ static bool accepts(const fwi_call *c)
     if (l == NULL || l->blas_handle == NULL)
         return false;
     const fwi_matmul_key key = key_of(c);
-    const fwi_cublaslt_plan *p = fwi_cublaslt_plan_get(l, &key);
+    const fwi_cublaslt_plan *p = l->side->use(c) == FW_OK ? fwi_cublaslt_plan_get(l, &key) : NULL;
     if (p == NULL)
         fwi_log(0, "%s: our own kernel is used", fw_last_error());
     return p != NULL && p->usable;
@@ -53,6 +53,9 @@ static fw_status run(const fwi_call *c)
     const fwi_matmul_key key = key_of(c);
     const fwi_cublaslt_plan *p = fwi_cublaslt_plan_find(libs_of(c), &key);
     assert(p != NULL && p->usable);
+    const fw_status st = libs_of(c)->side->use(c);
+    if (st != FW_OK)
+        return st;
     return fwi_cublaslt_run(libs_of(c), p, 1, c->in[0].data, c->in[1].data, 0, NULL, c->out[0].data,
                             p->workspace > 0 ? fwi_libs_aligned(c->scratch) : NULL);
 }

@@ -13,6 +13,15 @@ fw_status fwi_cuda_check(cudaError_t e, const char *what)
                     what, cudaGetErrorName(e), cudaGetErrorString(e));
 }
 
+fw_status fwi_cuda_use(int device)
+{
+    int now = -1;
+    /* asked of CUDA and not remembered here: the program around us may have chosen another since */
+    if (cudaGetDevice(&now) == cudaSuccess && now == device)
+        return FW_OK;
+    return fwi_cuda_check(cudaSetDevice(device), "cudaSetDevice");
+}
+
 /* 12080 is 12.8 */
 static int major(int version)
 {

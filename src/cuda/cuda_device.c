@@ -32,7 +32,7 @@ static void cuda_close(fwi_device *d)
 {
     cuda_device *c = (cuda_device *)d;
     if (c->queue.stream != NULL) {
-        (void)cudaSetDevice(c->queue.device);
+        (void)fwi_cuda_use(c->queue.device);
         (void)cudaStreamSynchronize(c->queue.stream);
         fwi_cuda_libs_close(c->queue.libs);
         fwi_cuda_probe_clear(&c->queue);
@@ -50,7 +50,7 @@ static void cuda_close(fwi_device *d)
 
 static fw_status make_queue(cuda_device *c)
 {
-    fw_status st = fwi_cuda_check(cudaSetDevice(c->queue.device), "cudaSetDevice");
+    fw_status st = fwi_cuda_use(c->queue.device);
     if (st == FW_OK)
         st = fwi_cuda_check(cudaStreamCreateWithFlags(&c->queue.stream, cudaStreamNonBlocking),
                             "cudaStreamCreate");
@@ -133,7 +133,7 @@ static fw_status cuda_open(fwi_device **out, const fwi_device_opt *opt)
 static fw_status cuda_memory(fwi_device *d, size_t *free_bytes, size_t *all_bytes)
 {
     const cuda_device *c = (const cuda_device *)d;
-    const fw_status st = fwi_cuda_check(cudaSetDevice(c->queue.device), "cudaSetDevice");
+    const fw_status st = fwi_cuda_use(c->queue.device);
     return st == FW_OK ? fwi_cuda_check(cudaMemGetInfo(free_bytes, all_bytes), "cudaMemGetInfo")
                        : st;
 }
@@ -161,14 +161,14 @@ static fw_status cuda_alloc(fwi_device *d, size_t n_bytes, void **out)
 static void cuda_release(fwi_device *d, void *p, size_t n_bytes)
 {
     (void)n_bytes;
-    (void)cudaSetDevice(((const cuda_device *)d)->queue.device);
+    (void)fwi_cuda_use(((const cuda_device *)d)->queue.device);
     (void)cudaFree(p); /* waits for what uses it */
 }
 
 static fw_status cuda_upload(fwi_device *d, void *dst, const void *src, size_t n_bytes)
 {
     cuda_device *c = (cuda_device *)d;
-    fw_status st = fwi_cuda_check(cudaSetDevice(c->queue.device), "cudaSetDevice");
+    fw_status st = fwi_cuda_use(c->queue.device);
     for (size_t at = 0; at < n_bytes && st == FW_OK; at += PINNED_BYTES) {
         const size_t n = n_bytes - at < PINNED_BYTES ? n_bytes - at : PINNED_BYTES;
         pinned *p = &c->ring[c->next];
@@ -189,13 +189,16 @@ static fw_status cuda_upload(fwi_device *d, void *dst, const void *src, size_t n
 static fw_status cuda_sync(fwi_device *d)
 {
     const cuda_device *c = (const cuda_device *)d;
-    return fwi_cuda_check(cudaStreamSynchronize(c->queue.stream), "waiting for the GPU");
+    const fw_status st = fwi_cuda_use(c->queue.device);
+    return st == FW_OK
+               ? fwi_cuda_check(cudaStreamSynchronize(c->queue.stream), "waiting for the GPU")
+               : st;
 }
 
 static fw_status cuda_download(fwi_device *d, void *dst, const void *src, size_t n_bytes)
 {
     const cuda_device *c = (const cuda_device *)d;
-    fw_status st = fwi_cuda_check(cudaSetDevice(c->queue.device), "cudaSetDevice");
+    fw_status st = fwi_cuda_use(c->queue.device);
     if (st == FW_OK && n_bytes > 0)
         st = fwi_cuda_check(
             cudaMemcpyAsync(dst, src, n_bytes, cudaMemcpyDeviceToHost, c->queue.stream),
@@ -208,7 +211,7 @@ static fw_status cuda_download(fwi_device *d, void *dst, const void *src, size_t
 static fw_status cuda_record_begin(fwi_device *d)
 {
     const cuda_device *c = (const cuda_device *)d;
-    fw_status st = fwi_cuda_check(cudaSetDevice(c->queue.device), "cudaSetDevice");
+    fw_status st = fwi_cuda_use(c->queue.device);
     if (st == FW_OK)
         st = fwi_cuda_check(
             cudaStreamBeginCapture(c->queue.stream, cudaStreamCaptureModeThreadLocal),
@@ -222,8 +225,9 @@ static fw_status cuda_record_end(fwi_device *d, void **out)
     cudaGraph_t graph = NULL;
     cudaGraphExec_t exec = NULL;
     *out = NULL;
-    fw_status st =
-        fwi_cuda_check(cudaStreamEndCapture(c->queue.stream, &graph), "recording a step");
+    fw_status st = fwi_cuda_use(c->queue.device);
+    if (st == FW_OK)
+        st = fwi_cuda_check(cudaStreamEndCapture(c->queue.stream, &graph), "recording a step");
     if (st == FW_OK)
         st = fwi_cuda_check(cudaGraphInstantiate(&exec, graph, 0), "cudaGraphInstantiate");
     if (graph != NULL)
@@ -235,8 +239,11 @@ static fw_status cuda_record_end(fwi_device *d, void **out)
 static fw_status cuda_replay(fwi_device *d, void *recording)
 {
     const cuda_device *c = (const cuda_device *)d;
-    return fwi_cuda_check(cudaGraphLaunch((cudaGraphExec_t)recording, c->queue.stream),
-                          "running a recorded step");
+    const fw_status st = fwi_cuda_use(c->queue.device);
+    return st == FW_OK
+               ? fwi_cuda_check(cudaGraphLaunch((cudaGraphExec_t)recording, c->queue.stream),
+                                "running a recorded step")
+               : st;
 }
 
 static void cuda_forget(fwi_device *d, void *recording)
@@ -256,21 +263,21 @@ static void narrow_muon(fwi_graph *g)
 static fw_status cuda_make_batch(fwi_device *d, const fwi_batch_job *job)
 {
     const cuda_device *c = (const cuda_device *)d;
-    const fw_status st = fwi_cuda_check(cudaSetDevice(c->queue.device), "cudaSetDevice");
+    const fw_status st = fwi_cuda_use(c->queue.device);
     return st == FW_OK ? fwi_cuda_augment(d->stream, job) : st;
 }
 
 static fw_status cuda_guard_keep(fwi_device *d, const fwi_guard *g)
 {
     const cuda_device *c = (const cuda_device *)d;
-    const fw_status st = fwi_cuda_check(cudaSetDevice(c->queue.device), "cudaSetDevice");
+    const fw_status st = fwi_cuda_use(c->queue.device);
     return st == FW_OK ? fwi_cuda_guard_keep(d->stream, g) : st;
 }
 
 static fw_status cuda_guard_judge(fwi_device *d, const fwi_guard *g)
 {
     const cuda_device *c = (const cuda_device *)d;
-    const fw_status st = fwi_cuda_check(cudaSetDevice(c->queue.device), "cudaSetDevice");
+    const fw_status st = fwi_cuda_use(c->queue.device);
     return st == FW_OK ? fwi_cuda_guard_judge(d->stream, g) : st;
 }
 

@@ -76,7 +76,7 @@ fw_status fwi_cuda_gpu_info(int i, fwi_gpu_info *out)
     out->multiprocessors = p.multiProcessorCount;
     out->memory_bytes = (int64_t)p.totalGlobalMem;
     out->l2_bytes = p.l2CacheSize;
-    st = fwi_cuda_check(cudaSetDevice(i), "cudaSetDevice");
+    st = fwi_cuda_use(i);
     if (st == FW_OK)
         st = fwi_cuda_check(cudaMemGetInfo(&free_bytes, &all_bytes), "cudaMemGetInfo");
     if (st == FW_OK)

@@ -27,6 +27,10 @@ static inline cudaStream_t fwi_cuda_stream_of(const fwi_call *c)
 
 extern const fwi_probe fwi_cuda_probe;         /* cuda_probe.c */
 void fwi_cuda_probe_clear(fwi_cuda_stream *q); /* what it made */
+/* Makes the GPU current in this thread: what CUDA does next, it does there. A device may be used by any
+ * thread, and by one that used another GPU before, so whatever is called from outside this room begins
+ * with it, each start of a kernel too. Costs next to nothing where the GPU is current already. */
+fw_status fwi_cuda_use(int device);
 /* FW_OK for cudaSuccess; else FW_ENOMEM or FW_EINTERNAL with "WHAT: cudaErrorName: its sentence". */
 fw_status fwi_cuda_check(cudaError_t e, const char *what);
 /* FW_EUNAVAILABLE where there is no driver, it is too old, or there is no GPU; *n: how many. */

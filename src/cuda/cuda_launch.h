@@ -16,6 +16,13 @@
 namespace fwi_cuda
 {
 
+/* The call's GPU, in whatever thread this is. */
+static inline fw_status use(const fwi_call *c)
+{
+    return c->stream == nullptr ? FW_OK
+                                : fwi_cuda_use(((const fwi_cuda_stream *)c->stream)->device);
+}
+
 /* Threads of a block work together. */
 template <class... P, class... A>
 static inline fw_status launch(const fwi_call *c, void (*kernel)(P...), dim3 grid, dim3 block,
@@ -26,7 +33,8 @@ static inline fw_status launch(const fwi_call *c, void (*kernel)(P...), dim3 gri
         void *list[] = {(void *)&p...};
         return cudaLaunchKernel((const void *)k, grid, block, list, 0, fwi_cuda_stream_of(c));
     };
-    return fwi_cuda_check(run(args...), fwi_op_info_get(c->kind)->name);
+    const fw_status st = use(c);
+    return st == FW_OK ? fwi_cuda_check(run(args...), fwi_op_info_get(c->kind)->name) : st;
 }
 
 /* Threads know nothing of each other: no barrier, no shuffle, no shared memory. */
@@ -52,9 +60,12 @@ static inline fw_status launch_roomy(const fwi_call *c, void (*kernel)(P...), di
 {
     const char *name = fwi_op_info_get(c->kind)->name;
     void (*const k)(P...) = kernel;
-    const fw_status st = fwi_cuda_check(
-        cudaFuncSetAttribute((const void *)k, cudaFuncAttributeMaxDynamicSharedMemorySize, n_bytes),
-        name);
+    fw_status st = use(c);
+    if (st == FW_OK)
+        st = fwi_cuda_check(cudaFuncSetAttribute((const void *)k,
+                                                 cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                                 n_bytes),
+                            name);
     if (st != FW_OK)
         return st;
     auto run = [&](const P &...p) {

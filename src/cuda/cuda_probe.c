@@ -15,7 +15,7 @@ static fwi_cuda_stream *queue_of(fwi_device *d)
 
 static fw_status use(const fwi_cuda_stream *q)
 {
-    return fwi_cuda_check(cudaSetDevice(q->device), "cudaSetDevice");
+    return fwi_cuda_use(q->device);
 }
 
 /* ---- time ---- */
@@ -54,8 +54,9 @@ static fw_status between(fwi_device *d, int from, int to, double *seconds)
 {
     const fwi_cuda_stream *const q = queue_of(d);
     float ms = 0;
-    fw_status st =
-        fwi_cuda_check(cudaEventSynchronize((cudaEvent_t)q->marks[to]), "waiting for a mark");
+    fw_status st = use(q);
+    if (st == FW_OK)
+        st = fwi_cuda_check(cudaEventSynchronize((cudaEvent_t)q->marks[to]), "waiting for a mark");
     if (st == FW_OK)
         st = fwi_cuda_check(
             cudaEventElapsedTime(&ms, (cudaEvent_t)q->marks[from], (cudaEvent_t)q->marks[to]),
@@ -126,7 +127,8 @@ static fw_status engines(fwi_device *d, const fwi_call *c, fwi_engine_fn each, v
 
 static fw_status engine_run(fwi_device *d, const fwi_engine *e, const fwi_call *c)
 {
-    return fwi_libs_engine_run(queue_of(d)->libs, e, c);
+    const fw_status st = use(queue_of(d));
+    return st == FW_OK ? fwi_libs_engine_run(queue_of(d)->libs, e, c) : st;
 }
 
 static fw_status engine_take(fwi_device *d, const fwi_engine *e, double seconds)
@@ -136,7 +138,8 @@ static fw_status engine_take(fwi_device *d, const fwi_engine *e, double seconds)
 
 static fw_status engines_keep(fwi_device *d, char *path, size_t cap)
 {
-    return fwi_libs_engines_keep(queue_of(d)->libs, path, cap);
+    const fw_status st = use(queue_of(d)); /* a plan may be made anew */
+    return st == FW_OK ? fwi_libs_engines_keep(queue_of(d)->libs, path, cap) : st;
 }
 
 static void engines_forget(fwi_device *d)

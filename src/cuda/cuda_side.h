@@ -17,6 +17,8 @@ typedef struct fwi_muon_work {
 enum { FWI_MUON_PARTS = 256, FWI_MUON_SUMS = 2 * (1 + FWI_MUON_PARTS) };
 
 typedef struct fwi_cuda_side {
+    /* makes the call's GPU current in this thread, before a library is called */
+    fw_status (*use)(const fwi_call *c);
     /* n numbers of f32 to bf16 or f16, rounded to the nearest, ties to even */
     fw_status (*narrow)(const fwi_call *c, void *to, fw_dtype dtype, const float *from, int64_t n);
     /* n numbers of f32, bf16 or f16 to f32 */

@@ -33,7 +33,7 @@ static const fwi_cudnn_plan *usable_plan(const fwi_call *c)
     fwi_dnn_key key;
     if (l == NULL || l->dnn_handle == NULL || !fwi_dnn_key_of(c, l->tf32, &key))
         return NULL;
-    const fwi_cudnn_plan *p = fwi_cudnn_plan_get(l, &key);
+    const fwi_cudnn_plan *p = l->side->use(c) == FW_OK ? fwi_cudnn_plan_get(l, &key) : NULL;
     if (p == NULL)
         fwi_log(0, "%s: our own kernel is used", fw_last_error());
     return p != NULL && p->usable ? p : NULL;
@@ -113,7 +113,8 @@ static fw_status run(const fwi_call *c)
 {
     const fwi_cudnn_plan *p = plan_of(c);
     assert(p != NULL && p->usable);
-    return fwi_cudnn_call_run(libs_of(c), p, c);
+    const fw_status st = libs_of(c)->side->use(c);
+    return st == FW_OK ? fwi_cudnn_call_run(libs_of(c), p, c) : st;
 }
 
 #define ROW(op, type, text, accept, is_blocked)                                                    \

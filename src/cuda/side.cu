@@ -26,6 +26,11 @@ template <class To, class From> struct convert {
     }
 };
 
+fw_status use(const fwi_call *c)
+{
+    return fwi_cuda::use(c);
+}
+
 fw_status too_many(int64_t n)
 {
     return fwi_fail(FW_ESHAPE, "cuda: %lld elements, a kernel takes fewer than 2^31", (long long)n);
@@ -195,4 +200,4 @@ fw_status muon_end(const fwi_call *c, const fwi_muon_work *m, int n)
 #define fwi_cuda_side_kernels fwi_emulated_side_kernels
 extern "C" const fwi_cuda_side fwi_cuda_side_kernels;
 #endif
-extern "C" const fwi_cuda_side fwi_cuda_side_kernels = {narrow, widen, muon_begin, muon_end};
+extern "C" const fwi_cuda_side fwi_cuda_side_kernels = {use, narrow, widen, muon_begin, muon_end};

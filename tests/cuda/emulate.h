@@ -119,6 +119,12 @@ static inline unsigned char *shared_room()
     return emulated::room();
 }
 
+/* There is one GPU, and all threads are there. */
+static inline fw_status use(const fwi_call *)
+{
+    return FW_OK;
+}
+
 template <bool TOGETHER, class... P, class... A>
 static inline fw_status launch_emulated(const fwi_call *c, void (*kernel)(P...), dim3 grid,
                                         dim3 block, A... args)

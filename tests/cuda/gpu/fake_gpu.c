@@ -203,6 +203,11 @@ fw_status fwi_cuda_check(cudaError_t e, const char *what)
     return e == cudaSuccess ? FW_OK : fwi_fail(FW_EINTERNAL, "%s: %d", what, (int)e);
 }
 
+fw_status fwi_cuda_use(int device)
+{
+    return device == 0 ? FW_OK : fwi_fail(FW_EINTERNAL, "there is no GPU %d", device);
+}
+
 fw_status fwi_cuda_count(int *n)
 {
     *n = 1;

@@ -70,7 +70,14 @@ static inline uint16_t narrowed(float f)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-static int narrow_calls, widen_calls;
+static int narrow_calls, widen_calls, use_calls;
+
+static inline fw_status host_use(const fwi_call *c)
+{
+    assert_non_null(c->stream);
+    use_calls++;
+    return FW_OK;
+}
 
 static inline fw_status host_narrow(const fwi_call *c, void *to, fw_dtype dtype, const float *from,
                                     int64_t n)
@@ -160,7 +167,8 @@ static inline fw_status host_muon_end(const fwi_call *c, const fwi_muon_work *m,
     return FW_OK;
 }
 
-static const fwi_cuda_side host_side = {.narrow = host_narrow,
+static const fwi_cuda_side host_side = {.use = host_use,
+                                        .narrow = host_narrow,
                                         .widen = host_widen,
                                         .muon_begin = host_muon_begin,
                                         .muon_end = host_muon_end};

@@ -97,7 +97,9 @@ static void test_rows(void **state)
         const size_t n = k->scratch(&c);
         assert_int_equal(n, 700 + FWI_LIBS_ALIGN);
         c.scratch = aligned_alloc(64, (n + 63) / 64 * 64);
+        const int used = use_calls;
         assert_int_equal(k->run(&c), FW_OK);
+        assert_int_equal(use_calls, used + 1);
         assert_int_equal((uintptr_t)blas->last_workspace % FWI_LIBS_ALIGN, 0);
         assert_true((char *)blas->last_workspace + 700 <= (char *)c.scratch + n);
         const fwi_matmul_key key = {.m = M, .n = N, .k = K, .ta = form & 1, .tb = form >> 1};

@@ -139,7 +139,10 @@ static void run_and_check(fwi_call *c, size_t off)
                       make_operand(&c->out[0], off, 0)};
     c->scratch = n_scratch > 0 ? scratch : NULL;
     double *want = expected(c);
+    const int used = use_calls;
     assert_int_equal(k->run(c), FW_OK);
+    assert_int_equal(use_calls,
+                     used + 1); /* on the call's GPU, whichever this thread used before */
     for (int64_t i = 0; i < fwi_shape_elems(&c->out[0].shape); i++) {
         double w = want[i];
         if (c->out[0].dtype == FW_BF16)
