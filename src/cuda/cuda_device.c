@@ -7,6 +7,7 @@
 #include "cuda_guard.h"
 #include "cuda_inner.h"
 #include "cuda_libs.h"
+#include "cuda_lines.h"
 
 #include <string.h>
 
@@ -281,6 +282,13 @@ static fw_status cuda_guard_judge(fwi_device *d, const fwi_guard *g)
     return st == FW_OK ? fwi_cuda_guard_judge(d->stream, g) : st;
 }
 
+static fw_status cuda_move_lines(fwi_device *d, const fwi_line_job *job)
+{
+    const cuda_device *c = (const cuda_device *)d;
+    const fw_status st = fwi_cuda_check(cudaSetDevice(c->queue.device), "cudaSetDevice");
+    return st == FW_OK ? fwi_cuda_lines_move(d->stream, job) : st;
+}
+
 static fw_status cuda_lower(fwi_device *d, fwi_graph *g)
 {
     if (g->real != FW_F32)
@@ -313,5 +321,6 @@ const fwi_backend fwi_backend_cuda = {
     .make_batch = cuda_make_batch,
     .guard_keep = cuda_guard_keep,
     .guard_judge = cuda_guard_judge,
+    .move_lines = cuda_move_lines,
     .probe = &fwi_cuda_probe,
 };

@@ -91,6 +91,7 @@ typedef struct fwi_device_opt {
 
 struct fwi_batch_job;
 struct fwi_guard;
+struct fwi_line_job;
 typedef struct fwi_backend {
     const char *name; /* "cpu" */
     fw_status (*open)(fwi_device **out, const fwi_device_opt *opt);
@@ -121,6 +122,9 @@ typedef struct fwi_backend {
      * set. */
     fw_status (*guard_keep)(fwi_device *d, const struct fwi_guard *g);
     fw_status (*guard_judge)(fwi_device *d, const struct fwi_guard *g);
+    /* Enqueues copies between tables and what a step reads and leaves (lines.h). NULL: steps are fed one by
+     * one. */
+    fw_status (*move_lines)(fwi_device *d, const struct fwi_line_job *job);
     const struct fwi_probe
         *probe; /* for those who measure it (probe.h); NULL: by the host's clock */
 } fwi_backend;

@@ -1,0 +1,35 @@
+/* lines.cu: see lines.h. Lines are short, some hundred bytes, so one block copies all parts, and nobody
+ * passes the turn on before everybody has read whose it is. Held to its definition by
+ * tests/cuda/test_lines.c. */
+#include "cuda_kernel.h"
+extern "C" {
+#include "cuda_lines.h"
+}
+
+using namespace fwi_cuda;
+
+enum { WORKERS = 128 };
+
+static __global__ void move_kernel(fwi_line_job job)
+{
+    const size_t line = (size_t)*job.turn;
+    for (int k = 0; k < job.n; k++) {
+        const fwi_line_part &p = job.part[k];
+        const uint32_t *from = (const uint32_t *)((const char *)p.from + line * p.from_stride);
+        uint32_t *to = (uint32_t *)((char *)p.to + line * p.to_stride);
+        for (size_t i = threadIdx.x; i < p.n_bytes / sizeof *to; i += WORKERS)
+            to[i] = from[i];
+    }
+    __syncthreads();
+    if (job.last && threadIdx.x == 0)
+        *job.turn = (int32_t)line + 1;
+}
+
+extern "C" fw_status fwi_cuda_lines_move(void *stream, const fwi_line_job *job)
+{
+    fwi_call call = {};
+    call.kind = FWI_OP_cast; /* a launch takes its stream from a call; no op stands behind it */
+    call.stream = stream;
+    const fw_status st = launch(&call, move_kernel, dim3(1), dim3(WORKERS), *job);
+    return st == FW_OK ? st : fwi_fail_in(st, "a step's line");
+}
