@@ -83,7 +83,7 @@ FW_API fw_status fw_filter_rows(const fw_filter *f, int64_t step, int32_t *rows)
 /* What happened, for progress, logs and early stops. */
 typedef enum fw_event_kind {
     FW_EVENT_BEGIN = 0, /* before the first step: budget is set */
-    FW_EVENT_STEP = 1,  /* after each step */
+    FW_EVENT_STEP = 1,  /* after each step; see fw_event_fn */
     FW_EVENT_EPOCH = 2, /* after the last step of an epoch: loss and accuracy are means over it */
     FW_EVENT_EVAL = 3,  /* after an evaluation: eval is set */
     FW_EVENT_CHECKPOINT = 4, /* after a checkpoint was written: path is set */
@@ -102,6 +102,10 @@ typedef struct fw_event {
     const fw_budget *budget;
     const char *path;
 } fw_event;
+/* Every step is told once, in order, before what follows from it (the end of its epoch, an evaluation,
+ * a checkpoint). On a CPU that is behind each step. A GPU is given up to 64 steps at once, none of them
+ * beyond the end of an epoch or a checkpoint; their events come together when the last of them is over,
+ * with the times of then: the estimator has gone on to that step, and whoever says stop stops there. */
 typedef bool (*fw_event_fn)(void *user,
                             const fw_event *ev); /* false: stop after this (FW_ESTOPPED) */
 
@@ -134,9 +138,9 @@ typedef struct fw_estimator_opt {
     double label_smoothing;
     fw_event_fn progress;
     void *progress_user;
-    const volatile sig_atomic_t
-        *stop; /* when it becomes non-zero: finish the step, write a checkpoint, return FW_ESTOPPED.
-                  A signal handler may set it */
+    const volatile sig_atomic_t *
+        stop; /* when it becomes non-zero: finish the step, on a GPU those that are on their way too,
+                  write a checkpoint, return FW_ESTOPPED. A signal handler may set it */
     int64_t steps_per_epoch;  /* 0: the training data's batches per pass */
     int64_t checkpoint_every; /* steps; 0: only when training ends or stops */
     int64_t keep;             /* newest checkpoints kept; 0: 2 */

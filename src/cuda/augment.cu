@@ -58,10 +58,10 @@ static __device__ int reflected(int i, int n)
 
 struct augment_at {
     fwi_augment a;
-    uint64_t seed;
     const uint8_t *images;
     const int32_t *labels;
-    const int64_t *rows;
+    const int64_t *lines; /* [..,3n + 1] */
+    const int32_t *turn;
     int n;
     float *out;
     int32_t *out_labels;
@@ -70,7 +70,9 @@ struct augment_at {
         const int size = a.h * a.w, image = pixel / size;
         int y = pixel % size / a.w, x = pixel % a.w;
         float *to = out + (int64_t)pixel * a.c;
+        const int64_t *rows = turn == nullptr ? lines : lines + *turn * (3 * (int64_t)n + 1);
         const int64_t place = rows[image], record = rows[n + image], pass = rows[2 * n + image];
+        const uint64_t seed = (uint64_t)rows[3 * n];
         if (pixel % size == 0)
             out_labels[image] = place < 0 ? -1 : labels[place];
         if (place < 0) {
@@ -130,7 +132,7 @@ extern "C" fw_status fwi_cuda_augment(void *stream, const fwi_batch_job *job)
     call.kind = FWI_OP_cast;
     call.stream = stream;
     const fw_status st = each(&call, (int)(n * a->h * a->w),
-                              augment_at{*a, job->seed, job->images, job->labels, job->rows, (int)n,
+                              augment_at{*a, job->images, job->labels, job->rows, job->turn, (int)n,
                                          job->out, job->out_labels});
     return st == FW_OK ? st : fwi_fail_in(st, "augmentation");
 }

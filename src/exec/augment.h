@@ -32,14 +32,21 @@ fw_status fwi_augment_make(fwi_augment *out, const fw_transform *list, int64_t h
  * reflection, and mirrored: the views of tta.h. Once per list. */
 void fwi_augment_view(fwi_augment *a, int32_t shift, bool mirrored);
 
-/* A batch to be made. Image i is the one at place rows[i] of the device's (-1: none, it becomes zeros
- * with label -1); what it draws hangs on its record rows[n + i] and its pass rows[2n + i]. */
+/* What tells one batch from the next: [3n + 1] numbers. Image i is the one at place rows[i] of the
+ * device's (-1: none, it becomes zeros with label -1); what it draws hangs on its record rows[n + i], its
+ * pass rows[2n + i] and the seed of all of them, rows[3n]. */
+static inline int64_t fwi_batch_row_numbers(int64_t n)
+{
+    return 3 * n + 1;
+}
+
+/* A batch to be made. */
 typedef struct fwi_batch_job {
     const fwi_augment *how; /* the host's; free again when make_batch returns */
-    uint64_t seed;
-    const uint8_t *images; /* [..,h,w,c]; this and the following: memory of the device */
-    const int32_t *labels; /* [..] */
-    const int64_t *rows;   /* [3,n] */
+    const uint8_t *images;  /* [..,h,w,c]; this and the following: memory of the device */
+    const int32_t *labels;  /* [..] */
+    const int64_t *rows;    /* [3n + 1], or a table of such lines */
+    const int32_t *turn;    /* [1] the line (lines.h); NULL: there is one */
     int64_t n;
     float *out;          /* [n,h,w,c] */
     int32_t *out_labels; /* [n] */

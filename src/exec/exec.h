@@ -208,7 +208,15 @@ fw_status fwi_plan_run(const fwi_plan *p,
  * *out is NULL where the device keeps none. Of later bindings only the inputs that lie on the host
  * may differ. Run the plan once before: what a first run still has to do is then done. */
 typedef struct fwi_recording fwi_recording;
-fw_status fwi_plan_record(fwi_recording **out, const fwi_plan *p, const fwi_binding *b);
+/* What else is enqueued, before the plan's steps and behind them: part of the recording. It is for the
+ * caller to know whether that would still be the same. */
+typedef struct fwi_around {
+    fw_status (*before)(const void *user), (*behind)(const void *user);
+    const void *user;
+} fwi_around;
+/* around NULL: nothing. */
+fw_status fwi_plan_record(fwi_recording **out, const fwi_plan *p, const fwi_binding *b,
+                          const fwi_around *around);
 fw_status fwi_recording_run(const fwi_recording *r, const fwi_binding *b);
 /* Whether it can be run with this binding. */
 bool fwi_recording_fits(const fwi_recording *r, const fwi_binding *b);
@@ -219,6 +227,9 @@ void *fwi_plan_staged(const fwi_plan *p, const fwi_binding *b, int i);
 /* Output i into host memory (n_bytes must be its size); after the run, before the next one on the
  * same scratch. */
 fw_status fwi_plan_read(const fwi_plan *p, const fwi_binding *b, int i, void *host, size_t n_bytes);
+/* Where it lies in the device's memory, for what is enqueued behind the run; NULL and a message: an input
+ * that it hangs on is not bound. */
+const void *fwi_plan_output_at(const fwi_plan *p, const fwi_binding *b, int i);
 
 /* For bench, doctor and --explain. A step is a call, or several that run as one. */
 int fwi_plan_steps(const fwi_plan *p);

@@ -177,7 +177,17 @@ struct fwi_recording {
     void *kept;     /* the backend's */
 };
 
-fw_status fwi_plan_record(fwi_recording **out, const fwi_plan *p, const fwi_binding *b)
+static fw_status run_around(const fwi_around *a, const fwi_plan *p,
+                            uint8_t *const base[SPACE_COUNT])
+{
+    fw_status st = a == NULL ? FW_OK : a->before(a->user);
+    if (st == FW_OK)
+        st = run_steps(p, base);
+    return st == FW_OK && a != NULL ? a->behind(a->user) : st;
+}
+
+fw_status fwi_plan_record(fwi_recording **out, const fwi_plan *p, const fwi_binding *b,
+                          const fwi_around *around)
 {
     fwi_device *d = p->device;
     uint8_t *base[SPACE_COUNT];
@@ -193,7 +203,7 @@ fw_status fwi_plan_record(fwi_recording **out, const fwi_plan *p, const fwi_bind
     *r = (fwi_recording){.plan = p, .at = *b};
     st = d->backend->record_begin(d);
     if (st == FW_OK) {
-        const fw_status ran = run_steps(p, base);
+        const fw_status ran = run_around(around, p, base);
         fwi_error message;
         fwi_error_save(&message, ran);
         st = d->backend->record_end(d, &r->kept);
@@ -330,4 +340,12 @@ fw_status fwi_plan_read(const fwi_plan *p, const fwi_binding *b, int i, void *ho
     if (st != FW_OK)
         return st;
     return p->device->backend->download(p->device, host, base[o->at.space] + o->at.offset, n_bytes);
+}
+
+const void *fwi_plan_output_at(const fwi_plan *p, const fwi_binding *b, int i)
+{
+    assert(i >= 0 && i < p->n_outputs);
+    uint8_t *base[SPACE_COUNT];
+    const plan_output *o = &p->outputs[i];
+    return bind(p, b, base) == FW_OK ? base[o->at.space] + o->at.offset : NULL;
 }

@@ -18,6 +18,17 @@ static int64_t image_bytes(const fwi_device_data *k)
     return (int64_t)k->how.h * k->how.w * k->how.c;
 }
 
+/* Of a line of the table of rows: a batch's numbers. */
+static size_t line_numbers(const fwi_device_data *k)
+{
+    return (size_t)fwi_batch_row_numbers(k->batch);
+}
+
+static size_t line_bytes(const fwi_device_data *k)
+{
+    return line_numbers(k) * sizeof(int64_t);
+}
+
 /* Places in the block; false: the size does not fit. */
 static bool lay_out(fwi_device_data *k)
 {
@@ -30,7 +41,7 @@ static bool lay_out(fwi_device_data *k)
         !fwi_add_size(k->labels_at, labels, &rows) || !fwi_add_size(rows, ALIGN - 1, &k->rows_at))
         return false;
     k->rows_at &= ~(size_t)(ALIGN - 1);
-    return fwi_add_size(k->rows_at, 3 * (size_t)k->batch * sizeof(int64_t), &k->bytes);
+    return fwi_add_size(k->rows_at, (size_t)k->lines * line_bytes(k), &k->bytes);
 }
 
 /* FW_OK, or why not. */
@@ -57,16 +68,18 @@ static fw_status check(fwi_device_data *k, fwi_device *d, const fw_dataset *ds, 
 }
 
 fw_status fwi_device_data_choose(fwi_device_data *k, fwi_device *d, const fw_dataset *ds,
-                                 const char *why_not, size_t spare)
+                                 int32_t lines, const char *why_not, size_t spare)
 {
-    if (k->loaded && k->serial == fwi_dataset_serial(ds) && why_not == NULL && k->bytes <= spare)
+    if (k->loaded && k->serial == fwi_dataset_serial(ds) && k->lines == lines && why_not == NULL &&
+        k->bytes <= spare)
         return FW_OK;
     fwi_device_data_clear(k);
     *k = (fwi_device_data){.serial = fwi_dataset_serial(ds),
                            .device = d,
                            .seed = fwi_dataset_seed(ds),
                            .n = fw_dataset_count(ds),
-                           .batch = fwi_dataset_batch(ds)};
+                           .batch = fwi_dataset_batch(ds),
+                           .lines = lines};
     const fw_status st = check(k, d, ds, why_not, spare);
     k->keeps = st == FW_OK;
     if (st != FW_OK)
@@ -123,7 +136,7 @@ fw_status fwi_device_data_load(fwi_device_data *k, fw_dataset *ds, int64_t n_cla
     if (!k->loaded) {
         k->host_labels = fwi_alloc_array((size_t)k->n, sizeof *k->host_labels);
         k->batch_labels = fwi_alloc_array((size_t)k->batch, sizeof *k->batch_labels);
-        k->rows = fwi_alloc_array((size_t)k->batch, 3 * sizeof *k->rows);
+        k->rows = fwi_alloc_array((size_t)k->lines, line_bytes(k));
         if (k->host_labels == NULL || k->batch_labels == NULL || k->rows == NULL)
             st = FW_ENOMEM;
         if (st == FW_OK && k->device->backend->alloc(k->device, k->bytes, &k->block) != FW_OK)
@@ -160,6 +173,7 @@ fw_status fwi_device_data_next(fwi_device_data *k, fw_dataset *ds, fw_batch *out
     const fw_status st = fwi_dataset_next_rows(ds, k->rows, &valid);
     if (st != FW_OK)
         return st;
+    k->rows[3 * n] = (int64_t)k->seed;
     for (int64_t i = 0; i < n; i++)
         k->batch_labels[i] = k->rows[i] < 0 ? -1 : k->host_labels[k->rows[i]];
     *out = (fw_batch){.n = n,
@@ -181,30 +195,67 @@ fwi_shown fwi_device_data_shown(fwi_device_data *k, const fw_batch *b)
     return (fwi_shown){.labels = b->labels, .kept = k, .rows = k->rows};
 }
 
+/* The job behind both ways; how: the transforms, and the view behind them. */
+static fw_status bind_batch(const fwi_device_data *k, const fwi_network_plan *p,
+                            const fwi_augment *how, const int32_t *turn, fwi_binding *b,
+                            fwi_batch_job *job)
+{
+    if (k->batch != p->use.batch || p->in_x < 0 || p->in_labels < 0)
+        return fwi_fail(FW_EINTERNAL, "a plan for batches of %" PRId64 " and data of %" PRId64,
+                        p->use.batch, k->batch);
+    const uint8_t *const block = k->block;
+    *job = (fwi_batch_job){.how = how,
+                           .images = block,
+                           .labels = (const int32_t *)(const void *)(block + k->labels_at),
+                           .rows = (const int64_t *)(const void *)(block + k->rows_at),
+                           .turn = turn,
+                           .n = k->batch,
+                           .out = fwi_plan_staged(p->plan, b, p->in_x),
+                           .out_labels = fwi_plan_staged(p->plan, b, p->in_labels)};
+    b->inputs[p->in_x] = job->out;
+    b->inputs[p->in_labels] = job->out_labels;
+    b->resident |= (uint32_t)1 << p->in_x | (uint32_t)1 << p->in_labels;
+    return FW_OK;
+}
+
+static fw_status send_rows(const fwi_device_data *k, const int64_t *rows, int32_t n_lines)
+{
+    return k->device->backend->upload(k->device, (uint8_t *)k->block + k->rows_at, rows,
+                                      (size_t)n_lines * line_bytes(k));
+}
+
 fw_status fwi_device_data_bind(const fwi_shown *x, const fwi_network_plan *p, int shift,
                                bool mirrored, fwi_binding *b)
 {
     if (x->images != NULL)
         return FW_OK;
     const fwi_device_data *k = x->kept;
-    if (k->batch != p->use.batch || p->in_x < 0 || p->in_labels < 0)
-        return fwi_fail(FW_EINTERNAL, "a plan for batches of %" PRId64 " and data of %" PRId64,
-                        p->use.batch, k->batch);
     fwi_augment how = k->how;
     fwi_augment_view(&how, shift, mirrored);
-    uint8_t *const block = k->block;
-    const fwi_batch_job job = {.how = &how,
-                               .seed = k->seed,
-                               .images = block,
-                               .labels = (const int32_t *)(const void *)(block + k->labels_at),
-                               .rows = (const int64_t *)(const void *)(block + k->rows_at),
-                               .n = k->batch,
-                               .out = fwi_plan_staged(p->plan, b, p->in_x),
-                               .out_labels = fwi_plan_staged(p->plan, b, p->in_labels)};
-    b->inputs[p->in_x] = job.out;
-    b->inputs[p->in_labels] = job.out_labels;
-    b->resident |= (uint32_t)1 << p->in_x | (uint32_t)1 << p->in_labels;
-    const fw_status st = k->device->backend->upload(k->device, block + k->rows_at, x->rows,
-                                                    3 * (size_t)k->batch * sizeof *x->rows);
+    fwi_batch_job job;
+    fw_status st = bind_batch(k, p, &how, NULL, b, &job);
+    if (st == FW_OK)
+        st = send_rows(k, x->rows, 1);
     return st == FW_OK ? k->device->backend->make_batch(k->device, &job) : st;
+}
+
+/* ---- batches of steps ahead ---- */
+
+fw_status fwi_device_data_line(fwi_device_data *k, fw_dataset *ds, int32_t i)
+{
+    int64_t valid = 0;
+    int64_t *const line = k->rows + (size_t)i * line_numbers(k);
+    line[3 * k->batch] = (int64_t)k->seed;
+    return fwi_dataset_next_rows(ds, line, &valid);
+}
+
+fw_status fwi_device_data_send(fwi_device_data *k, int32_t n)
+{
+    return send_rows(k, k->rows, n);
+}
+
+fw_status fwi_device_data_job(const fwi_device_data *k, const fwi_network_plan *p,
+                              const int32_t *turn, fwi_binding *b, fwi_batch_job *job)
+{
+    return bind_batch(k, p, &k->how, turn, b, job);
 }

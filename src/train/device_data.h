@@ -1,7 +1,8 @@
 /* device_data.h: a data set whose images stay on the device: uploaded once as uint8, and from then on
- * a batch costs the upload of its rows' numbers; the device makes the images, with the same bits as
- * the host (augment.h). Where a device or a data set cannot do that, batches come from the host as
- * ever, and the reason is kept for --explain. Read before: network.h, dataset_inner.h. */
+ * a batch costs the upload of its rows' numbers, those of several batches at once where steps run ahead
+ * of the host (lines.h); the device makes the images, with the same bits as the host (augment.h). Where
+ * a device or a data set cannot do that, batches come from the host as ever, and the reason is kept for
+ * --explain. Read before: network.h, dataset_inner.h. */
 #ifndef FWI_DEVICE_DATA_H
 #define FWI_DEVICE_DATA_H
 
@@ -19,19 +20,22 @@ typedef struct fwi_device_data {
     fwi_augment how;
     uint64_t seed;
     int64_t n, batch, n_classes; /* records; rows of a batch; that labels were held against */
+    int32_t lines;               /* batches whose rows' numbers there is room for */
     void *block;                 /* of the device: images, labels, rows */
     size_t bytes;
     size_t labels_at, rows_at;
     int32_t *host_labels;  /* [n] */
     int32_t *batch_labels; /* [batch] */
-    int64_t *rows;         /* [3,batch] of the latest batch */
+    int64_t
+        *rows; /* [lines,3 batch + 1] as augment.h has them; of fwi_device_data_next: the first */
 } fwi_device_data;
 
 /* Whether the device is to keep ds, by what it can do, the data, and `spare` bytes of memory that it
- * may have there, what k has already included. why_not, if not NULL, is a reason of the caller's
- * against it. Allocates nothing; what is not to be kept any more is released. */
+ * may have there, what k has already included. lines: batches that are to be on their way at once.
+ * why_not, if not NULL, is a reason of the caller's against it. Allocates nothing; what is not to be kept
+ * any more is released. */
 fw_status fwi_device_data_choose(fwi_device_data *k, fwi_device *d, const fw_dataset *ds,
-                                 const char *why_not, size_t spare);
+                                 int32_t lines, const char *why_not, size_t spare);
 /* Bytes of the device that it holds, and that loading will still take. */
 size_t fwi_device_data_held(const fwi_device_data *k);
 size_t fwi_device_data_wanted(const fwi_device_data *k);
@@ -46,7 +50,7 @@ typedef struct fwi_shown {
     const float *images; /* [batch,h,w,c]; NULL: the device makes them */
     const int32_t *labels;
     fwi_device_data *kept;
-    const int64_t *rows; /* [3,batch] */
+    const int64_t *rows; /* [3 batch + 1] */
 } fwi_shown;
 
 /* fw_dataset_next, of what k keeps: then out has no images. The same labels, records and position. */
@@ -57,5 +61,15 @@ fwi_shown fwi_device_data_shown(fwi_device_data *k, const fw_batch *b);
  * (tta.h) wants it, and binds them. Does nothing where x has images: those are bound already. */
 fw_status fwi_device_data_bind(const fwi_shown *x, const fwi_network_plan *p, int shift,
                                bool mirrored, fwi_binding *b);
+
+/* The same for steps that are enqueued before they are known to the host: the numbers of the next batch
+ * become line i of a table, ... */
+fw_status fwi_device_data_line(fwi_device_data *k, fw_dataset *ds, int32_t i);
+/* ... of which n lines are uploaded at once, ... */
+fw_status fwi_device_data_send(fwi_device_data *k, int32_t n);
+/* ... and a step makes the batch of the line whose turn it is, where plan p reads it. Binds it, and
+ * enqueues nothing: *job is what is to be. */
+fw_status fwi_device_data_job(const fwi_device_data *k, const fwi_network_plan *p,
+                              const int32_t *turn, fwi_binding *b, fwi_batch_job *job);
 
 #endif

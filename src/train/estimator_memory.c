@@ -31,9 +31,9 @@ static const char *kept_text(const fw_budget *b, char text[KEPT_CAP])
 static fw_budget count(const fw_estimator *e, fw_dataset *train, fw_dataset *eval)
 {
     fw_dataset *const sets[2] = {train, eval};
-    fw_budget b = {.state = fwi_network_state_bytes(&e->network),
-                   .scratch =
-                       (int64_t)(e->network.scratch_wanted + fwi_network_guard_bytes(&e->network))};
+    fw_budget b = {
+        .state = fwi_network_state_bytes(&e->network),
+        .scratch = (int64_t)(e->network.scratch_wanted + fwi_network_beside_bytes(&e->network))};
     const fwi_network_spec *s = &e->network.spec;
     if (eval != NULL)
         b.scratch += fwi_tta_bytes(e->opt.tta, fwi_dataset_batch(eval), s->h, s->w, s->c,
@@ -95,18 +95,20 @@ fw_status fwi_estimator_choose_data(fw_estimator *e, fw_dataset *train, fw_datas
     const struct {
         fwi_device_data *k;
         fw_dataset *ds;
+        int32_t lines;
         const char *why_not;
-    } sets[2] = {{&e->train_data, train,
+    } sets[2] = {{&e->train_data, train, fwi_network_ahead(&e->network) ? FWI_LINES : 1,
                   asked != NULL ? asked
                   : chooses     ? "which rows are trained on is chosen there"
                                 : NULL},
-                 {&e->eval_data, eval, asked}};
+                 {&e->eval_data, eval, 1, asked}};
     size_t spare = 0;
     fw_status st = spare_for_images(e, train, eval, &spare);
     for (int i = 0; i < 2 && st == FW_OK; i++) {
         fwi_device_data *const k = sets[i].k;
         if (sets[i].ds != NULL) {
-            st = fwi_device_data_choose(k, e->device, sets[i].ds, sets[i].why_not, spare);
+            st = fwi_device_data_choose(k, e->device, sets[i].ds, sets[i].lines, sets[i].why_not,
+                                        spare);
             fwi_dataset_rows_only(sets[i].ds, k->keeps);
         } else if (fwi_device_data_held(k) > spare) {
             fwi_device_data_clear(

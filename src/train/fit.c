@@ -1,7 +1,8 @@
 /* fit.c: the training loop. A step is: take a batch, fill the row of numbers that change, run the
- * plan, read loss and hits. Everything it needs was allocated before the first step; what follows
- * from the step number (rates, data position, random numbers) is never stored. */
-#include "staged.h"
+ * plan, read loss and hits; on a device with a queue several are enqueued and read at once (fit_ahead.c).
+ * Everything it needs was allocated before the first step; what follows from the step number (rates, data
+ * position, random numbers) is never stored. Read before: fit_inner.h. */
+#include "fit_inner.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -15,30 +16,17 @@
 #include "fail.h"
 #include "number.h"
 
-typedef struct fit {
-    fw_estimator *e;
-    fw_dataset *ds;
-    fwi_training_plans plans;
-    fwi_staged staged;
-    int64_t counted; /* rows of a step behind loss and correct */
-    int64_t until, batch, steps_per_epoch;
-    double row[FWI_MAX_COLUMNS];
-    int64_t rng[2];
-    double loss, correct;             /* of the latest step, per record and a count */
-    double epoch_loss, epoch_correct; /* sums since the epoch began (or the run resumed) */
-    int64_t undone, undone_told;      /* updates, up to now and up to the latest word of it (f16) */
-    int64_t epoch_steps, steps_here;  /* steps in these sums; steps of this call */
-    double started, eval_seconds;
-    fw_budget budget;
-    bool stop_asked;
-} fit;
-
 /* ---- telling ---- */
 
 /* Of this call so far, evaluations not counted. */
 static double seconds_of(const fit *f)
 {
     return fwi_now() - f->started - f->eval_seconds;
+}
+
+double fwi_fit_seconds_each(const fit *f)
+{
+    return f->steps_here > 0 ? seconds_of(f) / (double)f->steps_here : 0;
 }
 
 static fw_event event_of(const fit *f, fw_event_kind kind)
@@ -53,9 +41,10 @@ static fw_event event_of(const fit *f, fw_event_kind kind)
                    .lr = f->row[0],
                    .seconds = seconds,
                    .budget = &f->budget};
-    if (f->steps_here > 0 && training > 0) {
-        ev.images_per_second = (double)(f->steps_here * f->batch) / training;
-        ev.seconds_left = seconds / (double)f->steps_here * (double)(f->until - e->step);
+    const int64_t done = f->steps_here + f->untold;
+    if (done > 0 && training > 0) {
+        ev.images_per_second = (double)(done * f->batch) / training;
+        ev.seconds_left = seconds / (double)done * (double)(f->until - e->step - f->untold);
     }
     return ev;
 }
@@ -287,14 +276,12 @@ static fw_status record_and_update(fit *f, const fw_batch *batch)
 }
 
 /* Updates that are undone in f16, one after the other, are no training. */
-static fw_status check_undone(fit *f)
+static fw_status check_undone(const fit *f, int64_t row)
 {
     enum { MOST_IN_A_ROW = 20 };
     const fw_estimator *e = f->e;
-    int64_t row = 0;
-    const fw_status st = fwi_network_undone(&e->network, &row, &f->undone);
-    if (st != FW_OK || row < MOST_IN_A_ROW)
-        return st;
+    if (row < MOST_IN_A_ROW)
+        return FW_OK;
     return fwi_fail(FW_ENONFINITE,
                     "step %" PRId64 ": the gradients of the last %" PRId64
                     " steps overflowed in f16 at loss scale %g: a smaller one (loss_scale), or "
@@ -302,18 +289,22 @@ static fw_status check_undone(fit *f)
                     e->step, row, fwi_network_loss_scale(&e->network.spec, f->counted));
 }
 
+fw_status fwi_fit_no_batch(const fit *f, fw_status st, int64_t step)
+{
+    return st != FW_END ? st
+                        : fwi_fail(FW_EARG,
+                                   "the training data ended at step %" PRId64 " of %" PRId64
+                                   ": leave .passes 0, or train fewer steps",
+                                   step, f->until);
+}
+
 static fw_status one_step(fit *f)
 {
     fw_estimator *e = f->e;
     fw_batch batch;
     fw_status st = fwi_device_data_next(&e->train_data, f->ds, &batch);
-    if (st == FW_END)
-        return fwi_fail(FW_EARG,
-                        "the training data ended at step %" PRId64 " of %" PRId64
-                        ": leave .passes 0, or train fewer steps",
-                        e->step, f->until);
     if (st != FW_OK)
-        return st;
+        return fwi_fit_no_batch(f, st, e->step);
     fwi_optim_row(&e->optim, e->step, f->row);
     f->rng[0] = (int64_t)e->opt.seed;
     f->rng[1] = e->step;
@@ -322,21 +313,9 @@ static fw_status one_step(fit *f)
         e->broken = true; /* some weights may have been updated, some not */
         return st;
     }
-    if (e->opt.loss_sum)
-        f->loss /= (double)f->counted;
-    if (!isfinite(f->loss)) {
-        e->broken = true;
-        return fwi_fail(FW_ENONFINITE, "step %" PRId64 ": the loss is %s at learning rate %g; %s",
-                        e->step, isnan(f->loss) ? "not a number" : "infinite", f->row[0],
-                        e->ckpt == NULL ? "no checkpoint was kept"
-                                        : "the last good checkpoint is kept");
-    }
-    e->step++;
-    f->steps_here++;
-    f->epoch_steps++;
-    f->epoch_loss += f->loss;
-    f->epoch_correct += f->correct;
-    return check_undone(f);
+    int64_t row = 0;
+    st = fwi_network_undone(&e->network, &row, &f->undone);
+    return st == FW_OK ? fwi_fit_step_done(f, row) : st;
 }
 
 static fw_status after_step(fit *f)
@@ -351,6 +330,27 @@ static fw_status after_step(fit *f)
         return FW_OK;
     const fw_status st = fwi_runlog_scalar(e->log, "train/loss", e->step, f->loss);
     return st == FW_OK ? fwi_runlog_scalar(e->log, "train/lr", e->step, f->row[0]) : st;
+}
+
+fw_status fwi_fit_step_done(fit *f, int64_t undone_row)
+{
+    fw_estimator *e = f->e;
+    if (e->opt.loss_sum)
+        f->loss /= (double)f->counted;
+    if (!isfinite(f->loss)) {
+        e->broken = true;
+        return fwi_fail(FW_ENONFINITE, "step %" PRId64 ": the loss is %s at learning rate %g; %s",
+                        e->step, isnan(f->loss) ? "not a number" : "infinite", f->row[0],
+                        e->ckpt == NULL ? "no checkpoint was kept"
+                                        : "the last good checkpoint is kept");
+    }
+    e->step++;
+    f->steps_here++;
+    f->epoch_steps++;
+    f->epoch_loss += f->loss;
+    f->epoch_correct += f->correct;
+    const fw_status st = check_undone(f, undone_row);
+    return st == FW_OK ? after_step(f) : st;
 }
 
 /* Some updates that were undone are no harm. */
@@ -392,7 +392,7 @@ static fw_status evaluate_now(fit *f)
     return log_eval(f, &ev);
 }
 
-static bool stop_wanted(const fit *f)
+bool fwi_fit_stop_wanted(const fit *f)
 {
     return f->stop_asked || (f->e->opt.stop != NULL && *f->e->opt.stop != 0);
 }
@@ -408,21 +408,19 @@ static fw_status stopped(const fit *f)
 static fw_status loop(fit *f)
 {
     fw_estimator *e = f->e;
-    if (e->step < f->until && stop_wanted(f)) { /* before the first step already */
+    if (e->step < f->until && fwi_fit_stop_wanted(f)) { /* before the first step already */
         const fw_status st = save_checkpoint(f);
         return st == FW_OK ? stopped(f) : st;
     }
     while (e->step < f->until) {
-        fw_status st = one_step(f);
-        if (st == FW_OK)
-            st = after_step(f);
+        fw_status st = f->ahead ? fwi_fit_steps_ahead(f) : one_step(f);
         const bool epoch_end = e->step % f->steps_per_epoch == 0;
         if (st == FW_OK && (epoch_end || e->step == f->until))
             st = after_epoch(f);
         if (st == FW_OK && epoch_end && e->opt.eval_every > 0 &&
             e->step / f->steps_per_epoch % e->opt.eval_every == 0)
             st = evaluate_now(f);
-        const bool stop = st == FW_OK && stop_wanted(f);
+        const bool stop = st == FW_OK && fwi_fit_stop_wanted(f);
         const bool due = e->opt.checkpoint_every > 0 && e->step % e->opt.checkpoint_every == 0;
         if (st == FW_OK && (due || stop || e->step == f->until))
             st = save_checkpoint(f);
@@ -440,6 +438,8 @@ static fw_status loop(fit *f)
 
 static void leave_data(fit *f)
 {
+    if (f->ahead && f->asked != f->e->step) /* batches that no step was made of */
+        (void)fw_dataset_seek(f->ds, f->e->step * f->batch);
     fwi_estimator_leave_data(f->ds);
     if (f->e->opt.eval_data != NULL)
         fwi_estimator_leave_data(f->e->opt.eval_data);
@@ -517,6 +517,8 @@ static fw_status prepare(fit *f)
         st = fwi_staged_prepare(&f->staged, e, f->ds);
     if (st == FW_OK)
         st = recorded_before(f);
+    f->ahead = fwi_network_ahead(&e->network) && e->opt.record == NULL;
+    f->asked = e->step;
     if (st == FW_OK)
         st = fwi_estimator_whiten(e, f->ds);
     if (st == FW_OK)

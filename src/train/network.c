@@ -1,5 +1,5 @@
 /* network.c: see network.h. Here layers become the two graphs of a classifier, to train and to
- * evaluate. */
+ * evaluate. Next: network_step.c. */
 #include "network.h"
 
 #include <inttypes.h>
@@ -264,12 +264,12 @@ void fwi_network_clear(fwi_network *n)
 {
     for (int i = 0; i < n->n_plans; i++) {
         fwi_recording_free(n->plans[i].recorded);
+        fwi_recording_free(n->plans[i].ahead.recorded);
         fwi_plan_free(n->plans[i].plan);
     }
     if (n->scratch != NULL)
         n->device->backend->release(n->device, n->scratch, n->scratch_bytes);
-    if (n->guard.kept != NULL)
-        n->device->backend->release(n->device, n->guard.kept, fwi_network_guard_bytes(n));
+    fwi_network_clear_beside(n);
     fwi_store_free(n->store);
     *n = (fwi_network){0};
 }
@@ -333,21 +333,11 @@ fw_status fwi_network_plan_for(fwi_network *n, const fwi_network_use *asked, fwi
     return FW_OK;
 }
 
-static bool guards(const fwi_network *n)
-{
-    return n->spec.real == FW_F16 && n->spec.optim != NULL;
-}
-
-size_t fwi_network_guard_bytes(const fwi_network *n)
-{
-    return guards(n) ? n->store->state_bytes + FWI_GUARD_WORDS * sizeof(int32_t) : 0;
-}
-
 size_t fwi_network_to_come(const fwi_network *n)
 {
-    const size_t guard = n->guard.kept == NULL ? fwi_network_guard_bytes(n) : 0;
-    return n->scratch_wanted > n->scratch_bytes ? n->scratch_wanted - n->scratch_bytes + guard
-                                                : guard;
+    const size_t beside = fwi_network_beside_to_come(n);
+    return n->scratch_wanted > n->scratch_bytes ? n->scratch_wanted - n->scratch_bytes + beside
+                                                : beside;
 }
 
 static double mib(size_t n_bytes)
@@ -373,74 +363,12 @@ fw_status fwi_network_fits(const fwi_network *n, size_t images)
         mib(free_bytes), mib(all_bytes));
 }
 
-/* One block: the copy of the state, and the counts behind it, which begin as zeros. */
-static fw_status bind_guard(fwi_network *n)
-{
-    const fwi_store *s = n->store;
-    void *block = NULL;
-    if (!guards(n) || n->guard.kept != NULL)
-        return FW_OK;
-    const fw_status st = n->device->backend->alloc(n->device, fwi_network_guard_bytes(n), &block);
-    if (st == FW_OK)
-        n->guard = (fwi_guard){.state = s->state,
-                               .kept = block,
-                               .n_bytes = s->state_bytes,
-                               .grads = s->grads,
-                               .n_grads = s->grad_bytes / sizeof(float),
-                               .counts = (int32_t *)(void *)((uint8_t *)block + s->state_bytes)};
-    return st;
-}
-
-/* What is to be done before and after a run that may have to be undone; nothing for others. */
-static bool may_undo(const fwi_network *n, const fwi_network_plan *p)
-{
-    return n->guard.kept != NULL && !p->use.rows;
-}
-static fw_status keep(fwi_network *n, const fwi_network_plan *p)
-{
-    return may_undo(n, p) ? n->device->backend->guard_keep(n->device, &n->guard) : FW_OK;
-}
-static fw_status judge(fwi_network *n, const fwi_network_plan *p)
-{
-    return may_undo(n, p) ? n->device->backend->guard_judge(n->device, &n->guard) : FW_OK;
-}
-
-fw_status fwi_network_update(fwi_network *n, fwi_network_plan *p, const fwi_binding *b)
-{
-    fw_status st = keep(n, p);
-    if (st == FW_OK)
-        st = fwi_network_run(p, b);
-    return st == FW_OK ? judge(n, p) : st;
-}
-
-fw_status fwi_network_update_timed(fwi_network *n, const fwi_network_plan *p, const fwi_binding *b,
-                                   double *op_seconds)
-{
-    fw_status st = keep(n, p);
-    if (st == FW_OK)
-        st = op_seconds == NULL ? fwi_plan_run(p->plan, b)
-                                : fwi_plan_run_timed(p->plan, b, op_seconds);
-    return st == FW_OK ? judge(n, p) : st;
-}
-
-fw_status fwi_network_undone(const fwi_network *n, int64_t *row, int64_t *all)
-{
-    int32_t counts[FWI_GUARD_PARTS] = {0};
-    const fw_status st =
-        n->guard.kept == NULL
-            ? FW_OK
-            : n->device->backend->download(n->device, counts, n->guard.counts, sizeof counts);
-    *row = counts[FWI_GUARD_ROW];
-    *all = counts[FWI_GUARD_ALL];
-    return st;
-}
-
 fw_status fwi_network_bind(fwi_network *n)
 {
     const fwi_backend *b = n->device->backend;
-    const fw_status guarded = bind_guard(n);
-    if (guarded != FW_OK || n->scratch_wanted <= n->scratch_bytes)
-        return guarded;
+    const fw_status beside = fwi_network_bind_beside(n);
+    if (beside != FW_OK || n->scratch_wanted <= n->scratch_bytes)
+        return beside;
     if (n->scratch != NULL)
         b->release(n->device, n->scratch, n->scratch_bytes);
     n->scratch = NULL;
@@ -454,24 +382,6 @@ fw_status fwi_network_bind(fwi_network *n)
 int64_t fwi_network_state_bytes(const fwi_network *n)
 {
     return (int64_t)(n->store->state_bytes + n->store->grad_bytes);
-}
-
-fw_status fwi_network_run(fwi_network_plan *p, const fwi_binding *b)
-{
-    if (p->recorded != NULL && fwi_recording_fits(p->recorded, b))
-        return fwi_recording_run(p->recorded, b);
-    fwi_recording_free(p->recorded); /* scratch has moved, or images come from elsewhere */
-    p->recorded = NULL;
-    const fw_status st = fwi_plan_run(p->plan, b);
-    if (st != FW_OK || p->unrecorded)
-        return st;
-    /* This step is done. A recording spares the later ones time and nothing else. */
-    if (fwi_plan_record(&p->recorded, p->plan, b) != FW_OK) {
-        fwi_log(1, "steps are not recorded, and run kernel by kernel: %s", fw_last_error());
-        p->recorded = NULL;
-        p->unrecorded = true;
-    }
-    return FW_OK;
 }
 
 fw_status fwi_network_read(const fwi_network_plan *p, const fwi_binding *b, int i, double *out,

@@ -15,8 +15,10 @@ int64_t fwi_selective_bytes(int64_t records, int64_t batch, int64_t h, int64_t w
 {
     const int64_t each = 2 * n_classes * (int64_t)sizeof(double) + (int64_t)sizeof(fwi_candidate) +
                          (int64_t)(sizeof(int32_t) + sizeof(int64_t) + sizeof(uint8_t));
-    return records * each + batch * (h * w * c * (int64_t)sizeof(float) +
-                                     (int64_t)(sizeof(int32_t) + 4 * sizeof(int64_t)));
+    return records * each +
+           batch *
+               (h * w * c * (int64_t)sizeof(float) + (int64_t)(sizeof(int32_t) + sizeof(int64_t))) +
+           fwi_batch_row_numbers(batch) * (int64_t)sizeof(int64_t);
 }
 
 void fwi_selective_clear(fwi_selective *s)
@@ -53,7 +55,7 @@ fw_status fwi_selective_prepare(fwi_selective *s, int64_t records, int64_t batch
     s->images = fwi_alloc_array(b, (size_t)(h * w * c) * sizeof *s->images);
     s->masked = fwi_alloc_array(b, sizeof *s->masked);
     s->rows = fwi_alloc_array(b, sizeof *s->rows);
-    s->shown = fwi_alloc_array(b, 3 * sizeof *s->shown);
+    s->shown = fwi_alloc_array((size_t)fwi_batch_row_numbers(batch), sizeof *s->shown);
     if (s->plain == NULL || s->sum == NULL || s->candidates == NULL || s->labels == NULL ||
         s->records == NULL || s->chosen == NULL || s->images == NULL || s->masked == NULL ||
         s->rows == NULL || s->shown == NULL) {
@@ -152,12 +154,14 @@ static fw_status gather(passing *g, int64_t row, const fw_batch *b, int64_t i)
 {
     fwi_selective *s = g->s;
     const int64_t values = s->h * s->w * s->c;
-    if (keeps(g))
+    if (keeps(g)) {
         for (int k = 0; k < 3; k++)
             s->shown[k * s->batch + g->held] = g->kept->rows[k * b->n + i];
-    else
+        s->shown[3 * s->batch] = g->kept->rows[3 * b->n];
+    } else {
         memcpy(s->images + g->held * values, b->images + i * values,
                (size_t)values * sizeof *b->images);
+    }
     s->rows[g->held++] = row;
     return g->held == s->batch ? flush(g) : FW_OK;
 }

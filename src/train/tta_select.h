@@ -24,7 +24,7 @@ typedef struct fwi_selective {
     float *images;             /* [batch,h,w,c] rows on their way to the network */
     int32_t *masked;           /* [batch] -1: the network's own counts are not used */
     int64_t *rows;             /* [batch] which these are */
-    int64_t *shown;            /* [3,batch] or rows of images that a device keeps */
+    int64_t *shown;            /* [3 batch + 1] of images that a device keeps */
 } fwi_selective;
 
 int64_t fwi_selective_bytes(int64_t records, int64_t batch, int64_t h, int64_t w, int64_t c,

@@ -6,6 +6,7 @@
 #include "cpu_lower.h"
 #include "cuda_augment.h"
 #include "cuda_guard.h"
+#include "cuda_lines.h"
 #include "cuda_load.h"
 #include "t_cuda.h"
 
@@ -25,12 +26,22 @@ static struct {
 } blocks[MAX_BLOCKS];
 static int n_blocks;
 static size_t taken; /* bytes that were asked for */
-static int64_t replays, joint_calls, batches, uploaded;
+static int64_t replays, joint_calls, batches, uploaded, copies;
 
+/* What can be recorded: calls of a row, and what is done around a plan. */
+typedef enum item_kind { CALLS, BATCH, KEEP, JUDGE, LINES } item_kind;
+typedef struct item {
+    item_kind kind;
+    fwi_call *calls; /* that run as one */
+    int n;
+    const fwi_op_table *rows; /* where their row is looked for */
+    fwi_batch_job batch;
+    fwi_augment how;
+    fwi_guard guard;
+    fwi_line_job lines;
+} item;
 typedef struct recording {
-    fwi_call *calls;
-    int *joined;               /* calls that run as one from this one on; 0: with one before */
-    const fwi_op_table **rows; /* where its row is looked for */
+    item *items;
     int n, cap;
 } recording;
 static recording *recorded; /* the one being made */
@@ -53,6 +64,11 @@ int64_t t_far_batches(void)
 int64_t t_far_uploaded(void)
 {
     return uploaded;
+}
+
+int64_t t_far_copies(void)
+{
+    return copies;
 }
 
 static void access_all(int how)
@@ -112,6 +128,7 @@ static fw_status far_copy(fwi_device *d, void *dst, const void *src, size_t n_by
     (void)d;
     if (recorded != NULL)
         return fwi_fail(FW_EINTERNAL, "far: a copy while a step is recorded");
+    copies++;
     access_all(PROT_READ | PROT_WRITE);
     if (n_bytes > 0)
         memcpy(dst, src, n_bytes);
@@ -147,23 +164,32 @@ static fw_status run_now(const fwi_op_table *from, const fwi_call *c, int n)
     return st;
 }
 
+/* One more of the recording that is being made. */
+static item *next_item(item_kind kind)
+{
+    if (recorded->n == recorded->cap) {
+        recorded->cap = 2 * recorded->cap + 16;
+        recorded->items = realloc(recorded->items, (size_t)recorded->cap * sizeof *recorded->items);
+        if (recorded->items == NULL)
+            abort();
+    }
+    item *const it = &recorded->items[recorded->n++];
+    memset(it, 0, sizeof *it);
+    it->kind = kind;
+    return it;
+}
+
 static fw_status run_from(const fwi_op_table *from, const fwi_call *c, int n)
 {
     if (recorded == NULL)
         return run_now(from, c, n);
-    if (recorded->n + n > recorded->cap) {
-        recorded->cap = (recorded->n + n) * 2;
-        recorded->calls = realloc(recorded->calls, (size_t)recorded->cap * sizeof *c);
-        recorded->joined = realloc(recorded->joined, (size_t)recorded->cap * sizeof(int));
-        recorded->rows = realloc(recorded->rows, (size_t)recorded->cap * sizeof *recorded->rows);
-        if (recorded->calls == NULL || recorded->joined == NULL || recorded->rows == NULL)
-            abort();
-    }
-    for (int i = 0; i < n; i++) {
-        recorded->calls[recorded->n] = c[i];
-        recorded->rows[recorded->n] = from;
-        recorded->joined[recorded->n++] = i == 0 ? n : 0;
-    }
+    item *const it = next_item(CALLS);
+    it->calls = malloc((size_t)n * sizeof *c);
+    if (it->calls == NULL)
+        abort();
+    memcpy(it->calls, c, (size_t)n * sizeof *c);
+    it->rows = from;
+    it->n = n;
     return FW_OK;
 }
 
@@ -222,6 +248,74 @@ static const fwi_op_table *copy_tables(void)
     return tables;
 }
 
+/* ---- what is done around a plan ---- */
+
+static fw_status batch_now(const fwi_batch_job *job)
+{
+    batches++;
+    t_far_open_memory();
+    const fw_status st = fwi_cuda_augment(NULL, job);
+    t_far_close_memory();
+    return st;
+}
+
+static fw_status guard_now(item_kind kind, const fwi_guard *g)
+{
+    t_far_open_memory();
+    const fw_status st =
+        kind == KEEP ? fwi_cuda_guard_keep(NULL, g) : fwi_cuda_guard_judge(NULL, g);
+    t_far_close_memory();
+    return st;
+}
+
+static fw_status lines_now(const fwi_line_job *job)
+{
+    t_far_open_memory();
+    const fw_status st = fwi_cuda_lines_move(NULL, job);
+    t_far_close_memory();
+    return st;
+}
+
+static fw_status far_make_batch(fwi_device *d, const fwi_batch_job *job)
+{
+    (void)d;
+    if (recorded == NULL)
+        return batch_now(job);
+    item *const it = next_item(BATCH);
+    it->batch = *job;
+    it->how = *job->how; /* the host's, and free again */
+    return FW_OK;
+}
+
+static fw_status guard(item_kind kind, const fwi_guard *g)
+{
+    if (recorded == NULL)
+        return guard_now(kind, g);
+    next_item(kind)->guard = *g;
+    return FW_OK;
+}
+
+static fw_status far_guard_keep(fwi_device *d, const fwi_guard *g)
+{
+    (void)d;
+    return guard(KEEP, g);
+}
+
+static fw_status far_guard_judge(fwi_device *d, const fwi_guard *g)
+{
+    (void)d;
+    return guard(JUDGE, g);
+}
+
+static fw_status far_move_lines(fwi_device *d, const fwi_line_job *job)
+{
+    (void)d;
+    if (recorded == NULL)
+        return lines_now(job);
+    next_item(LINES)->lines = *job;
+    return FW_OK;
+}
+
 /* ---- recordings ---- */
 
 bool t_far_refuses;
@@ -243,13 +337,30 @@ static fw_status far_record_end(fwi_device *d, void **out)
     return FW_OK;
 }
 
+static fw_status item_now(item *it)
+{
+    switch (it->kind) {
+    case CALLS:
+        return run_now(it->rows, it->calls, it->n);
+    case BATCH:
+        it->batch.how = &it->how;
+        return batch_now(&it->batch);
+    case KEEP:
+    case JUDGE:
+        return guard_now(it->kind, &it->guard);
+    case LINES:
+        return lines_now(&it->lines);
+    }
+    return FW_EINTERNAL;
+}
+
 static fw_status far_replay(fwi_device *d, void *kept)
 {
     (void)d;
     const recording *r = kept;
     fw_status st = FW_OK;
-    for (int i = 0; i < r->n && st == FW_OK; i += r->joined[i])
-        st = run_now(r->rows[i], &r->calls[i], r->joined[i]);
+    for (int i = 0; i < r->n && st == FW_OK; i++)
+        st = item_now(&r->items[i]);
     replays++;
     return st;
 }
@@ -257,46 +368,11 @@ static fw_status far_replay(fwi_device *d, void *kept)
 static void far_forget(fwi_device *d, void *kept)
 {
     (void)d;
-    free(((recording *)kept)->calls);
-    free(((recording *)kept)->joined);
-    free(((recording *)kept)->rows);
-    free(kept);
-}
-
-/* ---- batches ---- */
-
-static fw_status far_make_batch(fwi_device *d, const fwi_batch_job *job)
-{
-    (void)d;
-    if (recorded != NULL)
-        return fwi_fail(FW_EINTERNAL, "far: a batch while a step is recorded");
-    batches++;
-    access_all(PROT_READ | PROT_WRITE);
-    const fw_status st = fwi_cuda_augment(NULL, job);
-    access_all(PROT_NONE);
-    return st;
-}
-
-/* ---- steps undone ---- */
-
-static fw_status with_access(fw_status (*act)(void *stream, const fwi_guard *), const fwi_guard *g)
-{
-    access_all(PROT_READ | PROT_WRITE);
-    const fw_status st = act(NULL, g);
-    access_all(PROT_NONE);
-    return st;
-}
-
-static fw_status far_guard_keep(fwi_device *d, const fwi_guard *g)
-{
-    (void)d;
-    return with_access(fwi_cuda_guard_keep, g);
-}
-
-static fw_status far_guard_judge(fwi_device *d, const fwi_guard *g)
-{
-    (void)d;
-    return with_access(fwi_cuda_guard_judge, g);
+    recording *const r = kept;
+    for (int i = 0; i < r->n; i++)
+        free(r->items[i].calls);
+    free(r->items);
+    free(r);
 }
 
 /* ---- measuring ---- the clock is the host's: what is enqueued is done at once */
@@ -359,13 +435,18 @@ static const fwi_probe far_probe = {.mark = far_mark,
 
 /* ---- the device ---- */
 
+bool t_far_one_by_one;
+static fwi_backend without_tables;
+
 static fw_status far_open(fwi_device **out, const fwi_device_opt *opt)
 {
     fwi_device *d = fwi_alloc_zero(sizeof *d);
     (void)opt;
     if (d == NULL)
         return FW_ENOMEM;
-    *d = (fwi_device){.backend = &t_far_backend,
+    without_tables = t_far_backend;
+    without_tables.move_lines = NULL;
+    *d = (fwi_device){.backend = t_far_one_by_one ? &without_tables : &t_far_backend,
                       .table = copy_tables(),
                       .has_bf16 = true,
                       .has_f16 = true,
@@ -420,5 +501,6 @@ const fwi_backend t_far_backend = {
     .make_batch = far_make_batch,
     .guard_keep = far_guard_keep,
     .guard_judge = far_guard_judge,
+    .move_lines = far_move_lines,
     .probe = &far_probe,
 };

@@ -10,10 +10,12 @@
 extern const fwi_backend t_far_backend; /* for fwi_device_offer */
 int64_t t_far_replays(void);            /* of recordings since the program began */
 extern bool t_far_refuses;              /* recordings fail */
-int64_t t_far_joint_calls(void);        /* kernels that ran several calls, likewise */
-int64_t t_far_batches(void);            /* made of images that lie there, likewise */
-int64_t t_far_uploaded(void);           /* bytes, likewise */
-extern size_t t_far_memory;             /* what the device says it has in all; at first 1 GiB */
+extern bool t_far_one_by_one; /* devices that are opened now have no tables for steps (lines.h) */
+int64_t t_far_joint_calls(void); /* kernels that ran several calls, likewise */
+int64_t t_far_batches(void);     /* made of images that lie there, likewise */
+int64_t t_far_uploaded(void);    /* bytes, likewise */
+int64_t t_far_copies(void);      /* from and to there, likewise */
+extern size_t t_far_memory;      /* what the device says it has in all; at first 1 GiB */
 /* Work behind far's back, on whatever of its memory: between the two, kernels are run by hand. */
 void t_far_open_memory(void);
 void t_far_close_memory(void);

@@ -23,8 +23,9 @@ static int32_t got_labels[N + 1];
 
 /* Places, records and passes of a batch; the last row is none. Records are not places: a fold's are
  * not, for one. */
-static void rows_of(int64_t rows[3 * N])
+static void rows_of(int64_t rows[3 * N + 1])
 {
+    rows[3 * N] = 77;
     for (int i = 0; i < N; i++) {
         rows[i] = (i * 3 + 1) % RECORDS;
         rows[N + i] = 2 * rows[i] + 7;
@@ -34,7 +35,7 @@ static void rows_of(int64_t rows[3 * N])
 }
 
 static void make(const fw_transform *list, int64_t h, int64_t w, int64_t c, const fwi_view *view,
-                 int64_t rows[3 * N])
+                 int64_t rows[3 * N + 1])
 {
     static const int32_t labels[RECORDS] = {3, 1, 4, 0, 5};
     for (int64_t i = 0; i < RECORDS * h * w * c; i++)
@@ -47,7 +48,6 @@ static void make(const fw_transform *list, int64_t h, int64_t w, int64_t c, cons
     if (view != NULL)
         fwi_augment_view(&a, view->shift, view->mirrored);
     const fwi_batch_job job = {.how = &a,
-                               .seed = 77,
                                .images = images,
                                .labels = labels,
                                .rows = rows,
@@ -63,7 +63,7 @@ static void make(const fw_transform *list, int64_t h, int64_t w, int64_t c, cons
 static void check(const fw_transform *list, int64_t h, int64_t w, int64_t c)
 {
     const int64_t size = h * w * c;
-    int64_t rows[3 * N];
+    int64_t rows[3 * N + 1];
     make(list, h, w, c, NULL, rows);
     for (int i = 0; i < N - 1; i++) {
         assert_int_equal(fw_transform_apply(list, 77, rows[2 * N + i], rows[N + i], FW_U8, h, w, c,
@@ -86,7 +86,7 @@ static void test_views(void **state)
     static const float mean[] = {120, 60.5f, 7}, std[] = {64, 3.25f, 9};
     static float plain[N * SIZE], shown[N * SIZE];
     const fw_transform list[] = {fw_standardize(C, mean, std), fw_cutout(3, 2), FW_TRANSFORM_END};
-    int64_t rows[3 * N];
+    int64_t rows[3 * N + 1];
     int n = 0;
     const fwi_view *views = fwi_tta_views(FW_TTA_AIRBENCH6, &n);
     make(list, H, W, C, NULL, rows);
@@ -139,6 +139,44 @@ static fw_status own(void *user, fw_sample *s)
     return FW_OK;
 }
 
+/* Of a table of lines the one whose turn it is. */
+static void test_turns(void **state)
+{
+    (void)state;
+    enum { H = 5, W = 4, SIZE = H * W, LINES = 3, NUMBERS = 3 * N + 1 };
+    static float alone[N * SIZE];
+    static const int32_t labels[RECORDS] = {3, 1, 4, 0, 5};
+    const fw_transform list[] = {fw_random_pad_crop(2), fw_alternating_flip(), FW_TRANSFORM_END};
+    int64_t lines[LINES * NUMBERS];
+    fwi_augment a;
+    assert_int_equal(fwi_augment_make(&a, list, H, W, 1), FW_OK);
+    for (int i = 0; i < LINES; i++) {
+        rows_of(lines + i * NUMBERS);
+        for (int k = 0; k < N; k++)
+            lines[i * NUMBERS + 2 * N + k] += i; /* later passes */
+        lines[i * NUMBERS + 3 * N] += i;         /* and another seed */
+    }
+    fwi_batch_job job = {.how = &a, .images = images, .labels = labels, .n = N};
+    job.out_labels = got_labels;
+    for (int32_t turn = 0; turn < LINES; turn++) {
+        job.rows = lines + turn * NUMBERS;
+        job.turn = NULL;
+        job.out = alone;
+        assert_int_equal(fwi_cuda_augment(NULL, &job), FW_OK);
+        memset(got, 0xFF, sizeof got);
+        job.rows = lines;
+        job.turn = &turn;
+        job.out = got;
+        assert_int_equal(fwi_cuda_augment(NULL, &job), FW_OK);
+        assert_memory_equal(got, alone, sizeof alone);
+        if (turn > 0) { /* it is another batch than the first line's */
+            job.turn = NULL;
+            assert_int_equal(fwi_cuda_augment(NULL, &job), FW_OK);
+            assert_memory_not_equal(got, alone, sizeof alone);
+        }
+    }
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -158,10 +196,8 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each),
-        cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_views),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_each),  cmocka_unit_test(test_lists),   cmocka_unit_test(test_views),
+        cmocka_unit_test(test_turns), cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests_name("augment", tests, NULL, NULL);
 }

@@ -173,7 +173,7 @@ static void the_least_certain_are_chosen(void **state)
         assert_null(s.images);
     }
     assert_int_equal(fwi_selective_bytes(10, 4, 2, 2, 1, 3),
-                     10 * (2 * 3 * 8 + (int64_t)sizeof(fwi_candidate) + 13) + 4 * (16 + 36));
+                     10 * (2 * 3 * 8 + (int64_t)sizeof(fwi_candidate) + 13) + 4 * (16 + 36) + 8);
     fwi_selective_clear(&s);
 }
 

@@ -1,0 +1,47 @@
+/* fit_inner.h: a call of the training loop as fit.c and fit_ahead.c share it. Read before: estimator.h,
+ * staged.h. */
+#ifndef FWI_FIT_INNER_H
+#define FWI_FIT_INNER_H
+
+#include "fail.h"
+#include "staged.h"
+
+typedef struct fit {
+    fw_estimator *e;
+    fw_dataset *ds;
+    fwi_training_plans plans;
+    fwi_staged staged;
+    int64_t counted; /* rows of a step behind loss and correct */
+    int64_t until, batch, steps_per_epoch;
+    double row[FWI_MAX_COLUMNS];
+    int64_t rng[2];
+    double loss, correct;             /* of the latest step, per record and a count */
+    double epoch_loss, epoch_correct; /* sums since the epoch began (or the run resumed) */
+    int64_t undone, undone_told;      /* updates, up to now and up to the latest word of it (f16) */
+    int64_t epoch_steps, steps_here;  /* steps in these sums; steps of this call */
+    double started, eval_seconds;
+    fw_budget budget;
+    bool stop_asked;
+    /* steps ahead of the host: fit_ahead.c */
+    bool ahead;        /* that is how this call goes about it */
+    bool device_made;  /* the lines that are ready say which rows */
+    int32_t ready;     /* lines: steps that can be enqueued */
+    int32_t most;      /* steps that may be on their way at once; 0: the first is to come */
+    int64_t asked;     /* the step that the data set's next batch is for */
+    int64_t untold;    /* steps that were done, and are told behind the one that is being told */
+    fwi_error trouble; /* what ends the steps behind those that are ready; FW_OK: nothing */
+} fit;
+
+/* Seconds that a step of this call took, evaluations not counted; 0: there was none. */
+double fwi_fit_seconds_each(const fit *f);
+/* Why there is no batch for that step: st, or words for FW_END. */
+fw_status fwi_fit_no_batch(const fit *f, fw_status st, int64_t step);
+/* f->loss, correct, undone and row are of step f->e->step, which is over: counts it, tells it, and finds
+ * what must not be. undone_row: as fwi_network_undone. */
+fw_status fwi_fit_step_done(fit *f, int64_t undone_row);
+bool fwi_fit_stop_wanted(const fit *f);
+/* One step or more, told as one after the other would have been; no further than to where the loop has
+ * something else to do. */
+fw_status fwi_fit_steps_ahead(fit *f);
+
+#endif
