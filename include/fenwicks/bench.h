@@ -72,10 +72,10 @@ typedef struct fw_gpu_peak {
 /* device: "cuda", "cuda:1"; FW_EARG for the CPU. runs 0: 7. FW_EUNAVAILABLE, FW_ENOTFOUND as for training. */
 FW_API fw_status fw_bench_gpu_peak(const char *device, int64_t runs, fw_gpu_peak *out);
 /* The best readings recorded for this processor's model and this many threads (0: all allowed):
- * from dir/<model>.json, or from the records inside the library if dir is NULL. FW_ENOTFOUND if
+ * from dir/<processor>.json, or from the records inside the library if dir is NULL. FW_ENOTFOUND if
  * there are none. */
 FW_API fw_status fw_peak_recorded(const char *dir, int threads, fw_peak *out);
-/* Puts p into dir/<model>.json, where it is higher than what is there (docs/formats/peaks.md). */
+/* Puts p into dir/<processor>.json, where it is higher than what is there (docs/formats/peaks.md). */
 FW_API fw_status fw_peak_record(const char *dir, const fw_peak *p);
 
 /* ---- convolutions, below graph and plan: one kernel on one shape ---- */

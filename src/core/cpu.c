@@ -281,3 +281,16 @@ const char *fwi_cpu_name(void)
     pthread_once(&cpu_name_once, find_cpu_name);
     return cpu_name;
 }
+
+void fwi_cpu_family(int *family, int *model)
+{
+    *family = *model = 0;
+#if defined(__x86_64__)
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    if (__get_cpuid(1, &a, &b, &c, &d) == 0)
+        return;
+    const unsigned base = a >> 8 & 15;
+    *family = (int)(base == 15 ? base + (a >> 20 & 255) : base);
+    *model = (int)((base == 15 || base == 6 ? (a >> 16 & 15) << 4 : 0) | (a >> 4 & 15));
+#endif
+}

@@ -29,5 +29,8 @@ fw_status fwi_threads_check(int n);
  * /proc/self/cgroup and /sys/fs/cgroup, or a test's own files. */
 double fwi_cpu_quota(const char *proc_cgroup, const char *fs_root);
 const char *fwi_cpu_name(void); /* "AMD EPYC ..."; "unknown" */
+/* The processor's family and model, as CPUID has them (AMD and Intel count alike: extended fields
+ * added): names are shared by processors of several generations. Both 0 elsewhere. */
+void fwi_cpu_family(int *family, int *model);
 
 #endif

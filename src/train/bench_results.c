@@ -31,33 +31,52 @@ static double *figure(fw_peak *p, int i)
     return (double *)(void *)((char *)p + figures[i].at);
 }
 
-/* "AMD EPYC 9B14" is amd-epyc-9b14.json. */
-static void file_name(char out[NAME_CAP])
+/* "AMD EPYC" of family 25, model 1 is amd-epyc-25-1.json; without, amd-epyc.json. */
+static void file_name(char out[NAME_CAP], bool with_family)
 {
+    int family, model;
+    fwi_cpu_family(&family, &model);
     size_t n = 0;
-    for (const char *s = fwi_cpu_name(); *s != 0 && n < NAME_CAP - 8; s++)
+    for (const char *s = fwi_cpu_name(); *s != 0 && n < NAME_CAP - 32; s++)
         if (isalnum((unsigned char)*s))
             out[n++] = (char)tolower((unsigned char)*s);
         else if (n > 0 && out[n - 1] != '-')
             out[n++] = '-';
     while (n > 0 && out[n - 1] == '-')
         n--;
-    snprintf(out + n, NAME_CAP - n, ".json");
+    if (with_family && family > 0)
+        snprintf(out + n, NAME_CAP - n, "-%d-%d.json", family, model);
+    else
+        snprintf(out + n, NAME_CAP - n, ".json");
+}
+
+/* Whether it is this processor's: names are shared, so family and model have to agree where the file
+ * has them. */
+static bool is_ours(const json_t *file)
+{
+    const char *const cpu = json_string_value(json_object_get(file, "cpu"));
+    const json_t *const has_family = json_object_get(file, "family");
+    const json_t *const has_model = json_object_get(file, "model");
+    int family, model;
+    fwi_cpu_family(&family, &model);
+    return cpu != NULL && strcmp(cpu, fwi_cpu_name()) == 0 &&
+           (has_family == NULL || json_integer_value(has_family) == family) &&
+           (has_model == NULL || json_integer_value(has_model) == model);
 }
 
 static fw_status parse(const char *where, const char *text, size_t size, json_t **out)
 {
     json_error_t e;
     json_t *j = json_loadb(text, size, 0, &e);
-    const char *cpu = NULL;
     if (j == NULL)
         return fwi_fail(FW_EFORMAT, "%s: line %d: %s", where, e.line, e.text);
-    if (!json_is_array(json_object_get(j, "peaks")) ||
-        (cpu = json_string_value(json_object_get(j, "cpu"))) == NULL ||
-        strcmp(cpu, fwi_cpu_name()) != 0) {
-        const fw_status st = fwi_fail(
-            FW_EFORMAT, "%s: expected an object with \"cpu\": \"%s\" and an array \"peaks\"", where,
-            fwi_cpu_name());
+    if (!json_is_array(json_object_get(j, "peaks")) || !is_ours(j)) {
+        int family, model;
+        fwi_cpu_family(&family, &model);
+        const fw_status st = fwi_fail(FW_EFORMAT,
+                                      "%s: expected an object with \"cpu\": \"%s\", \"family\" "
+                                      "%d and \"model\" %d if it has them, and an array \"peaks\"",
+                                      where, fwi_cpu_name(), family, model);
         json_decref(j);
         return st;
     }
@@ -83,6 +102,24 @@ static fw_status load_file(const char *path, json_t **out)
     return st;
 }
 
+/* From dir, or NULL: from inside the library. The file of its family and model before one that has its
+ * name alone. */
+static fw_status load(const char *dir, json_t **out)
+{
+    fw_status st = FW_ENOTFOUND;
+    for (int with_family = 1; with_family >= 0 && st == FW_ENOTFOUND; with_family--) {
+        char name[NAME_CAP];
+        file_name(name, with_family != 0);
+        char *const path = dir == NULL ? NULL : fwi_path_join(dir, name);
+        if (dir == NULL)
+            st = load_embedded(name, out);
+        else
+            st = path == NULL ? FW_ENOMEM : load_file(path, out);
+        fwi_free(path);
+    }
+    return st;
+}
+
 static json_t *find(json_t *file, const char *isa, int threads)
 {
     size_t i;
@@ -102,21 +139,12 @@ fw_status fw_peak_recorded(const char *dir, int threads, fw_peak *out)
     if (out == NULL || threads < 0)
         return fwi_fail(FW_EARG, "fw_peak_recorded: NULL argument, or fewer than 0 threads");
     fwi_isa isa = FWI_ISA_REF;
-    char name[NAME_CAP];
     json_t *file = NULL;
     fw_status st = fwi_isa_choose(&isa);
-    if (st != FW_OK)
-        return st;
     if (threads == 0)
         threads = fwi_cpu_count();
-    file_name(name);
-    if (dir == NULL)
-        st = load_embedded(name, &file);
-    else {
-        char *path = fwi_path_join(dir, name);
-        st = path == NULL ? FW_ENOMEM : load_file(path, &file);
-        fwi_free(path);
-    }
+    if (st == FW_OK)
+        st = load(dir, &file);
     if (st != FW_OK)
         return st;
     const json_t *p = find(file, fwi_isa_name(isa), threads);
@@ -143,12 +171,15 @@ fw_status fw_peak_record(const char *dir, const fw_peak *peak)
     fw_status st = fwi_isa_choose(&isa);
     if (st != FW_OK)
         return st;
-    file_name(name);
+    int family, model;
+    fwi_cpu_family(&family, &model);
+    file_name(name, true);
     path = fwi_path_join(dir, name);
     if (path == NULL)
         return FW_ENOMEM;
     if (!fwi_file_exists(path))
-        file = json_pack("{s:s, s:[]}", "cpu", fwi_cpu_name(), "peaks");
+        file = json_pack("{s:s, s:i, s:i, s:[]}", "cpu", fwi_cpu_name(), "family", family, "model",
+                         model, "peaks");
     else if ((st = load_file(path, &file)) != FW_OK)
         goto done;
     json_t *p = find(file, fwi_isa_name(isa), peak->threads);

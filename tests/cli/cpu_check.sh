@@ -47,6 +47,12 @@ steps=$(wc -l < out)
 check 0 --data d --fenwicks ./fenwicks
 [ "$(ls tree/runs/cpu-check/*.out | wc -l)" = "$steps" ] || die "a step left no output"
 grep -q "^result of step" tree/runs/cpu-check/step-airbench94-bf16.out || die "no output"
+for net in airbench94 davidnet resnet18 airbench96 vgg224 other; do # every shape of both precisions, each once
+    grep -qx "bench conv --precision bf16 --shape $net --results bench/results" tree/calls || die "conv-bf16-$net"
+    grep -qx "bench conv --precision f32 --shape $net --results bench/results" tree/calls || die "conv-f32-$net"
+done
+[ "$(awk '!/^#/ && NF { print $1 }' "$SOURCE/bench/shapes.txt" | sort -u | wc -l)" = 6 ] || die "a net without a step"
+grep -qx "bench-peers --fenwicks ./fenwicks --what step --precision bf16" tree/calls || die "peers"
 grep -qx "ab --data d --epochs 4 --runs 20 --fenwicks ./fenwicks" tree/calls || die "ab"
 grep -q "^train sprint .*--seed 1000 .*--data d$" tree/calls || die "sprint"
 rm tree/calls
@@ -58,9 +64,17 @@ touch tree/slow
 check 3 --data d --fenwicks ./fenwicks --out new --steps "peak train-airbench94-muon loaders" --budget 3
 err "train-airbench94-muon: stopped after"
 [ -e tree/new/peak.out ] && [ ! -e tree/new/train-airbench94-muon.out ] && [ ! -e tree/new/loaders.out ] || die "the budget"
+[ -e tree/new/train-airbench94-muon.failed ] || die "what a stopped step said"
 rm tree/slow
 check 0 --data d --fenwicks ./fenwicks --out new --steps "peak train-airbench94-muon loaders"
+[ ! -e tree/new/train-airbench94-muon.failed ] || die "a step that is done has failed before"
 touch tree/fail
 check 1 --data d --fenwicks ./fenwicks --out third --steps "peak loaders"
 err "peak: failed with 1: no peak"
 [ -e tree/third/loaders.out ] && [ ! -e tree/third/peak.out ] || die "after a failure"
+
+# what failed comes behind what has not been tried
+rm tree/fail
+check 0 --data d --fenwicks ./fenwicks --out third --steps "peak loaders step-sprint-24"
+[ "$(grep 's left' err | cut -d ' ' -f 2 | tr '\n' ' ')" = "step-sprint-24 peak " ] || die "the order: $(cat err)"
+exit 0

@@ -53,6 +53,21 @@ static void test_machine(void **state)
     assert_true(strlen(fwi_cpu_name()) > 0);
     assert_ptr_equal(fwi_cpu_name(), fwi_cpu_name());
     assert_false(fwi_cpu_has_sse42() && fwi_cpu_has_arm_crc());
+    /* what Linux reads from the same place */
+    int family = -1, model = -1, line_value;
+    fwi_cpu_family(&family, &model);
+    FILE *const f = fopen("/proc/cpuinfo", "re");
+    char line[256];
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        if (sscanf(line, "cpu family : %d", &line_value) == 1)
+            assert_int_equal(line_value, family);
+        if (sscanf(line, "model : %d", &line_value) == 1)
+            assert_int_equal(line_value, model);
+        if (line[0] == '\n')
+            break; /* the first processor */
+    }
+    if (f != NULL)
+        fclose(f);
 }
 
 static char root[] = "/tmp/fenwicks-test-cpu-XXXXXX";

@@ -182,7 +182,19 @@ static void recorded_peaks(void **state)
     assert_true(p.gflops_f32 == 5 && p.gbytes_read == 8 && p.gbytes_copy == 0 && p.threads == 2);
     assert_int_equal(fw_peak_recorded(dir, 3, &p), FW_ENOTFOUND);
     assert_int_equal(fw_peak_record(dir, &(fw_peak){0}), FW_EARG);
-    char command[64];
+    /* as a file of the name alone, it is found too; as one of another family it is none of ours */
+    char command[256];
+    snprintf(command, sizeof command,
+             "cd %s && f=$(echo *.json) && g=$(echo $f | sed -E 's/-[0-9]+-[0-9]+[.]json/.json/') "
+             "&& { [ $f = $g ] || mv $f $g; }",
+             dir);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(fw_peak_recorded(dir, 2, &p), FW_OK);
+    snprintf(command, sizeof command, "sed -i 's/\"family\": [0-9]*/\"family\": 999/' %s/*.json",
+             dir);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(fw_peak_recorded(dir, 2, &p), FW_EFORMAT);
+    assert_non_null(strstr(fw_last_error(), "\"family\""));
     snprintf(command, sizeof command, "rm -r %s", dir);
     assert_int_equal(system(command), 0);
     assert_true(fwi_peak_for(&(fw_peak){.gflops_f32 = 4, .gflops_bf16 = 9}, FW_BF16) == 9);
