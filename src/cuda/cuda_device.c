@@ -231,6 +231,12 @@ static fw_status cuda_record_end(fwi_device *d, void **out)
         st = fwi_cuda_check(cudaStreamEndCapture(c->queue.stream, &graph), "recording a step");
     if (st == FW_OK)
         st = fwi_cuda_check(cudaGraphInstantiate(&exec, graph, 0), "cudaGraphInstantiate");
+    if (st == FW_OK) /* the first launch would otherwise */
+        st = fwi_cuda_check(cudaGraphUpload(exec, c->queue.stream), "cudaGraphUpload");
+    if (st != FW_OK && exec != NULL) {
+        (void)cudaGraphExecDestroy(exec);
+        exec = NULL;
+    }
     if (graph != NULL)
         (void)cudaGraphDestroy(graph);
     *out = exec;
@@ -285,7 +291,7 @@ static fw_status cuda_guard_judge(fwi_device *d, const fwi_guard *g)
 static fw_status cuda_move_lines(fwi_device *d, const fwi_line_job *job)
 {
     const cuda_device *c = (const cuda_device *)d;
-    const fw_status st = fwi_cuda_check(cudaSetDevice(c->queue.device), "cudaSetDevice");
+    const fw_status st = fwi_cuda_use(c->queue.device);
     return st == FW_OK ? fwi_cuda_lines_move(d->stream, job) : st;
 }
 

@@ -1,6 +1,7 @@
-/* bench_gpu_step.c: a training step on a GPU: as training runs it, recorded and without waiting for the
- * device; then kernel by kernel between marks; then the recorded step alone, so that it can be held
- * against the sum of its kernels. Read before: bench_step.h, bench_gpu.h. */
+/* bench_gpu_step.c: a training step on a GPU: as training runs it, ahead of the host (fit_ahead.c); then
+ * kernel by kernel between marks; then the recorded plan alone, so that it can be held against the sum of
+ * its kernels. Read before: bench_step.h, bench_gpu.h, ahead.h. */
+#include "ahead.h"
 #include "bench_gpu.h"
 #include "bench_step.h"
 
@@ -8,7 +9,7 @@
 #include "mem.h"
 #include "timed.h"
 
-enum { WARM_UP = 2, BURST = 8 }; /* steps of one reading: training does not wait for each */
+enum { WARM_UP = 2, BURST = 8 }; /* steps of one reading, a window of training's */
 
 typedef struct counts {
     int64_t device, host, free_bytes;
@@ -31,33 +32,44 @@ static fw_status next(fwi_step_bench *b, fwi_binding *bind)
     return st == FW_OK ? fwi_step_bind(b, &batch, bind) : st;
 }
 
-/* n steps as training has them, and the end of the last. */
-static fw_status run_steps(fwi_step_bench *b, int n)
+/* n steps of numbers that are on the host, and the end of the last. */
+static fw_status run_ready(fwi_step_bench *b, int32_t n)
 {
-    fwi_binding bind;
-    fw_status st = FW_OK;
-    for (int i = 0; i < n && st == FW_OK; i++) {
-        st = next(b, &bind);
+    fwi_outcome out[FWI_LINES];
+    fw_batch batch;
+    fw_status st = fwi_ahead_send(b->e, n);
+    for (int32_t i = 0; i < n && st == FW_OK; i++, b->step++) {
+        if (!b->e->train_data.loaded)
+            st = fw_dataset_next(b->data.train, &batch);
         if (st == FW_OK)
-            st = fwi_network_update(&b->e->network, b->plan, &bind);
+            st = fwi_ahead_step(b->e, b->plan, b->e->train_data.loaded ? NULL : &batch);
     }
-    return st == FW_OK ? b->e->device->backend->sync(b->e->device) : st;
+    return st == FW_OK ? fwi_network_outcomes(&b->e->network, n, out) : st;
+}
+
+static fw_status make_ready(fwi_step_bench *b, int32_t n)
+{
+    fw_status st = FW_OK;
+    for (int32_t i = 0; i < n && st == FW_OK; i++)
+        st = fwi_ahead_line(b->e, b->data.train, i, b->step + i);
+    return st;
+}
+
+/* n steps as training has them. */
+static fw_status run_steps(fwi_step_bench *b, int32_t n)
+{
+    const fw_status st = make_ready(b, n);
+    return st == FW_OK ? run_ready(b, n) : st;
 }
 
 static fw_status whole_steps(fwi_step_bench *b, int64_t runs, fw_bench_step_result *out)
 {
     const fwi_device *const d = b->e->device;
-    fw_batch batch;
-    fwi_binding bind;
     counts before, after;
-    fw_status st = fwi_device_data_next(&b->e->train_data, b->data.train, &batch);
+    fw_status st = make_ready(b, 1);
     out->start_seconds = fwi_seconds_since_start(); /* all that is left is to run the first step */
-    if (st == FW_OK)
-        st = fwi_step_bind(b, &batch, &bind);
     if (st == FW_OK) /* makes what later steps find made, the recording among it */
-        st = fwi_network_update(&b->e->network, b->plan, &bind);
-    if (st == FW_OK)
-        st = d->backend->sync(b->e->device);
+        st = run_ready(b, 1);
     if (st == FW_OK)
         st = count(d, &before);
     if (st == FW_OK)
@@ -97,9 +109,11 @@ static fw_status recorded_step(fwi_step_bench *b, const fwi_gpu *g, int64_t runs
                                fw_bench_step_result *out)
 {
     fwi_binding bind;
-    fw_status st = FW_OK;
-    if (b->plan->recorded == NULL)
-        return FW_OK; /* the log has said why */
+    fw_status st = next(b, &bind);
+    if (st == FW_OK) /* makes the recording: the plan's kernels alone */
+        st = fwi_network_update(&b->e->network, b->plan, &bind);
+    if (st != FW_OK || b->plan->recorded == NULL)
+        return st; /* the log has said why */
     double *const seconds = fwi_alloc_array((size_t)runs, sizeof *seconds);
     if (seconds == NULL)
         return FW_ENOMEM;

@@ -1,6 +1,7 @@
 /* fit_ahead.c: training steps on a device with a queue: several are enqueued, and while they run the host
  * makes out what the next ones need; only then it waits, and tells what came of them. So the device never
  * waits for the host within such a window, and for moments between two. Read before: fit.c, network.h. */
+#include "ahead.h"
 #include "fit_inner.h"
 
 #include <math.h>
@@ -37,8 +38,9 @@ static void keep_trouble(fit *f, fw_status st, int64_t step)
     fwi_error_save(&f->trouble, fwi_fit_no_batch(f, st, step));
 }
 
-/* Lines for the steps from `from` on, on the host. */
-static void make_ready(fit *f, int64_t from)
+/* Lines for the steps from `from` on: behind the steps that are on their way they take the place of
+ * theirs. */
+static fw_status make_ready(fit *f, int64_t from)
 {
     fw_estimator *e = f->e;
     fw_status st = f->asked == from ? FW_OK : fw_dataset_seek(f->ds, from * f->batch);
@@ -47,68 +49,46 @@ static void make_ready(fit *f, int64_t from)
     f->device_made = e->train_data.loaded;
     const int32_t n = window(f, from);
     while (f->ready < n && st == FW_OK) {
-        const int64_t step = from + f->ready;
-        double row[FWI_MAX_COLUMNS];
-        const int64_t rng[2] = {(int64_t)e->opt.seed, step};
-        if (f->device_made && (st = fwi_device_data_line(&e->train_data, f->ds, f->ready)) == FW_OK)
-            f->asked++;
-        if (st != FW_OK)
-            break;
-        fwi_optim_row(&e->optim, step, row);
-        fwi_network_line(&e->network, f->ready++, row, rng);
+        st = fwi_ahead_line(e, f->ds, f->ready, from + f->ready);
+        f->ready += st == FW_OK;
+        f->asked += st == FW_OK && f->device_made;
     }
     if (st != FW_OK)
         keep_trouble(f, st, from + f->ready);
+    return f->ready > 0 ? fwi_ahead_send(e, f->ready) : FW_OK;
 }
 
-/* The step that comes next on the device; *fed: there was a batch for it. */
-static fw_status enqueue(fit *f, int64_t step, bool *fed)
+/* The step that comes next on the device. FW_END: there is no batch for it, which is kept. */
+static fw_status enqueue(fit *f, int64_t step)
 {
     fw_estimator *e = f->e;
     fwi_network_plan *const p = fwi_stage_at(&f->plans, step)->plan;
-    fw_batch batch = {0}, kept;
-    fwi_batch_job job;
-    fw_status st = FW_OK;
-    *fed = f->device_made;
-    if (!f->device_made) {
-        st = fw_dataset_next(f->ds, &batch);
-        if (st != FW_OK) {
-            keep_trouble(f, st, step);
-            return FW_OK;
-        }
-        f->asked++;
-        *fed = true;
+    if (f->device_made)
+        return fwi_ahead_step(e, p, NULL);
+    fw_batch batch, kept;
+    const fw_status st = fw_dataset_next(f->ds, &batch);
+    if (st != FW_OK) {
+        keep_trouble(f, st, step);
+        return FW_END;
     }
+    f->asked++;
     kept = batch;
     if (e->opt.filter != NULL)
         fwi_staged_gather(&f->staged, e->opt.filter, step, &batch, &kept);
-    fwi_binding b =
-        fwi_network_binding(p, e->network.scratch, kept.images, kept.labels, NULL, NULL);
-    fwi_network_bind_labels2(p, &b, kept.labels2);
-    fwi_network_bind_line(p, &b);
-    if (f->device_made)
-        st = fwi_device_data_job(&e->train_data, p, fwi_network_turn(&e->network), &b, &job);
-    return st == FW_OK ? fwi_network_step_ahead(&e->network, p, &b, f->device_made ? &job : NULL)
-                       : st;
+    return fwi_ahead_step(e, p, &kept);
 }
 
 /* Those that are ready, as long as nobody wants to stop and there is data. */
 static fw_status enqueue_all(fit *f, int32_t *n)
 {
-    fw_estimator *e = f->e;
-    bool fed = true;
+    fw_status st = FW_OK;
     *n = 0;
-    fw_status st = fwi_network_send(&e->network, f->ready);
-    if (st == FW_OK && f->device_made)
-        st = fwi_device_data_send(&e->train_data, f->ready);
     while (st == FW_OK && *n < f->ready && (*n == 0 || !fwi_fit_stop_wanted(f))) {
-        st = enqueue(f, e->step + *n, &fed);
-        if (!fed)
-            break;
+        st = enqueue(f, f->e->step + *n);
         *n += st == FW_OK;
     }
     f->ready = 0;
-    return st;
+    return st == FW_END ? FW_OK : st;
 }
 
 /* An error ends the telling; the steps behind it were done all the same. */
@@ -130,15 +110,17 @@ fw_status fwi_fit_steps_ahead(fit *f)
         f->ready = 0;
         f->asked = -1;
     }
+    fw_status st = FW_OK;
     if (f->ready == 0 && f->trouble.status == FW_OK)
-        make_ready(f, first);
-    if (f->ready == 0)
+        st = make_ready(f, first);
+    if (st == FW_OK && f->ready == 0)
         return fwi_error_raise(&f->trouble);
-    fw_status st = enqueue_all(f, &n);
+    if (st == FW_OK)
+        st = enqueue_all(f, &n);
     if (st == FW_OK && n == 0)
         return fwi_error_raise(&f->trouble);
     if (st == FW_OK && f->trouble.status == FW_OK && !fwi_fit_stop_wanted(f))
-        make_ready(f, first + n);
+        st = make_ready(f, first + n);
     if (st == FW_OK)
         st = fwi_network_outcomes(&e->network, n, out);
     if (st != FW_OK) {

@@ -45,13 +45,25 @@ typedef struct how {
     double loss_scale;
     const fw_schedule *lr;
     int64_t epoch, passes, checkpoint_every;
-    bool stages, evaluates;
+    bool stages, evaluates, mixed, tiny; /* mixed: images of two records, by the host */
+    fw_filter *record, *filter;
 } how;
+
+/* Of steps so short that time does not limit a window, sanitizers or not. */
+static fw_layer *tiny_net(void)
+{
+    fw_layer *net = fw_sequential();
+    fw_add(net, fw_global_max_pool());
+    fw_add(net, fw_classifier(CLASSES, 0.125f, FW_PYTORCH));
+    return net;
+}
 
 static void run_open(run *r, const how *h, const char *dir)
 {
     const fw_transform list[] = {fw_standardize(C, t_fed_images.mean, t_fed_images.std),
-                                 fw_random_pad_crop(2), fw_alternating_flip(), FW_TRANSFORM_END};
+                                 fw_random_pad_crop(2), fw_alternating_flip(),
+                                 h->mixed ? fw_cutmix(2, 3, 2 * ROWS) : fw_transform_end(),
+                                 FW_TRANSFORM_END};
     const fw_transform plain[] = {list[0], FW_TRANSFORM_END};
     const fw_resolution grows[] = {{6, 5}, {7, 16}};
     *r = (run){0};
@@ -74,12 +86,15 @@ static void run_open(run *r, const how *h, const char *dir)
                                   .resolutions = h->stages ? grows : NULL,
                                   .n_resolutions = h->stages ? 2 : 0,
                                   .host_batches = h->fed,
+                                  .record = h->record,
+                                  .filter = h->filter,
                                   .stop = &r->flag,
                                   .progress = note,
                                   .progress_user = r};
     const fw_optimizer sgd = h->lr != NULL ? fw_sgd(*h->lr, 0.9, NULL) : t_sgd(0.05);
     t_far_one_by_one = h->single;
-    const fw_status st = fw_estimator_new(&r->e, t_net(4, 0.25f, CLASSES), sgd, &opt);
+    const fw_status st =
+        fw_estimator_new(&r->e, h->tiny ? tiny_net() : t_net(4, 0.25f, CLASSES), sgd, &opt);
     t_far_one_by_one = false;
     assert_ok(st);
 }
@@ -137,13 +152,31 @@ static void test_same_bits(void **state)
     compare((how){.precision = FW_BF16, .epoch = 1}, 4);
 }
 
+/* Rows that another network chose, which has to go step by step itself; images of two records. */
+static void test_chosen_rows(void **state)
+{
+    (void)state;
+    enum { STEPS_OF_IT = 12 };
+    static run r;
+    fw_filter *f = NULL;
+    assert_ok(fw_filter_new(&f, ROWS, ROWS / 2, STEPS_OF_IT));
+    run_open(&r, &(how){.record = f, .epoch = 1000}, NULL);
+    const int64_t replays = t_far_replays();
+    assert_ok(fw_estimator_train(r.e, r.train, STEPS_OF_IT));
+    assert_int_equal(t_far_replays() - replays, 2 * (STEPS_OF_IT - 1)); /* two plans a step */
+    run_close(&r);
+    compare((how){.filter = f, .epoch = 1000}, STEPS_OF_IT);
+    fw_filter_free(f);
+    compare((how){.mixed = true, .epoch = 1000}, STEPS_OF_IT);
+}
+
 /* Copies between host and device, and what is recorded: per window, not per step. */
 static void test_few_copies(void **state)
 {
     (void)state;
     enum { FIRST = 5, LATER = 40 };
     static run r;
-    run_open(&r, &(how){.precision = FW_F16, .epoch = 1000}, NULL);
+    run_open(&r, &(how){.precision = FW_F16, .epoch = 1000, .tiny = true}, NULL);
     assert_ok(fw_estimator_train(r.e, r.train, FIRST));
     const int64_t copies = t_far_copies(), replays = t_far_replays(), made = t_far_batches();
     assert_ok(fw_estimator_train(r.e, r.train, FIRST + LATER));
@@ -261,9 +294,10 @@ static void test_data_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_bits), cmocka_unit_test(test_few_copies),
-        cmocka_unit_test(test_undone),    cmocka_unit_test(test_lost),
-        cmocka_unit_test(test_stop),      cmocka_unit_test(test_data_ends),
+        cmocka_unit_test(test_same_bits),  cmocka_unit_test(test_chosen_rows),
+        cmocka_unit_test(test_few_copies), cmocka_unit_test(test_undone),
+        cmocka_unit_test(test_lost),       cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_data_ends),
     };
     return cmocka_run_group_tests(tests, t_fed_setup, t_fed_teardown);
 }

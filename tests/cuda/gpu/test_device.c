@@ -264,6 +264,7 @@ static cudaError_t fake_graph_launch(cudaGraphExec_t g, cudaStream_t s)
 #define cudaGraphDestroy          fake_graph_destroy
 #define cudaGraphExecDestroy      fake_exec_destroy
 #define cudaGraphLaunch           fake_graph_launch
+#define cudaGraphUpload           fake_graph_launch /* on a stream too */
 
 #include "../../../src/cuda/cuda_check.c"
 #include "../../../src/cuda/cuda_device.c"
