@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "network.h"
+#include "t_device.h"
 #include "worse.h"
 
 /* ---- files ---- */
@@ -104,12 +105,12 @@ double t_golden_summary(const fwi_store *s, const json_t *want, bool gradient)
 
 /* ---- one variable ---- */
 
-void t_mover_init(t_mover *m, fw_dtype real, const fwi_optim *o, fwi_shape shape, uint64_t seed,
-                  uint32_t pass)
+void t_mover_init(t_mover *m, const char *device, fw_dtype real, const fwi_optim *o,
+                  fwi_shape shape, uint64_t seed, uint32_t pass)
 {
     fwi_graph *g = NULL;
     *m = (t_mover){.real = real, .n = fwi_shape_elems(&shape)};
-    t_require(fwi_device_open(&m->device, "cpu", &(fwi_device_opt){.threads = 1}));
+    m->device = t_device_open(device, &(fwi_device_opt){.threads = 1});
     t_require(fwi_graph_new(&g, real));
     const fwi_val w = fwi_graph_var(g, "w", FWI_VAR_CONV, true, shape, (fwi_init){0});
     const fwi_val grad = fwi_graph_input(g, "grad", real, shape);
@@ -205,14 +206,14 @@ fw_schedule t_golden_rate(const json_t *c)
     return fw_piecewise_lr((int32_t)n, knots, rates);
 }
 
-void t_golden_steps(const json_t *c, const fwi_optim *o, fw_dtype real, fwi_shape shape,
-                    uint64_t seed, uint32_t first, double bound)
+static void steps_on(const char *device, const json_t *c, const fwi_optim *o, fw_dtype real,
+                     fwi_shape shape, uint64_t seed, uint32_t first, double bound)
 {
     const json_t *const norms = json_object_get(c, "norm");
     double worst = 0;
     int compared = 0;
     t_mover m;
-    t_mover_init(&m, real, o, shape, seed, first - 1);
+    t_mover_init(&m, device, real, o, shape, seed, first - 1);
     double *grad = malloc((size_t)m.n * sizeof *grad), *w = malloc((size_t)m.n * sizeof *w);
     assert_non_null(grad);
     assert_non_null(w);
@@ -239,10 +240,19 @@ void t_golden_steps(const json_t *c, const fwi_optim *o, fw_dtype real, fwi_shap
     }
     assert_int_equal(compared, 3);
     const char *const name = json_string_value(json_object_get(c, "name"));
-    printf("%-28s %s error %.2e, bound %.0e\n", name, fw_dtype_name(real), worst, bound);
+    printf("%-28s %s %s error %.2e, bound %.0e\n", name, m.device->label, fw_dtype_name(real),
+           worst, bound);
     if (!(worst <= bound))
         fail_msg("%s is off by %g", name, worst);
     free(grad);
     free(w);
     t_mover_clear(&m);
+}
+
+void t_golden_steps(const json_t *c, const fwi_optim *o, fw_dtype real, fwi_shape shape,
+                    uint64_t seed, uint32_t first, double bound)
+{
+    steps_on(NULL, c, o, real, shape, seed, first, bound);
+    if (real == FW_F32 && t_device_asked() != NULL)
+        steps_on(t_device_asked(), c, o, real, shape, seed, first, bound);
 }

@@ -42,9 +42,9 @@ typedef struct t_mover {
     fw_dtype real;
 } t_mover;
 
-/* w [shape], drawn by (seed, pass), and one update of it by o. */
-void t_mover_init(t_mover *m, fw_dtype real, const fwi_optim *o, fwi_shape shape, uint64_t seed,
-                  uint32_t pass);
+/* w [shape], drawn by (seed, pass), and one update of it by o. device: NULL: the CPU. */
+void t_mover_init(t_mover *m, const char *device, fw_dtype real, const fwi_optim *o,
+                  fwi_shape shape, uint64_t seed, uint32_t pass);
 void t_mover_clear(t_mover *m);
 /* Step `step` of the tables of o; grad [n] in the mover's type. */
 void t_mover_step(const t_mover *m, const fwi_optim *o, int64_t step, const void *grad);
@@ -55,7 +55,7 @@ fw_schedule t_golden_rate(const json_t *c);
 /* Runs the steps of a case {name, rate, norm, after} from (seed, first - 1) with gradients
  * (seed, first), (seed, first + 1), ..., times its scale if it has one; with {average} the average of
  * w is looked at too; prints how far w was off at most, relative to its norm, and
- * holds it to the bound. */
+ * holds it to the bound. On the CPU, and in f32 on the device that is asked for (t_device.h) too. */
 void t_golden_steps(const json_t *c, const fwi_optim *o, fw_dtype real, fwi_shape shape,
                     uint64_t seed, uint32_t first, double bound);
 

@@ -5,7 +5,12 @@
  *
  * Tolerances as in test_davidnet.c: in double 1e-9, 1e-8 after steps; in float 1e-5 for the loss,
  * 1e-4 for the smooth twin's gradients, 2e-2 for those of the net with max-pools, 1e-3 and
- * 5e-3 for the losses of their steps (PyTorch's own float: 2e-7 and 5e-4, where a tie flips). */
+ * 5e-3 for the losses of their steps (PyTorch's own float: 2e-7 and 5e-4, where a tie flips).
+ *
+ * With FW_TEST_DEVICE the nets run on that device alone (t_device.h): in f32 within the bounds of float; in
+ * bf16, f16 and tf32 the loss within 1e-3 and the gradients as test_davidnet.c has them: 4e-2 for the smooth
+ * twin, 0.45 where max-pools have ties. The losses of the steps within 1e-2 and 5e-2: Muon's products are in bf16 too. */
+#include "t_device.h"
 #include "t_golden.h"
 
 #include <math.h>
@@ -19,6 +24,9 @@
 #include "worse.h"
 
 enum { N = 16, SIDE = 32, CLASSES = 10, VALUES = N * SIDE * SIDE * 3, MAX_PARAMS = 64 };
+
+static const char *device_name; /* NULL: the CPU */
+static bool with_tf32;
 
 static void draw_batch(uint32_t x_pass, uint32_t y_pass, float *x, int32_t *y)
 {
@@ -79,7 +87,7 @@ static void open_training(training *t, bool smooth, fw_dtype real)
                                    .label_smoothing =
                                        fwi_recipe_number(t->recipe, FWI_KEY_TRAIN_SMOOTHING),
                                    .loss_sum = fwi_recipe_word(t->recipe, FWI_KEY_TRAIN_LOSS) == 1};
-    t_require(fwi_device_open(&t->device, "cpu", &(fwi_device_opt){0}));
+    t->device = t_device_open(device_name, &(fwi_device_opt){.tf32 = with_tf32});
     t_require(fwi_network_init(&t->network, t->device, &spec));
     t_require(fwi_store_init(t->network.store, 1));
     /* the whitening filter as if it were drawn */
@@ -116,7 +124,7 @@ static const json_t *wanted(const training *t, const char *key)
 static void report(const char *what, const training *t, double error, double bound)
 {
     printf("%-9s %-8s %s error %.2e, bound %.0e\n", what, t->smooth ? "smooth" : "airbench",
-           fw_dtype_name(t->network.spec.real), error, bound);
+           t_device_precision(t->network.spec.real, with_tf32), error, bound);
     assert_true(error <= bound);
 }
 
@@ -142,9 +150,10 @@ static void check_gradients(training *t, const float *x, const int32_t *y, doubl
     const fwi_network_spec *spec = &t->network.spec;
     fwi_graph *g = NULL;
     fwi_plan *plan = NULL;
-    void *scratch = NULL;
     fwi_val params[MAX_PARAMS], grads[MAX_PARAMS];
-    t_require(fwi_graph_new(&g, spec->real));
+    t_require(fwi_graph_new(&g, spec->real == FW_F64 ? FW_F64 : FW_F32));
+    if (spec->real == FW_BF16 || spec->real == FW_F16)
+        g->storage = spec->real;
     fwi_val in = fwi_graph_input(g, "x", FW_F32, fwi_shape4(N, SIDE, SIDE, 3));
     if (spec->real == FW_F64)
         in = fwi_op1(g, FWI_OP_cast, &(fwi_attr){.cast = {.dtype = FW_F64}}, in);
@@ -157,7 +166,7 @@ static void check_gradients(training *t, const float *x, const int32_t *y, doubl
     const int n = fwi_graph_params(g, params, MAX_PARAMS);
     t_require(fwi_graph_gradient(g, loss, params, n, grads));
     t_require(fwi_plan_new(&plan, t->device, t->network.store, g));
-    t_require(t->device->backend->alloc(t->device, fwi_plan_scratch_bytes(plan), &scratch));
+    void *const scratch = t_device_noise(t->device, fwi_plan_scratch_bytes(plan));
     fwi_binding b = {.scratch = scratch};
     b.inputs[fwi_plan_input(plan, "x")] = x;
     b.inputs[fwi_plan_input(plan, "labels")] = y;
@@ -209,10 +218,41 @@ static void check(bool smooth, fw_dtype real, const double bounds[4])
     check_gradients(&t, x, y, bounds[0], bounds[1]);
     if (T_SLOW_BUILD)
         printf("steps: left out under a sanitizer, where they take minutes\n");
-    else
+    else if (bounds[2] > 0)
         check_steps(&t, x, y, bounds[2], bounds[3]);
     close_training(&t);
     free(x);
+}
+
+static void device_f32(void **state)
+{
+    (void)state;
+    check(false, FW_F32, (const double[]){1e-5, 2e-2, 5e-3, 0});
+    check(true, FW_F32, (const double[]){1e-5, 1e-4, 1e-3, 0});
+}
+
+static void device_bf16(void **state)
+{
+    (void)state;
+    check(true, FW_BF16, (const double[]){1e-3, 4e-2, 1e-2, 0});
+    check(false, FW_BF16, (const double[]){1e-3, 0.45, 5e-2, 0});
+}
+
+/* Steps in f16 are taken with a scaled loss by the training loop, which is not here. */
+static void device_f16(void **state)
+{
+    (void)state;
+    check(true, FW_F16, (const double[]){1e-3, 4e-2, 0, 0});
+    check(false, FW_F16, (const double[]){1e-3, 0.45, 0, 0});
+}
+
+static void device_tf32(void **state)
+{
+    (void)state;
+    with_tf32 = strncmp(device_name, "cuda", 4) == 0; /* another device has none */
+    if (with_tf32)
+        check(true, FW_F32, (const double[]){1e-3, 4e-2, 1e-2, 0});
+    with_tf32 = false;
 }
 
 static void double_airbench(void **state)
@@ -241,6 +281,15 @@ static void float_smooth(void **state)
 
 int main(void)
 {
+    const struct CMUnitTest on_device[] = {
+        cmocka_unit_test(device_f32),
+        cmocka_unit_test(device_bf16),
+        cmocka_unit_test(device_f16),
+        cmocka_unit_test(device_tf32),
+    };
+    device_name = t_device_asked();
+    if (device_name != NULL)
+        return cmocka_run_group_tests_name("airbench on a device", on_device, NULL, NULL);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(float_airbench),
         cmocka_unit_test(float_smooth),

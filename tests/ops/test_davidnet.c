@@ -13,12 +13,17 @@
  * products are of f32 (3.1e-2 and 3.5e-2 seen on AVX2). DavidNet's own gradients, where bf16 decides ties
  * by the thousand otherwise, are only held to the right direction: 0.45 (0.40 seen) and 0.6 (0.42
  * to 0.50 seen), where two unrelated gradients are 1.4 apart.
+ *
+ * With FW_TEST_DEVICE the nets run on that device alone (t_device.h): in f32 within the bounds of float, in
+ * bf16, f16 and tf32 within those of bf16 by direct convolutions, whose unit is the largest of the three.
  */
+#include "t_device.h"
 #include "t_golden.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <fenwicks/layers.h>
 #include <fenwicks/optim.h>
@@ -67,10 +72,18 @@ static fw_layer *make_net(bool smooth)
     return net;
 }
 
+static const char *device_name; /* NULL: the CPU */
+static bool with_tf32;
+
+static fwi_device *open_device(void)
+{
+    return t_device_open(device_name, &(fwi_device_opt){.tf32 = with_tf32});
+}
+
 static void report(const char *what, bool smooth, fw_dtype real, double error, double bound)
 {
     printf("%-9s %-8s %s error %.2e, bound %.0e\n", what, smooth ? "smooth" : "davidnet",
-           fw_dtype_name(real), error, bound);
+           t_device_precision(real, with_tf32), error, bound);
     assert_true(error <= bound);
 }
 
@@ -83,8 +96,8 @@ static fwi_graph *gradient_graph(const fw_layer *net, fw_dtype real, fwi_conv_al
     fwi_graph *g = NULL;
     fwi_val params[64], grads[64];
     t_require(fwi_graph_new(&g, real == FW_F64 ? FW_F64 : FW_F32));
-    if (real == FW_BF16)
-        g->storage = FW_BF16;
+    if (real == FW_BF16 || real == FW_F16)
+        g->storage = real;
     g->conv = conv;
     fwi_val x = fwi_graph_input(g, "x", FW_F32, fwi_shape4(N, SIDE, SIDE, CHANNELS));
     if (real == FW_F64) {
@@ -132,11 +145,10 @@ static double logit_error(const fwi_plan *plan, const fwi_binding *b, const json
 static void check_gradients(bool smooth, fw_dtype real, fwi_conv_algo conv, double logit_bound,
                             double value_bound, double gradient_bound)
 {
-    fwi_device *d = NULL;
+    fwi_device *d = open_device();
     fwi_store *s = NULL;
     fwi_plan *plan = NULL;
     fw_layer *net = make_net(smooth);
-    t_require(fwi_device_open(&d, "cpu", &(fwi_device_opt){0}));
     fwi_graph *g = gradient_graph(net, real, conv);
     t_require(fwi_store_new(&s, d, (const fwi_graph *const *)&g, 1));
     t_require(fwi_store_init(s, 1));
@@ -150,8 +162,7 @@ static void check_gradients(bool smooth, fw_dtype real, fwi_conv_algo conv, doub
     for (size_t i = 0; i < N; i++) /* the draws agree, or nothing below means anything */
         assert_int_equal(y[i], (int)t_number_at(labels, i));
 
-    void *scratch = NULL;
-    t_require(d->backend->alloc(d, fwi_plan_scratch_bytes(plan), &scratch));
+    void *const scratch = t_device_noise(d, fwi_plan_scratch_bytes(plan));
     fwi_binding b = {.scratch = scratch};
     b.inputs[fwi_plan_input(plan, "x")] = x;
     b.inputs[fwi_plan_input(plan, "labels")] = y;
@@ -190,7 +201,7 @@ static void check_steps(bool smooth, fw_dtype real, double bound)
         printf("ten steps: left out under a sanitizer, where they take minutes\n");
         return;
     }
-    fwi_device *d = NULL;
+    fwi_device *d = open_device();
     fwi_network n;
     fwi_network_plan *p = NULL;
     fw_layer *net = make_net(smooth);
@@ -203,7 +214,6 @@ static void check_steps(bool smooth, fw_dtype real, double bound)
                                    .w = SIDE,
                                    .c = CHANNELS,
                                    .loss_sum = true};
-    t_require(fwi_device_open(&d, "cpu", &(fwi_device_opt){0}));
     t_require(fwi_network_init(&n, d, &spec));
     t_require(fwi_store_init(n.store, 1));
     t_require(fwi_network_plan_get(&n, FWI_TRAIN, N, &p));
@@ -301,8 +311,54 @@ static void half_bf16(void **state)
                    fwi_isa_name(isas[i]));
 }
 
+static void device_f32(void **state)
+{
+    (void)state;
+    check_gradients(false, FW_F32, FWI_CONV_ANY, 1e-5, 1e-5, 2e-2);
+    check_gradients(true, FW_F32, FWI_CONV_ANY, 1e-5, 1e-5, 1e-4);
+    check_steps(false, FW_F32, 1e-3);
+    check_steps(true, FW_F32, 1e-3);
+}
+
+static void device_narrow(fw_dtype type)
+{
+    check_gradients(true, type, FWI_CONV_ANY, 2e-2, 1e-3, 4e-2);
+    check_gradients(false, type, FWI_CONV_ANY, 2e-2, 1e-3, 0.45);
+}
+
+static void device_bf16(void **state)
+{
+    (void)state;
+    device_narrow(FW_BF16);
+    check_steps(true, FW_BF16, 1e-2);
+}
+
+static void device_f16(void **state)
+{
+    (void)state;
+    device_narrow(FW_F16); /* the loss is summed: gradients are as large as training has them */
+}
+
+static void device_tf32(void **state)
+{
+    (void)state;
+    with_tf32 = strncmp(device_name, "cuda", 4) == 0; /* another device has none */
+    if (with_tf32)
+        device_narrow(FW_F32);
+    with_tf32 = false;
+}
+
 int main(void)
 {
+    const struct CMUnitTest on_device[] = {
+        cmocka_unit_test(device_f32),
+        cmocka_unit_test(device_bf16),
+        cmocka_unit_test(device_f16),
+        cmocka_unit_test(device_tf32),
+    };
+    device_name = t_device_asked();
+    if (device_name != NULL)
+        return cmocka_run_group_tests_name("davidnet on a device", on_device, NULL, NULL);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(half_bf16),       cmocka_unit_test(float_nhwc),
         cmocka_unit_test(float_davidnet),  cmocka_unit_test(float_smooth),

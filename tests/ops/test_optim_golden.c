@@ -63,7 +63,7 @@ static void clipping_keeps_its_norm(void **state)
         const fwi_optim o = {.rest =
                                  fw_sgd(fw_constant_lr(1), 0, &(fw_sgd_opt){.clip_norm = limit})};
         t_mover m;
-        t_mover_init(&m, FW_F64, &o, fwi_shape1(N), SEED, START);
+        t_mover_init(&m, NULL, FW_F64, &o, fwi_shape1(N), SEED, START);
         t_mover_read(&m, before);
         t_mover_step(&m, &o, 0, grad);
         t_mover_read(&m, after);
