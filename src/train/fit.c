@@ -13,6 +13,7 @@
 
 #include "clock.h"
 #include "dataset_inner.h"
+#include "engines.h"
 #include "fail.h"
 #include "number.h"
 
@@ -113,14 +114,20 @@ static char *in_folder(const fw_estimator *e, const char *name)
     return fwi_path_join(e->opt.work_dir, name);
 }
 
-/* Everything needed to repeat the run. The same keys as in checkpoints, and the recipe's text. */
+/* Everything needed to repeat the run. The same keys as in checkpoints, the recipe's text, and the engines
+ * of a GPU; a run that goes on has to have those that it was begun with. */
 static fw_status write_config(const fit *f, const fwi_ids *ids)
 {
     const fw_estimator *e = f->e;
     char *path = in_folder(e, "config.json"), *text = NULL;
-    json_t *o = json_object();
+    json_t *o = json_object(), *engines = NULL;
     fw_status st = FW_ENOMEM;
     if (path == NULL || o == NULL)
+        goto done;
+    st = fwi_engines_of(&e->network, &engines);
+    if (st == FW_OK && e->resume != NULL)
+        st = fwi_engines_check(engines, path);
+    if (st != FW_OK)
         goto done;
     int bad = json_object_set_new(o, "fenwicks", json_string(fw_version()));
     for (int i = 0; i < ids->n; i++)
@@ -128,6 +135,8 @@ static fw_status write_config(const fit *f, const fwi_ids *ids)
     bad |= json_object_set_new(o, "device", json_string(e->device->label));
     bad |= json_object_set_new(o, "steps_per_epoch", json_integer(f->steps_per_epoch));
     bad |= json_object_set_new(o, "steps", json_integer(f->until));
+    if (engines != NULL)
+        bad |= json_object_set(o, "engines", engines);
     if (e->opt.config != NULL)
         bad |= json_object_set_new(o, "recipe", json_string(e->opt.config));
     text = json_dumps(o, JSON_INDENT(2));
@@ -135,6 +144,7 @@ static fw_status write_config(const fit *f, const fwi_ids *ids)
                                   : fwi_write_file(path, text, strlen(text));
 done:
     free(text); /* jansson's */
+    json_decref(engines);
     json_decref(o);
     fwi_free(path);
     return st;

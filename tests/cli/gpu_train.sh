@@ -1,0 +1,34 @@
+# train on a GPU that is made up (tests/cuda/gpu/fake_gpu.c): the engines of a run's convolutions are in its config.json,
+# and a run goes on with those or not at all.
+. "$2/tests/cli/common"
+
+FENWICKS=$FW_BUILD_DIR/fenwicks_fake_gpu
+[ -x "$FENWICKS" ] || { [ -e "$FW_BUILD_DIR/cuda" ] && die "no $FENWICKS"; skip "built where nvcc is"; }
+export FENWICKS_CONV_CHOICES=$PWD/choices.json
+small="digits --batch 4 --epochs 0.01 --device cuda --precision bf16 --quiet" # 3 steps
+conv1="conv2d bf16 4x8x8x1 > 8x8x32 k3x3 s1"
+
+run 0 train $small --out r --checkpoint-every 1
+grep -qF "\"$conv1\": \"conv2d_bf16_nhwc_cudnn: engine 7\"" r/config.json || die "no engine of the first convolution"
+[ "$(grep -cE '^    "conv2d(_dx|_dw)? bf16 .*: "conv2d.*_cudnn: engine 7' r/config.json)" = 8 ] || # the images want no gradient
+    die "not the engines of all convolutions"
+grep -q 'engine 7, in f32"' r/config.json || die "a filter's gradient without its type"
+rm r/checkpoint-00000003.safetensors r/model.safetensors
+cp r/config.json before.json
+run 0 train $small --out r --resume
+cmp -s before.json r/config.json || die "another config.json behind the same run"
+
+# another engine for one convolution
+printf '{"format": "fenwicks-conv-choices", "version": 1, "sm": 90, "cudnn": 91900, "choices": []}' > choices.json
+run 0 bench conv digits --device cuda --precision bf16 --runs 1 --batch 4 --pass fwd --tune --shape conv1
+rm r/checkpoint-00000003.safetensors r/model.safetensors
+run 1 train $small --out r --resume
+err "config.json: $conv1 was computed by conv2d_bf16_nhwc_cudnn: engine 7, and is by conv2d_bf16_nhwc_cudnn: engine 11, knobs 1=11000 2=11001 now"
+cmp -s before.json r/config.json || die "what was refused has changed the run"
+rm choices.json
+run 0 train $small --out r --resume
+
+# a CPU has no engines to name
+run 0 train digits --batch 64 --epochs 0.1 --quiet --out cpu
+grep -q engines cpu/config.json && die "engines on a CPU"
+exit 0
