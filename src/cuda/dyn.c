@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A library's major version is part of its name; the headers say which one this build is for. */
+#define TEXT_OF(number) #number
+#define NUMBER(number)  TEXT_OF(number)
+
 #ifndef FWI_CUDA_LIBRARY_DIR /* the build says where the toolkit's libraries were */
 #define FWI_CUDA_LIBRARY_DIR "/usr/local/cuda/lib64"
 #endif
@@ -16,16 +20,16 @@ static const fwi_dyn_symbol cublaslt_symbols[] = {FWI_CUBLASLT_SYMBOLS(CUBLASLT_
 
 const fwi_dyn_library fwi_dyn_cudnn = {
     .title = "cuDNN",
-    .file = "libcudnn.so.9",
+    .file = "libcudnn.so." NUMBER(CUDNN_MAJOR),
     .variable = "FENWICKS_CUDNN",
-    .help = "cuDNN 9 for the CUDA version of this build",
+    .help = "cuDNN " NUMBER(CUDNN_MAJOR) " for the CUDA version of this build",
     .symbols = cudnn_symbols,
 };
 const fwi_dyn_library fwi_dyn_cublaslt = {
     .title = "cuBLASLt",
-    .file = "libcublasLt.so.13",
+    .file = "libcublasLt.so." NUMBER(CUBLAS_VER_MAJOR),
     .variable = "FENWICKS_CUBLASLT",
-    .help = "the cuBLAS of CUDA 13",
+    .help = "the cuBLAS of CUDA " NUMBER(CUBLAS_VER_MAJOR),
     .symbols = cublaslt_symbols,
 };
 
