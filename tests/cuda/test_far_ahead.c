@@ -22,7 +22,8 @@ typedef struct run {
     int n, steps;
     int64_t stop_at; /* say stop there; 0: never */
     volatile sig_atomic_t flag;
-    bool by_flag; /* by that, not by the callback's answer */
+    bool by_flag;      /* by that, not by the callback's answer */
+    int samples, last; /* that a transform has seen; at the last it sets the flag, 0: never */
 } run;
 
 static bool note(void *user, const fw_event *ev)
@@ -47,7 +48,17 @@ typedef struct how {
     int64_t epoch, passes, checkpoint_every;
     bool stages, evaluates, mixed, tiny; /* mixed: images of two records, by the host */
     fw_filter *record, *filter;
+    bool watched; /* by a transform, so batches are the host's */
 } how;
+
+static fw_status watch(void *user, fw_sample *s)
+{
+    run *const r = user;
+    (void)s;
+    if (++r->samples == r->last)
+        r->flag = 1;
+    return FW_OK;
+}
 
 /* Of steps so short that time does not limit a window, sanitizers or not. */
 static fw_layer *tiny_net(void)
@@ -64,12 +75,14 @@ static void run_open(run *r, const how *h, const char *dir)
                                  fw_random_pad_crop(2), fw_alternating_flip(),
                                  h->mixed ? fw_cutmix(2, 3, 2 * ROWS) : fw_transform_end(),
                                  FW_TRANSFORM_END};
+    const fw_transform watching[] = {list[0], fw_user_transform(watch, r), FW_TRANSFORM_END};
     const fw_transform plain[] = {list[0], FW_TRANSFORM_END};
     const fw_resolution grows[] = {{6, 5}, {7, 16}};
     *r = (run){0};
     assert_ok(fw_array_dataset(
-        &r->train, &t_fed_images, list,
-        &(fw_dataset_opt){.batch = ROWS, .training = true, .seed = 3, .passes = h->passes}));
+        &r->train, &t_fed_images, h->watched ? watching : list,
+        &(fw_dataset_opt){
+            .batch = ROWS, .training = true, .seed = 3, .passes = h->passes, .threads = 1}));
     assert_ok(fw_array_dataset(&r->test, &t_fed_images, plain, &(fw_dataset_opt){.batch = ROWS}));
     const fw_estimator_opt opt = {.device = "far",
                                   .precision = h->precision,
@@ -143,8 +156,13 @@ static void compare(how h, int64_t steps)
 static void test_same_bits(void **state)
 {
     (void)state;
+    const fw_schedule falls = fw_linear_decay_lr(0.05, 30);
     for (int fed = 0; fed < 2; fed++) {
-        compare((how){.fed = fed == 1, .epoch = EPOCH, .evaluates = true, .checkpoint_every = 5},
+        compare((how){.fed = fed == 1,
+                      .lr = &falls,
+                      .epoch = EPOCH,
+                      .evaluates = true,
+                      .checkpoint_every = 5},
                 23);
         compare((how){.fed = fed == 1, .epoch = 1000, .stages = true}, 24);
     }
@@ -267,6 +285,32 @@ static void test_stop(void **state)
     }
 }
 
+/* A flag that is set while steps are being enqueued ends the window there. */
+static void test_stop_at_once(void **state)
+{
+    (void)state;
+    enum { ALL = 100, AT = 30 };
+    static run whole, cut;
+    how h = {.watched = true, .tiny = true, .epoch = 1000};
+    run_open(&cut, &h, t_path("cut"));
+    cut.last = AT * ROWS;
+    assert_fails(fw_estimator_train(cut.e, cut.train, ALL), FW_ESTOPPED, "stopped after step");
+    const int64_t at = fw_estimator_step(cut.e);
+    assert_true(at > 0 && at <= AT + 1 && at == cut.steps);
+    run_close(&cut);
+    run_open(&cut, &h, t_path("cut"));
+    assert_ok(fw_estimator_train(cut.e, cut.train, ALL));
+    assert_int_equal(cut.steps, ALL - at);
+    run_close(&cut);
+    h.single = true;
+    run_open(&whole, &h, t_path("whole"));
+    assert_ok(fw_estimator_train(whole.e, whole.train, ALL));
+    run_close(&whole);
+    t_assert_same_file(t_path("whole/model.safetensors"), t_path("cut/model.safetensors"));
+    t_remove_tree(t_path("whole"));
+    t_remove_tree(t_path("cut"));
+}
+
 /* Data that ends says so at its step, behind all steps that it was enough for. */
 static void test_data_ends(void **state)
 {
@@ -297,7 +341,7 @@ int main(void)
         cmocka_unit_test(test_same_bits),  cmocka_unit_test(test_chosen_rows),
         cmocka_unit_test(test_few_copies), cmocka_unit_test(test_undone),
         cmocka_unit_test(test_lost),       cmocka_unit_test(test_stop),
-        cmocka_unit_test(test_data_ends),
+        cmocka_unit_test(test_data_ends),  cmocka_unit_test(test_stop_at_once),
     };
     return cmocka_run_group_tests(tests, t_fed_setup, t_fed_teardown);
 }
