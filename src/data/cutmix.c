@@ -62,6 +62,11 @@ void fwi_cutmix_free(fwi_cutmix *m)
     fwi_free(m);
 }
 
+void fwi_cutmix_reseed(fwi_cutmix *m, uint64_t seed)
+{
+    m->seed = seed;
+}
+
 static int by_key(const void *a, const void *b)
 {
     const drawn *x = a, *y = b;

@@ -291,6 +291,22 @@ fw_status fw_dataset_seek(fw_dataset *ds, int64_t position)
     return FW_OK;
 }
 
+void fwi_dataset_reseed(fw_dataset *ds, uint64_t seed)
+{
+    fwi_batches_restart(ds, 0);
+    if (seed == ds->opt.seed)
+        return;
+    ds->opt.seed = seed;
+    if (ds->order != NULL) {
+        fwi_order_settle(ds->order, ds->pool);
+        fwi_order_reseed(ds->order, seed);
+    }
+    if (ds->shuffle != NULL)
+        fwi_shuffle_reseed(ds->shuffle, seed);
+    if (ds->cutmix != NULL)
+        fwi_cutmix_reseed(ds->cutmix, seed);
+}
+
 int64_t fw_dataset_position(const fw_dataset *ds)
 {
     int64_t p = ds->position;

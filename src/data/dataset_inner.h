@@ -12,8 +12,15 @@ fw_status fwi_dataset_use_pool(fw_dataset *ds, fwi_pool *pool);
 /* Back to the threads that its options ask for; under the same conditions. */
 fw_status fwi_dataset_use_own_pool(fw_dataset *ds);
 
+/* As if the data set had been made with this seed, at position 0; what it holds in memory stays. */
+void fwi_dataset_reseed(fw_dataset *ds, uint64_t seed);
+
 /* Allocates what the first batch would otherwise. */
 fw_status fwi_dataset_ready(fw_dataset *ds);
+
+/* Reads all records, on the data set's threads, where they are to be held in memory (.cache) and are
+ * not yet: no batch reads a file then. */
+fw_status fwi_dataset_fill_cache(fw_dataset *ds);
 
 /* From now on a label outside [0, n_classes) is an error that names file and record. */
 fw_status fwi_dataset_expect_classes(fw_dataset *ds, int64_t n_classes);

@@ -130,6 +130,12 @@ void fwi_order_free(fwi_order *o)
     fwi_free(o);
 }
 
+void fwi_order_reseed(fwi_order *o, uint64_t seed)
+{
+    o->seed = seed;
+    o->pass[0] = o->pass[1] = -1;
+}
+
 static uint64_t key_of(const fwi_order *o, int64_t pass, int64_t rank)
 {
     return fwi_rng_u64(o->seed, FWI_RNG_SHUFFLE, (uint32_t)pass,

@@ -42,7 +42,8 @@ typedef struct fwi_order fwi_order;
 
 /* selection is borrowed. */
 fw_status fwi_order_new(fwi_order **out, const fwi_selection *selection, uint64_t seed);
-void fwi_order_free(fwi_order *o); /* after fwi_order_settle */
+void fwi_order_free(fwi_order *o);                  /* after fwi_order_settle */
+void fwi_order_reseed(fwi_order *o, uint64_t seed); /* likewise: as one made with that seed */
 
 /* The ranks of one pass in the order of visit, [selection->n]; valid until the call after the next.
  * pool NULL: nothing is made ahead. ahead: pass + 1 will be wanted. One caller at a time. */

@@ -41,7 +41,7 @@ fw_status fwi_dataset_keepable(const fw_dataset *ds)
 typedef struct reading {
     fw_dataset *ds;
     int64_t first, n;
-    uint8_t *pixels;
+    uint8_t *pixels; /* NULL, and labels: wanted in the cache alone */
     int32_t *labels;
     fwi_fetch_scratch *scratch; /* [threads]; of files */
     fwi_error *errors;          /* [jobs] */
@@ -64,10 +64,13 @@ static fw_status read_one(const reading *r, int64_t i, int slot)
         p.data = m->pixels + (size_t)at * bytes;
         p.label = m->labels != NULL ? m->labels[at] : -1;
     }
-    st = p.dtype != FW_U8 ? fwi_fail(FW_EUNAVAILABLE, "the image is f32, not u8")
-                          : fwi_label_check(p.label, ds->n_classes);
+    st = p.dtype != FW_U8 && r->pixels != NULL
+             ? fwi_fail(FW_EUNAVAILABLE, "the image is f32, not u8")
+             : fwi_label_check(p.label, ds->n_classes);
     if (st != FW_OK)
         return fwi_dataset_fail_at(ds, st, rank, record);
+    if (r->pixels == NULL)
+        return FW_OK;
     memcpy(r->pixels + (size_t)i * bytes, p.data, bytes);
     r->labels[i] = p.label;
     return FW_OK;
@@ -85,34 +88,49 @@ static void read_some(void *arg, int64_t job, int slot)
         fwi_error_save(&r->errors[job], st);
 }
 
+static fw_status read_all(reading *r)
+{
+    fw_dataset *const ds = r->ds;
+    const int64_t jobs = (r->n + JOB_RECORDS - 1) / JOB_RECORDS;
+    const int threads = fwi_pool_threads(ds->pool);
+    fw_status st = FW_OK;
+    r->errors = fwi_alloc_array((size_t)jobs, sizeof *r->errors);
+    r->scratch = fwi_alloc_array((size_t)threads, sizeof *r->scratch);
+    if (r->errors == NULL || r->scratch == NULL)
+        st = FW_ENOMEM;
+    for (int i = 0; i < threads && st == FW_OK && ds->origin == FWI_ORIGIN_RECORDS; i++)
+        st = fwi_fetch_scratch_init(ds->fetch, &r->scratch[i]);
+    if (st == FW_OK)
+        fwi_pool_for(ds->pool, jobs, read_some, r);
+    for (int64_t i = 0; i < jobs && st == FW_OK; i++)
+        if (r->errors[i].status != FW_OK)
+            st = fwi_error_raise(&r->errors[i]);
+    for (int i = 0; r->scratch != NULL && i < threads; i++)
+        fwi_fetch_scratch_clear(&r->scratch[i]);
+    fwi_free(r->scratch);
+    fwi_free(r->errors);
+    return st;
+}
+
 fw_status fwi_dataset_read(fw_dataset *ds, int64_t first, int64_t n, uint8_t *pixels,
                            int32_t *labels)
 {
     assert(first >= 0 && n >= 0 && first + n <= ds->selection.n);
-    fw_status st = fwi_dataset_keepable(ds);
+    const fw_status st = fwi_dataset_keepable(ds);
     if (st != FW_OK || n == 0)
         return st;
-    const int64_t jobs = (n + JOB_RECORDS - 1) / JOB_RECORDS;
-    const int threads = fwi_pool_threads(ds->pool);
     reading r = {.ds = ds, .first = first, .n = n};
     r.pixels = pixels;
     r.labels = labels;
-    r.errors = fwi_alloc_array((size_t)jobs, sizeof *r.errors);
-    r.scratch = fwi_alloc_array((size_t)threads, sizeof *r.scratch);
-    if (r.errors == NULL || r.scratch == NULL)
-        st = FW_ENOMEM;
-    for (int i = 0; i < threads && st == FW_OK && ds->origin == FWI_ORIGIN_RECORDS; i++)
-        st = fwi_fetch_scratch_init(ds->fetch, &r.scratch[i]);
-    if (st == FW_OK)
-        fwi_pool_for(ds->pool, jobs, read_some, &r);
-    for (int64_t i = 0; i < jobs && st == FW_OK; i++)
-        if (r.errors[i].status != FW_OK)
-            st = fwi_error_raise(&r.errors[i]);
-    for (int i = 0; r.scratch != NULL && i < threads; i++)
-        fwi_fetch_scratch_clear(&r.scratch[i]);
-    fwi_free(r.scratch);
-    fwi_free(r.errors);
-    return st;
+    return read_all(&r);
+}
+
+fw_status fwi_dataset_fill_cache(fw_dataset *ds)
+{
+    if (ds->origin != FWI_ORIGIN_RECORDS || !ds->opt.cache)
+        return FW_OK;
+    reading r = {.ds = ds, .n = ds->selection.n};
+    return read_all(&r);
 }
 
 /* ---- batches ---- */

@@ -323,6 +323,12 @@ void fwi_shuffle_expect_classes(fwi_shuffle *s, int64_t n_classes)
     s->running = false;
 }
 
+void fwi_shuffle_reseed(fwi_shuffle *s, uint64_t seed)
+{
+    s->opt.seed = seed;
+    s->running = false;
+}
+
 fw_dtype fwi_shuffle_dtype(const fwi_shuffle *s)
 {
     return s->dtype;

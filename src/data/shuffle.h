@@ -39,6 +39,9 @@ fw_status fwi_shuffle_draw(fwi_shuffle *s, int64_t pass, int64_t place, void *ce
 /* From the next draw on, labels are held against this. Forgets the records held. */
 void fwi_shuffle_expect_classes(fwi_shuffle *s, int64_t n_classes);
 
+/* As one opened with that seed: the next draw replays. No draw is under way. */
+void fwi_shuffle_reseed(fwi_shuffle *s, uint64_t seed);
+
 fw_dtype fwi_shuffle_dtype(const fwi_shuffle *s);
 bool fwi_shuffle_labelled(const fwi_shuffle *s);
 size_t fwi_shuffle_bytes(const fwi_shuffle *s); /* buffer and decompressors */

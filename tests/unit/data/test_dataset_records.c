@@ -115,6 +115,34 @@ static void test_cache_is_used(void **state)
     fw_dataset_free(ds);
 }
 
+/* Filled at once, before any batch: a damaged record shows there. */
+static void test_cache_is_filled(void **state)
+{
+    (void)state;
+    char path[128];
+    fw_dataset *ds = NULL;
+    fw_dataset_opt opt = {.batch = 13, .cache = true, .threads = 2};
+    write_records(temp_path(path, "filled"), &images, 0, N, FW_PLAIN);
+    assert_ok(open_path(&ds, "filled", &opt));
+    assert_ok(fwi_dataset_fill_cache(ds));
+    assert_int_equal(truncate(path, 0), 0);
+    gathered a = gather(ds, 2);
+    assert_int_equal(a.n_batches, 2);
+    check_rows(&a, 0, 26);
+    free_gathered(&a);
+    fw_dataset_free(ds);
+    write_records(path, &images, 0, N, FW_PLAIN);
+    assert_ok(open_path(&ds, "filled", &opt));
+    assert_ok(fwi_dataset_expect_classes(ds, 3));
+    assert_fails(fwi_dataset_fill_cache(ds), FW_EFORMAT, "filled: record 3");
+    fw_dataset_free(ds);
+    opt.cache = false; /* nothing is to be held */
+    assert_ok(open_path(&ds, "filled", &opt));
+    assert_ok(fwi_dataset_expect_classes(ds, 3));
+    assert_ok(fwi_dataset_fill_cache(ds));
+    fw_dataset_free(ds);
+}
+
 /* ---- compressed ---- */
 
 static void test_compressed_passes(void **state)
@@ -489,15 +517,11 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_float_and_bytes),
-        cmocka_unit_test(test_cache_is_used),
-        cmocka_unit_test(test_compressed_passes),
-        cmocka_unit_test(test_shuffle_rule),
-        cmocka_unit_test(test_compressed_without_shape),
-        cmocka_unit_test(test_compressed_ends),
-        cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_wrong_content),
-        cmocka_unit_test(test_damaged_compressed),
+        cmocka_unit_test(test_float_and_bytes), cmocka_unit_test(test_cache_is_used),
+        cmocka_unit_test(test_cache_is_filled), cmocka_unit_test(test_compressed_passes),
+        cmocka_unit_test(test_shuffle_rule),    cmocka_unit_test(test_compressed_without_shape),
+        cmocka_unit_test(test_compressed_ends), cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_wrong_content),   cmocka_unit_test(test_damaged_compressed),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("dataset records", tests, make_images, drop_images);
