@@ -193,21 +193,34 @@ static void add_dirac(const fwi_var *v, void *host)
         put_value(v, host, i, mean + (value_at(v, host, i) - new_mean) * scale);
 }
 
+typedef struct drawing {
+    const fwi_var *v;
+    uint64_t seed;
+    uint32_t pass;
+    void *host;
+} drawing;
+
+enum { DRAWN_AT_ONCE = 4096 }; /* elements; whole blocks of 4 */
+
 /* Element i of a variable: word i % 4 of the block (seed, INIT, name, i / 4) names it, so that a
- * variable starts the same whatever else the model holds. */
-static void init_values(const fwi_var *v, uint64_t seed, void *host)
+ * variable starts the same whatever else the model holds, and on any number of threads. */
+static void draw_some(void *arg, int64_t task, int slot)
 {
-    const int64_t n = fwi_shape_elems(&v->shape);
-    const uint32_t pass = fwi_fnv1a(v->name);
+    (void)slot;
+    const drawing *const d = arg;
+    const fwi_var *const v = d->v;
+    void *const host = d->host;
+    const int64_t first = task * DRAWN_AT_ONCE, all = fwi_shape_elems(&v->shape),
+                  n = all - first < DRAWN_AT_ONCE ? all : first + DRAWN_AT_ONCE;
     const fwi_init_kind kind = v->init.kind;
     const bool zero = fwi_init_is_data(kind) || kind == FWI_INIT_IDENTITY || kind == FWI_INIT_COPY;
     const bool drawn = kind != FWI_INIT_CONST && !zero;
     const double a = zero ? 0 : v->init.a, b = v->init.b;
-    for (int64_t i = 0; i < n; i += 4) {
+    for (int64_t i = first; i < n; i += 4) {
         uint32_t words[4] = {0};
         double x[4] = {a, a, a, a};
         if (drawn)
-            fwi_rng_block(seed, FWI_RNG_INIT, pass, (uint64_t)(i / 4), 0, words);
+            fwi_rng_block(d->seed, FWI_RNG_INIT, d->pass, (uint64_t)(i / 4), 0, words);
         if (kind == FWI_INIT_NORMAL) {
             fwi_normal4(words, x);
             for (int j = 0; j < 4; j++)
@@ -219,6 +232,14 @@ static void init_values(const fwi_var *v, uint64_t seed, void *host)
         for (int64_t j = 0; j < 4 && i + j < n; j++)
             put_value(v, host, i + j, x[j]);
     }
+}
+
+static void init_values(const fwi_var *v, uint64_t seed, fwi_pool *pool, void *host)
+{
+    const fwi_init_kind kind = v->init.kind;
+    drawing d = {.v = v, .seed = seed, .pass = fwi_fnv1a(v->name), .host = host};
+    fwi_pool_for(pool, (fwi_shape_elems(&v->shape) + DRAWN_AT_ONCE - 1) / DRAWN_AT_ONCE, draw_some,
+                 &d);
     if (kind == FWI_INIT_DIRAC || kind == FWI_INIT_IDENTITY)
         put_dirac(v, host);
     else if (kind == FWI_INIT_DIRAC_ADDED)
@@ -243,8 +264,9 @@ fw_status fwi_store_init(fwi_store *s, uint64_t seed)
         return FW_ENOMEM;
     fw_status st = FW_OK;
     for (int i = 0; i < s->n_vars && st == FW_OK; i++) {
-        init_values(&s->vars[i], seed, host);
-        st = fwi_store_write(s, &s->vars[i], host);
+        const fwi_var *const v = &s->vars[i];
+        init_values(v, seed, s->device->pool, host);
+        st = fwi_store_write(s, v, host);
     }
     fwi_free(host);
     return st == FW_OK ? fwi_store_init_copies(s) : st;
