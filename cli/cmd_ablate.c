@@ -24,6 +24,7 @@ typedef struct ablate_args {
 
 typedef struct variant {
     fw_recipe *recipe;
+    fw_session *session; /* NULL: not open */
     cell cell;
 } variant;
 
@@ -39,6 +40,7 @@ typedef struct lab {
 static void lab_clear(lab *l)
 {
     for (int i = 0; i < l->n; i++) {
+        fw_session_close(l->v[i].session);
         fw_recipe_free(l->v[i].recipe);
         cell_clear(&l->v[i].cell);
     }
@@ -164,8 +166,48 @@ static fw_status make_variants(lab *l, char *why, size_t cap)
 
 /* ---- runs ---- */
 
+static void close_sessions(lab *l)
+{
+    for (int i = 0; i < l->n; i++) {
+        fw_session_close(l->v[i].session);
+        l->v[i].session = NULL;
+    }
+}
+
+/* Runs of a GPU are short: each variant keeps what it has built there, as long as there is memory.
+ * On a CPU building is a small share of a run, and its memory is all there is: variants take turns. */
+static fw_status run_one(lab *l, variant *v, const fw_run_opt *opt, const fw_one_run *run,
+                         fw_trials *log, const fw_trial_opt *how, const fw_trial **trial,
+                         bool *held)
+{
+    const bool turns = opt->device == NULL || strcmp(opt->device, "cpu") == 0;
+    fw_status st = v->session != NULL ? FW_OK : fw_session_open(&v->session, v->recipe, opt);
+    if (st == FW_OK)
+        st = fw_session_trial(v->session, run, log, how, trial, NULL, held);
+    if (st == FW_ENOMEM && !turns) { /* perhaps that of the others */
+        close_sessions(l);
+        st = fw_session_open(&v->session, v->recipe, opt);
+        if (st == FW_OK)
+            st = fw_session_trial(v->session, run, log, how, trial, NULL, held);
+    }
+    if (turns)
+        close_sessions(l);
+    return st;
+}
+
+static void tell(const variant *v, const fw_trial *trial, bool held)
+{
+    if (trial->run.diverged)
+        fprintf(stderr, "%s, seed %" PRIu64 ": diverged: %s\n", v->cell.name, trial->seed,
+                held ? "done before" : fw_last_error());
+    else
+        fprintf(stderr, "%s, seed %" PRIu64 ": accuracy %.2f %%, %.1f s%s\n", v->cell.name,
+                trial->seed, 100 * trial->run.accuracy, trial->run.t_train,
+                held ? ", done before" : "");
+}
+
 /* Seed by seed, so that the variants stay level where the command is stopped. */
-static fw_status run_all(lab *l, fw_run_opt *opt, fw_trials *log)
+static fw_status run_all(lab *l, const fw_run_opt *opt, fw_trials *log)
 {
     const ablate_args *const a = l->a;
     fw_trial first = {0}; /* texts stay where they are */
@@ -175,28 +217,23 @@ static fw_status run_all(lab *l, fw_run_opt *opt, fw_trials *log)
     for (int64_t i = 0; i < a->runs && st == FW_OK; i++)
         for (int k = 0; k < l->n && st == FW_OK; k++) {
             variant *const v = &l->v[k];
+            const fw_one_run run = {.seed = a->seed + (uint64_t)i};
             const fw_trial *trial = NULL;
             bool held = false;
-            opt->seed = a->seed + (uint64_t)i;
             char *changes = changes_text(a->epochs, a->batch, &a->set, v->cell.changes);
             if (changes == NULL)
                 return FW_ENOMEM;
-            fprintf(stderr, "%s, seed %" PRIu64 "\n", v->cell.name, opt->seed);
+            fprintf(stderr, "%s, seed %" PRIu64 "\n", v->cell.name, run.seed);
             const fw_trial_opt how = {
                 .variant = v->cell.name, .changes = changes, .same_commit = a->same_commit};
-            st = fw_trial_run(log, v->recipe, opt, &how, &trial, NULL, &held);
+            st = run_one(l, v, opt, &run, log, &how, &trial, &held);
+            if (st == FW_OK)
+                tell(v, trial, held); /* the message is of the run still */
             if (st == FW_OK && !cell_add(&v->cell, trial, &twice))
                 st = FW_ENOMEM;
             free(changes);
             if (st != FW_OK)
                 break;
-            if (trial->run.diverged)
-                fprintf(stderr, "%s, seed %" PRIu64 ": diverged: %s\n", v->cell.name, opt->seed,
-                        held ? "done before" : fw_last_error());
-            else
-                fprintf(stderr, "%s, seed %" PRIu64 ": accuracy %.2f %%, %.1f s%s\n", v->cell.name,
-                        opt->seed, 100 * trial->run.accuracy, trial->run.t_train,
-                        held ? ", done before" : "");
             if (first.cpu == NULL)
                 first = *trial;
             machines = machines || strcmp(first.cpu, trial->cpu) != 0 ||

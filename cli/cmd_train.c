@@ -30,6 +30,7 @@ typedef struct run_row {
     uint64_t seed;
     fw_run_figures run;
     int64_t forwards;         /* 0: not known, a row of the results file */
+    double since_start;       /* of the process; 0: not known, likewise */
     bool stopped_early, held; /* held: the results file had it */
     char model[1024];
 } run_row;
@@ -37,14 +38,16 @@ typedef struct run_row {
 static json_t *run_json(const run_row *r)
 {
     const fw_run_figures *const f = &r->run;
-    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:I, s:f, s:f, s:f, s:f, s:f, s:b, s:b, s:b, s:s}",
+    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:b, s:b, "
+                     "s:b, s:s}",
                      "seed", (json_int_t)r->seed, "accuracy", number_or_null(f->accuracy),
                      "accuracy_plain", number_or_null(f->accuracy_plain), "forwards",
                      r->forwards > 0 ? json_integer(r->forwards) : json_null(), "loss",
                      number_or_null(f->loss), "steps", (json_int_t)f->steps, "epochs", f->epochs,
-                     "t_train", f->t_train, "t_total", f->t_total, "t_dawn", f->t_dawn,
-                     "images_per_second", f->images_per_second, "stopped_early", r->stopped_early,
-                     "held", r->held, "diverged", f->diverged, "model", r->model);
+                     "t_train", f->t_train, "t_total", f->t_total, "t_dawn", f->t_dawn, "t_build",
+                     f->t_build, "images_per_second", f->images_per_second, "since_start",
+                     r->since_start > 0 ? json_real(r->since_start) : json_null(), "stopped_early",
+                     r->stopped_early, "held", r->held, "diverged", f->diverged, "model", r->model);
 }
 
 typedef struct summary {
@@ -53,6 +56,7 @@ typedef struct summary {
     fw_summary accuracy, plain, loss, t_train, t_total, t_dawn, images_per_second;
     double above, p; /* share at or above the target; of a mean above it */
     double later;    /* mean of t_train without the first run */
+    double build;    /* seconds before the clocks of these runs, all together */
     int64_t peak;
     bool stopped_early;
 } summary;
@@ -86,6 +90,8 @@ static void summarise(const run_row *rows, int64_t n, double target, double *x, 
     s->above = fw_share_at_least(x, s->n, target);
     s->p = fw_t_test_above(&s->accuracy, target);
     for (int64_t i = 0; i < n; i++) {
+        if (!rows[i].held)
+            s->build += rows[i].run.t_build;
         if (rows[i].run.diverged)
             continue;
         const int64_t peak = rows[i].run.peak_memory_bytes;
@@ -119,8 +125,8 @@ static int print_summary_json(const train_args *a, fw_recipe *recipe, const summ
         s->images_per_second.mean, "tta", fw_recipe_get(recipe, "evaluate.tta"), "stopped_early",
         s->stopped_early, "peak_memory_bytes", (json_int_t)s->peak, "model", last->model);
     json_t *more = json_pack(
-        "{s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:f, s:o, s:I, s:s, s:s}", "accuracy_min",
-        s->accuracy.min, "target", a->target, "target_share", s->above, "target_p",
+        "{s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:f, s:o, s:I, s:s, s:s}", "t_build", s->build,
+        "accuracy_min", s->accuracy.min, "target", a->target, "target_share", s->above, "target_p",
         number_or_null(s->p), "t_train_std", number_or_null(s->t_train.std), "t_total_std",
         number_or_null(s->t_total.std), "t_dawn_std", number_or_null(s->t_dawn.std), "t_train_min",
         s->t_train.min, "t_train_without_first", number_or_null(s->later), "diverged",
@@ -158,6 +164,8 @@ static int print_summary(const train_args *a, fw_recipe *recipe, const summary *
                s->last->forwards);
     printf("time     %.1f s to train, %.1f s with the final evaluation, %.0f images/s\n",
            s->t_train.mean, s->t_total.mean, s->images_per_second.mean);
+    if (s->build >= 0.05)
+        printf("         %.1f s before that, once: data, memory, plans\n", s->build);
     if (s->n > 1)
         printf("         %.1f s with reading the data; standard deviations %.2f, %.2f, %.2f; least "
                "%.1f, mean without the first %.1f s\n",
@@ -204,17 +212,18 @@ static bool begun(const char *run_out)
 }
 
 /* One seed: run, or taken from the results file. One that diverges is a row like others: FW_OK. */
-static fw_status one_run(const train_args *a, fw_recipe *recipe, fw_run_opt *opt, fw_trials *log,
-                         const char *changes, run_row *row)
+static fw_status one_run(const train_args *a, const char *recipe, fw_session *session,
+                         const fw_one_run *run, fw_trials *log, const char *changes, run_row *row)
 {
     fw_run_result result = {0};
     const fw_trial *trial = NULL;
     fprintf(stderr, "fenwicks %s, recipe %s, seed %" PRIu64 ", results in %s\n", fw_version(),
-            fw_recipe_name(recipe), row->seed, opt->out != NULL ? opt->out : a->log);
+            recipe, row->seed, run->out != NULL ? run->out : a->log);
     const fw_trial_opt how = {
         .variant = a->label, .changes = changes, .same_commit = a->same_commit};
-    fw_status st = log == NULL ? fw_recipe_run(recipe, opt, &result)
-                               : fw_trial_run(log, recipe, opt, &how, &trial, &result, &row->held);
+    fw_status st = log == NULL
+                       ? fw_session_run(session, run, &result)
+                       : fw_session_trial(session, run, log, &how, &trial, &result, &row->held);
     if (st == FW_ENONFINITE && result.run.diverged)
         st = FW_OK;
     if (st != FW_OK)
@@ -222,6 +231,7 @@ static fw_status one_run(const train_args *a, fw_recipe *recipe, fw_run_opt *opt
     row->run = trial != NULL ? trial->run : result.run;
     row->forwards = result.test.forwards;
     row->stopped_early = result.stopped_early;
+    row->since_start = result.since_start;
     snprintf(row->model, sizeof row->model, "%s", result.model);
     if (row->run.diverged && a->runs == 1)
         return FW_OK; /* said in the end, as what the command came to */
@@ -234,24 +244,26 @@ static fw_status one_run(const train_args *a, fw_recipe *recipe, fw_run_opt *opt
     return FW_OK;
 }
 
-/* Every seed, into rows [runs]. out: the folder of all of them; NULL: there are none. */
-static fw_status run_seeds(const train_args *a, fw_recipe *recipe, fw_run_opt *opt, fw_trials *log,
-                           const char *out, run_row *rows)
+/* Every seed, into rows [runs], in one session. out: the folder of all of them; NULL: there are none. */
+static fw_status run_seeds(const train_args *a, const fw_recipe *recipe, const fw_run_opt *opt,
+                           fw_trials *log, const char *out, run_row *rows)
 {
     char run_out[OUT_CAP + 64];
-    fw_status st = FW_OK;
+    fw_session *session = NULL;
     char *const changes = changes_text(a->epochs, a->batch, &a->set, NULL);
     if (changes == NULL)
         return FW_ENOMEM;
+    fw_status st = fw_session_open(&session, recipe, opt);
     for (int64_t i = 0; i < a->runs && st == FW_OK; i++) {
-        rows[i].seed = opt->seed = a->seed + (uint64_t)i;
+        fw_one_run run = {.seed = a->seed + (uint64_t)i, .out = out != NULL ? run_out : NULL};
         if (out != NULL)
             snprintf(run_out, sizeof run_out, a->runs == 1 ? "%s" : "%s/seed-%" PRIu64, out,
-                     opt->seed);
-        opt->out = out != NULL ? run_out : NULL;
-        opt->resume = a->resume && out != NULL && ((i == 0 && log == NULL) || begun(run_out));
-        st = one_run(a, recipe, opt, log, changes, &rows[i]);
+                     run.seed);
+        run.resume = a->resume && out != NULL && ((i == 0 && log == NULL) || begun(run_out));
+        rows[i].seed = run.seed;
+        st = one_run(a, fw_recipe_name(recipe), session, &run, log, changes, &rows[i]);
     }
+    fw_session_close(session);
     free(changes);
     return st;
 }

@@ -51,10 +51,14 @@ typedef struct fw_trial_opt {
     const char *variant, *changes; /* for the line; NULL: "" */
     bool same_commit;              /* as in fw_trials_find */
 } fw_trial_opt;
-/* fw_recipe_run, unless t holds the run; then its line. *out is borrowed from t. result (may be
- * NULL) is filled where the recipe was run, *held says whether it was not. A run that diverges gets its
- * line, (*out)->run.diverged, and FW_OK; fw_last_error says where it did. run->warm_start and
- * until_accuracy make another experiment: FW_EARG. */
+/* fw_session_run, unless t holds the run; then its line, and nothing is built for it. *out is borrowed
+ * from t. result (may be NULL) is filled where the recipe was run, *held says whether it was not. A run
+ * that diverges gets its line, (*out)->run.diverged, and FW_OK; fw_last_error says where it did.
+ * warm_start and until_accuracy of the session's options make another experiment: FW_EARG. */
+FW_API fw_status fw_session_trial(fw_session *s, const fw_one_run *run, fw_trials *t,
+                                  const fw_trial_opt *opt, const fw_trial **out,
+                                  fw_run_result *result, bool *held);
+/* The same in a session of its own. */
 FW_API fw_status fw_trial_run(fw_trials *t, const fw_recipe *r, const fw_run_opt *run,
                               const fw_trial_opt *opt, const fw_trial **out, fw_run_result *result,
                               bool *held);

@@ -111,9 +111,11 @@ typedef struct fw_run_figures {
                         next two */
     double accuracy_plain, loss; /* plain: without other views */
     double t_train, t_total,
-        t_dawn; /* seconds: initialising + training, by all starts of a run that
-                                        was resumed; + final evaluation; + reading and preparing the
-                                        data, of this start */
+        t_dawn;     /* seconds: initialising + training, by all starts of a run that
+                       was resumed; + final evaluation; + reading the data and bringing it to
+                       the device, even where an earlier run of the session did that */
+    double t_build; /* seconds before t_train began: the build of fw_session; 0: an earlier run
+                       has told it */
     double images_per_second;
     int64_t peak_memory_bytes;
     bool diverged; /* a loss, or a weight, was no number: it ended there */
@@ -123,12 +125,38 @@ typedef struct fw_run_result {
     fw_run_figures run;
     fw_metrics test; /* the final evaluation */
     bool stopped_early;
-    char model[1024]; /* path, "" without out */
+    char model[1024];   /* path, "" without out */
+    double since_start; /* seconds from the process's start to this result */
 } fw_run_result;
 
-/* Trains and evaluates. After FW_ESTOPPED (Ctrl-C) a checkpoint is in `out`, and result has what is
+/* Trains and evaluates: a session (below) of one run. After FW_ESTOPPED (Ctrl-C) a checkpoint is in `out`, and result has what is
  * known; after FW_ENONFINITE result->run.diverged is set. */
 FW_API fw_status fw_recipe_run(const fw_recipe *r, const fw_run_opt *opt, fw_run_result *result);
+
+/* ---- several runs of one recipe ----
+ * What no run decides is built once: data read and decoded to memory, device and libraries opened,
+ * memory, plans, images brought to the device; and on a device that keeps recordings of steps (a GPU)
+ * these, made of batches without images. Then a run begins as the first of a process of its own
+ * would, and ends with the same bits: neither the runs before it nor their order matter. t_train
+ * begins when all of that is there (docs/recipes.md). */
+typedef struct fw_session fw_session;
+
+/* r, and what opt points to, are borrowed until fw_session_close, and r must not change. opt's seed,
+ * out and resume are not looked at: each run has its own. Checks the options; nothing is read. */
+FW_API fw_status fw_session_open(fw_session **out, const fw_recipe *r, const fw_run_opt *opt);
+/* Builds, unless that is done. The first run does it too. Errors: what the data, the device and the
+ * plans have to say; then nothing is built, and a later call tries again. Runs are made by the thread
+ * that built. */
+FW_API fw_status fw_session_build(fw_session *s);
+
+typedef struct fw_one_run {
+    uint64_t seed;   /* of weights, order and augmentation */
+    const char *out; /* as in fw_run_opt; the folder is looked at before anything is built */
+    bool resume;
+} fw_one_run;
+/* fw_recipe_run, of one seed. After an error, FW_ESTOPPED included, other runs may follow. */
+FW_API fw_status fw_session_run(fw_session *s, const fw_one_run *run, fw_run_result *result);
+FW_API void fw_session_close(fw_session *s);
 
 /* The data sets of a recipe, for programs that go on by themselves: resident gets what has to be
  * freed after the data sets (may stay empty). */

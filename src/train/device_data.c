@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "clock.h"
 #include "dataset_inner.h"
 #include "fail.h"
 #include "mem.h"
@@ -71,8 +72,10 @@ fw_status fwi_device_data_choose(fwi_device_data *k, fwi_device *d, const fw_dat
                                  int32_t lines, const char *why_not, size_t spare)
 {
     if (k->loaded && k->serial == fwi_dataset_serial(ds) && k->lines == lines && why_not == NULL &&
-        k->bytes <= spare)
+        k->bytes <= spare) {
+        k->seed = fwi_dataset_seed(ds); /* of a run; the images are those of all of them */
         return FW_OK;
+    }
     fwi_device_data_clear(k);
     *k = (fwi_device_data){.serial = fwi_dataset_serial(ds),
                            .device = d,
@@ -123,9 +126,10 @@ static fw_status upload(const fwi_device_data *k, fw_dataset *ds)
                            (size_t)n * each);
     }
     fwi_free(staged);
-    return st == FW_OK ? b->upload(k->device, (uint8_t *)k->block + k->labels_at, k->host_labels,
-                                   (size_t)k->n * sizeof *k->host_labels)
-                       : st;
+    if (st == FW_OK)
+        st = b->upload(k->device, (uint8_t *)k->block + k->labels_at, k->host_labels,
+                       (size_t)k->n * sizeof *k->host_labels);
+    return st == FW_OK ? b->sync(k->device) : st;
 }
 
 fw_status fwi_device_data_load(fwi_device_data *k, fw_dataset *ds, int64_t n_classes)
@@ -142,9 +146,11 @@ fw_status fwi_device_data_load(fwi_device_data *k, fw_dataset *ds, int64_t n_cla
         if (st == FW_OK && k->device->backend->alloc(k->device, k->bytes, &k->block) != FW_OK)
             st = fwi_fail_in(FW_EUNAVAILABLE, "memory for images");
     }
+    const double began = fwi_now();
     if (st == FW_OK)
         st = upload(k, ds);
     if (st == FW_OK) {
+        k->seconds = fwi_now() - began;
         k->n_classes = n_classes;
         k->loaded = true;
         return FW_OK;

@@ -24,6 +24,7 @@ typedef struct fwi_device_data {
     void *block;                 /* of the device: images, labels, rows */
     size_t bytes;
     size_t labels_at, rows_at;
+    double seconds;        /* of the upload, or of the host reading what it will hold */
     int32_t *host_labels;  /* [n] */
     int32_t *batch_labels; /* [batch] */
     int64_t

@@ -162,8 +162,32 @@ static fw_status find_resume(fw_estimator *e)
 
 /* ---- life ---- */
 
-fw_status fw_estimator_new(fw_estimator **out, fw_layer *net, fw_optimizer optimizer,
-                           const fw_estimator_opt *opt)
+static fw_status open_device(fw_estimator *e, fwi_device *lent)
+{
+    e->device = lent;
+    e->device_lent = lent != NULL;
+    fw_status st = FW_OK;
+    if (lent == NULL)
+        st = fwi_device_open(
+            &e->device, e->opt.device,
+            &(fwi_device_opt){.threads = e->opt.threads, .pin = e->opt.pin, .tf32 = e->opt.tf32});
+    if (st == FW_OK && e->opt.precision == FW_F16 && !e->device->has_f16)
+        st =
+            fwi_fail(FW_EUNAVAILABLE,
+                     "precision f16 is for GPUs: device %s does not have it; f32, bf16 and f64 run "
+                     "here",
+                     e->device->label);
+    if (st == FW_OK && e->opt.precision == FW_BF16 && !e->device->has_bf16)
+        st =
+            fwi_fail(FW_EUNAVAILABLE,
+                     "precision bf16 needs a processor with AVX2, which device %s does not have or "
+                     "does not use; f32 runs here",
+                     e->device->label);
+    return st;
+}
+
+fw_status fwi_estimator_new_on(fw_estimator **out, fwi_device *device, fw_layer *net,
+                               fw_optimizer optimizer, const fw_estimator_opt *opt)
 {
     static const fw_estimator_opt defaults = {0};
     if (opt == NULL)
@@ -193,21 +217,7 @@ fw_status fw_estimator_new(fw_estimator **out, fw_layer *net, fw_optimizer optim
     if (st == FW_OK)
         st = describe_parts(e);
     if (st == FW_OK)
-        st = fwi_device_open(
-            &e->device, e->opt.device,
-            &(fwi_device_opt){.threads = e->opt.threads, .pin = e->opt.pin, .tf32 = e->opt.tf32});
-    if (st == FW_OK && e->opt.precision == FW_F16 && !e->device->has_f16)
-        st =
-            fwi_fail(FW_EUNAVAILABLE,
-                     "precision f16 is for GPUs: device %s does not have it; f32, bf16 and f64 run "
-                     "here",
-                     e->device->label);
-    if (st == FW_OK && e->opt.precision == FW_BF16 && !e->device->has_bf16)
-        st =
-            fwi_fail(FW_EUNAVAILABLE,
-                     "precision bf16 needs a processor with AVX2, which device %s does not have or "
-                     "does not use; f32 runs here",
-                     e->device->label);
+        st = open_device(e, device);
     if (st == FW_OK)
         st = find_resume(e);
     if (st != FW_OK) {
@@ -218,20 +228,52 @@ fw_status fw_estimator_new(fw_estimator **out, fw_layer *net, fw_optimizer optim
     return FW_OK;
 }
 
+fw_status fw_estimator_new(fw_estimator **out, fw_layer *net, fw_optimizer optimizer,
+                           const fw_estimator_opt *opt)
+{
+    return fwi_estimator_new_on(out, NULL, net, optimizer, opt);
+}
+
+fw_status fwi_estimator_close_folder(fw_estimator *e)
+{
+    fwi_ckpt_free(e->ckpt);
+    fwi_st_close(e->resume);
+    const fw_status st = fwi_runlog_close(e->log);
+    e->ckpt = NULL;
+    e->resume = NULL;
+    e->log = NULL;
+    return st;
+}
+
+fw_status fwi_estimator_restart(fw_estimator *e, uint64_t seed, const char *work_dir)
+{
+    if (copy_text(&work_dir) != FW_OK)
+        return FW_ENOMEM;
+    fw_status st = fwi_estimator_close_folder(e);
+    fwi_free((void *)e->opt.work_dir);
+    e->opt.work_dir = work_dir;
+    e->opt.seed = seed;
+    e->step = 0;
+    e->filled = e->broken = false;
+    e->seconds_before = e->seconds_here = 0;
+    if (st == FW_OK && e->compiled)
+        st = fwi_network_forget(&e->network);
+    return st == FW_OK ? find_resume(e) : st;
+}
+
 void fw_estimator_free(fw_estimator *e)
 {
     if (e == NULL)
         return;
-    fwi_ckpt_free(e->ckpt);
-    fwi_st_close(e->resume);
+    (void)fwi_estimator_close_folder(e); /* what mattered was flushed when training ended */
     fwi_tta_clear(&e->tta);
     fwi_selective_clear(&e->selective);
     fwi_device_data_clear(&e->train_data);
     fwi_device_data_clear(&e->eval_data);
-    (void)fwi_runlog_close(e->log); /* what mattered was flushed when training ended */
     if (e->compiled)
         fwi_network_clear(&e->network);
-    fwi_device_close(e->device);
+    if (!e->device_lent)
+        fwi_device_close(e->device);
     fw_layer_free(e->net);
     fwi_free(e->layers_text);
     fwi_free(e->optimizer_text);
@@ -312,7 +354,7 @@ fw_status fw_estimator_save(fw_estimator *e, const char *path)
 {
     if (e == NULL || path == NULL)
         return fwi_fail(FW_EARG, "fw_estimator_save: NULL argument");
-    if (!e->compiled)
+    if (!e->filled)
         return fwi_fail(FW_ESTATE, "fw_estimator_save: nothing was trained yet");
     const fwi_network_spec *s = &e->network.spec;
     const fwi_model_meta meta = {.layers = e->layers_text,

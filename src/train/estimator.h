@@ -22,9 +22,13 @@ struct fw_estimator {
     fw_estimator_opt opt; /* texts in it are copies of our own */
     char **class_names;
     fwi_device *device;
+    bool device_lent;    /* another estimator's, which closes it */
     fwi_network network; /* compiled at the first use with data */
     bool compiled;
-    bool broken; /* a loss was not finite: the weights are lost */
+    bool filled;                       /* the network has weights: of a run */
+    bool broken;                       /* a loss was not finite: the weights are lost */
+    bool keeps_data;                   /* data sets stay on its threads when training is over */
+    const struct fw_estimator *beside; /* whose memory is held too; NULL: none */
     int64_t step;
     /* Seconds of training, evaluations not counted: of the starts before this one, by the log of the
      * run's folder; of this start's calls that are over. */
@@ -43,6 +47,8 @@ struct fw_estimator {
 
 /* Compiles for images of this data set, or checks that they are those compiled for. */
 fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds);
+/* What a run begins with, unless that is there: weights by the seed, a model or a checkpoint. */
+fw_status fwi_estimator_fill(fw_estimator *e);
 /* The plan that evaluates batches of so many images with what evaluation uses after so many steps. */
 fw_status fwi_estimator_eval_plan(fw_estimator *e, int64_t batch, int64_t step,
                                   fwi_network_plan **out);
@@ -87,6 +93,23 @@ fw_status fwi_estimator_choose_data(fw_estimator *e, fw_dataset *train, fw_datas
  * load_eval. */
 fw_status fwi_estimator_settle_data(fw_estimator *e, fw_dataset *train, fw_dataset *eval,
                                     bool load_eval, fw_budget *out);
+
+/* ---- several runs of one estimator ----
+ * fwi_estimator_build once, then for each run fwi_estimator_restart and fw_estimator_train: with the
+ * same bits as an estimator made for that run alone. */
+/* fw_estimator_new on a device of another estimator's, which outlives it; NULL: on its own. */
+fw_status fwi_estimator_new_on(fw_estimator **out, fwi_device *device, fw_layer *net,
+                               fw_optimizer optimizer, const fw_estimator_opt *opt);
+/* All that training to step `until`, and evaluating, take and no run decides: plans, memory, images
+ * on the device, and on one that keeps recordings those of all steps, made of batches without a
+ * record. Data sets stay on the estimator's threads from then on: whoever frees it frees them
+ * before. eval may be NULL. */
+fw_status fwi_estimator_build(fw_estimator *e, fw_dataset *train, fw_dataset *eval, int64_t until);
+/* As one just made with this seed and work_dir (NULL: none); what was built stays. */
+fw_status fwi_estimator_restart(fw_estimator *e, uint64_t seed, const char *work_dir);
+/* The files of its work_dir are written and closed. */
+fw_status fwi_estimator_close_folder(fw_estimator *e);
+
 /* What must agree on resume. data: description of the training data, or NULL. Fills up to 12,
  * returns how many; texts live as long as e and buf. */
 typedef struct fwi_ids {

@@ -35,6 +35,11 @@ static fw_budget count(const fw_estimator *e, fw_dataset *train, fw_dataset *eva
         .state = fwi_network_state_bytes(&e->network),
         .scratch = (int64_t)(e->network.scratch_wanted + fwi_network_beside_bytes(&e->network))};
     const fwi_network_spec *s = &e->network.spec;
+    if (e->beside != NULL) {
+        const fwi_network *const n = &e->beside->network;
+        b.state += fwi_network_state_bytes(n);
+        b.scratch += (int64_t)(n->scratch_wanted + fwi_network_beside_bytes(n));
+    }
     if (eval != NULL)
         b.scratch += fwi_tta_bytes(e->opt.tta, fwi_dataset_batch(eval), s->h, s->w, s->c,
                                    e->network.n_classes);
@@ -185,7 +190,7 @@ fw_status fwi_estimator_plan(fw_estimator *e, fw_dataset *train, fw_dataset *eva
         st = fwi_estimator_choose_data(e, train, eval);
     if (st == FW_OK)
         st = fwi_estimator_budget(e, train, eval, out);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2 && !e->keeps_data; i++)
         if (sets[i] != NULL)
             fwi_estimator_leave_data(sets[i]);
     return st;
@@ -199,6 +204,8 @@ fw_status fw_estimator_prepare(fw_estimator *e, fw_dataset *train, fw_dataset *e
     fw_status st = fwi_estimator_plan(e, train, eval, e->step, told);
     if (st == FW_OK)
         st = fwi_network_bind(&e->network);
+    if (st == FW_OK)
+        st = fwi_estimator_fill(e);
     const bool kept = e->train_data.keeps;
     if (st == FW_OK && train != NULL) {
         st = fwi_estimator_take_data(e, train, fw_dataset_position(train));

@@ -25,6 +25,15 @@ static fw_status fill_store(fw_estimator *e)
     return warm == FW_OK ? fwi_store_init_copies(e->network.store) : warm;
 }
 
+fw_status fwi_estimator_fill(fw_estimator *e)
+{
+    if (e->filled)
+        return FW_OK;
+    const fw_status st = fill_store(e);
+    e->filled = st == FW_OK;
+    return st;
+}
+
 fw_status fwi_estimator_eval_plan(fw_estimator *e, int64_t batch, int64_t step,
                                   fwi_network_plan **out)
 {
@@ -57,14 +66,9 @@ fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds)
                                    .loss_sum = e->opt.loss_sum,
                                    .loss_scale = e->opt.loss_scale,
                                    .conv = e->opt.conv};
-    fw_status st = fwi_network_init(&e->network, e->device, &spec);
+    const fw_status st = fwi_network_init(&e->network, e->device, &spec);
     if (st != FW_OK)
         return st;
-    st = fill_store(e);
-    if (st != FW_OK) {
-        fwi_network_clear(&e->network);
-        return st;
-    }
     int n = 0;
     const fw_transform *list = fwi_dataset_transforms(ds, &n);
     for (int i = 0; i < n; i++)

@@ -20,7 +20,9 @@ static fw_status ready(fw_estimator *e, fw_dataset *ds, fwi_network_plan **plan)
         st = fwi_estimator_eval_plan(e, fwi_dataset_batch(ds), e->step, plan);
     if (st == FW_OK && fwi_network_to_come(&e->network) > 0) /* images make room for plans */
         st = fwi_estimator_choose_data(e, NULL, NULL);
-    return st == FW_OK ? fwi_network_bind(&e->network) : st;
+    if (st == FW_OK)
+        st = fwi_network_bind(&e->network);
+    return st == FW_OK ? fwi_estimator_fill(e) : st;
 }
 
 /* Data that the device is to keep is there; chosen once, then evaluations allocate nothing. */

@@ -87,6 +87,11 @@ int64_t fwi_filter_bytes(const fw_filter *f)
     return (int64_t)sizeof *f + f->steps * f->stride + f->batch * (int64_t)sizeof *f->rows;
 }
 
+void fwi_filter_restart(fw_filter *f)
+{
+    f->recorded = 0;
+}
+
 uint32_t fwi_filter_crc(const fw_filter *f)
 {
     return fwi_crc32c(f->bits, (size_t)(f->recorded * f->stride));

@@ -10,6 +10,8 @@ int64_t fwi_filter_keep(const fw_filter *f);
 int64_t fwi_filter_steps(const fw_filter *f); /* that there is room for */
 int64_t fwi_filter_bytes(const fw_filter *f);
 
+void fwi_filter_restart(fw_filter *f); /* nothing is recorded any more */
+
 /* Chooses the rows of a step, at most one behind those recorded, by loss [batch]; a NaN counts as
  * more than any number. */
 void fwi_filter_choose(fw_filter *f, int64_t step, const double *loss);

@@ -19,10 +19,11 @@
 
 /* ---- telling ---- */
 
-/* Of this call so far, evaluations not counted. */
+/* Of this call so far: without evaluations, and what is written before the first step and behind the
+ * last. */
 static double seconds_of(const fit *f)
 {
-    return fwi_now() - f->started - f->eval_seconds;
+    return (f->ended > 0 ? f->ended : fwi_now()) - f->started - f->eval_seconds - f->folder_seconds;
 }
 
 double fwi_fit_seconds_each(const fit *f)
@@ -415,6 +416,14 @@ static fw_status stopped(const fit *f)
                     e->opt.work_dir == NULL ? "" : e->opt.work_dir);
 }
 
+/* The device may still be at work on the last one. */
+static fw_status end_steps(fit *f)
+{
+    const fw_status st = f->e->device->backend->sync(f->e->device);
+    f->ended = fwi_now();
+    return st;
+}
+
 static fw_status loop(fit *f)
 {
     fw_estimator *e = f->e;
@@ -431,6 +440,8 @@ static fw_status loop(fit *f)
             e->step / f->steps_per_epoch % e->opt.eval_every == 0)
             st = evaluate_now(f);
         const bool stop = st == FW_OK && fwi_fit_stop_wanted(f);
+        if (st == FW_OK && (stop || e->step == f->until))
+            st = end_steps(f);
         const bool due = e->opt.checkpoint_every > 0 && e->step % e->opt.checkpoint_every == 0;
         if (st == FW_OK && (due || stop || e->step == f->until))
             st = save_checkpoint(f);
@@ -450,6 +461,10 @@ static void leave_data(fit *f)
 {
     if (f->ahead && f->asked != f->e->step) /* batches that no step was made of */
         (void)fw_dataset_seek(f->ds, f->e->step * f->batch);
+    if (f->e->keeps_data) { /* but not what was made ahead: evaluation comes next */
+        (void)fw_dataset_seek(f->ds, fw_dataset_position(f->ds));
+        return;
+    }
     fwi_estimator_leave_data(f->ds);
     if (f->e->opt.eval_data != NULL)
         fwi_estimator_leave_data(f->e->opt.eval_data);
@@ -466,6 +481,8 @@ static fw_status take_data(fit *f)
     if (st == FW_OK)
         st = fwi_estimator_settle_data(e, f->ds, eval, e->opt.eval_every > 0, &f->budget);
     int64_t row;
+    if (st == FW_OK)
+        st = fwi_estimator_fill(e);
     if (st == FW_OK) /* of earlier calls */
         st = fwi_network_undone(&e->network, &row, &f->undone_told);
     if (st == FW_OK && eval != NULL && e->opt.eval_every > 0)
@@ -531,8 +548,10 @@ static fw_status prepare(fit *f)
     f->asked = e->step;
     if (st == FW_OK)
         st = fwi_estimator_whiten(e, f->ds);
+    const double began = fwi_now();
     if (st == FW_OK)
         st = open_folder(f);
+    f->folder_seconds = fwi_now() - began;
     if (st != FW_OK)
         leave_data(f); /* data sets may outlive the estimator and its threads */
     return st;
@@ -552,11 +571,13 @@ fw_status fw_estimator_train(fw_estimator *e, fw_dataset *ds, int64_t until)
     if (!tell(&f, &ev))
         f.stop_asked = true;
     st = loop(&f);
+    if (f.ended == 0)
+        f.ended = fwi_now();
+    e->seconds_here += seconds_of(&f);
     leave_data(&f);
     fwi_staged_clear(&f.staged);
     if (st == FW_OK)
         st = save_model(&f);
-    e->seconds_here += seconds_of(&f);
     if (st != FW_OK)
         return st;
     ev = event_of(&f, FW_EVENT_END);

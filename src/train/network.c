@@ -379,6 +379,28 @@ fw_status fwi_network_bind(fwi_network *n)
     return st;
 }
 
+/* Zeros, by way of some of the host's. */
+static fw_status clear(fwi_device *d, void *dst, size_t n_bytes)
+{
+    enum { CHUNK = 1 << 20 };
+    const size_t each = n_bytes < CHUNK ? n_bytes : CHUNK;
+    void *const zeros = n_bytes > 0 ? fwi_alloc_zero(each) : NULL;
+    fw_status st = zeros == NULL && n_bytes > 0 ? FW_ENOMEM : FW_OK;
+    for (size_t at = 0; at < n_bytes && st == FW_OK; at += each)
+        st = d->backend->upload(d, (uint8_t *)dst + at, zeros,
+                                n_bytes - at < each ? n_bytes - at : each);
+    fwi_free(zeros);
+    return st;
+}
+
+fw_status fwi_network_forget(fwi_network *n)
+{
+    const fw_status st = clear(n->device, n->store->grads, n->store->grad_bytes);
+    return st == FW_OK && n->guard.kept != NULL
+               ? clear(n->device, n->guard.counts, FWI_GUARD_WORDS * sizeof *n->guard.counts)
+               : st;
+}
+
 int64_t fwi_network_state_bytes(const fwi_network *n)
 {
     return (int64_t)(n->store->state_bytes + n->store->grad_bytes);

@@ -115,6 +115,8 @@ fw_status fwi_network_fits(const fwi_network *n, size_t images);
 /* Allocates scratch for all plans made so far. Called again it only grows. */
 fw_status fwi_network_bind(fwi_network *n);
 int64_t fwi_network_state_bytes(const fwi_network *n); /* state and gradients */
+/* Gradients and the count of undone updates as in a new network; the state is the caller's to fill. */
+fw_status fwi_network_forget(fwi_network *n);
 
 /* What scratch is not: allocated by fwi_network_bind, released by fwi_network_clear. */
 size_t fwi_network_beside_to_come(const fwi_network *n);

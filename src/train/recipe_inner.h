@@ -1,6 +1,6 @@
 /* recipe_inner.h: a recipe's insides, shared by recipe.c (life, set, get), recipe_text.c (files),
  * recipe_values.c (what a value means), recipe_build.c (from text to layers, transforms and
- * optimiser), recipe_groups.c (to parameter groups), recipe_data.c, recipe_run.c and bench_*.c. */
+ * optimiser), recipe_groups.c (to parameter groups), recipe_data.c, session.c and bench_*.c. */
 #ifndef FWI_RECIPE_INNER_H
 #define FWI_RECIPE_INNER_H
 
@@ -130,6 +130,10 @@ fw_status fwi_recipe_steps(const fw_recipe *r, int64_t steps_per_epoch, int64_t 
 /* ---- precision.c ---- */
 /* Of a run: its option, else the recipe's key. */
 fw_status fwi_run_precision(const fw_recipe *r, const fw_run_opt *o, fw_dtype *out, bool *tf32);
+
+/* ---- session.c: what it was opened with ---- */
+const fw_recipe *fwi_session_recipe(const fw_session *s);
+const fw_run_opt *fwi_session_opt(const fw_session *s);
 
 /* ---- recipe_resolution.c ---- */
 /* For a run of so many steps; n 0: full size all the time. */

@@ -108,6 +108,7 @@ static bool trial_of(const json_t *o, fw_trial *out)
                               .accuracy_plain = number_of(o, "accuracy_plain", accuracy),
                               .loss = number_of(o, "loss", diverged ? NAN : 0),
                               .t_train = number_of(o, "t_train", number_of(o, "seconds", 0)),
+                              .t_build = number_of(o, "t_build", 0),
                               .images_per_second = number_of(o, "images_per_second", 0),
                               .diverged = diverged}};
     out->run.t_total = number_of(o, "t_total", out->run.t_train);
@@ -126,13 +127,13 @@ static char *line_of(const fw_trial *t)
 {
     const fw_run_figures *const r = &t->run;
     json_t *o = json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:f, s:I, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:I, s:s, s:s, "
-        "s:s, s:s, s:s, s:s, s:s, s:i}",
+        "{s:s, s:s, s:s, s:s, s:I, s:f, s:I, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:I, s:s, "
+        "s:s, s:s, s:s, s:s, s:s, s:s, s:i}",
         "recipe", t->recipe, "variant", t->variant, "changes", t->changes, "id", t->id, "seed",
         (json_int_t)t->seed, "epochs", r->epochs, "steps", (json_int_t)r->steps, "accuracy",
         real_or_null(r->accuracy), "accuracy_plain", real_or_null(r->accuracy_plain), "loss",
         real_or_null(r->loss), "t_train", r->t_train, "t_total", r->t_total, "t_dawn", r->t_dawn,
-        "images_per_second", r->images_per_second, "peak_memory_bytes",
+        "t_build", r->t_build, "images_per_second", r->images_per_second, "peak_memory_bytes",
         (json_int_t)r->peak_memory_bytes, "data", t->data, "device", t->device, "precision",
         t->precision, "version", t->version, "commit", t->commit, "cpu", t->cpu, "isa", t->isa,
         "threads", t->threads);
@@ -308,49 +309,80 @@ const fw_trial *fw_trials_find(const fw_trials *t, const fw_trial *like, bool sa
     return NULL;
 }
 
-fw_status fw_trial_run(fw_trials *t, const fw_recipe *r, const fw_run_opt *run,
-                       const fw_trial_opt *opt, const fw_trial **out, fw_run_result *result,
-                       bool *held)
+/* What a run is, but for its figures. machine: what texts of it view. */
+static fw_status describe(const fw_session *s, const fw_one_run *run, const fw_trial_opt *o,
+                          char id[FW_RECIPE_ID_CAP], fw_machine *machine, fw_trial *out)
 {
-    static const fw_trial_opt none = {0};
-    if (t == NULL || r == NULL || run == NULL || out == NULL || held == NULL)
-        return fwi_fail(FW_EARG, "fw_trial_run: NULL argument");
-    if (run->warm_start != NULL || run->until_accuracy != 0)
-        return fwi_fail(FW_EARG, "a run that begins with another's weights, or stops when it is "
-                                 "good, does not go with others");
-    const fw_trial_opt *const o = opt != NULL ? opt : &none;
-    fw_machine machine;
-    fw_run_result own, *const res = result != NULL ? result : &own;
-    char id[FW_RECIPE_ID_CAP];
+    const fw_recipe *const r = fwi_session_recipe(s);
+    const fw_run_opt *const opt = fwi_session_opt(s);
     fw_dtype precision = FW_F32;
     bool tf32 = false;
-    fw_status st = fw_machine_get(&machine);
+    if (opt->warm_start != NULL || opt->until_accuracy != 0)
+        return fwi_fail(FW_EARG, "a run that begins with another's weights, or stops when it is "
+                                 "good, does not go with others");
+    fw_status st = fw_machine_get(machine);
     if (st == FW_OK)
-        st = fwi_run_precision(r, run, &precision, &tf32);
-    if (st != FW_OK || (st = fw_recipe_id(r, id)) != FW_OK)
+        st = fwi_run_precision(r, opt, &precision, &tf32);
+    if (st == FW_OK)
+        st = fw_recipe_id(r, id);
+    if (st != FW_OK)
         return st;
-    fw_trial trial = {.recipe = fw_recipe_name(r),
+    *out = (fw_trial){.recipe = fw_recipe_name(r),
                       .id = id,
                       .variant = o->variant,
                       .changes = o->changes,
-                      .data = run->data == NULL ? "" : fwi_path_base(run->data),
-                      .device = run->device == NULL ? "cpu" : run->device,
+                      .data = opt->data == NULL ? "" : fwi_path_base(opt->data),
+                      .device = opt->device == NULL ? "cpu" : opt->device,
                       .precision = fw_precision_name(precision, tf32),
                       .version = fw_version(),
                       .commit = fw_commit(),
-                      .cpu = machine.cpu,
-                      .isa = machine.isa,
-                      .threads = run->threads > 0 ? run->threads : machine.threads,
+                      .cpu = machine->cpu,
+                      .isa = machine->isa,
+                      .threads = opt->threads > 0 ? opt->threads : machine->threads,
                       .seed = run->seed};
+    return FW_OK;
+}
+
+fw_status fw_session_trial(fw_session *s, const fw_one_run *run, fw_trials *t,
+                           const fw_trial_opt *opt, const fw_trial **out, fw_run_result *result,
+                           bool *held)
+{
+    static const fw_trial_opt none = {0};
+    if (s == NULL || run == NULL || t == NULL || out == NULL || held == NULL)
+        return fwi_fail(FW_EARG, "fw_session_trial: NULL argument");
+    const fw_trial_opt *const o = opt != NULL ? opt : &none;
+    fw_run_result own, *const res = result != NULL ? result : &own;
+    fw_machine machine;
+    fw_trial trial;
+    char id[FW_RECIPE_ID_CAP];
+    fw_status st = describe(s, run, o, id, &machine, &trial);
+    if (st != FW_OK)
+        return st;
     *out = fw_trials_find(t, &trial, o->same_commit);
     *held = *out != NULL;
     if (*held)
         return FW_OK;
-    st = fw_recipe_run(r, run, res);
+    st = fw_session_run(s, run, res);
     if (st != FW_OK && !(st == FW_ENONFINITE && res->run.diverged))
         return st;
     trial.run = res->run;
     if ((st = fw_trials_add(t, &trial)) == FW_OK)
         *out = fw_trials_get(t, fw_trials_count(t) - 1);
+    return st;
+}
+
+fw_status fw_trial_run(fw_trials *t, const fw_recipe *r, const fw_run_opt *run,
+                       const fw_trial_opt *opt, const fw_trial **out, fw_run_result *result,
+                       bool *held)
+{
+    fw_session *s = NULL;
+    if (t == NULL || r == NULL || run == NULL || out == NULL || held == NULL)
+        return fwi_fail(FW_EARG, "fw_trial_run: NULL argument");
+    fw_status st = fw_session_open(&s, r, run);
+    if (st == FW_OK)
+        st = fw_session_trial(
+            s, &(fw_one_run){.seed = run->seed, .out = run->out, .resume = run->resume}, t, opt,
+            out, result, held);
+    fw_session_close(s);
     return st;
 }

@@ -8,15 +8,16 @@ grep -qE '^ +[0-9.]+ s with reading the data; standard deviations [0-9.]+, [0-9.
 err "seed 5, results in r.jsonl"
 [ "$(ls)" = "$(printf 'err\nout\nr.jsonl')" ] || die "something else than the file: $(ls)"
 "$TOOL" jsonl recipe id variant changes seed epochs steps accuracy accuracy_plain loss t_train t_total t_dawn data \
-    precision device version commit cpu isa threads images_per_second peak_memory_bytes < r.jsonl || die "lines"
+    precision device version commit cpu isa threads images_per_second peak_memory_bytes t_build < r.jsonl || die "lines"
 [ "$(wc -l < r.jsonl)" = 3 ] || die "three lines"
 grep -q '"changes": "train.epochs=0.2"' r.jsonl || die "no changes"
+[ "$(grep -c '"t_build": 0.0,' r.jsonl)" = 2 ] || die "what the runs share is built once, by the first"
 
 # again: nothing is run; one more seed: that one is; the line cut short was not there
 cp r.jsonl before
 run 0 train digits --epochs 0.2 --runs 3 --seed 5 --log r.jsonl --json
 json accuracy_mean accuracy_std accuracy_se accuracy_min target target_share target_p t_train t_total t_dawn t_train_std \
-    t_total_std t_dawn_std t_train_min t_train_without_first runs version commit model
+    t_total_std t_dawn_std t_train_min t_train_without_first runs version commit model t_build
 cmp before r.jsonl || die "runs were done again"
 [ "$(sed -n 5p values)" = 0.94 ] || die "the target's default"
 is "$(sed -n 4p values) <= $(head -n 1 values) && $(sed -n 7p values) > 0.5"

@@ -111,7 +111,8 @@ run 0 predict run/model.safetensors x.npy d-test.tfrec
 # Another run begins with its weights.
 run 0 train digits --epochs 1 --out warm --warm-start run/model.safetensors --json
 json accuracy loss epochs steps runs accuracy_mean accuracy_std accuracy_se t_train t_total t_dawn \
-    images_per_second accuracy_plain tta stopped_early peak_memory_bytes model
+    images_per_second accuracy_plain tta stopped_early peak_memory_bytes model t_build
+grep -qE '"since_start": [0-9.]+' out || die "no time since the start"
 is "$(head -n 1 values) * 100 > $accuracy - 3"
 [ "$(sed -n 4p values)" = 22 ] || die "22 steps"
 

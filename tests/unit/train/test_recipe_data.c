@@ -1,4 +1,4 @@
-/* test_recipe_data.c: where the data of a recipe is found, and short runs: recipe_data.c, recipe_run.c. */
+/* test_recipe_data.c: where the data of a recipe is found, and short runs: recipe_data.c, session.c. */
 #include "t_recipe.h"
 
 #include <stdio.h>
