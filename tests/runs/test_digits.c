@@ -40,18 +40,6 @@ static double mean_of_five(void)
     return mean;
 }
 
-static void test_mean_of_five(void **state)
-{
-    (void)state;
-    if (T_SANITIZED) {
-        print_message("under a sanitizer: one epoch of one seed\n");
-        const fw_run_result r = run(0, "1", NULL);
-        assert_true(r.test.accuracy > 0.5);
-        return;
-    }
-    assert_true(mean_of_five() >= 0.97);
-}
-
 /* Too slow for whole runs (cmake/avx512.cmake). */
 static bool emulated(const char *isa)
 {
@@ -132,7 +120,6 @@ static void test_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mean_of_five),
         cmocka_unit_test(test_every_isa),
         cmocka_unit_test(test_folder),
     };
