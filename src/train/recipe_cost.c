@@ -81,11 +81,9 @@ static fw_status prepare(const fw_recipe *r, int64_t steps, int64_t steps_per_ep
     return st;
 }
 
-fw_status fw_recipe_run_cost(const fw_recipe *r, int64_t train_records, int64_t test_records,
-                             fw_run_cost *out)
+fw_status fwi_recipe_cost_until(const fw_recipe *r, int64_t train_records, int64_t test_records,
+                                int64_t until, fw_run_cost *out)
 {
-    if (r == NULL || out == NULL || train_records < 1 || test_records < 0)
-        return fwi_fail(FW_EARG, "fw_recipe_run_cost: NULL argument, or no records");
     *out = (fw_run_cost){0};
     fw_layer *net = NULL, *proxy = NULL;
     fwi_optim optim;
@@ -99,6 +97,8 @@ fw_status fw_recipe_run_cost(const fw_recipe *r, int64_t train_records, int64_t 
         st = fwi_recipe_steps(r, steps_per_epoch, &out->steps);
     if (st == FW_OK)
         st = prepare(r, out->steps, steps_per_epoch, &optim, resolution, &w);
+    if (st == FW_OK && until < out->steps)
+        out->steps = w.steps = until;
     if (st == FW_OK)
         st = fwi_recipe_proxy(r, &proxy);
     if (st == FW_OK && proxy != NULL) {
@@ -123,6 +123,14 @@ fw_status fw_recipe_run_cost(const fw_recipe *r, int64_t train_records, int64_t 
     fw_layer_free(net);
     fw_layer_free(proxy);
     return st;
+}
+
+fw_status fw_recipe_run_cost(const fw_recipe *r, int64_t train_records, int64_t test_records,
+                             fw_run_cost *out)
+{
+    if (r == NULL || out == NULL || train_records < 1 || test_records < 0)
+        return fwi_fail(FW_EARG, "fw_recipe_run_cost: NULL argument, or no records");
+    return fwi_recipe_cost_until(r, train_records, test_records, INT64_MAX, out);
 }
 
 fw_status fw_recipe_records(const fw_recipe *r, int64_t *train, int64_t *test)

@@ -280,6 +280,17 @@ static fw_status train(fw_session *s, const fw_one_run *run, fw_run_result *resu
     return st;
 }
 
+/* What it computed: a time says little without it. */
+static fw_status count(const fw_session *s, fw_run_figures *f)
+{
+    fw_run_cost cost;
+    const fw_status st = fwi_recipe_cost_until(s->r, fw_dataset_count(s->data.train),
+                                               fw_dataset_count(s->data.test), f->steps, &cost);
+    f->train_flops = cost.train_flops + cost.update_flops + cost.proxy_flops;
+    f->eval_flops = cost.eval_flops;
+    return st;
+}
+
 static fw_status evaluate(fw_session *s, const fw_one_run *run, fw_run_result *result)
 {
     fw_run_figures *const f = &result->run;
@@ -324,6 +335,8 @@ static fw_status run_built(fw_session *s, const fw_one_run *run, fw_run_result *
     if (st == FW_OK || st == FW_ENONFINITE) {
         f->t_total = f->t_train + result->test.seconds;
         f->t_dawn = f->t_total + s->t_data;
+        const fw_status counted = count(s, f);
+        st = st == FW_OK ? counted : st;
     }
     fwi_error message; /* closing has one of its own */
     fwi_error_save(&message, st);

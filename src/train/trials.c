@@ -110,6 +110,8 @@ static bool trial_of(const json_t *o, fw_trial *out)
                               .t_train = number_of(o, "t_train", number_of(o, "seconds", 0)),
                               .t_build = number_of(o, "t_build", 0),
                               .images_per_second = number_of(o, "images_per_second", 0),
+                              .train_flops = number_of(o, "train_flops", 0),
+                              .eval_flops = number_of(o, "eval_flops", 0),
                               .diverged = diverged}};
     out->run.t_total = number_of(o, "t_total", out->run.t_train);
     out->run.t_dawn = number_of(o, "t_dawn", out->run.t_total);
@@ -127,13 +129,14 @@ static char *line_of(const fw_trial *t)
 {
     const fw_run_figures *const r = &t->run;
     json_t *o = json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:f, s:I, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:I, s:s, "
-        "s:s, s:s, s:s, s:s, s:s, s:s, s:i}",
+        "{s:s, s:s, s:s, s:s, s:I, s:f, s:I, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, "
+        "s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i}",
         "recipe", t->recipe, "variant", t->variant, "changes", t->changes, "id", t->id, "seed",
         (json_int_t)t->seed, "epochs", r->epochs, "steps", (json_int_t)r->steps, "accuracy",
         real_or_null(r->accuracy), "accuracy_plain", real_or_null(r->accuracy_plain), "loss",
         real_or_null(r->loss), "t_train", r->t_train, "t_total", r->t_total, "t_dawn", r->t_dawn,
-        "t_build", r->t_build, "images_per_second", r->images_per_second, "peak_memory_bytes",
+        "t_build", r->t_build, "images_per_second", r->images_per_second, "train_flops",
+        r->train_flops, "eval_flops", r->eval_flops, "peak_memory_bytes",
         (json_int_t)r->peak_memory_bytes, "data", t->data, "device", t->device, "precision",
         t->precision, "version", t->version, "commit", t->commit, "cpu", t->cpu, "isa", t->isa,
         "threads", t->threads);
