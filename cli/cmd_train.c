@@ -38,14 +38,15 @@ typedef struct run_row {
 static json_t *run_json(const run_row *r)
 {
     const fw_run_figures *const f = &r->run;
-    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:b, s:b, "
-                     "s:b, s:s}",
+    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o, "
+                     "s:b, s:b, s:b, s:s}",
                      "seed", (json_int_t)r->seed, "accuracy", number_or_null(f->accuracy),
                      "accuracy_plain", number_or_null(f->accuracy_plain), "forwards",
                      r->forwards > 0 ? json_integer(r->forwards) : json_null(), "loss",
                      number_or_null(f->loss), "steps", (json_int_t)f->steps, "epochs", f->epochs,
                      "t_train", f->t_train, "t_total", f->t_total, "t_dawn", f->t_dawn, "t_build",
-                     f->t_build, "images_per_second", f->images_per_second, "since_start",
+                     f->t_build, "images_per_second", f->images_per_second, "train_flops",
+                     f->train_flops, "eval_flops", f->eval_flops, "since_start",
                      r->since_start > 0 ? json_real(r->since_start) : json_null(), "stopped_early",
                      r->stopped_early, "held", r->held, "diverged", f->diverged, "model", r->model);
 }
@@ -171,6 +172,10 @@ static int print_summary(const train_args *a, fw_recipe *recipe, const summary *
                "%.1f, mean without the first %.1f s\n",
                s->t_dawn.mean, s->t_train.std, s->t_total.std, s->t_dawn.std, s->t_train.min,
                s->later);
+    const fw_run_figures *const f = &s->last->run;
+    if (f->train_flops > 0 && f->t_train > 0)
+        printf("compute  %.4g TFLOP to train, %.0f GFLOP/s; %.3g TFLOP to evaluate\n",
+               f->train_flops * 1e-12, f->train_flops * 1e-9 / f->t_train, f->eval_flops * 1e-12);
     printf("memory   %.0f MiB at most\n", (double)s->peak / 1048576);
     if (s->last->model[0] != 0)
         printf("model    %s\n", s->last->model);

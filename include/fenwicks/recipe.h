@@ -117,8 +117,9 @@ typedef struct fw_run_figures {
     double t_build; /* seconds before t_train began: the build of fw_session; 0: an earlier run
                        has told it */
     double images_per_second;
-    double train_flops; /* as fw_run_cost counts them, of this run's steps: training, updates and proxy */
-    double eval_flops;  /* of the final evaluation */
+    double
+        train_flops; /* as fw_run_cost counts them, of this run's steps: training, updates and proxy */
+    double eval_flops; /* of the final evaluation */
     int64_t peak_memory_bytes;
     bool diverged; /* a loss, or a weight, was no number: it ended there */
 } fw_run_figures;

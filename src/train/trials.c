@@ -129,7 +129,8 @@ static char *line_of(const fw_trial *t)
 {
     const fw_run_figures *const r = &t->run;
     json_t *o = json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:f, s:I, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, "
+        "{s:s, s:s, s:s, s:s, s:I, s:f, s:I, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, "
+        "s:I, "
         "s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i}",
         "recipe", t->recipe, "variant", t->variant, "changes", t->changes, "id", t->id, "seed",
         (json_int_t)t->seed, "epochs", r->epochs, "steps", (json_int_t)r->steps, "accuracy",

@@ -2,13 +2,16 @@
 . "$2/tests/cli/common"
 
 run 0 train digits --epochs 0.2 --runs 3 --seed 5 --log r.jsonl --target 0.01
+grep -qE '^compute  0.003645 TFLOP to train, [0-9]+ GFLOP/s; 0.00171 TFLOP to evaluate$' out || die "no operations"
 grep -qE '^accuracy [0-9.]+ % \(mean of 3 runs, standard deviation [0-9.]+\), loss ' out || die "no mean"
 grep -qE '^ +standard error [0-9.]+, least [0-9.]+ %; at or above 1.00 %: 3 of 3 runs; p = ' out || die "no target"
 grep -qE '^ +[0-9.]+ s with reading the data; standard deviations [0-9.]+, [0-9.]+, [0-9.]+; least ' out || die "no times"
 err "seed 5, results in r.jsonl"
 [ "$(ls)" = "$(printf 'err\nout\nr.jsonl')" ] || die "something else than the file: $(ls)"
 "$TOOL" jsonl recipe id variant changes seed epochs steps accuracy accuracy_plain loss t_train t_total t_dawn data \
-    precision device version commit cpu isa threads images_per_second peak_memory_bytes t_build < r.jsonl || die "lines"
+    precision device version commit cpu isa threads images_per_second peak_memory_bytes t_build train_flops eval_flops < r.jsonl || die "lines"
+# 4 steps of 64 images, 359 evaluated: as `recipes` counts them
+grep -q '"train_flops": 3644719104.0, "eval_flops": 1708127744.0' r.jsonl || die "operations: $(grep -o '"train_flops.*flops": [0-9.e+]*' r.jsonl)"
 [ "$(wc -l < r.jsonl)" = 3 ] || die "three lines"
 grep -q '"changes": "train.epochs=0.2"' r.jsonl || die "no changes"
 [ "$(grep -c '"t_build": 0.0,' r.jsonl)" = 2 ] || die "what the runs share is built once, by the first"
