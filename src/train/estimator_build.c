@@ -2,7 +2,7 @@
  * estimator: plans, memory, images on the device, and recordings of the steps. No recording is made
  * in a run then, and what a device does the first time it is asked (loading a kernel, building a
  * recording) is done. Read before: estimator.h; how a run begins: fwi_estimator_restart, estimator.c. */
-#include "estimator.h"
+#include "ahead.h"
 
 #include <string.h>
 
@@ -65,22 +65,14 @@ static fw_status step_alone(fw_estimator *e, const nothing *x, fwi_network_plan 
     return st == FW_OK ? fwi_network_update(&e->network, p, &b) : st;
 }
 
-/* As fit_ahead.c has them: a line each. */
+/* As training has them (fit_ahead.c), a line of its own each. */
 static fw_status step_ahead(fw_estimator *e, const nothing *x, fwi_network_plan *p,
                             const double *row, const int64_t rng[2])
 {
-    const bool device_made = e->train_data.loaded;
-    fwi_batch_job job;
-    fwi_binding b = fwi_network_binding(p, e->network.scratch, x->images, x->labels, NULL, NULL);
-    fwi_network_bind_labels2(p, &b, x->labels);
-    fwi_network_bind_line(p, &b);
+    const fw_batch batch = {.images = x->images, .labels = x->labels, .labels2 = x->labels};
     fwi_network_line(&e->network, 0, row, rng);
-    fw_status st = fwi_network_send(&e->network, 1);
-    if (st == FW_OK && device_made)
-        st = fwi_device_data_send(&e->train_data, 1);
-    if (st == FW_OK && device_made)
-        st = fwi_device_data_job(&e->train_data, p, fwi_network_turn(&e->network), &b, &job);
-    return st == FW_OK ? fwi_network_step_ahead(&e->network, p, &b, device_made ? &job : NULL) : st;
+    const fw_status st = fwi_ahead_send(e, 1);
+    return st == FW_OK ? fwi_ahead_step(e, p, e->train_data.loaded ? NULL : &batch) : st;
 }
 
 /* Twice: the first run is recorded, the second is the recording's own first one. */
