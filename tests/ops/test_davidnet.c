@@ -15,7 +15,9 @@
  * to 0.50 seen), where two unrelated gradients are 1.4 apart.
  *
  * With FW_TEST_DEVICE the nets run on that device alone (t_device.h): in f32 within the bounds of float, in
- * bf16, f16 and tf32 within those of bf16 by direct convolutions, whose unit is the largest of the three.
+ * bf16, f16 and tf32 within those of bf16 by direct convolutions, whose unit is the largest of the three. But
+ * for DavidNet's own gradients PyTorch's mixed precision is the measure: 1.3 times the error of its autocast
+ * in that type, which the golden file has (0.385 in bf16, 0.160 in f16; tf32 rounds as f16 does).
  */
 #include "t_device.h"
 #include "t_golden.h"
@@ -322,8 +324,11 @@ static void device_f32(void **state)
 
 static void device_narrow(fw_dtype type)
 {
+    const json_t *const autocast = json_object_get(
+        json_object_get(net_golden(false), "autocast_error"), type == FW_BF16 ? "bf16" : "f16");
     check_gradients(true, type, FWI_CONV_ANY, 2e-2, 1e-3, 4e-2);
-    check_gradients(false, type, FWI_CONV_ANY, 2e-2, 1e-3, 0.45);
+    check_gradients(false, type, FWI_CONV_ANY, 2e-2, 1e-3,
+                    1.3 * t_number(autocast, "worst_gradient"));
 }
 
 static void device_bf16(void **state)
