@@ -10,6 +10,13 @@ typedef struct NAME(tap) {
     REAL share[2];
 } NAME(tap);
 
+/* The smaller image's pixels (of resize, the output's) along both axes, worked out once per call: in
+ * double, with a division each. */
+typedef struct NAME(resize_job) {
+    const fwi_call *call;
+    NAME(tap) * down, *along; /* [h], [w] */
+} NAME(resize_job);
+
 static inline NAME(tap) NAME(tap_of)(int64_t o, int64_t h, int64_t ih)
 {
     double s = ((double)o + 0.5) * (double)ih / (double)h - 0.5;
@@ -20,19 +27,37 @@ static inline NAME(tap) NAME(tap_of)(int64_t o, int64_t h, int64_t ih)
     return (NAME(tap)){first, t > 0 ? first + 1 : first, {(REAL)(1 - t), (REAL)t}};
 }
 
+/* to: images as resize gives them, whose sizes are those of the tables. */
+static void NAME(resize_plan)(NAME(resize_job) * g, const fwi_call *c, const fwi_arg *to,
+                              scratch_cut *s)
+{
+    g->call = c;
+    g->down = scratch_take(s, to->shape.d[1], sizeof(NAME(tap)));
+    g->along = scratch_take(s, to->shape.d[2], sizeof(NAME(tap)));
+}
+static void NAME(resize_taps)(const NAME(resize_job) * g, const fwi_shape *to,
+                              const fwi_shape *from)
+{
+    for (int64_t o = 0; o < to->d[1]; o++)
+        g->down[o] = NAME(tap_of)(o, to->d[1], from->d[1]);
+    for (int64_t o = 0; o < to->d[2]; o++)
+        g->along[o] = NAME(tap_of)(o, to->d[2], from->d[2]);
+}
+
 static void NAME(resize_line)(void *arg, int64_t line, int slot)
 {
     (void)slot;
-    const fwi_call *const call = arg;
+    const NAME(resize_job) *const g = arg;
+    const fwi_call *const call = g->call;
     const int64_t ih = call->in[0].shape.d[1], iw = call->in[0].shape.d[2];
     const int64_t h = call->out[0].shape.d[1], w = call->out[0].shape.d[2];
     const int64_t c = call->out[0].shape.d[3], image = line / h;
-    const NAME(tap) v = NAME(tap_of)(line % h, h, ih);
+    const NAME(tap) v = g->down[line % h];
     const REAL *const x = (const REAL *)call->in[0].data + image * ih * iw * c;
     const REAL *const top = x + v.first * iw * c, *const bottom = x + v.second * iw * c;
     REAL *restrict y = (REAL *)call->out[0].data + line * w * c;
     for (int64_t o = 0; o < w; o++, y += c) {
-        const NAME(tap) u = NAME(tap_of)(o, w, iw);
+        const NAME(tap) u = g->along[o];
         const int64_t a = u.first * c, b = u.second * c;
         for (int64_t i = 0; i < c; i++) {
             REAL sum = v.share[0] * (u.share[0] * top[a + i]);
@@ -47,10 +72,21 @@ static void NAME(resize_line)(void *arg, int64_t line, int slot)
     }
 }
 
+size_t FN(resize_scratch)(const fwi_call *c)
+{
+    NAME(resize_job) g;
+    scratch_cut s = {0};
+    NAME(resize_plan)(&g, c, &c->out[0], &s);
+    return s.used;
+}
 fw_status FN(resize)(const fwi_call *c)
 {
     const fwi_shape *const y = &c->out[0].shape;
-    fwi_pool_for(c->pool, y->d[0] * y->d[1], NAME(resize_line), (void *)c);
+    NAME(resize_job) g;
+    scratch_cut s = {.base = c->scratch};
+    NAME(resize_plan)(&g, c, &c->out[0], &s);
+    NAME(resize_taps)(&g, y, &c->in[0].shape);
+    fwi_pool_for(c->pool, y->d[0] * y->d[1], NAME(resize_line), &g);
     return FW_OK;
 }
 
@@ -58,20 +94,21 @@ fw_status FN(resize)(const fwi_call *c)
 static void NAME(resize_grad_line)(void *arg, int64_t line, int slot)
 {
     (void)slot;
-    const fwi_call *const call = arg;
+    const NAME(resize_job) *const g = arg;
+    const fwi_call *const call = g->call;
     const int64_t h = call->in[0].shape.d[1], w = call->in[0].shape.d[2];
     const int64_t ih = call->out[0].shape.d[1], iw = call->out[0].shape.d[2];
     const int64_t c = call->out[0].shape.d[3], image = line / ih, at = line % ih;
     REAL *const restrict dx = (REAL *)call->out[0].data + line * iw * c;
     memset(dx, 0, (size_t)(iw * c) * sizeof(REAL));
     for (int64_t o = 0; o < h; o++) {
-        const NAME(tap) v = NAME(tap_of)(o, h, ih);
+        const NAME(tap) v = g->down[o];
         const REAL share = at == v.first ? v.share[0] : at == v.second ? v.share[1] : 0;
         if (!(share > 0))
             continue;
         const REAL *dy = (const REAL *)call->in[0].data + (image * h + o) * w * c;
         for (int64_t q = 0; q < w; q++, dy += c) {
-            const NAME(tap) u = NAME(tap_of)(q, w, iw);
+            const NAME(tap) u = g->along[q];
             for (int64_t i = 0; i < c; i++)
                 dx[u.first * c + i] += share * (u.share[0] * dy[i]);
             for (int64_t i = 0; u.share[1] > 0 && i < c; i++)
@@ -80,10 +117,21 @@ static void NAME(resize_grad_line)(void *arg, int64_t line, int slot)
     }
 }
 
+size_t FN(resize_grad_scratch)(const fwi_call *c)
+{
+    NAME(resize_job) g;
+    scratch_cut s = {0};
+    NAME(resize_plan)(&g, c, &c->in[0], &s);
+    return s.used;
+}
 fw_status FN(resize_grad)(const fwi_call *c)
 {
     const fwi_shape *const dx = &c->out[0].shape;
-    fwi_pool_for(c->pool, dx->d[0] * dx->d[1], NAME(resize_grad_line), (void *)c);
+    NAME(resize_job) g;
+    scratch_cut s = {.base = c->scratch};
+    NAME(resize_plan)(&g, c, &c->in[0], &s);
+    NAME(resize_taps)(&g, &c->in[0].shape, dx);
+    fwi_pool_for(c->pool, dx->d[0] * dx->d[1], NAME(resize_grad_line), &g);
     return FW_OK;
 }
 

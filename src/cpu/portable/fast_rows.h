@@ -19,6 +19,8 @@
     SCRATCH(sum_rows, isa)                                                                         \
     SCRATCH(sum_squares, isa)                                                                      \
     SCRATCH(muon, isa)                                                                             \
+    SCRATCH(resize, isa)                                                                           \
+    SCRATCH(resize_grad, isa)                                                                      \
     PLAIN(bias_add, isa)                                                                           \
     PLAIN(relu, isa)                                                                               \
     PLAIN(relu_grad, isa)                                                                          \
@@ -32,8 +34,6 @@
     PLAIN(global_max_pool_grad, isa)                                                               \
     PLAIN(global_avg_pool, isa)                                                                    \
     PLAIN(global_avg_pool_grad, isa)                                                               \
-    PLAIN(resize, isa)                                                                             \
-    PLAIN(resize_grad, isa)                                                                        \
     PLAIN(crop, isa)                                                                               \
     PLAIN(crop_grad, isa)                                                                          \
     PLAIN(add, isa)                                                                                \
