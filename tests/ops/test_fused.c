@@ -24,13 +24,25 @@ typedef struct fused_case {
 } fused_case;
 
 static const fused_case cases[] = {
-    {3, 4, 4, 16, FWI_FUSED_RELU, 0, 0},     {2, 5, 7, 3, FWI_GELU, 0, 1},
-    {5, 6, 6, 33, FWI_CELU, 0.5, 0},         {1, 2, 2, 1, FWI_FUSED_IDENTITY, 0, 0},
-    {23, 4, 6, 64, FWI_FUSED_RELU, 0, 3},    {15, 8, 8, 24, FWI_GELU, 0, 0},
-    {4, 3, 3, 130, FWI_SILU, 0, 0},          {7, 2, 9, 7, FWI_TANH, 0, 0},
-    {2, 31, 31, 24, FWI_GELU, 0, 0},         {3, 7, 5, 5, FWI_SIGMOID, 0, 0},
-    {14, 2, 2, 100, FWI_SOFTPLUS, 0, 2},     {11, 3, 2, 48, FWI_FUSED_RELU, 0, 0},
-    {29, 2, 2, 512, FWI_FUSED_RELU, 0, 0.5}, {6, 9, 4, 17, FWI_FUSED_IDENTITY, 0, 20},
+    {3, 4, 4, 16, FWI_FUSED_RELU, 0, 0},
+    {2, 5, 7, 3, FWI_GELU, 0, 1},
+    {5, 6, 6, 33, FWI_CELU, 0.5, 0},
+    {1, 2, 2, 1, FWI_FUSED_IDENTITY, 0, 0},
+    {23, 4, 6, 64, FWI_FUSED_RELU, 0, 3},
+    {15, 8, 8, 24, FWI_GELU, 0, 0},
+    {4, 3, 3, 130, FWI_SILU, 0, 0},
+    {7, 2, 9, 7, FWI_TANH, 0, 0},
+    {2, 31, 31, 24, FWI_GELU, 0, 0},
+    {3, 7, 5, 5, FWI_SIGMOID, 0, 0},
+    {14, 2, 2, 100, FWI_SOFTPLUS, 0, 2},
+    {11, 3, 2, 48, FWI_FUSED_RELU, 0, 0},
+    {29, 2, 2, 512, FWI_FUSED_RELU, 0, 0.5},
+    {6, 9, 4, 17, FWI_FUSED_IDENTITY, 0, 20},
+    {13, 4, 6, 64, FWI_SILU, 0, 0.5},
+    {21, 6, 5, 40, FWI_CELU, 0.6, 0},
+    {3, 6, 9, 7, FWI_CELU, 2, 1},
+    {8, 5, 4, 24, FWI_SILU, 0, -1},
+    {12, 4, 4, 72, FWI_CELU, 0.75, 0},
 };
 
 /* The norm's parameters as they are in c->in, from input p on: gamma, beta, mean, var. */
@@ -458,47 +470,116 @@ static void test_conv_stats(void **state)
 
 /* ---- bias and activation ---- */
 
+/* An op's results: what is of every image, NONE: nothing; and db. */
+typedef struct bias_op {
+    fwi_opkind kind;
+    int images, db;
+} bias_op;
+enum { NONE = -1 };
+static const bias_op bias_ops[] = {{FWI_OP_bias_act, 0, NONE}, {FWI_OP_bias_act_grad, 0, 1}};
+
+/* Tolerances of a case, whose inputs are [dy] x b. */
+static void tol_bias(t_case *c, const fused_case *f, const bias_op *op)
+{
+    const bool grad = op->db != NONE;
+    const double *x = c->in[grad].v, *b = c->in[grad + 1].v;
+    double s_abs[512] = {0}, *more_db = grad ? t_more(c, op->db) : NULL;
+    double *more = op->images != NONE ? t_more(c, op->images) : NULL;
+    t_result *const images = &c->result[op->images != NONE ? op->images : 0];
+    t_result *const db = &c->result[grad ? op->db : 0];
+    for (int64_t j = 0; j < c->in[grad].n; j++) {
+        const double z = x[j] + b[j % f->c];
+        const norm_at n = {.z = z, .tol = T_U * fabs(z)};
+        const double tol = grad ? back_tol(f, &n, c->in[0].v[j]) : value_tol(f, &n);
+        const double is_short =
+            grad ? 1.01 * short_slope(f) * fabs(c->in[0].v[j])
+                 : 1.01 * short_value(f, images->want[j]) + 0.02 * short_slope(f);
+        if (more != NULL) {
+            images->tol[j] = tol + T_U * fabs(images->want[j]);
+            more[j] = is_short;
+        }
+        if (grad) {
+            db->tol[j % f->c] += tol;
+            s_abs[j % f->c] += 1.2 * fabs(c->in[0].v[j]);
+            more_db[j % f->c] += is_short;
+        }
+    }
+    for (int64_t k = 0; grad && k < f->c; k++)
+        db->tol[k] +=
+            (2 * sqrt((double)(f->n * f->h * f->w)) + 1) * T_U * s_abs[k] + T_U * fabs(db->want[k]);
+}
+
 static void test_bias(void **state)
 {
     (void)state;
-    for (int i = 0; i < T_COUNT(cases); i++) {
-        const fused_case *f = &cases[i];
-        const fwi_shape s = fwi_shape4(f->n, f->h, f->w, f->c), channels = fwi_shape1(f->c);
+    for (int i = 0; i < T_COUNT(cases) * T_COUNT(bias_ops); i++) {
+        const fused_case *f = &cases[i / T_COUNT(bias_ops)];
+        const bias_op *op = &bias_ops[i % T_COUNT(bias_ops)];
+        const bool grad = op->db != NONE;
+        const fwi_shape s = fwi_shape4(f->n, f->h, f->w, f->c);
         const fwi_attr a = {.act = {.fn = f->fn, .alpha = f->alpha}};
+        t_case c;
+        t_begin(&c, op->kind, &a);
+        if (grad)
+            t_real(&c, s, T_NORMAL);
+        double *x = t_real(&c, s, T_AWAY);
+        const double *b = t_real(&c, fwi_shape1(f->c), T_NORMAL);
+        for (int64_t j = 0; j < c.in[grad].n; j++)
+            if (fabs(x[j] + b[j % f->c]) < 0.02)
+                x[j] = (double)(float)(x[j] + 0.1);
+        t_expect(&c);
+        tol_bias(&c, f, op);
+        t_check(&c);
+    }
+}
+
+/* Number j of those that test_numbers goes through: every bf16 from 2^-40 to 2^15 of both signs, then
+ * zeros and NaN. */
+static double number(int64_t j)
+{
+    enum { BINADES = 55, STEPS = 128 };
+    const int64_t size = j / 2;
+    const double sign = j % 2 == 0 ? 1 : -1;
+    if (size < (int64_t)BINADES * STEPS)
+        return sign * ldexp(1 + (double)(size % STEPS) / STEPS, (int)(size / STEPS) - 40);
+    return size % 16 == 0 ? NAN : sign * 0.0;
+}
+
+/* Each function at each of those numbers, with a bias of 0. Values are held to what they are off by in
+ * proportion, down the lower tails too: to 16 u, gelu there to 2 x^2 u more, by what rounding x and x^2
+ * does to its exponential; where they are shortened to 2^-11, gelu to u |x| more. What no normal float
+ * can hold may be 0, or x times the smallest one. */
+static void test_numbers(void **state)
+{
+    (void)state;
+    static const double alphas[] = {1, 0.3, 0.075, 1e-20}; /* of celu */
+    for (int i = 0; i < FWI_ACT_COUNT + T_COUNT(alphas) - 1; i++)
         for (int grad = 0; grad < 2; grad++) {
+            const int64_t fn = i < FWI_ACT_COUNT ? i : FWI_CELU;
+            const double alpha = alphas[i < FWI_ACT_COUNT ? 0 : i - FWI_ACT_COUNT + 1];
+            const fused_case f = {14, 8, 8, 16, fn, alpha, 0};
+            const fwi_shape s = fwi_shape4(f.n, f.h, f.w, f.c);
+            const fwi_attr a = {.act = {.fn = fn, .alpha = alpha}};
             t_case c;
-            t_begin(&c, grad ? FWI_OP_bias_act_grad : FWI_OP_bias_act, &a);
+            t_begin(&c, bias_ops[grad].kind, &a);
             if (grad)
                 t_real(&c, s, T_NORMAL);
-            double *x = t_real(&c, s, T_AWAY);
-            const double *b = t_real(&c, channels, T_NORMAL);
+            double *x = t_real(&c, s, T_NORMAL), *b = t_real(&c, fwi_shape1(f.c), T_NORMAL);
             for (int64_t j = 0; j < c.in[grad].n; j++)
-                if (fabs(x[j] + b[j % f->c]) < 0.02)
-                    x[j] = (double)(float)(x[j] + 0.1);
+                x[j] = number(j);
+            for (int64_t j = 0; j < f.c; j++)
+                b[j] = 0;
             t_expect(&c);
-            double s_abs[512] = {0}, *more = t_more(&c, 0);
-            double *more_db = grad ? t_more(&c, 1) : NULL;
-            for (int64_t j = 0; j < c.result[0].n; j++) {
-                const double z = x[j] + b[j % f->c];
-                const norm_at n = {.z = z, .tol = T_U * fabs(z)};
-                const double tol = grad ? back_tol(f, &n, c.in[0].v[j]) : value_tol(f, &n);
-                c.result[0].tol[j] = tol + T_U * fabs(c.result[0].want[j]);
-                more[j] = 1.01 * (grad ? short_slope(f) * fabs(c.in[0].v[j])
-                                       : short_value(f, c.result[0].want[j])) +
-                          (grad ? 0 : 0.02 * short_slope(f));
-                if (grad) {
-                    c.result[1].tol[j % f->c] += tol;
-                    s_abs[j % f->c] += 1.2 * fabs(c.in[0].v[j]);
-                    more_db[j % f->c] += more[j];
-                }
+            tol_bias(&c, &f, &bias_ops[grad]);
+            for (int64_t j = 0; !grad && j < c.result[0].n; j++) {
+                const double size = fabs(c.result[0].want[j]);
+                const double square = fn == FWI_GELU && x[j] < 0 ? 2 * x[j] * x[j] : 0;
+                c.result[0].tol[j] =
+                    (16 + square) * T_U * size + ldexp(1, -126) * (1 + fmin(fabs(x[j]), 128));
+                c.result[0].more[j] = size / 2048 + (fn == FWI_GELU ? T_U * fabs(x[j]) : 0);
             }
-            for (int64_t k = 0; grad && k < f->c; k++)
-                c.result[1].tol[k] +=
-                    (2 * sqrt((double)(f->n * f->h * f->w)) + 1) * T_U * s_abs[k] +
-                    T_U * fabs(c.result[1].want[k]);
             t_check(&c);
         }
-    }
 }
 
 int main(int argc, char **argv)
@@ -508,7 +589,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_pool_edges), cmocka_unit_test(test_grad),
         cmocka_unit_test(test_pool_grad),  cmocka_unit_test(test_unpool_grad),
         cmocka_unit_test(test_stats),      cmocka_unit_test(test_conv_stats),
-        cmocka_unit_test(test_bias),
+        cmocka_unit_test(test_bias),       cmocka_unit_test(test_numbers),
     };
     return t_main(argc, argv, "test_fused", tests, sizeof tests / sizeof *tests);
 }

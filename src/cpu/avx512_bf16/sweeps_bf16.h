@@ -1,5 +1,5 @@
-/* sweeps_bf16.h: the tasks of fast_fused.h in registers, for images stored as bf16: identity, relu
- * and gelu, with pools of 2 x 2 or none. 32 elements at a time go from memory through norm,
+/* sweeps_bf16.h: the tasks of fast_fused.h in registers, for images stored as bf16: identity, relu,
+ * gelu, silu and celu, with pools of 2 x 2 or none. 32 elements at a time go from memory through norm,
  * activation, pool and sums back to memory; parameters and sums of a run lie in the first-level
  * cache. So a sweep takes the time that memory takes. Anything else is left to the tasks of
  * fast_fused.h, which includes this file behind its plan; arithmetic is that of
@@ -63,27 +63,48 @@ static bool sweep_streams(const fused_job_bf16 *g, const fwi_arg *y)
 }
 
 /* ---- arithmetic ---- */
-SWEEP __m512 sweep_bell(__m512 x)
+/* A job's activation. `which` is a constant of the task that it is handed to. */
+typedef struct sweep_fn {
+    int64_t which;
+    float alpha, by; /* of celu: alpha, and log2 e / alpha */
+} sweep_fn;
+
+SWEEP sweep_fn sweep_fn_of(const fused_job_bf16 *g, int64_t which)
+{
+    if (which != FWI_CELU)
+        return (sweep_fn){.which = which};
+    return (sweep_fn){which, g->alpha, 1.44269504088896341f / g->alpha};
+}
+/* The smaller of |x| and `most`, compared as whole numbers; of a NaN `most`. */
+SWEEP __m512 sweep_near(__m512 x, float most)
+{
+    const __m512i size = _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7FFFFFFF));
+    return _mm512_castsi512_ps(_mm512_min_epu32(size, _mm512_castps_si512(_mm512_set1_ps(most))));
+}
+/* 2^t = 2^n + 2^n q, as exp2_short. */
+SWEEP __m512 sweep_exp2(__m512 t, __m512 *q)
 {
     const __m512 round = _mm512_set1_ps(12582912.0f);
-    const __m512 a = _mm512_castsi512_ps(
-        _mm512_min_epu32(_mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7FFFFFFF)),
-                         _mm512_set1_epi32(0x40C00000)));
-    const __m512 t = _mm512_mul_ps(a, _mm512_mul_ps(a, _mm512_set1_ps(-0.72134752044448170f)));
     const __m512 m = _mm512_add_ps(t, round), f = _mm512_sub_ps(t, _mm512_sub_ps(m, round));
     __m512 p = _mm512_fmadd_ps(f, _mm512_set1_ps(9.618088603019714e-03f),
                                _mm512_set1_ps(5.583732783794403e-02f));
     p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(2.402325272560120e-01f));
     p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(6.931368708610535e-01f));
-    const __m512 two_n = _mm512_castsi512_ps(
+    *q = _mm512_mul_ps(p, f);
+    return _mm512_castsi512_ps(
         _mm512_slli_epi32(_mm512_add_epi32(_mm512_castps_si512(m), _mm512_set1_epi32(127)), 23));
-    return _mm512_fmadd_ps(two_n, _mm512_mul_ps(p, f), two_n);
+}
+SWEEP __m512 sweep_bell(__m512 x)
+{
+    const __m512 a = sweep_near(x, 6.0f);
+    __m512 q;
+    const __m512 two_n =
+        sweep_exp2(_mm512_mul_ps(a, _mm512_mul_ps(a, _mm512_set1_ps(-0.72134752044448170f))), &q);
+    return _mm512_fmadd_ps(two_n, q, two_n);
 }
 SWEEP __m512 sweep_cdf(__m512 x, __m512 bell)
 {
-    const __m512 a = _mm512_castsi512_ps(
-        _mm512_min_epu32(_mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7FFFFFFF)),
-                         _mm512_set1_epi32(0x40C00000)));
+    const __m512 a = sweep_near(x, 6.0f);
     __m512 p = _mm512_fmadd_ps(a, _mm512_set1_ps(3.8989907e-05f), _mm512_set1_ps(-5.5485580e-04f));
     p = _mm512_fmadd_ps(p, a, _mm512_set1_ps(3.4868471e-03f));
     p = _mm512_fmadd_ps(p, a, _mm512_set1_ps(-1.2545737e-02f));
@@ -95,24 +116,108 @@ SWEEP __m512 sweep_cdf(__m512 x, __m512 bell)
     return _mm512_mask_sub_ps(tail, _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_NLT_UQ),
                               _mm512_set1_ps(1.0f), tail);
 }
-SWEEP __m512 sweep_act(int64_t fn, __m512 z)
+/* e^-|x|, and 1 / (1 + e^-|x|) without a division, which would take as long as all the rest: the
+ * cubic whose relative error on [0, 1] is smallest, 1 / 577 (a Chebyshev polynomial: 577 = T4(3)),
+ * squared by a step of Newton's, which leaves 2^-18. The processor's own estimate has other bits on
+ * another maker's. */
+SWEEP __m512 sweep_sigmoid(__m512 x, __m512 *e)
 {
-    if (fn == FWI_FUSED_RELU)
-        return _mm512_max_ps(_mm512_setzero_ps(), z); /* of a NaN: the second */
-    return fn == FWI_GELU ? _mm512_mul_ps(z, sweep_cdf(z, sweep_bell(z))) : z;
+    const __m512 one = _mm512_set1_ps(1.0f),
+                 t = _mm512_mul_ps(sweep_near(x, 87.3365448f),
+                                   _mm512_set1_ps(-1.44269504088896341f)); /* down to 2^-126 */
+    __m512 q;
+    const __m512 two_n = sweep_exp2(t, &q);
+    *e = _mm512_fmadd_ps(two_n, q, two_n);
+    __m512 r = _mm512_fmadd_ps(*e, _mm512_set1_ps(-128.0f / 577), _mm512_set1_ps(384.0f / 577));
+    r = _mm512_fmadd_ps(r, *e, _mm512_set1_ps(-544.0f / 577));
+    r = _mm512_fmadd_ps(r, *e, _mm512_set1_ps(576.0f / 577));
+    return _mm512_fmadd_ps(r, _mm512_fnmadd_ps(_mm512_add_ps(one, *e), r, one), r);
 }
-/* What arrives at the activation's input z when dy arrives at its output. */
-SWEEP __m512 sweep_back(int64_t fn, __m512 z, __m512 dy)
+SWEEP __mmask16 sweep_below_0(__m512 x)
 {
-    if (fn == FWI_FUSED_RELU)
-        return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(z, _mm512_setzero_ps(), _CMP_NLE_UQ), dy);
-    if (fn != FWI_GELU)
-        return dy;
+    return _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ);
+}
+/* x, but no lower than e^-|x| is true for. */
+SWEEP __m512 sweep_not_under(__m512 x)
+{
+    return _mm512_max_ps(_mm512_set1_ps(-126.0f), x); /* of a NaN: the second */
+}
+SWEEP __m512 sweep_silu(__m512 x)
+{
+    __m512 e;
+    const __m512 r = sweep_sigmoid(x, &e);
+    const __m512 up = _mm512_mask_mov_ps(_mm512_set1_ps(1.0f), sweep_below_0(x), e);
+    return _mm512_mul_ps(sweep_not_under(x), _mm512_mul_ps(up, r));
+}
+/* s + x s (1 - s) */
+SWEEP __m512 sweep_silu_slope(__m512 x)
+{
+    __m512 e;
+    const __m512 r = sweep_sigmoid(x, &e), small = _mm512_mul_ps(e, r);
+    const __m512 near = _mm512_min_ps(_mm512_set1_ps(126.0f), sweep_not_under(x));
+    return _mm512_fmadd_ps(near, _mm512_mul_ps(r, small),
+                           _mm512_mask_mov_ps(r, sweep_below_0(x), small));
+}
+/* x / alpha in powers of two where x is below 0, and 0 elsewhere. */
+SWEEP __m512 sweep_celu_power(sweep_fn fn, __m512 x)
+{
+    return _mm512_max_ps(
+        _mm512_mul_ps(_mm512_min_ps(x, _mm512_setzero_ps()), _mm512_set1_ps(fn.by)),
+        _mm512_set1_ps(-126.0f));
+}
+SWEEP __m512 sweep_celu(sweep_fn fn, __m512 x)
+{
+    __m512 q;
+    const __m512 two_n = sweep_exp2(sweep_celu_power(fn, x), &q);
+    const __m512 e = _mm512_fmadd_ps(two_n, q, _mm512_sub_ps(two_n, _mm512_set1_ps(1.0f)));
+    return _mm512_mask_mov_ps(x, sweep_below_0(x), _mm512_mul_ps(_mm512_set1_ps(fn.alpha), e));
+}
+SWEEP __m512 sweep_celu_slope(sweep_fn fn, __m512 x)
+{
+    __m512 q;
+    const __m512 two_n = sweep_exp2(sweep_celu_power(fn, x), &q);
+    const __mmask16 not_below = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GE_OQ);
+    return _mm512_mask_mov_ps(_mm512_mask_mov_ps(x, not_below, _mm512_set1_ps(1.0f)),
+                              sweep_below_0(x), _mm512_fmadd_ps(two_n, q, two_n));
+}
+SWEEP __m512 sweep_act(sweep_fn fn, __m512 z)
+{
+    switch (fn.which) {
+    case FWI_FUSED_RELU:
+        return _mm512_max_ps(_mm512_setzero_ps(), z); /* of a NaN: the second */
+    case FWI_GELU:
+        return _mm512_mul_ps(z, sweep_cdf(z, sweep_bell(z)));
+    case FWI_SILU:
+        return sweep_silu(z);
+    case FWI_CELU:
+        return sweep_celu(fn, z);
+    default: /* the identity */
+        return z;
+    }
+}
+SWEEP __m512 sweep_gelu_slope(__m512 z)
+{
     const __m512 bell = sweep_bell(z);
     const __m512 near =
         _mm512_min_ps(_mm512_set1_ps(6.0f), _mm512_max_ps(_mm512_set1_ps(-6.0f), z));
     const __m512 density = _mm512_mul_ps(_mm512_set1_ps(0.39894228040143267794f), bell);
-    return _mm512_mul_ps(_mm512_fmadd_ps(near, density, sweep_cdf(z, bell)), dy);
+    return _mm512_fmadd_ps(near, density, sweep_cdf(z, bell));
+}
+/* What arrives at the activation's input z when dy arrives at its output. */
+SWEEP __m512 sweep_back(sweep_fn fn, __m512 z, __m512 dy)
+{
+    switch (fn.which) {
+    case FWI_FUSED_RELU:
+        return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(z, _mm512_setzero_ps(), _CMP_NLE_UQ), dy);
+    case FWI_GELU:
+        return _mm512_mul_ps(sweep_gelu_slope(z), dy);
+    case FWI_SILU:
+        return _mm512_mul_ps(sweep_silu_slope(z), dy);
+    case FWI_CELU:
+        return _mm512_mul_ps(sweep_celu_slope(fn, z), dy);
+    default:
+        return dy;
+    }
 }
 
 /* 32 channels' parameters. */
@@ -133,7 +238,7 @@ SWEEP sweep_pair sweep_madd(sweep_pair a, sweep_pair b, sweep_pair c)
 {
     return (sweep_pair){_mm512_fmadd_ps(a.lo, b.lo, c.lo), _mm512_fmadd_ps(a.hi, b.hi, c.hi)};
 }
-SWEEP sweep_pair sweep_value(int64_t fn, const sweep_norm *n, sweep_pair x)
+SWEEP sweep_pair sweep_value(sweep_fn fn, const sweep_norm *n, sweep_pair x)
 {
     const sweep_pair z = sweep_madd(sweep_less(x, n->mean), n->scale, n->beta);
     return (sweep_pair){sweep_act(fn, z.lo), sweep_act(fn, z.hi)};
@@ -147,7 +252,7 @@ SWEEP sweep_pair sweep_dx(sweep_pair scale, sweep_pair p, sweep_pair q, sweep_pa
 }
 
 /* ---- forwards ---- */
-SWEEP void sweep_act_32(const fused_job_bf16 *g, int64_t fn, __mmask32 some, bool stream,
+SWEEP void sweep_act_32(const fused_job_bf16 *g, sweep_fn fn, __mmask32 some, bool stream,
                         int64_t from, const uint16_t *x, const uint16_t *r, uint16_t *y)
 {
     const sweep_norm n = sweep_norm_at(g, some, from);
@@ -158,7 +263,7 @@ SWEEP void sweep_act_32(const fused_job_bf16 *g, int64_t fn, __mmask32 some, boo
     }
     sweep_store(some, stream, sweep_round(z), y);
 }
-SWEEP void sweep_act_task(const fused_job_bf16 *g, int64_t task, int64_t fn)
+SWEEP void sweep_act_task(const fused_job_bf16 *g, int64_t task, sweep_fn fn)
 {
     const int64_t begin = task * g->step * g->run;
     const int64_t n = min_i64(g->places * g->run, begin + g->step * g->run) - begin;
@@ -188,7 +293,7 @@ SWEEP void sweep_ahead(const fused_job_bf16 *g, const uint16_t *const x[4], int6
         __builtin_prefetch(x[p] + at + 2 * g->run);
 }
 /* 32 elements of a window: the values at its four places, the largest of which stays. */
-SWEEP void sweep_pool_32(const fused_job_bf16 *g, int64_t fn, __mmask32 some, int64_t from,
+SWEEP void sweep_pool_32(const fused_job_bf16 *g, sweep_fn fn, __mmask32 some, int64_t from,
                          const uint16_t *const x[4], int64_t at, uint16_t *y, uint8_t *idx)
 {
     sweep_ahead(g, x, at);
@@ -209,7 +314,7 @@ SWEEP void sweep_pool_32(const fused_job_bf16 *g, int64_t fn, __mmask32 some, in
     sweep_store(some, false, sweep_round(best), y + at);
     _mm256_mask_storeu_epi8(idx + at, some, place);
 }
-SWEEP void sweep_pool_task(const fused_job_bf16 *g, int64_t task, int64_t fn)
+SWEEP void sweep_pool_task(const fused_job_bf16 *g, int64_t task, sweep_fn fn)
 {
     const uint16_t *const x = g->x->data;
     const int64_t end = min_i64(g->places, (task + 1) * g->step);
@@ -258,7 +363,7 @@ SWEEP sweep_place sweep_place_at(const fused_job_bf16 *g, int64_t i, int form)
 }
 
 /* What arrives at the norm's output of 32 elements, and d = x - mean there. */
-SWEEP sweep_pair sweep_arrives(const fused_job_bf16 *g, int64_t fn, int form, __mmask32 some,
+SWEEP sweep_pair sweep_arrives(const fused_job_bf16 *g, sweep_fn fn, int form, __mmask32 some,
                                int64_t from, const sweep_place *w, int64_t at,
                                const __mmask32 *where, sweep_pair *d)
 {
@@ -286,7 +391,7 @@ SWEEP void sweep_where(__mmask32 some, const uint8_t *idx, __mmask32 *where)
         where[p] = _mm256_mask_cmpeq_epi8_mask(some, place, _mm256_set1_epi8((char)p));
 }
 
-SWEEP void sweep_sums_32(const fused_job_bf16 *g, int64_t fn, int form, __mmask32 some,
+SWEEP void sweep_sums_32(const fused_job_bf16 *g, sweep_fn fn, int form, __mmask32 some,
                          int64_t from, const sweep_place *w, int64_t at, float *s)
 {
     __mmask32 where[4] = {0};
@@ -303,7 +408,7 @@ SWEEP void sweep_sums_32(const fused_job_bf16 *g, int64_t fn, int form, __mmask3
     if (form == SWEEP_PLAIN && g->store_sum)
         sweep_store(some, false, sweep_round(v), w->dx[0] + at);
 }
-SWEEP void sweep_sums_task(const fused_job_bf16 *g, int64_t task, int slot, int64_t fn, int form)
+SWEEP void sweep_sums_task(const fused_job_bf16 *g, int64_t task, int slot, sweep_fn fn, int form)
 {
     const int64_t end = min_i64(g->places, (task + 1) * g->step);
     float *const s = g->s + slot * 2 * g->width;
@@ -331,7 +436,7 @@ SWEEP void sweep_sums_task(const fused_job_bf16 *g, int64_t task, int slot, int6
     fused_flush_bf16(g, s, sum);
 }
 
-SWEEP void sweep_dx_32(const fused_job_bf16 *g, int64_t fn, int form, __mmask32 some, bool stream,
+SWEEP void sweep_dx_32(const fused_job_bf16 *g, sweep_fn fn, int form, __mmask32 some, bool stream,
                        int64_t from, const sweep_place *w, int64_t at)
 {
     const sweep_pair scale = sweep_floats(some, g->scale + from);
@@ -359,7 +464,7 @@ SWEEP void sweep_dx_32(const fused_job_bf16 *g, int64_t fn, int form, __mmask32 
         for (int p = 0; p < 4; p++)
             sweep_store(some, stream, _mm512_maskz_mov_epi16(where[p], dx), w->dx[p] + at);
 }
-SWEEP void sweep_dx_task(const fused_job_bf16 *g, int64_t task, int64_t fn, int form)
+SWEEP void sweep_dx_task(const fused_job_bf16 *g, int64_t task, sweep_fn fn, int form)
 {
     const int64_t end = min_i64(g->places, (task + 1) * g->step);
     const bool stream = sweep_streams(g, &g->call->out[0]);
@@ -379,43 +484,45 @@ SWEEP void sweep_dx_task(const fused_job_bf16 *g, int64_t task, int64_t fn, int 
 }
 
 /* ---- the tasks, by activation ---- */
-#define SWEEP_TASKS(name, fn)                                                                      \
+#define SWEEP_TASKS(name, which)                                                                   \
     static void sweep_act_##name(void *g, int64_t task, int slot)                                  \
     {                                                                                              \
         (void)slot;                                                                                \
-        sweep_act_task(g, task, fn);                                                               \
+        sweep_act_task(g, task, sweep_fn_of(g, which));                                            \
     }                                                                                              \
     static void sweep_pool_##name(void *g, int64_t task, int slot)                                 \
     {                                                                                              \
         (void)slot;                                                                                \
-        sweep_pool_task(g, task, fn);                                                              \
+        sweep_pool_task(g, task, sweep_fn_of(g, which));                                           \
     }                                                                                              \
     static void sweep_sums_##name(void *g, int64_t task, int slot)                                 \
     {                                                                                              \
-        sweep_sums_task(g, task, slot, fn, SWEEP_PLAIN);                                           \
+        sweep_sums_task(g, task, slot, sweep_fn_of(g, which), SWEEP_PLAIN);                        \
     }                                                                                              \
     static void sweep_pooled_sums_##name(void *g, int64_t task, int slot)                          \
     {                                                                                              \
-        sweep_sums_task(g, task, slot, fn, SWEEP_POOLED);                                          \
+        sweep_sums_task(g, task, slot, sweep_fn_of(g, which), SWEEP_POOLED);                       \
     }                                                                                              \
     static void sweep_dx_##name(void *g, int64_t task, int slot)                                   \
     {                                                                                              \
         (void)slot;                                                                                \
-        sweep_dx_task(g, task, fn, SWEEP_PLAIN);                                                   \
+        sweep_dx_task(g, task, sweep_fn_of(g, which), SWEEP_PLAIN);                                \
     }                                                                                              \
     static void sweep_unpool_dx_##name(void *g, int64_t task, int slot)                            \
     {                                                                                              \
         (void)slot;                                                                                \
-        sweep_dx_task(g, task, fn, SWEEP_UNPOOL);                                                  \
+        sweep_dx_task(g, task, sweep_fn_of(g, which), SWEEP_UNPOOL);                               \
     }                                                                                              \
     static void sweep_pooled_dx_##name(void *g, int64_t task, int slot)                            \
     {                                                                                              \
         (void)slot;                                                                                \
-        sweep_dx_task(g, task, fn, SWEEP_POOLED);                                                  \
+        sweep_dx_task(g, task, sweep_fn_of(g, which), SWEEP_POOLED);                               \
     }
 SWEEP_TASKS(identity, FWI_FUSED_IDENTITY)
 SWEEP_TASKS(relu, FWI_FUSED_RELU)
 SWEEP_TASKS(gelu, FWI_GELU)
+SWEEP_TASKS(silu, FWI_SILU)
+SWEEP_TASKS(celu, FWI_CELU)
 #undef SWEEP_TASKS
 
 /* The task for this job, or NULL. */
@@ -429,16 +536,23 @@ static fwi_loop_fn fused_own_bf16(const fused_job_bf16 *g, int step)
             sweep_dx_##name, sweep_unpool_dx_##name, sweep_pooled_dx_##name                        \
         }                                                                                          \
     }
-    static const fwi_loop_fn tasks[3][3][3] = {SWEEP_FNS(identity), SWEEP_FNS(relu),
-                                               SWEEP_FNS(gelu)};
+    static const struct {
+        int64_t which;
+        fwi_loop_fn tasks[3][3];
+    } fns[] = {
+        {FWI_FUSED_IDENTITY, SWEEP_FNS(identity)},
+        {FWI_FUSED_RELU, SWEEP_FNS(relu)},
+        {FWI_GELU, SWEEP_FNS(gelu)},
+        {FWI_SILU, SWEEP_FNS(silu)},
+        {FWI_CELU, SWEEP_FNS(celu)},
+    };
 #undef SWEEP_FNS
     const int form = g->k == 0 ? SWEEP_PLAIN : g->pooled_x ? SWEEP_POOLED : SWEEP_UNPOOL;
     if (g->k != 0 && g->k != 2)
         return NULL;
-    if (g->fn == FWI_FUSED_IDENTITY)
-        return tasks[0][step][form];
-    if (g->fn == FWI_FUSED_RELU)
-        return tasks[1][step][form];
-    return g->fn == FWI_GELU ? tasks[2][step][form] : NULL;
+    for (size_t i = 0; i < sizeof fns / sizeof *fns; i++)
+        if (fns[i].which == g->fn)
+            return fns[i].tasks[step][form];
+    return NULL;
 }
 #undef SWEEP
