@@ -3,7 +3,8 @@
  * cpu/ref/matmul_body.h.
  *
  * b is packed once, [columns/NR][k][NR]. A task owns a block of rows and of columns and walks over
- * k in pieces whose packed rows stay in L2; pieces add up in order. */
+ * k in pieces whose packed rows stay in L2; pieces add up in order. How outputs are cut into tasks is
+ * a matter of shapes; a sum is the same in any of them. */
 
 #include "fast_gemm.h"
 
@@ -23,7 +24,9 @@ typedef struct NAME(matmul_job) {
 enum {
     MATMUL_TILES = 8,  /* row tiles of a block */
     MATMUL_PANELS = 8, /* panels of a group */
-    MATMUL_K = 512     /* steps of a piece */
+    MATMUL_TASKS = 12, /* groups have fewer panels where there would be fewer tasks */
+    MATMUL_K = 512,    /* steps of a piece */
+    MATMUL_LINE = 64   /* bytes of b that are turned at a time */
 };
 #define MATMUL_TILES MATMUL_TILES
 #endif
@@ -39,12 +42,29 @@ static void NAME(matmul_plan)(NAME(matmul_job) * g, const fwi_call *c, scratch_c
                             .tb = c->attr->matmul.tb != 0};
     g->k = c->in[0].shape.d[g->ta ? 0 : 1];
     g->panels = parts_of(g->n, NR);
-    g->panel_groups = parts_of(g->panels, MATMUL_PANELS);
     g->row_tiles = parts_of(g->m, MR);
     g->row_blocks = parts_of(g->row_tiles, MATMUL_TILES);
+    g->panel_groups = min_i64(g->panels, max_i64(parts_of(g->panels, MATMUL_PANELS),
+                                                 parts_of(MATMUL_TASKS, g->row_blocks)));
     g->kc = min_i64(g->k, MATMUL_K);
     g->b_packed = scratch_take(s, g->panels * g->k * NR, sizeof(REAL));
     g->a_packed = scratch_take(s, call_slots(c) * MATMUL_TILES * MR * g->kc, sizeof(REAL));
+}
+
+/* n columns of k that lie k apart, from column j0 on. A line of each at a time: what is written stays in L1
+ * until it is full, and every line that is read is read once. */
+static void NAME(matmul_turn_b)(const NAME(matmul_job) * g, int64_t j0, int64_t n,
+                                REAL *restrict out)
+{
+    const int64_t line = MATMUL_LINE / (int64_t)sizeof(REAL);
+    for (int64_t k0 = 0; k0 < g->k; k0 += line) {
+        const int64_t k1 = min_i64(g->k, k0 + line);
+        for (int64_t j = 0; j < n; j++) {
+            const REAL *restrict b = g->b + (j0 + j) * g->k;
+            for (int64_t k = k0; k < k1; k++)
+                out[k * NR + j] = b[k];
+        }
+    }
 }
 
 static void NAME(matmul_pack_b)(void *arg, int64_t panel, int slot)
@@ -53,13 +73,11 @@ static void NAME(matmul_pack_b)(void *arg, int64_t panel, int slot)
     const NAME(matmul_job) *const g = arg;
     const int64_t j0 = panel * NR, n = min_i64(NR, g->n - j0);
     REAL *restrict out = g->b_packed + panel * g->k * NR;
+    if (g->tb)
+        NAME(matmul_turn_b)(g, j0, n, out);
     for (int64_t k = 0; k < g->k; k++, out += NR) {
-        if (g->tb) {
-            for (int64_t j = 0; j < n; j++)
-                out[j] = g->b[(j0 + j) * g->k + k];
-        } else {
+        if (!g->tb)
             NAME(copy)(out, g->b + k * g->n + j0, n);
-        }
         for (int64_t j = n; j < NR; j++)
             out[j] = 0;
     }
@@ -78,10 +96,13 @@ static void NAME(matmul_task)(void *arg, int64_t task, int slot)
     REAL *const packed = g->a_packed + slot * MATMUL_TILES * MR * g->kc;
     for (int64_t k0 = 0; k0 < g->k; k0 += g->kc) {
         const int64_t kn = min_i64(g->kc, g->k - k0);
-        /* rows [r][kn]; transposed, where memory runs along rows, [kn][rows] */
+        /* rows [r][kn]; transposed, where memory runs along rows, [kn][rows]; whole rows lie so already */
+        const REAL *a = packed;
         if (g->ta) {
             for (int64_t k = 0; k < kn; k++)
                 NAME(copy)(packed + k * (r1 - r0), g->a + (k0 + k) * g->m + r0, r1 - r0);
+        } else if (kn == g->k) {
+            a = g->a + r0 * kn;
         } else {
             for (int64_t r = r0; r < r1; r++)
                 NAME(copy)(packed + (r - r0) * kn, g->a + r * g->k + k0, kn);
@@ -90,9 +111,8 @@ static void NAME(matmul_task)(void *arg, int64_t task, int slot)
         for (int64_t p = p0; p < p1; p++)
             for (int64_t t = t0; t < t1; t++) {
                 const int64_t r = part_begin(g->m, g->row_tiles, t);
-                const NAME(seg) seg = {.a = packed + (r - r0) * rs,
-                                       .b = g->b_packed + (p * g->k + k0) * NR,
-                                       .len = kn};
+                const NAME(seg) seg = {
+                    .a = a + (r - r0) * rs, .b = g->b_packed + (p * g->k + k0) * NR, .len = kn};
                 const NAME(tile_out) out = {.c = g->y + r * g->n + p * NR,
                                             .ldc = g->n,
                                             .n = min_i64(NR, g->n - p * NR),
