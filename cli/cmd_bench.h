@@ -11,7 +11,7 @@ typedef struct bench_args {
     bool explain, pin;
     arg_list set, with;
     const char *batch, *precision_word;
-    const char *shape, *pass, *algo, *layout, *results, *record, *op;
+    const char *shape, *pass, *algo, *layout, *results, *record, *op, *act;
     fw_dtype precision;
     bool tf32;
     int64_t images; /* --batch */

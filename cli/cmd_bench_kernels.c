@@ -162,56 +162,60 @@ int bench_conv(const command *self, const fw_recipe *r, const bench_args *a)
 
 /* ---- ops ---- */
 
-/* A GPU's row: as a CPU's, without what is of CPUs alone. */
-static json_t *gpu_ops_json(const fw_bench_ops_row *r)
+static json_t *ops_json(const fw_bench_ops_row *r)
 {
     const fw_conv_shape *s = r->shape;
-    return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:b, s:I, s:f, s:f, s:f, "
-        "s:f, s:f, s:f, s:f, s:I}",
-        "device", r->device, "op", r->op, "kernel", r->kernel, "layout", r->layout, "net", s->net,
-        "name", s->name, "n", (json_int_t)s->n, "h", (json_int_t)s->oh, "w", (json_int_t)s->ow, "c",
-        (json_int_t)s->oc, "in_place", (int)r->in_place, "bytes", (json_int_t)r->bytes, "seconds",
-        r->seconds, "seconds_min", r->seconds_min, "seconds_max", r->seconds_max,
-        "gbytes_per_second", r->gbytes_per_second, "share_of_peak", r->share_of_peak, "gbytes_read",
+    json_t *const o = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:b, s:I, s:f, s:f, s:f, s:f, s:f, s:f, "
+        "s:f, s:I}",
+        "op", r->op, "kernel", r->kernel, "layout", r->layout, "net", s->net, "name", s->name, "n",
+        (json_int_t)s->n, "h", (json_int_t)s->oh, "w", (json_int_t)s->ow, "c", (json_int_t)s->oc,
+        "in_place", (int)r->in_place, "bytes", (json_int_t)r->bytes, "seconds", r->seconds,
+        "seconds_min", r->seconds_min, "seconds_max", r->seconds_max, "gbytes_per_second",
+        r->gbytes_per_second, "share_of_peak", r->share_of_peak, "gbytes_read",
         r->peak->gbytes_read, "gbytes_copy", r->peak->gbytes_copy, "runs", (json_int_t)r->runs);
+    if (o == NULL)
+        return NULL;
+    if (r->device != NULL)
+        (void)json_object_set_new(o, "device", json_string(r->device));
+    else
+        (void)json_object_set_new(o, "gbytes_stream", json_real(r->peak->gbytes_stream));
+    if (r->act != NULL)
+        (void)json_object_set_new(o, "act", json_string(r->act));
+    if (r->to_h > 0) {
+        (void)json_object_set_new(o, "to_h", json_integer((json_int_t)r->to_h));
+        (void)json_object_set_new(o, "to_w", json_integer((json_int_t)r->to_w));
+    }
+    return o;
 }
 
 static fw_status ops_row(void *arg, const fw_bench_ops_row *r)
 {
     conv_output *o = arg;
     const fw_conv_shape *s = r->shape;
-    if (o->a->json && r->device != NULL) {
-        (void)print_json(gpu_ops_json(r));
-        return FW_OK;
-    }
     if (o->a->json) {
-        (void)print_json(json_pack(
-            "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:b, s:I, s:f, s:f, s:f, s:f, "
-            "s:f, s:f, s:f, s:f, s:I}",
-            "op", r->op, "kernel", r->kernel, "layout", r->layout, "net", s->net, "name", s->name,
-            "n", (json_int_t)s->n, "h", (json_int_t)s->oh, "w", (json_int_t)s->ow, "c",
-            (json_int_t)s->oc, "in_place", (int)r->in_place, "bytes", (json_int_t)r->bytes,
-            "seconds", r->seconds, "seconds_min", r->seconds_min, "seconds_max", r->seconds_max,
-            "gbytes_per_second", r->gbytes_per_second, "share_of_peak", r->share_of_peak,
-            "gbytes_read", r->peak->gbytes_read, "gbytes_copy", r->peak->gbytes_copy,
-            "gbytes_stream", r->peak->gbytes_stream, "runs", (json_int_t)r->runs));
+        (void)print_json(ops_json(r));
         return FW_OK;
     }
-    if (o->rows++ == 0 && r->device != NULL)
-        printf("%s: memory: %.1f GB/s read, %.1f copied\n\n%-22s %-20s %-22s %9s %8s %7s %8s  %s\n",
-               r->device, r->peak->gbytes_read, r->peak->gbytes_copy, "op", "images of", "n h w c",
-               "ms", "MB", "GB/s", "of peak", "kernel");
-    else if (o->rows == 1)
-        printf("memory: %.1f GB/s read, %.1f copied, %.1f copied past caches\n\n"
-               "%-22s %-20s %-22s %9s %8s %7s %8s  %s\n",
-               r->peak->gbytes_read, r->peak->gbytes_copy, r->peak->gbytes_stream, "op",
-               "images of", "n h w c", "ms", "MB", "GB/s", "of peak", "kernel");
-    char name[40], geometry[64];
+    if (o->rows++ == 0) {
+        if (r->device != NULL)
+            printf("%s: memory: %.1f GB/s read, %.1f copied\n\n", r->device, r->peak->gbytes_read,
+                   r->peak->gbytes_copy);
+        else
+            printf("memory: %.1f GB/s read, %.1f copied, %.1f copied past caches\n\n",
+                   r->peak->gbytes_read, r->peak->gbytes_copy, r->peak->gbytes_stream);
+        printf("%-28s %-20s %-22s %9s %8s %7s %8s  %s\n", "op", "of", "n h w c", "ms", "MB", "GB/s",
+               "of peak", "kernel");
+    }
+    char op[48], name[40], geometry[64], to[48] = "";
+    snprintf(op, sizeof op, "%s%s%s", r->op, r->act != NULL ? " " : "",
+             r->act != NULL ? r->act : "");
     snprintf(name, sizeof name, "%s/%s", s->net, s->name);
-    snprintf(geometry, sizeof geometry, "%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64, s->n, s->oh,
-             s->ow, s->oc);
-    printf("%-22s %-20s %-22s %9.3f %8.1f %7.1f %7.1f%%  %s\n", r->op, name, geometry,
+    if (r->to_h > 0)
+        snprintf(to, sizeof to, " > %" PRId64 "x%" PRId64, r->to_h, r->to_w);
+    snprintf(geometry, sizeof geometry, "%" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 "%s", s->n,
+             s->oh, s->ow, s->oc, to);
+    printf("%-28s %-20s %-22s %9.3f %8.1f %7.1f %7.1f%%  %s\n", op, name, geometry,
            1e3 * r->seconds, (double)r->bytes / 1e6, r->gbytes_per_second, 100 * r->share_of_peak,
            r->kernel);
     (void)fflush(stdout);
@@ -222,6 +226,7 @@ int bench_ops(const command *self, const bench_args *a)
 {
     conv_output o = {.a = a};
     const fw_bench_ops_opt opt = {.op = a->op,
+                                  .act = a->act,
                                   .shape = a->shape,
                                   .layout = a->layout,
                                   .precision = a->precision,

@@ -138,8 +138,12 @@ typedef fw_status (*fw_bench_conv_fn)(void *arg, const fw_bench_conv_row *row);
 FW_API fw_status fw_bench_conv(const fw_bench_conv_opt *opt, fw_bench_conv_fn fn, void *arg);
 
 /* ---- the sweeps between convolutions, one kernel at a time ---- */
+/* On the outputs of convolutions; of their filters the updates (sgd, muon); and where a convolution has at most 4
+ * channels, so is given a net's images, resizing of those to 3/4 and to 7/8. */
 typedef struct fw_bench_ops_opt {
     const char *op;      /* "bn_act"; NULL: all */
+    const char *act;     /* "silu": the activation, a word of act in recipes; NULL: the one of the
+                            shape's net. Ops with activations that do not know it have no row */
     const char *shape;   /* as in fw_bench_conv_opt, whose outputs are the images; NULL: davidnet,
                             airbench94 */
     const char *layout;  /* blocked, nhwc; NULL: what training would use */
@@ -152,9 +156,11 @@ typedef struct fw_bench_ops_opt {
 
 typedef struct fw_bench_ops_row {
     const char *op, *kernel, *layout;
-    const fw_conv_shape *shape; /* images are n oh ow oc */
+    const fw_conv_shape *shape; /* images are n oh ow oc; so are the filters of an update */
+    const char *act;            /* NULL: the op has none, or is one */
+    int64_t to_h, to_w;         /* of what resizes; else 0 */
     bool in_place;
-    int64_t bytes;                            /* inputs and outputs, each once */
+    int64_t bytes; /* inputs and outputs, each once; twice what is updated */
     double seconds, seconds_min, seconds_max; /* median, least, most */
     double gbytes_per_second;
     double share_of_peak; /* of the highest memory ceiling */
@@ -163,7 +169,8 @@ typedef struct fw_bench_ops_row {
     const char *device; /* label of a GPU; NULL: a CPU's row */
 } fw_bench_ops_row;
 typedef fw_status (*fw_bench_ops_fn)(void *arg, const fw_bench_ops_row *row);
-/* As fw_bench_conv; an op without a kernel above the reference gives no row. */
+/* As fw_bench_conv; an op without a kernel above the reference gives no row. FW_EARG for an op that
+ * has no such activation. */
 FW_API fw_status fw_bench_ops(const fw_bench_ops_opt *opt, fw_bench_ops_fn fn, void *arg);
 
 /* ---- one training step ---- */

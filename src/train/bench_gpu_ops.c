@@ -116,12 +116,13 @@ static fw_status measure(bench_gpu_ops *b)
     fw_bench_ops_row row = {.op = fwi_op_info_get(b->w->op)->name,
                             .kernel = b->kernel->name,
                             .layout = "nhwc",
-                            .shape = &b->s,
                             .in_place = over_itself(b),
                             .bytes = (int64_t)bytes,
                             .peak = &b->peak.median,
                             .runs = b->runs,
                             .device = b->g.d->label};
+    fw_conv_shape images;
+    fwi_sweep_describe(b->opt, &b->s, b->w, &images, &row);
     row.seconds = fwi_median(b->seconds, b->runs); /* sorts */
     row.seconds_min = b->seconds[0];
     row.seconds_max = b->seconds[b->runs - 1];
@@ -137,7 +138,7 @@ static fw_status measure_sweep(void *user, const fw_conv_shape *s, const fwi_swe
 {
     bench_gpu_ops *const b = user;
     b->s = *s;
-    const fwi_attr attr = fwi_sweep_attr(&b->s, w);
+    const fwi_attr attr = fwi_sweep_attr(b->opt, &b->s, w, 1);
     b->w = w;
     b->call = fwi_sweep_call(&b->s, w, &attr, b->opt->precision, 1);
     b->call.stream = b->g.d->stream;
@@ -155,7 +156,7 @@ static fw_status check_opt(const fw_bench_ops_opt *o)
                         fw_dtype_name(o->precision));
     if (o->layout != NULL && strcmp(o->layout, "nhwc") != 0)
         return fwi_fail(FW_ENOTFOUND, "no layout \"%s\" on a GPU; there is nhwc", o->layout);
-    return fwi_sweep_check(o->op);
+    return fwi_sweep_check(o);
 }
 
 static fw_status measure_all(bench_gpu_ops *b)

@@ -1,5 +1,5 @@
 /* bench_ops.c: how fast the sweeps between convolutions are: normalisation, activations, pools,
- * sums, and the fused ones that stand for several. They do little arithmetic, so what counts is
+ * sums, and the fused ones that stand for several; conversions, sizes of images and updates too. They do little arithmetic, so what counts is
  * bytes per second beside what the memory can do (bench_peak.c). Images have the shapes that the
  * convolutions of bench/shapes.txt give, cold, in the layout of training. This is for CPUs; next:
  * bench_gpu_ops.c. Read before: bench_operand.c, bench_sweeps.h. */
@@ -118,11 +118,12 @@ static fw_status measure(bench_ops *b, const fwi_sweep *w, const fwi_kernel *k,
     fw_bench_ops_row row = {.op = fwi_op_info_get(w->op)->name,
                             .kernel = k->name,
                             .layout = blocked ? "blocked" : "nhwc",
-                            .shape = &b->s,
                             .in_place = over_itself(b, w),
                             .bytes = (int64_t)bytes,
                             .peak = &b->peak,
                             .runs = b->runs};
+    fw_conv_shape images;
+    fwi_sweep_describe(b->opt, &b->s, w, &images, &row);
     row.seconds = fwi_median(b->seconds, b->runs); /* sorts */
     row.seconds_min = b->seconds[0];
     row.seconds_max = b->seconds[b->runs - 1];
@@ -137,14 +138,15 @@ static fw_status measure_sweep(void *user, const fw_conv_shape *s, const fwi_swe
 {
     bench_ops *const b = user;
     b->s = *s;
-    const fwi_attr attr = fwi_sweep_attr(&b->s, w);
-    for (int blocked = 1; blocked >= 0; blocked--) {
+    for (int i = 0; i < 2; i++) {
+        const bool blocked = i == 0;
         if (b->opt->layout != NULL && strcmp(b->opt->layout, blocked ? "blocked" : "nhwc") != 0)
             continue;
-        fwi_call c = fwi_sweep_call(&b->s, w, &attr, b->opt->precision,
-                                    blocked ? fwi_cpu_block_of(b->s.n) : 0);
+        const int32_t nb = blocked ? fwi_cpu_block_of(b->s.n) : 0;
+        const fwi_attr attr = fwi_sweep_attr(b->opt, &b->s, w, nb);
+        fwi_call c = fwi_sweep_call(&b->s, w, &attr, b->opt->precision, nb);
         c.pool = b->pool;
-        const fwi_kernel *const k = find(b, &c);
+        const fwi_kernel *const k = blocked == fwi_call_blocked(&c) ? find(b, &c) : NULL;
         if (k != NULL)
             return measure(b, w, k, &c, blocked);
     }
@@ -163,7 +165,7 @@ static fw_status check_opt(const fw_bench_ops_opt *o)
                         fw_dtype_name(o->precision));
     if (o->layout != NULL && strcmp(o->layout, "blocked") != 0 && strcmp(o->layout, "nhwc") != 0)
         return fwi_fail(FW_ENOTFOUND, "no layout \"%s\"; there are blocked, nhwc", o->layout);
-    return fwi_sweep_check(o->op);
+    return fwi_sweep_check(o);
 }
 
 static fw_status measure_all(bench_ops *b)

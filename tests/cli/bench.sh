@@ -100,6 +100,32 @@ json op n h w c bytes seconds gbytes_per_second share_of_peak
 is "$(sed -n 6p values) == 3 * 20 * 31 * 31 * 64 * 4 && $(sed -n 8p values) > 0"
 run 1 bench ops --op conv2d
 err "bn_train, bn_train_grad"
+# another activation than the net's, with the ops that know it
+run 0 bench ops --shape airbench94/whiten --batch 2 --runs 1 --act silu
+grep -qE "^act silu +airbench94/whiten +2x31x31x24 " out || die "no act silu"
+grep -q "^relu" out && die "relu measured as silu"
+# sizes of images where the net is given them; filters, where they are updated
+for row in "resize +airbench94/whiten +2x32x32x3 > 24x24" "resize +airbench94/whiten +2x32x32x3 > 28x28" \
+    "sgd +airbench94/whiten +24x2x2x3" "muon +airbench94/whiten +24x2x2x3"; do
+    grep -qE "^$row " out || die "no $row"
+done
+run 0 bench ops --shape airbench94/whiten --batch 2 --runs 1 --act celu --op bn_act --json
+json act op
+[ "$(sed -n 1p values)" = celu ] || die "bn_act of another activation"
+run 0 bench ops --shape airbench94/whiten --batch 2 --runs 1 --act relu --op relu_grad
+run 1 bench ops --act swish
+err "relu, identity, celu, gelu, silu, tanh, sigmoid, softplus"
+run 1 bench ops --op relu --act silu
+err "relu has no activation silu"
+run 1 bench ops --op add --act silu
+err "add has no activation silu"
+run 2 bench conv --act silu
+err "--act says nothing of conv"
+run 0 bench ops --shape davidnet/layer3_res --batch 2 --runs 1 --op sgd --json
+json n h w c bytes
+is "$(sed -n 5p values) == 5 * 4 * 512 * 9 * 512 + 8 * 5"
+run 1 bench ops --shape davidnet/layer3_res --batch 2 --op resize
+err "no kernel"
 run 1 bench ops --shape block9
 err "airbench94: whiten block1_in"
 run 1 bench ops --layout nchw

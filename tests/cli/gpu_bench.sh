@@ -140,7 +140,7 @@ if command -v python3 > /dev/null && command -v cc > /dev/null; then
 fi
 
 # ---- sweeps, and a step ----
-run 0 bench ops --shape airbench94/block3 --batch 2 --runs 1 --device cuda --precision bf16
+run 0 bench ops --shape airbench94/whiten --batch 2 --runs 1 --device cuda --precision bf16
 for op in bn_stats bn_act bn_act_grad bias_act max_pool add; do
     grep -qE "^$op .* bf16_nhwc_cuda|^$op .*_bf16_.*cuda" out || die "no $op"
 done

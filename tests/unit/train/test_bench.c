@@ -158,6 +158,16 @@ static void sweeps(void **state)
     rows = 0;
     assert_int_equal(fw_bench_ops(&o, count_sweeps, &rows), FW_OK);
     assert_int_equal(rows, 1);
+    o.op = "act_grad";
+    o.act = "silu";
+    rows = 0;
+    assert_int_equal(fw_bench_ops(&o, count_sweeps, &rows), FW_OK);
+    assert_int_equal(rows, 1);
+    o.act = "relu"; /* which has a gradient of its own */
+    assert_int_equal(fw_bench_ops(&o, count_sweeps, &rows), FW_EARG);
+    o.act = "silo";
+    assert_int_equal(fw_bench_ops(&o, count_sweeps, &rows), FW_ENOTFOUND);
+    o.act = NULL;
     o.op = "matmul";
     assert_int_equal(fw_bench_ops(&o, count_sweeps, &rows), FW_ENOTFOUND);
     o.op = NULL;
