@@ -22,13 +22,13 @@ static int list_all(bool json)
     return finish_output();
 }
 
-/* A run on the data set that the recipe names. false: it names none, and *run is zeroed. */
-static bool whole_run(const fw_recipe *r, fw_run_cost *run)
+/* A run on the data set that the recipe names; where it names none *run is zeroed. */
+static fw_status whole_run(const fw_recipe *r, fw_run_cost *run)
 {
     int64_t train, test;
     *run = (fw_run_cost){0};
-    return fw_recipe_records(r, &train, &test) == FW_OK &&
-           fw_recipe_run_cost(r, train, test, run) == FW_OK;
+    const fw_status st = fw_recipe_records(r, &train, &test);
+    return st == FW_OK ? fw_recipe_run_cost(r, train, test, run) : st == FW_ENOTFOUND ? FW_OK : st;
 }
 
 static double total_flops(const fw_run_cost *run)
@@ -63,7 +63,7 @@ static int list_costs(const command *self, bool json)
         if ((st = fw_recipe_open(&r, name)) == FW_OK)
             st = fw_recipe_check(r, &c);
         if (st == FW_OK)
-            (void)whole_run(r, &run);
+            st = whole_run(r, &run);
         if (st == FW_OK && json)
             (void)json_array_append_new(list, cost_json(name, &c, &run));
         else if (st == FW_OK)
@@ -111,7 +111,7 @@ static int show_one(const command *self, const char *name, const arg_list *set, 
     if (st == FW_OK)
         st = fw_recipe_check(r, &cost);
     if (st == FW_OK)
-        (void)whole_run(r, &run);
+        st = whole_run(r, &run);
     int code;
     if (st != FW_OK) {
         code = fail(self->name, st, json);

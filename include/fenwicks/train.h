@@ -200,7 +200,9 @@ FW_API void fw_estimator_free(fw_estimator *e);
 /* Trains until global step `until`: a program that is started again goes on where it stopped. ds
  * must be a training data set; its position is set from the global step. When the last step is
  * done, work_dir gets a checkpoint and model.safetensors. Errors: FW_ENONFINITE (step and rate
- * named; the last good checkpoint stays), FW_ESTOPPED, and what the data set reports. */
+ * named; the last good checkpoint stays), FW_ESTOPPED, FW_EEXISTS (on a GPU: a run that is gone on with
+ * computed a convolution by another engine than would be used now, see docs/cuda.md), and what the
+ * data set reports. */
 FW_API fw_status fw_estimator_train(fw_estimator *e, fw_dataset *ds, int64_t until);
 
 /* Every record of a non-training data set counts once, by the views that .tta asks for; it has to

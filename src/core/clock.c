@@ -3,6 +3,7 @@
 #include "clock.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -58,4 +59,26 @@ int64_t fwi_rss_peak_bytes(void)
     /* the kernel brings its maximum up to date now and then only; what is there now counts too */
     const int64_t peak = status_bytes("\nVmHWM:"), now = status_bytes("\nVmRSS:");
     return peak > now ? peak : now;
+}
+
+double fwi_seconds_since_start(void)
+{
+    /* Field 22 of /proc/self/stat: ticks from boot to the start of the process; the name in
+     * parentheses before it may hold blanks. */
+    char text[1024];
+    FILE *f = fopen("/proc/self/stat", "r");
+    if (f == NULL)
+        return -1;
+    const size_t n = fread(text, 1, sizeof text - 1, f);
+    fclose(f);
+    text[n] = 0;
+    const char *at = strrchr(text, ')');
+    for (int field = 2; at != NULL && field < 22; field++)
+        at = (at = strchr(at, ' ')) == NULL ? NULL : at + 1;
+    const long per_second = sysconf(_SC_CLK_TCK);
+    struct timespec now;
+    if (at == NULL || per_second <= 0 || clock_gettime(CLOCK_BOOTTIME, &now) != 0)
+        return -1;
+    const double ticks = (double)strtoll(at, NULL, 10);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec - ticks / (double)per_second;
 }

@@ -36,28 +36,6 @@ double fwi_median(double *values, int64_t n)
     return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-double fwi_seconds_since_start(void)
-{
-    /* Field 22 of /proc/self/stat: ticks from boot to the start of the process; the name in
-     * parentheses before it may hold blanks. */
-    char text[1024];
-    FILE *f = fopen("/proc/self/stat", "r");
-    if (f == NULL)
-        return -1;
-    const size_t n = fread(text, 1, sizeof text - 1, f);
-    fclose(f);
-    text[n] = 0;
-    const char *at = strrchr(text, ')');
-    for (int field = 2; at != NULL && field < 22; field++)
-        at = (at = strchr(at, ' ')) == NULL ? NULL : at + 1;
-    const long per_second = sysconf(_SC_CLK_TCK);
-    struct timespec now;
-    if (at == NULL || per_second <= 0 || clock_gettime(CLOCK_BOOTTIME, &now) != 0)
-        return -1;
-    const double ticks = (double)strtoll(at, NULL, 10);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec - ticks / (double)per_second;
-}
-
 /* ---- arithmetic ---- */
 
 static void do_arithmetic(void *arg, int64_t i, int slot)

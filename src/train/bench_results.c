@@ -50,17 +50,15 @@ static void file_name(char out[NAME_CAP], bool with_family)
         snprintf(out + n, NAME_CAP - n, ".json");
 }
 
-/* Whether it is this processor's: names are shared, so family and model have to agree where the file
+/* Of a file with this processor's name: names are shared, so family and model have to agree where it
  * has them. */
 static bool is_ours(const json_t *file)
 {
-    const char *const cpu = json_string_value(json_object_get(file, "cpu"));
     const json_t *const has_family = json_object_get(file, "family");
     const json_t *const has_model = json_object_get(file, "model");
     int family, model;
     fwi_cpu_family(&family, &model);
-    return cpu != NULL && strcmp(cpu, fwi_cpu_name()) == 0 &&
-           (has_family == NULL || json_integer_value(has_family) == family) &&
+    return (has_family == NULL || json_integer_value(has_family) == family) &&
            (has_model == NULL || json_integer_value(has_model) == model);
 }
 
@@ -70,13 +68,20 @@ static fw_status parse(const char *where, const char *text, size_t size, json_t 
     json_t *j = json_loadb(text, size, 0, &e);
     if (j == NULL)
         return fwi_fail(FW_EFORMAT, "%s: line %d: %s", where, e.line, e.text);
-    if (!json_is_array(json_object_get(j, "peaks")) || !is_ours(j)) {
+    const char *const cpu = json_string_value(json_object_get(j, "cpu"));
+    const bool named = cpu != NULL && strcmp(cpu, fwi_cpu_name()) == 0;
+    if (!json_is_array(json_object_get(j, "peaks")) || !named || !is_ours(j)) {
         int family, model;
         fwi_cpu_family(&family, &model);
-        const fw_status st = fwi_fail(FW_EFORMAT,
-                                      "%s: expected an object with \"cpu\": \"%s\", \"family\" "
-                                      "%d and \"model\" %d if it has them, and an array \"peaks\"",
-                                      where, fwi_cpu_name(), family, model);
+        const fw_status st =
+            named && json_is_array(json_object_get(j, "peaks"))
+                ? fwi_fail(FW_ENOTFOUND,
+                           "no peaks are recorded for %s of family %d, model %d: %s has those of "
+                           "another",
+                           cpu, family, model, where)
+                : fwi_fail(FW_EFORMAT,
+                           "%s: expected an object with \"cpu\": \"%s\" and an array \"peaks\"",
+                           where, fwi_cpu_name());
         json_decref(j);
         return st;
     }

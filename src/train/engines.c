@@ -21,9 +21,11 @@ static void key_of(const fwi_call *c, char key[KEY_CAP])
                                                              : &c->out[0].shape;
     snprintf(key, KEY_CAP,
              "%s %s %" PRId64 "x%" PRId64 "x%" PRId64 "x%" PRId64 " > %" PRId64 "x%" PRId64
-             "x%" PRId64 " k%" PRId64 "x%" PRId64 " s%" PRId64,
+             "x%" PRId64 " k%" PRId64 "x%" PRId64 " s%" PRId64 " p%" PRId64 " %" PRId64 " %" PRId64
+             " %" PRId64,
              fwi_op_info_get(c->kind)->name, fw_dtype_name(c->in[0].dtype), x->d[0], x->d[1],
-             x->d[2], x->d[3], y->d[1], y->d[2], y->d[3], a->kh, a->kw, a->stride);
+             x->d[2], x->d[3], y->d[1], y->d[2], y->d[3], a->kh, a->kw, a->stride, a->pad_t,
+             a->pad_l, a->pad_b, a->pad_r);
 }
 
 /* Who chose it makes no other bits: that last part of the sentence goes. */
@@ -91,6 +93,8 @@ fw_status fwi_engines_check(const json_t *now, const char *config)
     if (st != FW_OK)
         return st;
     json_t *const root = json_loadb((const char *)text.data, text.size, 0, &err);
+    if (root == NULL)
+        st = fwi_fail(FW_EFORMAT, "%s: line %d: %s", config, err.line, err.text);
     json_t *const before = json_object_get(root, "engines");
     json_object_foreach((json_t *)(uintptr_t)now, key, is) /* which is not changed */
     {

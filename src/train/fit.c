@@ -28,14 +28,16 @@ static double seconds_of(const fit *f)
 
 double fwi_fit_seconds_each(const fit *f)
 {
-    return f->steps_here > 0 ? seconds_of(f) / (double)f->steps_here : 0;
+    return f->steps_here > 0
+               ? (fwi_now() - f->loop_started - f->eval_seconds) / (double)f->steps_here
+               : 0;
 }
 
 static fw_event event_of(const fit *f, fw_event_kind kind)
 {
     const fw_estimator *e = f->e;
     const double seconds = fwi_now() - f->started;
-    const double training = seconds - f->eval_seconds;
+    const double training = seconds_of(f);
     fw_event ev = {.kind = kind,
                    .step = e->step,
                    .total_steps = f->until,
@@ -570,6 +572,7 @@ fw_status fw_estimator_train(fw_estimator *e, fw_dataset *ds, int64_t until)
     fw_event ev = event_of(&f, FW_EVENT_BEGIN);
     if (!tell(&f, &ev))
         f.stop_asked = true;
+    f.loop_started = fwi_now();
     st = loop(&f);
     if (f.ended == 0)
         f.ended = fwi_now();

@@ -109,6 +109,7 @@ fw_status fwi_fit_steps_ahead(fit *f)
     if (f->ready > 0 && f->device_made != e->train_data.loaded) { /* images had to make room */
         f->ready = 0;
         f->asked = -1;
+        f->trouble = (fwi_error){0}; /* behind lines that are made anew */
     }
     fw_status st = FW_OK;
     if (f->ready == 0 && f->trouble.status == FW_OK)

@@ -8,7 +8,6 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "bench_inner.h"
 #include "clock.h"
 #include "cpu.h"
 #include "dataset_inner.h"
@@ -224,8 +223,10 @@ static fw_status build(fw_session *s)
 static fw_status train_one(fw_session *s, fw_estimator *e, uint64_t seed, const char *folder)
 {
     watch *const w = &s->watch;
+    const double began = fwi_now();
     w->e = e;
     fw_status st = fwi_estimator_restart(e, seed, folder);
+    w->seconds += fwi_now() - began;
     if (st == FW_OK)
         st = fw_estimator_train(e, s->data.train, s->steps);
     w->seconds += e->seconds_before + e->seconds_here;
@@ -322,8 +323,6 @@ static fw_status run_built(fw_session *s, const fw_one_run *run, fw_run_result *
 {
     fw_run_figures *const f = &result->run;
     s->watch = (watch){.opt = &s->opt, .eval_step = -1};
-    f->t_build = s->t_build;
-    s->t_build = 0;
     fw_status st = train(s, run, result);
     if (st == FW_OK)
         st = evaluate(s, run, result);
@@ -335,13 +334,16 @@ static fw_status run_built(fw_session *s, const fw_one_run *run, fw_run_result *
     if (st == FW_OK || st == FW_ENONFINITE) {
         f->t_total = f->t_train + result->test.seconds;
         f->t_dawn = f->t_total + s->t_data;
-        const fw_status counted = count(s, f);
-        st = st == FW_OK ? counted : st;
+        f->t_build = s->t_build;
+        s->t_build = 0; /* told */
     }
-    fwi_error message; /* closing has one of its own */
+    fwi_error message; /* what follows may have one of its own */
     fwi_error_save(&message, st);
+    const fw_status counted = st == FW_OK || st == FW_ENONFINITE ? count(s, f) : FW_OK;
     const fw_status closed = close_folders(s);
-    return st == FW_OK ? closed : fwi_error_raise(&message);
+    if (st != FW_OK)
+        return fwi_error_raise(&message);
+    return counted != FW_OK ? counted : closed;
 }
 
 /* ---- for everyone ---- */

@@ -88,7 +88,7 @@ static void first_losses(const char *where, const char *precision, t_trace *trac
     const fw_status st = fw_recipe_run(r, &opt, &result);
     if (st != FW_ESTOPPED)
         fail_msg("%s in %s: %s: %s", where, precision, fw_status_name(st), fw_last_error());
-    assert_int_equal(trace->n, STEPS_COMPARED);
+    assert_true(trace->n >= STEPS_COMPARED); /* steps on their way are told too */
     fw_recipe_free(r);
 }
 
