@@ -43,6 +43,7 @@ struct fw_estimator {
     fwi_tta tta;                                   /* room for the views of evaluation */
     fwi_selective selective;                       /* and for choosing who gets them */
     fw_budget budget;                              /* the latest that was made */
+    double window_seconds; /* that steps on their way may take (fit_ahead.c); 0: as it has it */
 };
 
 /* Compiles for images of this data set, or checks that they are those compiled for. */

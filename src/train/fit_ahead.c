@@ -23,9 +23,10 @@ static int32_t window(fit *f, int64_t from)
 {
     const fw_estimator *e = f->e;
     const double each = fwi_fit_seconds_each(f);
+    const double limit = e->window_seconds > 0 ? e->window_seconds : WINDOW_SECONDS;
     f->most = f->most == 0 ? 1 : (int32_t)least(FWI_LINES, GROWTH * (int64_t)f->most);
-    if (each * f->most > WINDOW_SECONDS)
-        f->most = each < WINDOW_SECONDS ? (int32_t)(WINDOW_SECONDS / each) : 1;
+    if (each * f->most > limit)
+        f->most = each < limit ? (int32_t)(limit / each) : 1;
     int64_t end = least(from + f->most, f->until);
     end = least(end, (from / f->steps_per_epoch + 1) * f->steps_per_epoch);
     if (e->opt.checkpoint_every > 0)
