@@ -133,9 +133,14 @@ case "$1" in
         n=1
         while [ $# -gt 0 ]; do
             [ "$1" != --runs ] || n=$2
+            [ "$1" != --log ] || log=$2
             [ "$1" != --out ] || { mkdir -p "$2"; [ ! -e ../no-bits ] && echo same > "$2/model.safetensors" || echo "$2" > "$2/model.safetensors"; }
             shift
         done
+        if [ -e ../no-end ] && [ -n "${log-}" ]; then # two runs, and a line that is cut
+            printf '{"seed": 0, "accuracy": 0.95, "t_train": 0.5}\n{"seed": 1, "accuracy": 0.93, "t_train": 0.7}\n{"se' > "$log"
+            sleep 30
+        fi
         printf '{"accuracy": 0.9, "runs": ['
         for i in $(seq 1 "$n"); do
             [ "$i" = 1 ] || printf ', '
@@ -146,9 +151,10 @@ case "$1" in
     bench)
         echo "${FENWICKS_CONV_ENGINE:-any}" >> ../engines
         graph='"graph_seconds": 0.002, "graph_to_kernels": 1.02'
+        [ ! -e ../slow-conv ] || slow=conv2d_dx_bf16_nhwc
         [ ! -e ../no-graph ] || graph='"graph_seconds": 0.0, "graph_to_kernels": 1.2'
         if [ "$2" = step ]; then
-            echo '{"allocations": 0, '$graph', "ops": [{"kernel": "conv2d_bf16_nhwc_cudnn"}]}'
+            echo '{"allocations": 0, '$graph', "ops": [{"kernel": "conv2d_bf16_nhwc_cudnn"}, {"kernel": "'${slow:-conv2d_dw_bf16_wgmma_128x64}'"}]}'
         else
             echo '{"gflops": 1}'
         fi
@@ -184,7 +190,7 @@ for name in libraries recorded-airbench94-muon graph-airbench94-muon allocations
 done
 with '"temperature_clock_power": "61, 1980, 512.5"'
 grep -qE '"start_to_result_seconds": [0-9]+\.[0-9],' result/gpu-check.json || die "no seconds from start to result"
-with '"short_lease": false, "left_out": ""'
+with '"short": false, "left_out": ""'
 with '"peers": []'
 grep -q cudnn engines && die "engines of our own left out, though they ran and passed"
 grep -q 'bench peak --device cuda:0 --json' calls || die "no ceilings"
@@ -206,6 +212,20 @@ check 1 "$PATH_ALL" --budget 12 --seeds 5000 --recipes airbench94-muon --data "$
 with '"complete": false'
 with 'of 5000 seeds fitted'
 
+# a step of trainings that is stopped keeps the runs that were done
+rm -rf result && touch no-end
+check 1 "$PATH_ALL" --budget 14 --seeds 50 --recipes airbench94-muon --data "$HERE/data" --out "$HERE/result" --skip "tests tune bench sanitizer"
+with '"ended": "stopped after'
+with '"result": {"stopped": true, "runs": [{"seed": 0, "accuracy": 0.95, "t_train": 0.5},{"seed": 1, "accuracy": 0.93, "t_train": 0.7}]}'
+with '"against_94": {"n": 2, "accuracy_mean": 0.940000'
+rm no-end
+
+# a convolution by our own slow kernel is named
+rm -rf result && touch slow-conv
+check 1 "$PATH_ALL" --budget 100 --recipes airbench94-muon --out "$HERE/result" --skip "tests tune train sanitizer"
+with 'convolutions or Muon by neither a library nor our own on tensor cores: \"conv2d_dx_bf16_nhwc\" '
+rm slow-conv
+
 # what fails is named, and what depends on it is left out
 rm -rf result calls tree/build && touch no-build
 check 1 "$PATH_ALL" --budget 100 --out "$HERE/result" --data "$HERE/data"
@@ -222,14 +242,14 @@ rm -rf result no-test no-sanitizer
 check 1 "$PATH_ALL" --budget 100 --seeds 2 --out "$HERE/result" --data "$HERE/data" --recipes no-such --skip "tests tune bench sanitizer"
 with 'this build has no recipe of that name'
 
-# a short lease: the op tests alone are built and run, before the steps and the trainings; what is cut is said, and is no failure
+# a short check: the op tests alone are built and run, before the steps and the trainings; what is cut is said, and is no failure
 rm -rf result calls tree/build
 check 0 "$PATH_ALL" --budget 500 --seeds 2 --recipes airbench94-muon --data "$HERE/data" --out "$HERE/result" --peers "$HERE/data"
-with '"short_lease": true, "left_out": "tests other than those of ops, sweeps, convolutions by themselves, compute-sanitizer, peers"'
-with '"sanitizer": "not run: a short lease"'
+with '"short": true, "left_out": "tests other than those of ops, sweeps, convolutions by themselves, compute-sanitizer, peers"'
+with '"sanitizer": "not run: a short check"'
 with '"runs_asked": 2, "complete": true'
 grep -q -e '--target fenwicks_cli .*test_conv2d' calls || die "everything is built"
-grep -q 'bench ops' calls && die "sweeps in a short lease"
+grep -q 'bench ops' calls && die "sweeps in a short check"
 [ "$(grep -n 'bench step' calls | head -n 1 | cut -d : -f 1)" -lt "$(grep -n 'fenwicks train' calls | head -n 1 | cut -d : -f 1)" ] ||
     die "trained before the step was looked at"
 
