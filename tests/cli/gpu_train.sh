@@ -6,7 +6,7 @@ FENWICKS=$FW_BUILD_DIR/fenwicks_fake_gpu
 [ -x "$FENWICKS" ] || { [ -e "$FW_BUILD_DIR/cuda" ] && die "no $FENWICKS"; skip "built where nvcc is"; }
 export FENWICKS_CONV_CHOICES=$PWD/choices.json
 small="digits --batch 4 --epochs 0.01 --device cuda --precision bf16 --quiet" # 3 steps
-conv1="conv2d bf16 4x8x8x1 > 8x8x32 k3x3 s1"
+conv1="conv2d bf16 4x8x8x1 > 8x8x32 k3x3 s1 p1 1 1 1"
 
 run 0 train $small --out r --checkpoint-every 1
 grep -qF "\"$conv1\": \"conv2d_bf16_nhwc_cudnn: engine 7\"" r/config.json || die "no engine of the first convolution"
