@@ -1,6 +1,6 @@
 /* engines.h: which engine computes each convolution of a training, on a device that has several and chooses by
  * what was measured (a GPU, exec/probe.h): for config.json, and so that a run that goes on does so with the
- * same ones, whose bits are their own. Neighbours: fit.c, explain.c. */
+ * same ones, whose bits are their own. Neighbours: fit_folder.c, explain.c. */
 #ifndef FWI_ENGINES_H
 #define FWI_ENGINES_H
 

@@ -1,21 +1,15 @@
 /* fit.c: the training loop. A step is: take a batch, fill the row of numbers that change, run the
  * plan, read loss and hits; on a device with a queue several are enqueued and read at once (fit_ahead.c).
  * Everything it needs was allocated before the first step; what follows from the step number (rates, data
- * position, random numbers) is never stored. Read before: fit_inner.h. */
+ * position, random numbers) is never stored. What a run leaves behind: fit_folder.c. Read
+ * before: fit_inner.h. */
 #include "fit_inner.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "clock.h"
 #include "dataset_inner.h"
-#include "engines.h"
-#include "fail.h"
-#include "number.h"
 
 /* ---- telling ---- */
 
@@ -60,145 +54,6 @@ static bool tell(const fit *f, const fw_event *ev)
     return o->progress == NULL || o->progress(o->progress_user, ev);
 }
 
-static const char *num(char buf[FWI_NUMBER_CAP], double v)
-{
-    if (!isfinite(v)) /* JSON has no such numbers */
-        return "null";
-    if (v == floor(v) && fabs(v) < 1e15) { /* 10, not 1e+01 */
-        snprintf(buf, FWI_NUMBER_CAP, "%.0f", v);
-        return buf;
-    }
-    fwi_format_double(buf, v);
-    return buf;
-}
-
-static fw_status log_epoch(const fit *f, const fw_event *ev)
-{
-    char a[5][FWI_NUMBER_CAP];
-    fwi_runlog *l = f->e->log;
-    if (l == NULL)
-        return FW_OK;
-    fw_status st = fwi_runlog_line(
-        l,
-        "\"event\":\"epoch\",\"step\":%" PRId64 ",\"epoch\":%s,\"loss\":%s,\"accuracy\":%s,"
-        "\"lr\":%s,\"images_per_second\":%s",
-        ev->step, num(a[0], (double)ev->step / (double)f->steps_per_epoch), num(a[1], ev->loss),
-        num(a[2], ev->accuracy), num(a[3], ev->lr), num(a[4], ev->images_per_second));
-    if (st == FW_OK)
-        st = fwi_runlog_scalar(l, "train/accuracy", ev->step, ev->accuracy);
-    if (st == FW_OK)
-        st = fwi_runlog_scalar(l, "train/images_per_second", ev->step, ev->images_per_second);
-    return st == FW_OK ? fwi_runlog_flush(l) : st;
-}
-
-static fw_status log_eval(const fit *f, const fw_event *ev)
-{
-    char a[4][FWI_NUMBER_CAP];
-    fwi_runlog *l = f->e->log;
-    if (l == NULL)
-        return FW_OK;
-    fw_status st = fwi_runlog_line(
-        l,
-        "\"event\":\"eval\",\"step\":%" PRId64 ",\"loss\":%s,\"accuracy\":%s,"
-        "\"accuracy_plain\":%s,\"records\":%" PRId64 ",\"seconds\":%s",
-        ev->step, num(a[0], ev->eval->loss), num(a[1], ev->eval->accuracy),
-        num(a[3], ev->eval->accuracy_plain), ev->eval->records, num(a[2], ev->eval->seconds));
-    if (st == FW_OK)
-        st = fwi_runlog_scalar(l, "test/loss", ev->step, ev->eval->loss);
-    if (st == FW_OK)
-        st = fwi_runlog_scalar(l, "test/accuracy", ev->step, ev->eval->accuracy);
-    return st == FW_OK ? fwi_runlog_flush(l) : st;
-}
-
-/* ---- the run's folder ---- */
-
-static char *in_folder(const fw_estimator *e, const char *name)
-{
-    return fwi_path_join(e->opt.work_dir, name);
-}
-
-/* Everything needed to repeat the run. The same keys as in checkpoints, the recipe's text, and the engines
- * of a GPU; a run that goes on has to have those that it was begun with. */
-static fw_status write_config(const fit *f, const fwi_ids *ids)
-{
-    const fw_estimator *e = f->e;
-    char *path = in_folder(e, "config.json"), *text = NULL;
-    json_t *o = json_object(), *engines = NULL;
-    fw_status st = FW_ENOMEM;
-    if (path == NULL || o == NULL)
-        goto done;
-    st = fwi_engines_of(&e->network, &engines);
-    if (st == FW_OK && e->resume != NULL)
-        st = fwi_engines_check(engines, path);
-    if (st != FW_OK)
-        goto done;
-    int bad = json_object_set_new(o, "fenwicks", json_string(fw_version()));
-    for (int i = 0; i < ids->n; i++)
-        bad |= json_object_set_new(o, ids->id[i].key, json_string(ids->id[i].text));
-    bad |= json_object_set_new(o, "device", json_string(e->device->label));
-    bad |= json_object_set_new(o, "steps_per_epoch", json_integer(f->steps_per_epoch));
-    bad |= json_object_set_new(o, "steps", json_integer(f->until));
-    if (engines != NULL)
-        bad |= json_object_set(o, "engines", engines);
-    if (e->opt.config != NULL)
-        bad |= json_object_set_new(o, "recipe", json_string(e->opt.config));
-    text = json_dumps(o, JSON_INDENT(2));
-    st = bad != 0 || text == NULL ? fwi_fail(FW_ENOMEM, "%s: cannot be put together", path)
-                                  : fwi_write_file(path, text, strlen(text));
-done:
-    free(text); /* jansson's */
-    json_decref(engines);
-    json_decref(o);
-    fwi_free(path);
-    return st;
-}
-
-/* How long the starts before this one trained is in the log: a checkpoint holds nothing that depends
- * on the clock, so that two runs of a seed leave the same bytes. */
-static void seconds_before(fw_estimator *e)
-{
-    double seconds = -1;
-    const fw_status st = fwi_runlog_seconds(e->opt.work_dir, e->step, &seconds);
-    if (st != FW_OK || seconds < 0)
-        fwi_log(1,
-                "%s: its log does not say how long the %" PRId64
-                " steps before took: their time is not counted%s%s",
-                e->opt.work_dir, e->step, st == FW_OK ? "" : ": ",
-                st == FW_OK ? "" : fw_last_error());
-    e->seconds_before = st == FW_OK && seconds > 0 ? seconds : 0;
-}
-
-static fw_status open_folder(fit *f)
-{
-    fw_estimator *e = f->e;
-    if (e->opt.work_dir == NULL)
-        return FW_OK;
-    fwi_ids ids;
-    fw_status st = fwi_estimator_ids(e, f->ds, &ids);
-    if (st == FW_OK && e->resume != NULL)
-        st = fwi_ckpt_check(e->resume, ids.id, ids.n); /* now the data is known too */
-    if (st == FW_OK && e->opt.fresh && e->ckpt == NULL)
-        st = fwi_ckpt_remove_all(e->opt.work_dir);
-    if (st == FW_OK)
-        st = write_config(f, &ids);
-    if (st == FW_OK && e->ckpt == NULL)
-        st = fwi_ckpt_new(&e->ckpt, e->network.store, e->opt.work_dir, e->opt.keep, ids.id, ids.n);
-    if (st == FW_OK && e->log == NULL && e->resume != NULL && e->step > 0)
-        seconds_before(e);
-    if (st == FW_OK && e->log == NULL)
-        st = fwi_runlog_open(&e->log, e->opt.work_dir);
-    if (st == FW_OK)
-        st = fwi_runlog_line(e->log,
-                             "\"event\":\"begin\",\"step\":%" PRId64 ",\"until\":%" PRId64
-                             ",\"budget\":{\"state\":%" PRId64 ",\"scratch\":%" PRId64
-                             ",\"shuffle\":%" PRId64 ",\"prefetch\":%" PRId64 ",\"cache\":%" PRId64
-                             ",\"device\":%" PRId64 ",\"total\":%" PRId64 "}",
-                             e->step, f->until, f->budget.state, f->budget.scratch,
-                             f->budget.shuffle, f->budget.prefetch, f->budget.cache,
-                             f->budget.device, f->budget.total);
-    return st == FW_OK ? fwi_runlog_flush(e->log) : st;
-}
-
 static fw_status save_checkpoint(fit *f)
 {
     fw_estimator *e = f->e;
@@ -220,22 +75,7 @@ static fw_status save_checkpoint(fit *f)
     ev.path = path;
     if (!tell(f, &ev))
         f->stop_asked = true;
-    char seconds[FWI_NUMBER_CAP];
-    st =
-        fwi_runlog_line(e->log, "\"event\":\"checkpoint\",\"step\":%" PRId64 ",\"seconds\":%s",
-                        e->step, num(seconds, e->seconds_before + e->seconds_here + seconds_of(f)));
-    return st == FW_OK ? fwi_runlog_flush(e->log) : st;
-}
-
-static fw_status save_model(const fit *f)
-{
-    fw_estimator *e = f->e;
-    if (e->opt.work_dir == NULL)
-        return FW_OK;
-    char *path = in_folder(e, "model.safetensors");
-    const fw_status st = path == NULL ? FW_ENOMEM : fw_estimator_save(e, path);
-    fwi_free(path);
-    return st;
+    return fwi_fit_log_checkpoint(f, e->seconds_before + e->seconds_here + seconds_of(f));
 }
 
 /* ---- steps ---- */
@@ -387,7 +227,7 @@ static fw_status after_epoch(fit *f)
     f->epoch_steps = 0;
     if (!tell(f, &ev))
         f->stop_asked = true;
-    return log_epoch(f, &ev);
+    return fwi_fit_log_epoch(f, &ev);
 }
 
 static fw_status evaluate_now(fit *f)
@@ -402,7 +242,7 @@ static fw_status evaluate_now(fit *f)
     ev.eval = &m;
     if (!tell(f, &ev))
         f->stop_asked = true;
-    return log_eval(f, &ev);
+    return fwi_fit_log_eval(f, &ev);
 }
 
 bool fwi_fit_stop_wanted(const fit *f)
@@ -552,7 +392,7 @@ static fw_status prepare(fit *f)
         st = fwi_estimator_whiten(e, f->ds);
     const double began = fwi_now();
     if (st == FW_OK)
-        st = open_folder(f);
+        st = fwi_fit_open_folder(f);
     f->folder_seconds = fwi_now() - began;
     if (st != FW_OK)
         leave_data(f); /* data sets may outlive the estimator and its threads */
@@ -580,7 +420,7 @@ fw_status fw_estimator_train(fw_estimator *e, fw_dataset *ds, int64_t until)
     leave_data(&f);
     fwi_staged_clear(&f.staged);
     if (st == FW_OK)
-        st = save_model(&f);
+        st = fwi_fit_save_model(&f);
     if (st != FW_OK)
         return st;
     ev = event_of(&f, FW_EVENT_END);

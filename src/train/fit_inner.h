@@ -1,4 +1,4 @@
-/* fit_inner.h: a call of the training loop as fit.c and fit_ahead.c share it. Read before: estimator.h,
+/* fit_inner.h: a call of the training loop as fit.c, fit_ahead.c and fit_folder.c share it. Read before: estimator.h,
  * staged.h. */
 #ifndef FWI_FIT_INNER_H
 #define FWI_FIT_INNER_H
@@ -46,5 +46,13 @@ bool fwi_fit_stop_wanted(const fit *f);
 /* One step or more, told as one after the other would have been; no further than to where the loop has
  * something else to do. */
 fw_status fwi_fit_steps_ahead(fit *f);
+
+/* ---- fit_folder.c: nothing of it where the run has no folder ---- */
+/* config.json, checkpoints, the log: made, or those of the run that is gone on with held against it. */
+fw_status fwi_fit_open_folder(fit *f);
+fw_status fwi_fit_log_epoch(const fit *f, const fw_event *ev);
+fw_status fwi_fit_log_eval(const fit *f, const fw_event *ev);
+fw_status fwi_fit_log_checkpoint(const fit *f, double seconds); /* of training, by all starts */
+fw_status fwi_fit_save_model(const fit *f);
 
 #endif
