@@ -11,7 +11,8 @@
 #   tests/headers, tests/install  the public promise                                     label api
 #
 # A test that cannot run here exits with 77 (skipped). Tests of threads have the label tsan too: those
-# whose name matches FW_TSAN_TESTS and those that say "ctest: tsan" in a comment. Each test runs in an
+# whose name matches FW_TSAN_TESTS and those that say "ctest: tsan" in a comment. Long tests of which another compiler
+# or a sanitizer tells little more say "ctest: once": presets clang and asan leave out that label. Each test runs in an
 # empty folder of its own.
 enable_testing()
 enable_language(CXX) # for the headers only
@@ -35,6 +36,14 @@ function(fw_test_properties name labels)
     WORKING_DIRECTORY ${dir} ENVIRONMENT "${FW_TEST_ENV}")
 endfunction()
 
+# Adds the label once where the test's source asks for it.
+function(fw_once source list)
+  file(STRINGS ${source} marked REGEX "ctest: once")
+  if(marked)
+    set(${list} "${${list}};once" PARENT_SCOPE)
+  endif()
+endfunction()
+
 # A test program from one source file; its target has the file's name, with the kind in front if taken.
 add_custom_target(tsan_tests)
 function(fw_test_program kind source out)
@@ -54,6 +63,7 @@ function(fw_test_program kind source out)
     list(APPEND labels tsan)
     add_dependencies(tsan_tests ${target})
   endif()
+  fw_once(${source} labels)
   fw_test_properties(${kind}.${base} "${labels}")
   set(${out} ${target} PARENT_SCOPE)
 endfunction()
@@ -206,11 +216,11 @@ if(built)
     target_compile_definitions(gpu_${test} PRIVATE FW_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     target_link_libraries(gpu_${test} PRIVATE PkgConfig::CMOCKA)
     add_test(NAME cuda.gpu_${test} COMMAND gpu_${test})
-    fw_test_properties(cuda.gpu_${test} cuda)
+    fw_test_properties(cuda.gpu_${test} "cuda;once")
     set_property(TEST cuda.gpu_${test} APPEND PROPERTY ENVIRONMENT FW_TEST_DEVICE=cuda)
   endforeach()
   add_test(NAME cuda.gpu_test_conv2d_rounded COMMAND gpu_test_conv2d) # its filters' gradients pass through 16 bits
-  fw_test_properties(cuda.gpu_test_conv2d_rounded cuda)
+  fw_test_properties(cuda.gpu_test_conv2d_rounded "cuda;once")
   set_property(TEST cuda.gpu_test_conv2d_rounded APPEND PROPERTY ENVIRONMENT FW_TEST_DEVICE=cuda FW_FAKE_NO_F32_DW=1)
   # The backend's own device, over a runtime that is made up.
   fw_test_program(cuda ${CMAKE_SOURCE_DIR}/tests/cuda/gpu/test_device.c target)
@@ -233,7 +243,9 @@ if(TARGET fenwicks_cli)
   foreach(script ${scripts})
     get_filename_component(base ${script} NAME_WE)
     add_test(NAME cli.${base} COMMAND bash ${script} $<TARGET_FILE:fenwicks_cli> ${CMAKE_SOURCE_DIR})
-    fw_test_properties(cli.${base} cli)
+    set(labels cli)
+    fw_once(${script} labels)
+    fw_test_properties(cli.${base} "${labels}")
   endforeach()
 endif()
 

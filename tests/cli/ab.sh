@@ -1,4 +1,5 @@
 # scripts/ab: the comparison of arms on made-up lines with known results, and that runs are done once.
+# (ctest: once)
 . "$2/tests/cli/common"
 AB=$SOURCE/scripts/ab
 

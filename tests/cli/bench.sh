@@ -1,4 +1,5 @@
 # bench on small work: it ends, its results are right, and wrong names are answered with the right ones.
+# (ctest: once)
 . "$2/tests/cli/common"
 
 run 0 bench data digits --runs 2 --data "$SOURCE/recipes/digits.csv"

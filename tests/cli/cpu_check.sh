@@ -1,4 +1,5 @@
 # scripts/cpu-check over a made-up command: which steps run, what is kept, stopped and failed ones.
+# (ctest: once)
 . "$2/tests/cli/common"
 
 mkdir -p tree/scripts

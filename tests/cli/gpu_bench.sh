@@ -1,6 +1,7 @@
 # bench and doctor on a GPU that is made up (tests/cuda/gpu/fake_gpu.c): what they print, what they refuse, and the file
 # of choices that tuning writes. Times are the stand-in's: engine 11 is its fastest that is right and allowed, for f32
 # engine 5.
+# (ctest: once)
 . "$2/tests/cli/common"
 
 # ---- without a GPU, or with the wrong words ----

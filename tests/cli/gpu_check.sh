@@ -1,5 +1,6 @@
 # scripts/gpu-check on made-up machines: without a GPU, with one whose tools are small scripts, and with one where steps
 # fail. What it measures is not looked at, what it does with it is.
+# (ctest: once)
 . "$2/tests/cli/common"
 
 mkdir -p tree/scripts tools fakes

@@ -4,7 +4,7 @@
  * rounding is far less; what grows with the steps is the difference of the weights).
  *
  * FW_TEST_RECIPE: whose losses are compared (default digits), in bf16 on the device, on the CPU in bf16
- * where it multiplies in that, else in f32. FENWICKS_DATA: its data, where it brings none. */
+ * where it multiplies in that, else in f32. FENWICKS_DATA: its data, where it brings none. (ctest: once) */
 #include "t_fed.h"
 
 #include "backends.h"
@@ -32,13 +32,16 @@ static bool is_a_gpu(void)
     return strncmp(device(), "cuda", 4) == 0;
 }
 
-/* Where a GPU is emulated, batches are small. */
+/* Where a GPU is emulated, batches are small, and the records that are evaluated few. */
 static fw_recipe *open_recipe(const char *name)
 {
     fw_recipe *r = NULL;
     assert_ok(fw_recipe_open(&r, name));
-    if (!is_a_gpu())
+    if (!is_a_gpu()) {
         assert_ok(fw_recipe_set(r, "train.batch", "16"));
+        assert_ok(fw_recipe_set(r, "data.split_every", "60"));
+        assert_ok(fw_recipe_set(r, "evaluate.batch", "10"));
+    }
     return r;
 }
 

@@ -1,6 +1,6 @@
 /* test_far_session.c: several runs of one session on a device with memory of its own: steps are
  * recorded before the first run's clock starts, of batches without images; what a run begins with is
- * what it would begin with alone. */
+ * what it would begin with alone. (ctest: once) */
 #include "t_fed.h"
 
 #include "backends.h"
