@@ -42,3 +42,21 @@ void fwi_augment_view(fwi_augment *a, int32_t shift, bool mirrored)
         a->item[a->n++] =
             (fwi_augment_item){.kind = FWI_AUGMENT_VIEW, .h = shift, .w = mirrored ? 1 : 0};
 }
+
+static bool same_item(const fwi_augment_item *a, const fwi_augment_item *b)
+{
+    bool same = a->kind == b->kind && a->h == b->h && a->w == b->w && a->dihedral == b->dihedral &&
+                a->alternating == b->alternating && a->brightness == b->brightness &&
+                a->contrast == b->contrast;
+    for (int i = 0; i < (int)FW_MAX_CHANNELS; i++)
+        same = same && a->mean[i] == b->mean[i] && a->std[i] == b->std[i];
+    return same;
+}
+
+bool fwi_augment_same(const fwi_augment *a, const fwi_augment *b)
+{
+    bool same = a->n == b->n && a->h == b->h && a->w == b->w && a->c == b->c;
+    for (int32_t i = 0; i < a->n && same; i++)
+        same = same_item(&a->item[i], &b->item[i]);
+    return same;
+}

@@ -31,6 +31,8 @@ fw_status fwi_augment_make(fwi_augment *out, const fw_transform *list, int64_t h
 /* Behind all transforms, images are shown shifted by so many pixels (-1 to 1) of both axes, with
  * reflection, and mirrored: the views of tta.h. Once per list. */
 void fwi_augment_view(fwi_augment *a, int32_t shift, bool mirrored);
+/* Whether both ask for the same. */
+bool fwi_augment_same(const fwi_augment *a, const fwi_augment *b);
 
 /* What tells one batch from the next: [3n + 1] numbers. Image i is the one at place rows[i] of the
  * device's (-1: none, it becomes zeros with label -1); what it draws hangs on its record rows[n + i], its

@@ -179,7 +179,7 @@ static bool same_batch(const fwi_recorded_ahead *r, const fwi_batch_job *job)
     return r->batch.images == job->images && r->batch.labels == job->labels &&
            r->batch.rows == job->rows && r->batch.turn == job->turn && r->batch.n == job->n &&
            r->batch.out == job->out && r->batch.out_labels == job->out_labels &&
-           memcmp(&r->how, job->how, sizeof r->how) == 0;
+           fwi_augment_same(&r->how, job->how);
 }
 
 fw_status fwi_network_step_ahead(fwi_network *n, fwi_network_plan *p, const fwi_binding *b,

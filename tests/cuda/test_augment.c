@@ -193,11 +193,36 @@ static void test_refused(void **state)
     assert_int_equal(fwi_augment_make(&a, many, 8, 8, 3), FW_OK);
 }
 
+/* Lists that ask for the same, and one that differs in each thing that a list can say. */
+static void test_same(void **state)
+{
+    (void)state;
+    const fw_transform list[] = {fw_random_pad_crop(2), fw_alternating_flip(),
+                                 fw_color_jitter(0.1, 0.2), FW_TRANSFORM_END};
+    const fw_transform others[][4] = {
+        {fw_random_pad_crop(3), fw_alternating_flip(), fw_color_jitter(0.1, 0.2), FW_TRANSFORM_END},
+        {fw_random_pad_crop(2), fw_random_flip(), fw_color_jitter(0.1, 0.2), FW_TRANSFORM_END},
+        {fw_random_pad_crop(2), fw_alternating_flip(), fw_color_jitter(0.1, 0.3), FW_TRANSFORM_END},
+        {fw_random_pad_crop(2), fw_alternating_flip(), FW_TRANSFORM_END, FW_TRANSFORM_END}};
+    fwi_augment a, b;
+    memset(&a, 0xff, sizeof a); /* what lies between members says nothing */
+    memset(&b, 0, sizeof b);
+    assert_int_equal(fwi_augment_make(&a, list, 8, 8, 3), FW_OK);
+    assert_int_equal(fwi_augment_make(&b, list, 8, 8, 3), FW_OK);
+    assert_true(fwi_augment_same(&a, &b));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        assert_int_equal(fwi_augment_make(&b, others[i], 8, 8, 3), FW_OK);
+        assert_false(fwi_augment_same(&a, &b));
+    }
+    assert_int_equal(fwi_augment_make(&b, list, 8, 9, 3), FW_OK);
+    assert_false(fwi_augment_same(&a, &b));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each),  cmocka_unit_test(test_lists),   cmocka_unit_test(test_views),
-        cmocka_unit_test(test_turns), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_same),  cmocka_unit_test(test_each),  cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_views), cmocka_unit_test(test_turns), cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests_name("augment", tests, NULL, NULL);
 }
