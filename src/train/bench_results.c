@@ -62,31 +62,35 @@ static bool is_ours(const json_t *file)
            (has_model == NULL || json_integer_value(has_model) == model);
 }
 
+static fw_status check(const char *where, const json_t *file)
+{
+    const char *const cpu = json_string_value(json_object_get(file, "cpu"));
+    int family, model;
+    if (!json_is_array(json_object_get(file, "peaks")) || cpu == NULL ||
+        strcmp(cpu, fwi_cpu_name()) != 0)
+        return fwi_fail(FW_EFORMAT,
+                        "%s: expected an object with \"cpu\": \"%s\" and an array \"peaks\"", where,
+                        fwi_cpu_name());
+    if (is_ours(file))
+        return FW_OK;
+    fwi_cpu_family(&family, &model);
+    return fwi_fail(FW_ENOTFOUND,
+                    "no peaks are recorded for %s of family %d, model %d: %s has those of another",
+                    cpu, family, model, where);
+}
+
 static fw_status parse(const char *where, const char *text, size_t size, json_t **out)
 {
     json_error_t e;
     json_t *j = json_loadb(text, size, 0, &e);
     if (j == NULL)
         return fwi_fail(FW_EFORMAT, "%s: line %d: %s", where, e.line, e.text);
-    const char *const cpu = json_string_value(json_object_get(j, "cpu"));
-    const bool named = cpu != NULL && strcmp(cpu, fwi_cpu_name()) == 0;
-    if (!json_is_array(json_object_get(j, "peaks")) || !named || !is_ours(j)) {
-        int family, model;
-        fwi_cpu_family(&family, &model);
-        const fw_status st =
-            named && json_is_array(json_object_get(j, "peaks"))
-                ? fwi_fail(FW_ENOTFOUND,
-                           "no peaks are recorded for %s of family %d, model %d: %s has those of "
-                           "another",
-                           cpu, family, model, where)
-                : fwi_fail(FW_EFORMAT,
-                           "%s: expected an object with \"cpu\": \"%s\" and an array \"peaks\"",
-                           where, fwi_cpu_name());
+    const fw_status st = check(where, j);
+    if (st == FW_OK)
+        *out = j;
+    else
         json_decref(j);
-        return st;
-    }
-    *out = j;
-    return FW_OK;
+    return st;
 }
 
 static fw_status load_embedded(const char *name, json_t **out)

@@ -66,12 +66,11 @@ static fw_status open_synthetic(fwi_step_bench *b)
 static fw_status prepare(fwi_step_bench *b, fw_budget *budget)
 {
     fw_layer *net = NULL;
-    fw_optimizer optimizer;
-    fw_param_group groups[FW_MAX_GROUPS];
+    fwi_optim optim;
     fw_average average;
     fw_resolution resolutions[FW_MAX_RESOLUTIONS];
     fwi_training_plans plans = {.n = 0};
-    int32_t n_groups = 0, n_resolutions = 0; /* none: full size */
+    int32_t n_resolutions = 0; /* none: full size */
     int64_t steps = 0;
     b->batch = fwi_recipe_int(b->r, FWI_KEY_TRAIN_BATCH);
     fw_status st = fwi_run_precision(b->r, b->opt, &b->precision, &b->tf32);
@@ -94,9 +93,7 @@ static fw_status prepare(fwi_step_bench *b, fw_budget *budget)
     if (st == FW_OK && !b->whole)
         st = fwi_recipe_resolutions(b->r, steps, resolutions, &n_resolutions);
     if (st == FW_OK)
-        st = fwi_recipe_optimizer(b->r, steps, &optimizer);
-    if (st == FW_OK)
-        st = fwi_recipe_groups(b->r, steps, b->steps_per_epoch, groups, &n_groups);
+        st = fwi_recipe_optim(b->r, steps, b->steps_per_epoch, &optim);
     if (st == FW_OK)
         st = fwi_recipe_average(b->r, steps, b->steps_per_epoch, &average);
     if (st == FW_OK)
@@ -112,15 +109,15 @@ static fw_status prepare(fwi_step_bench *b, fw_budget *budget)
         .conv = (fw_conv)fwi_recipe_word(b->r, FWI_KEY_TRAIN_CONV),
         .seed = b->opt->seed,
         .memory_limit = b->opt->memory_limit,
-        .groups = groups,
-        .n_groups = n_groups,
+        .groups = optim.group,
+        .n_groups = optim.n_groups,
         .average = average,
         .resolutions = resolutions,
         .n_resolutions = n_resolutions,
         .resolution_by = (fw_resolution_by)fwi_recipe_word(b->r, FWI_KEY_TRAIN_RESOLUTION_BY),
         .loss_sum = fwi_recipe_word(b->r, FWI_KEY_TRAIN_LOSS) == 1,
         .label_smoothing = fwi_recipe_number(b->r, FWI_KEY_TRAIN_SMOOTHING)};
-    st = fw_estimator_new(&b->e, net, optimizer, &opt);
+    st = fw_estimator_new(&b->e, net, optim.rest, &opt);
     if (st == FW_OK)
         st = fw_estimator_prepare(b->e, b->data.train, NULL, budget);
     if (st == FW_OK)

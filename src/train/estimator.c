@@ -370,3 +370,13 @@ fw_status fw_estimator_save(fw_estimator *e, const char *path)
     return fwi_model_save(path, e->network.store, fwi_average_evaluates(&e->optim.average, e->step),
                           &meta);
 }
+
+fw_status fwi_estimator_save_model(fw_estimator *e)
+{
+    if (e->opt.work_dir == NULL)
+        return FW_OK;
+    char *path = fwi_path_join(e->opt.work_dir, "model.safetensors");
+    const fw_status st = path == NULL ? FW_ENOMEM : fw_estimator_save(e, path);
+    fwi_free(path);
+    return st;
+}

@@ -46,6 +46,8 @@ struct fw_estimator {
     double window_seconds; /* that steps on their way may take (fit_ahead.c); 0: as it has it */
 };
 
+/* fw_estimator_save as model.safetensors in the run's folder; nothing where there is none. */
+fw_status fwi_estimator_save_model(fw_estimator *e);
 /* Compiles for images of this data set, or checks that they are those compiled for. */
 fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds);
 /* What a run begins with, unless that is there: weights by the seed, a model or a checkpoint. */

@@ -420,7 +420,7 @@ fw_status fw_estimator_train(fw_estimator *e, fw_dataset *ds, int64_t until)
     leave_data(&f);
     fwi_staged_clear(&f.staged);
     if (st == FW_OK)
-        st = fwi_fit_save_model(&f);
+        st = fwi_estimator_save_model(e);
     if (st != FW_OK)
         return st;
     ev = event_of(&f, FW_EVENT_END);

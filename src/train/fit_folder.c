@@ -77,17 +77,12 @@ fw_status fwi_fit_log_checkpoint(const fit *f, double seconds)
 
 /* ---- files ---- */
 
-static char *in_folder(const fw_estimator *e, const char *name)
-{
-    return fwi_path_join(e->opt.work_dir, name);
-}
-
 /* Everything needed to repeat the run. The same keys as in checkpoints, the recipe's text, and the engines
  * of a GPU; a run that goes on has to have those that it was begun with. */
 static fw_status write_config(const fit *f, const fwi_ids *ids)
 {
     const fw_estimator *e = f->e;
-    char *path = in_folder(e, "config.json"), *text = NULL;
+    char *path = fwi_path_join(e->opt.work_dir, "config.json"), *text = NULL;
     json_t *o = json_object(), *engines = NULL;
     fw_status st = FW_ENOMEM;
     if (path == NULL || o == NULL)
@@ -162,15 +157,4 @@ fw_status fwi_fit_open_folder(fit *f)
                              f->budget.shuffle, f->budget.prefetch, f->budget.cache,
                              f->budget.device, f->budget.total);
     return st == FW_OK ? fwi_runlog_flush(e->log) : st;
-}
-
-fw_status fwi_fit_save_model(const fit *f)
-{
-    fw_estimator *e = f->e;
-    if (e->opt.work_dir == NULL)
-        return FW_OK;
-    char *path = in_folder(e, "model.safetensors");
-    const fw_status st = path == NULL ? FW_ENOMEM : fw_estimator_save(e, path);
-    fwi_free(path);
-    return st;
 }

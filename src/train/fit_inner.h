@@ -53,6 +53,5 @@ fw_status fwi_fit_open_folder(fit *f);
 fw_status fwi_fit_log_epoch(const fit *f, const fw_event *ev);
 fw_status fwi_fit_log_eval(const fit *f, const fw_event *ev);
 fw_status fwi_fit_log_checkpoint(const fit *f, double seconds); /* of training, by all starts */
-fw_status fwi_fit_save_model(const fit *f);
 
 #endif

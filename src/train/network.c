@@ -193,14 +193,19 @@ static fw_status graph_at(fwi_graph **out, const fwi_network_spec *s, const fwi_
                : fwi_fail_in(st, "at a resolution of %" PRId64 " x %" PRId64, use->size, use->size);
 }
 
-fw_status fwi_network_check_use(const fwi_network_spec *spec, const fwi_network_use *use)
+/* The same of one whose size was not checked yet. */
+static fw_status graph_of(fwi_graph **out, const fwi_network_spec *s, const fwi_network_use *use)
 {
     fwi_network_use wanted = *use;
-    fwi_graph *g = NULL;
     int64_t n_classes = 0;
-    fw_status st = check_size(spec, &wanted);
-    if (st == FW_OK)
-        st = graph_at(&g, spec, &wanted, &n_classes);
+    const fw_status st = check_size(s, &wanted);
+    return st == FW_OK ? graph_at(out, s, &wanted, &n_classes) : st;
+}
+
+fw_status fwi_network_check_use(const fwi_network_spec *spec, const fwi_network_use *use)
+{
+    fwi_graph *g = NULL;
+    const fw_status st = graph_of(&g, spec, use);
     fwi_graph_free(g);
     return st;
 }
@@ -208,13 +213,9 @@ fw_status fwi_network_check_use(const fwi_network_spec *spec, const fwi_network_
 fw_status fwi_network_count(const fwi_network_spec *spec, const fwi_network_use *use,
                             fwi_network_macs *out)
 {
-    fwi_network_use wanted = *use;
     fwi_graph *g = NULL;
-    int64_t n_classes = 0;
     *out = (fwi_network_macs){0};
-    fw_status st = check_size(spec, &wanted);
-    if (st == FW_OK)
-        st = graph_at(&g, spec, &wanted, &n_classes);
+    const fw_status st = graph_of(&g, spec, use);
     for (int32_t i = 0; st == FW_OK && i < g->n_ops; i++)
         *(g->ops[i].kind == FWI_OP_muon ? &out->updates : &out->passes) +=
             fwi_op_macs(g, &g->ops[i]);

@@ -468,12 +468,10 @@ static fw_status check_training(const fw_recipe *r, const fw_layer *net, const i
 {
     /* so many that no average_every is beyond them */
     const int64_t many = (int64_t)1 << 50;
-    fwi_optim optim = {.n_groups = 0};
+    fwi_optim optim;
     fw_layer *proxy = NULL;
     fw_average average = {0};
-    fw_status st = fwi_recipe_optimizer(r, ANY_STEPS, &optim.rest);
-    if (st == FW_OK)
-        st = fwi_recipe_groups(r, ANY_STEPS, ANY_STEPS, optim.group, &optim.n_groups);
+    fw_status st = fwi_recipe_optim(r, ANY_STEPS, ANY_STEPS, &optim);
     if (st == FW_OK)
         st = fwi_recipe_average(r, many, many, &average);
     if (st == FW_OK)

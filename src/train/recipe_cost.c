@@ -64,10 +64,7 @@ static fw_status prepare(const fw_recipe *r, int64_t steps, int64_t steps_per_ep
 {
     int64_t hwc[3] = {0};
     int32_t n = 0;
-    *optim = (fwi_optim){.n_groups = 0};
-    fw_status st = fwi_recipe_optimizer(r, steps, &optim->rest);
-    if (st == FW_OK)
-        st = fwi_recipe_groups(r, steps, steps_per_epoch, optim->group, &optim->n_groups);
+    fw_status st = fwi_recipe_optim(r, steps, steps_per_epoch, optim);
     if (st == FW_OK)
         st = fwi_recipe_resolutions(r, steps, resolution, &n);
     (void)fwi_recipe_size(r, hwc);

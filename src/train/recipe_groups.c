@@ -215,3 +215,12 @@ fw_status fwi_recipe_groups(const fw_recipe *r, int64_t steps, int64_t steps_per
 {
     return each_line(r, steps, steps_per_epoch, out, n);
 }
+
+fw_status fwi_recipe_optim(const fw_recipe *r, int64_t steps, int64_t steps_per_epoch,
+                           fwi_optim *out)
+{
+    *out = (fwi_optim){.n_groups = 0};
+    const fw_status st = fwi_recipe_optimizer(r, steps, &out->rest);
+    return st == FW_OK ? fwi_recipe_groups(r, steps, steps_per_epoch, out->group, &out->n_groups)
+                       : st;
+}

@@ -5,6 +5,7 @@
 #define FWI_RECIPE_INNER_H
 
 #include "mem.h"
+#include "optim_inner.h"
 #include <fenwicks/recipe.h>
 
 /* ---- keys ---- */
@@ -123,6 +124,9 @@ fw_status fwi_recipe_groups_check(const fw_recipe *r);
 /* Their groups, in order, for a run of so many steps. */
 fw_status fwi_recipe_groups(const fw_recipe *r, int64_t steps, int64_t steps_per_epoch,
                             fw_param_group out[FW_MAX_GROUPS], int32_t *n);
+/* All that updates parameters: fwi_recipe_optimizer for the rest, and the groups. No average. */
+fw_status fwi_recipe_optim(const fw_recipe *r, int64_t steps, int64_t steps_per_epoch,
+                           fwi_optim *out);
 /* ---- recipe_build.c ---- */
 /* round(epochs * steps_per_epoch), at least 1. FW_EARG where an epoch has no step. */
 fw_status fwi_recipe_steps(const fw_recipe *r, int64_t steps_per_epoch, int64_t *out);

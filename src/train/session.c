@@ -82,20 +82,17 @@ static fw_status new_estimator(fw_session *s, bool proxy, fw_estimator **out)
     const fw_recipe *const r = s->r;
     const fw_run_opt *const o = &s->opt;
     fw_layer *net = NULL;
-    fw_optimizer optimizer;
-    fw_param_group groups[FW_MAX_GROUPS];
+    fwi_optim optim;
     fw_average average;
     fw_resolution resolutions[FW_MAX_RESOLUTIONS];
-    int32_t n_groups = 0, n_resolutions = 0;
+    int32_t n_resolutions = 0;
     fw_dtype precision = FW_F32;
     bool tf32 = false;
     fw_status st = fwi_run_precision(r, o, &precision, &tf32);
     if (st == FW_OK)
-        st = fwi_recipe_optimizer(r, s->steps, &optimizer);
+        st = fwi_recipe_optim(r, s->steps, s->steps_per_epoch, &optim);
     if (st == FW_OK)
         st = fwi_recipe_resolutions(r, s->steps, resolutions, &n_resolutions);
-    if (st == FW_OK)
-        st = fwi_recipe_groups(r, s->steps, s->steps_per_epoch, groups, &n_groups);
     if (st == FW_OK)
         st = fwi_recipe_average(r, s->steps, s->steps_per_epoch, &average);
     if (st == FW_OK)
@@ -129,15 +126,15 @@ static fw_status new_estimator(fw_session *s, bool proxy, fw_estimator **out)
         .warm_start = proxy ? NULL : o->warm_start,
         .memory_limit = o->memory_limit,
         .config = s->config,
-        .groups = groups,
-        .n_groups = n_groups,
+        .groups = optim.group,
+        .n_groups = optim.n_groups,
         .average = proxy ? (fw_average){0} : average, /* it is only ever asked for losses */
         .resolutions = resolutions,
         .n_resolutions = n_resolutions,
         .resolution_by = (fw_resolution_by)fwi_recipe_word(r, FWI_KEY_TRAIN_RESOLUTION_BY),
         .class_names = (const char *const *)s->data.class_names,
         .n_class_names = s->data.class_names == NULL ? 0 : s->data.n_classes};
-    return fwi_estimator_new_on(out, proxy ? s->net->device : NULL, net, optimizer,
+    return fwi_estimator_new_on(out, proxy ? s->net->device : NULL, net, optim.rest,
                                 &opt); /* takes net */
 }
 
@@ -248,18 +245,6 @@ static fw_status train_proxy(fw_session *s, uint64_t seed, const char *out)
     return st == FW_ESTOPPED ? fwi_fail_in(st, "[network proxy]") : st;
 }
 
-/* After a stop on reaching the accuracy: the loop writes the model only when the last step is done.
- */
-static fw_status save_model(fw_estimator *e, const char *out)
-{
-    if (out == NULL)
-        return FW_OK;
-    char *path = fwi_path_join(out, "model.safetensors");
-    const fw_status st = path == NULL ? FW_ENOMEM : fw_estimator_save(e, path);
-    fwi_free(path);
-    return st;
-}
-
 /* Both phases. FW_OK too where it stopped because it was good enough. */
 static fw_status train(fw_session *s, const fw_one_run *run, fw_run_result *result)
 {
@@ -276,8 +261,9 @@ static fw_status train(fw_session *s, const fw_one_run *run, fw_run_result *resu
     f->images_per_second = w->images_per_second;
     f->t_train = w->seconds;
     result->stopped_early = w->reached && f->steps < s->steps;
-    if (st == FW_ESTOPPED && w->reached && !w->user_stopped)
-        st = save_model(s->net, run->out);
+    if (st == FW_ESTOPPED && w->reached &&
+        !w->user_stopped) /* the loop writes it at the end alone */
+        st = fwi_estimator_save_model(s->net);
     return st;
 }
 

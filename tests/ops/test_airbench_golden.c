@@ -74,8 +74,7 @@ static void open_training(training *t, bool smooth, fw_dtype real)
     t_require(fw_recipe_open(&t->recipe, "airbench94-muon"));
     t_require(fw_recipe_set(t->recipe, "train.batch", "16")); /* the decays follow */
     assert_int_equal(t_number(t_golden("airbench"), "batch"), N);
-    t_require(fwi_recipe_optimizer(t->recipe, run, &t->optim.rest));
-    t_require(fwi_recipe_groups(t->recipe, run, epoch, t->optim.group, &t->optim.n_groups));
+    t_require(fwi_recipe_optim(t->recipe, run, epoch, &t->optim));
     assert_int_equal(t->optim.n_groups, 3);
     t->net = make_net(t->recipe, smooth);
     const fwi_network_spec spec = {.net = t->net,

@@ -15,6 +15,7 @@
 #include "cudnn_conv.h"
 #include "fake_cublaslt.h"
 #include "fake_cudnn.h"
+#include "fake_half.h"
 
 #include <assert.h>
 #include <dlfcn.h>
@@ -55,21 +56,6 @@ static inline fake_cublaslt_state *blas_state(void)
     return fake_state(FW_FAKE_CUBLASLT, "fake_cublaslt");
 }
 
-static inline float widened(uint16_t v)
-{
-    const uint32_t bits = (uint32_t)v << 16;
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
-static inline uint16_t narrowed(float f)
-{
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
 static int narrow_calls, widen_calls, use_calls;
 
 static inline fw_status host_use(const fwi_call *c)
@@ -86,7 +72,7 @@ static inline fw_status host_narrow(const fwi_call *c, void *to, fw_dtype dtype,
     assert_int_equal(dtype, FW_BF16);
     narrow_calls++;
     for (int64_t i = 0; i < n; i++)
-        ((uint16_t *)to)[i] = narrowed(from[i]);
+        ((uint16_t *)to)[i] = bf16_bits(from[i]);
     return FW_OK;
 }
 
@@ -97,7 +83,7 @@ static inline fw_status host_widen(const fwi_call *c, float *to, const void *fro
     widen_calls++;
     for (int64_t i = 0; i < n; i++) {
         if (dtype == FW_BF16)
-            to[i] = widened(((const uint16_t *)from)[i]);
+            to[i] = bf16_value(((const uint16_t *)from)[i]);
         else
             memcpy(&to[i], (const float *)from + i, sizeof *to);
     }
@@ -113,7 +99,8 @@ static inline int64_t host_turned(const fwi_muon_work *m, int64_t i)
 static inline float host_x(const fwi_muon_work *m, int64_t i)
 {
     const int64_t at = host_turned(m, i);
-    return m->dtype == FW_BF16 ? widened(((const uint16_t *)m->x)[at]) : ((const float *)m->x)[at];
+    return m->dtype == FW_BF16 ? bf16_value(((const uint16_t *)m->x)[at])
+                               : ((const float *)m->x)[at];
 }
 
 static inline void host_begin_one(const fwi_call *c, const fwi_muon_work *m)
@@ -134,7 +121,7 @@ static inline void host_begin_one(const fwi_call *c, const fwi_muon_work *m)
         const double u = (double)(g[i] + mom * v[i]);
         const float x = (float)(u / (pq[0] * sqrt(m->sums[0]) + pq[1]));
         if (m->dtype == FW_BF16)
-            ((uint16_t *)m->x)[host_turned(m, i)] = narrowed(x);
+            ((uint16_t *)m->x)[host_turned(m, i)] = bf16_bits(x);
         else
             ((float *)m->x)[host_turned(m, i)] = x;
     }

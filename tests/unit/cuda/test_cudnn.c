@@ -74,7 +74,7 @@ static size_t bytes_of(const fwi_arg *a)
 static float value(const fwi_arg *a, int64_t i)
 {
     return a->dtype == FW_F32 ? ((const float *)a->data)[i]
-                              : widened(((const uint16_t *)a->data)[i]);
+                              : bf16_value(((const uint16_t *)a->data)[i]);
 }
 
 /* Small whole numbers: every sum is exact, in bf16 too where the result is small. off: bytes. */
@@ -87,7 +87,7 @@ static void *make_operand(fwi_arg *a, size_t off, int step)
         if (a->dtype == FW_F32)
             memcpy((float *)a->data + i, &v, sizeof v);
         else
-            ((uint16_t *)a->data)[i] = narrowed(v);
+            ((uint16_t *)a->data)[i] = bf16_bits(v);
     }
     return block;
 }
@@ -146,7 +146,7 @@ static void run_and_check(fwi_call *c, size_t off)
     for (int64_t i = 0; i < fwi_shape_elems(&c->out[0].shape); i++) {
         double w = want[i];
         if (c->out[0].dtype == FW_BF16)
-            w = (double)widened(narrowed((float)w));
+            w = (double)bf16_value(bf16_bits((float)w));
         const double got = (double)value(&c->out[0], i);
         if (c->kind == FWI_OP_conv2d_dw && c->in[0].dtype == FW_BF16) /* may pass through bf16 */
             assert_true(fabs(got - w) <= fabs(w) / 256);

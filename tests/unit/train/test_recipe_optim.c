@@ -14,7 +14,7 @@
 #include <optim_inner.h>
 #include <recipe_inner.h>
 
-enum { MOST = 2, COLUMNS = 5 };
+enum { MOST = 2 };
 
 /* Of one optimiser: its kind, momentum, and rate and decay at two steps. */
 typedef struct numbers {
@@ -132,7 +132,7 @@ static void holds(const char *name, const char *what, const fwi_optim *o, const 
 
 static int columns_of(const fw_optimizer *opt)
 {
-    return opt->kind == FW_MUON ? COLUMNS : 2;
+    return fwi_optim_columns(&(fwi_optim){.rest = *opt});
 }
 
 static void read_all(const char *name, fwi_optim *o)
@@ -143,9 +143,7 @@ static void read_all(const char *name, fwi_optim *o)
     if (fw_recipe_open(&r, name) != FW_OK || fw_recipe_schedule(r, 50000, &lr, &steps) != FW_OK)
         fail_msg("%s: %s", name, fw_last_error());
     const int64_t per_epoch = 50000 / fwi_recipe_int(r, FWI_KEY_TRAIN_BATCH);
-    *o = (fwi_optim){.n_groups = 0};
-    assert_int_equal(fwi_recipe_optimizer(r, steps, &o->rest), FW_OK);
-    assert_int_equal(fwi_recipe_groups(r, steps, per_epoch, o->group, &o->n_groups), FW_OK);
+    assert_int_equal(fwi_recipe_optim(r, steps, per_epoch, o), FW_OK);
     assert_int_equal(fwi_recipe_average(r, steps, per_epoch, &o->average), FW_OK);
     fw_recipe_free(r);
 }
