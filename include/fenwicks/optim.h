@@ -9,7 +9,7 @@
 extern "C" {
 #endif
 
-enum { FW_MAX_KNOTS = 16 };
+enum { FW_MAX_KNOTS = 32 };
 
 /* ---- schedules: functions of the global step s, which is 0 at the first update ---- */
 typedef enum fw_schedule_kind {

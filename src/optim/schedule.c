@@ -39,7 +39,8 @@ static const char *find_mistake(const fw_schedule *s)
         return (unsigned)s->decay <= FW_DECAY_EXPONENTIAL ? NULL : "there is no such decay";
     case FW_SCHEDULE_PIECEWISE:
         if (s->n_knots < 1 || s->n_knots > FW_MAX_KNOTS)
-            return "it has no knots, or more than 16";
+            return "it has no knots, or more than 32";
+        _Static_assert(FW_MAX_KNOTS == 32, "the message names it");
         for (int32_t i = 0; i < s->n_knots; i++) {
             if (!isfinite(s->knot[i]) || !isfinite(s->value[i]) || s->value[i] < 0)
                 return "a knot or a value is not finite, or a value is negative";

@@ -113,9 +113,9 @@ static void mistakes_are_refused(void **state)
     assert_refused(fw_piecewise_lr(3, down, ok), "knots do not increase");
     assert_refused(fw_piecewise_lr(3, bad, ok), "not finite");
     assert_refused(fw_piecewise_lr(3, ok, bad), "not finite");
-    assert_refused(fw_piecewise_lr(0, ok, ok), "no knots, or more than 16");
-    assert_refused(fw_piecewise_lr(17, ok, ok), "no knots, or more than 16");
-    assert_refused(fw_piecewise_lr(INT32_MIN, NULL, NULL), "no knots, or more than 16");
+    assert_refused(fw_piecewise_lr(0, ok, ok), "no knots, or more than 32");
+    assert_refused(fw_piecewise_lr(33, ok, ok), "no knots, or more than 32");
+    assert_refused(fw_piecewise_lr(INT32_MIN, NULL, NULL), "no knots, or more than 32");
     assert_refused(fw_piecewise_lr(2, NULL, ok), "NULL");
     fw_schedule changed = fw_constant_lr(1);
     changed.start = 2;

@@ -93,8 +93,10 @@ static void hostile_text(void **state)
     refused("[train]\nloss = \x1b[31m\n", "control character");
     refused("[train]\nlr = 1e999\n", "train.lr");
     refused("[train]\nlr = 0.1/batch/batch\n", "train.lr");
-    refused("[train]\nlr_knots = 0 0.1 0.2 0.3 0.4 .5 .6 .7 .8 .81 .82 .83 .84 .85 .86 .87 .88\n",
-            "17 values, expected at most 16");
+    refused("[train]\nlr_knots = 0 .1 .2 .3 .4 .5 .6 .7 .8 .9 .91 .92 .93 .94 .95 .96 .97 .971 "
+            ".972 .973 "
+            ".974 .975 .976 .977 .978 .979 .98 .981 .982 .983 .984 .985 .986\n",
+            "33 values, expected at most 32");
     assert_int_equal(fw_recipe_parse(&r, NULL, NULL), FW_EARG);
     assert_int_equal(fw_recipe_parse(&r, "", NULL), FW_OK); /* to be completed by fw_recipe_set */
     refused_by(fw_recipe_check(r, NULL), FW_EARG, "network.input is missing");
@@ -192,8 +194,8 @@ static void documented(void **state)
                                         [FWI_KEY_SIZE] = "three whole numbers",
                                         [FWI_KEY_NUMBER] = "number",
                                         [FWI_KEY_RATE] = "rate",
-                                        [FWI_KEY_NUMBERS] = "up to 16 numbers",
-                                        [FWI_KEY_RATES] = "up to 16 rates",
+                                        [FWI_KEY_NUMBERS] = "up to 32 numbers",
+                                        [FWI_KEY_RATES] = "up to 32 rates",
                                         [FWI_KEY_LINES] = "lines"};
     fwi_buf doc = {0};
     assert_int_equal(fwi_read_file(FW_SOURCE_DIR "/docs/formats/recipe.md", 1 << 20, &doc), FW_OK);
