@@ -4,14 +4,13 @@
 # a minute on two cores, so one stage of the tests asks for it (preset clang). On a processor that has
 # AVX-512 BF16 every test runs the real kernels, and nothing is emulated.
 option(FW_EMULATE_AVX512 "Op tests run the AVX-512 kernels under emulation where the processor lacks it" OFF)
-include(CheckCSourceRuns)
 
 set(avx512_emulated OFF)
 if(FW_EMULATE_AVX512)
-  check_c_source_runs("int main(void) { return !__builtin_cpu_supports(\"avx512bf16\"); }" FW_HAVE_AVX512_BF16)
+  check_c_source_runs("int main(void) { return !__builtin_cpu_supports(\"avx512bf16\"); }" FW_HAVE_avx512bf16)
   check_c_source_runs("int main(void) { return !(__builtin_cpu_supports(\"avx2\") && __builtin_cpu_supports(\"fma\")); }"
     FW_HAVE_AVX2)
-  if(FW_HAVE_AVX2 AND NOT FW_HAVE_AVX512_BF16)
+  if(FW_HAVE_AVX2 AND NOT FW_HAVE_avx512bf16)
     set(avx512_emulated ON)
   endif()
 endif()
@@ -45,7 +44,7 @@ function(fw_emulated target)
 endfunction()
 
 # The emulation against the specification; where the processor has the instructions, those.
-if(avx512_emulated OR FW_HAVE_AVX512_BF16)
+if(avx512_emulated OR FW_HAVE_avx512bf16)
   fw_test_program(avx512 ${CMAKE_SOURCE_DIR}/tests/avx512/test_intrinsics.c target)
   if(avx512_emulated)
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:t_emulate>)
