@@ -210,7 +210,8 @@ FW_API fw_status fw_estimator_train(fw_estimator *e, fw_dataset *ds, int64_t unt
 FW_API fw_status fw_estimator_evaluate(fw_estimator *e, fw_dataset *ds, fw_metrics *out);
 
 /* Class probabilities of every record, in order: probabilities [cap, n_classes]. FW_EARG if cap <
- * fw_dataset_count(ds). n_rows may be NULL. */
+ * fw_dataset_count(ds). n_rows may be NULL. On a GPU its images may take the place of those that were
+ * evaluated last (docs/cuda.md). */
 FW_API fw_status fw_estimator_predict(fw_estimator *e, fw_dataset *ds, float *probabilities,
                                       int64_t cap, int64_t *n_rows);
 

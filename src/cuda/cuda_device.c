@@ -8,6 +8,7 @@
 #include "cuda_inner.h"
 #include "cuda_libs.h"
 #include "cuda_lines.h"
+#include "cuda_score.h"
 
 #include <string.h>
 
@@ -295,6 +296,13 @@ static fw_status cuda_move_lines(fwi_device *d, const fwi_line_job *job)
     return st == FW_OK ? fwi_cuda_lines_move(d->stream, job) : st;
 }
 
+static fw_status cuda_score(fwi_device *d, const fwi_score_job *job)
+{
+    const cuda_device *c = (const cuda_device *)d;
+    const fw_status st = fwi_cuda_use(c->queue.device);
+    return st == FW_OK ? fwi_cuda_score(d->stream, job) : st;
+}
+
 static fw_status cuda_lower(fwi_device *d, fwi_graph *g)
 {
     if (g->real != FW_F32)
@@ -328,5 +336,6 @@ const fwi_backend fwi_backend_cuda = {
     .guard_keep = cuda_guard_keep,
     .guard_judge = cuda_guard_judge,
     .move_lines = cuda_move_lines,
+    .score = cuda_score,
     .probe = &fwi_cuda_probe,
 };

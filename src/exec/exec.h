@@ -92,6 +92,7 @@ typedef struct fwi_device_opt {
 struct fwi_batch_job;
 struct fwi_guard;
 struct fwi_line_job;
+struct fwi_score_job;
 typedef struct fwi_backend {
     const char *name; /* "cpu" */
     fw_status (*open)(fwi_device **out, const fwi_device_opt *opt);
@@ -125,6 +126,8 @@ typedef struct fwi_backend {
     /* Enqueues copies between tables and what a step reads and leaves (lines.h). NULL: steps are fed one by
      * one. */
     fw_status (*move_lines)(fwi_device *d, const struct fwi_line_job *job);
+    /* Enqueues what an evaluation makes of a batch's logits (score.h). NULL: the host does it. */
+    fw_status (*score)(fwi_device *d, const struct fwi_score_job *job);
     const struct fwi_probe
         *probe; /* for those who measure it (probe.h); NULL: by the host's clock */
 } fwi_backend;

@@ -28,7 +28,7 @@ fw_status fwi_ahead_step(fw_estimator *e, fwi_network_plan *p, const fw_batch *b
     fwi_network_bind_labels2(p, &b, x->labels2);
     fwi_network_bind_line(p, &b);
     if (batch == NULL)
-        st = fwi_device_data_job(&e->train_data, p, fwi_network_turn(&e->network), &b, &job);
+        st = fwi_device_data_job(&e->train_data, p, NULL, fwi_network_turn(&e->network), &b, &job);
     return st == FW_OK ? fwi_network_step_ahead(&e->network, p, &b, batch == NULL ? &job : NULL)
                        : st;
 }

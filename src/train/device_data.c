@@ -1,5 +1,5 @@
-/* device_data.c: see device_data.h. What the device keeps is one block: images, labels, and the
- * numbers of the rows of a batch. The batch itself is made where the plan would have copied the
+/* device_data.c: see device_data.h. What the device keeps is one block: images, labels, the
+ * numbers of the rows of a batch, and what the caller wants beside. The batch itself is made where the plan would have copied the
  * host's to, so that it costs no memory, and a recorded step finds it where it was. */
 #include "device_data.h"
 
@@ -33,7 +33,7 @@ static size_t line_bytes(const fwi_device_data *k)
 /* Places in the block; false: the size does not fit. */
 static bool lay_out(fwi_device_data *k)
 {
-    size_t images = 0, labels = 0, rows = 0;
+    size_t images = 0, labels = 0, rows = 0, beside = 0;
     if (!fwi_mul_size((size_t)k->n, (size_t)image_bytes(k), &images) ||
         !fwi_add_size(images, ALIGN - 1, &k->labels_at))
         return false;
@@ -42,23 +42,24 @@ static bool lay_out(fwi_device_data *k)
         !fwi_add_size(k->labels_at, labels, &rows) || !fwi_add_size(rows, ALIGN - 1, &k->rows_at))
         return false;
     k->rows_at &= ~(size_t)(ALIGN - 1);
-    return fwi_add_size(k->rows_at, (size_t)k->lines * line_bytes(k), &k->bytes);
+    if (!fwi_add_size(k->rows_at, (size_t)k->lines * line_bytes(k), &beside) ||
+        !fwi_add_size(beside, ALIGN - 1, &k->beside_at))
+        return false;
+    k->beside_at &= ~(size_t)(ALIGN - 1);
+    return fwi_add_size(k->beside_at, k->beside, &k->bytes);
 }
 
-/* FW_OK, or why not. */
-static fw_status check(fwi_device_data *k, fwi_device *d, const fw_dataset *ds, const char *why_not,
-                       size_t spare)
+/* FW_OK, or why not. ds NULL: images of the caller's own. */
+static fw_status check(fwi_device_data *k, const fw_dataset *ds, const fwi_device_data_shape *x,
+                       const fw_transform *list, const char *why_not, size_t spare)
 {
-    int n;
-    int64_t h, w, c;
-    if (d->backend->make_batch == NULL)
-        return fwi_fail(FW_EUNAVAILABLE, "device %s makes none", d->label);
+    if (k->device->backend->make_batch == NULL)
+        return fwi_fail(FW_EUNAVAILABLE, "device %s makes none", k->device->label);
     if (why_not != NULL)
         return fwi_fail(FW_EUNAVAILABLE, "%s", why_not);
-    fw_dataset_shape(ds, &h, &w, &c);
-    fw_status st = fwi_dataset_keepable(ds);
+    fw_status st = ds != NULL ? fwi_dataset_keepable(ds) : FW_OK;
     if (st == FW_OK)
-        st = fwi_augment_make(&k->how, fwi_dataset_transforms(ds, &n), h, w, c);
+        st = fwi_augment_make(&k->how, list, x->h, x->w, x->c);
     if (st != FW_OK)
         return st;
     if (!lay_out(k) || k->bytes > spare)
@@ -69,9 +70,11 @@ static fw_status check(fwi_device_data *k, fwi_device *d, const fw_dataset *ds, 
 }
 
 fw_status fwi_device_data_choose(fwi_device_data *k, fwi_device *d, const fw_dataset *ds,
-                                 int32_t lines, const char *why_not, size_t spare)
+                                 const fwi_device_data_want *want, size_t spare)
 {
-    if (k->loaded && k->serial == fwi_dataset_serial(ds) && k->lines == lines && why_not == NULL &&
+    const int64_t batch = want->batch > 0 ? want->batch : fwi_dataset_batch(ds);
+    if (k->loaded && k->serial == fwi_dataset_serial(ds) && k->batch == batch &&
+        k->lines == want->lines && k->beside == want->beside && want->why_not == NULL &&
         k->bytes <= spare) {
         k->seed = fwi_dataset_seed(ds); /* of a run; the images are those of all of them */
         return FW_OK;
@@ -81,9 +84,13 @@ fw_status fwi_device_data_choose(fwi_device_data *k, fwi_device *d, const fw_dat
                            .device = d,
                            .seed = fwi_dataset_seed(ds),
                            .n = fw_dataset_count(ds),
-                           .batch = fwi_dataset_batch(ds),
-                           .lines = lines};
-    const fw_status st = check(k, d, ds, why_not, spare);
+                           .batch = batch,
+                           .lines = want->lines,
+                           .beside = want->beside};
+    int n;
+    fwi_device_data_shape x = {.n = k->n};
+    fw_dataset_shape(ds, &x.h, &x.w, &x.c);
+    const fw_status st = check(k, ds, &x, fwi_dataset_transforms(ds, &n), want->why_not, spare);
     k->keeps = st == FW_OK;
     if (st != FW_OK)
         snprintf(k->why, sizeof k->why, "%s", fw_last_error());
@@ -132,20 +139,47 @@ static fw_status upload(const fwi_device_data *k, fw_dataset *ds)
     return st == FW_OK ? b->sync(k->device) : st;
 }
 
+/* FW_EUNAVAILABLE: the device has no memory for it after all. */
+static fw_status allocate(fwi_device_data *k)
+{
+    k->host_labels = fwi_alloc_array((size_t)k->n, sizeof *k->host_labels);
+    k->batch_labels = fwi_alloc_array((size_t)k->batch, sizeof *k->batch_labels);
+    k->rows = fwi_alloc_array((size_t)k->lines, line_bytes(k));
+    if (k->host_labels == NULL || k->batch_labels == NULL || k->rows == NULL)
+        return FW_ENOMEM;
+    return k->device->backend->alloc(k->device, k->bytes, &k->block) == FW_OK
+               ? FW_OK
+               : fwi_fail_in(FW_EUNAVAILABLE, "memory for images");
+}
+
+fw_status fwi_device_data_room(fwi_device_data *k, fwi_device *d,
+                               const fwi_device_data_shape *images, const fw_transform *list,
+                               const fwi_device_data_want *want, size_t spare)
+{
+    *k = (fwi_device_data){.device = d,
+                           .n = images->n,
+                           .batch = want->batch,
+                           .lines = want->lines,
+                           .beside = want->beside};
+    fw_status st = check(k, NULL, images, list, want->why_not, spare);
+    if (st == FW_OK)
+        st = allocate(k);
+    k->keeps = k->loaded = st == FW_OK;
+    if (st != FW_OK)
+        fwi_device_data_clear(k);
+    return st;
+}
+
+fw_status fwi_device_data_put(const fwi_device_data *k, const uint8_t *pixels, int64_t n)
+{
+    return k->device->backend->upload(k->device, k->block, pixels, (size_t)(n * image_bytes(k)));
+}
+
 fw_status fwi_device_data_load(fwi_device_data *k, fw_dataset *ds, int64_t n_classes)
 {
-    if (!k->keeps || (k->loaded && k->n_classes == n_classes))
+    if (!k->keeps || (k->loaded && (n_classes == 0 || k->n_classes == n_classes)))
         return FW_OK;
-    fw_status st = FW_OK;
-    if (!k->loaded) {
-        k->host_labels = fwi_alloc_array((size_t)k->n, sizeof *k->host_labels);
-        k->batch_labels = fwi_alloc_array((size_t)k->batch, sizeof *k->batch_labels);
-        k->rows = fwi_alloc_array((size_t)k->lines, line_bytes(k));
-        if (k->host_labels == NULL || k->batch_labels == NULL || k->rows == NULL)
-            st = FW_ENOMEM;
-        if (st == FW_OK && k->device->backend->alloc(k->device, k->bytes, &k->block) != FW_OK)
-            st = fwi_fail_in(FW_EUNAVAILABLE, "memory for images");
-    }
+    fw_status st = k->loaded ? FW_OK : allocate(k);
     const double began = fwi_now();
     if (st == FW_OK)
         st = upload(k, ds);
@@ -250,7 +284,7 @@ fw_status fwi_device_data_bind(const fwi_shown *x, const fwi_network_plan *p, in
 fw_status fwi_device_data_line(fwi_device_data *k, fw_dataset *ds, int32_t i)
 {
     int64_t valid = 0;
-    int64_t *const line = k->rows + (size_t)i * line_numbers(k);
+    int64_t *const line = fwi_device_data_rows(k, i);
     line[3 * k->batch] = (int64_t)k->seed;
     return fwi_dataset_next_rows(ds, line, &valid);
 }
@@ -261,7 +295,8 @@ fw_status fwi_device_data_send(fwi_device_data *k, int32_t n)
 }
 
 fw_status fwi_device_data_job(const fwi_device_data *k, const fwi_network_plan *p,
-                              const int32_t *turn, fwi_binding *b, fwi_batch_job *job)
+                              const fwi_augment *how, const int32_t *turn, fwi_binding *b,
+                              fwi_batch_job *job)
 {
-    return bind_batch(k, p, &k->how, turn, b, job);
+    return bind_batch(k, p, how != NULL ? how : &k->how, turn, b, job);
 }

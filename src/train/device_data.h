@@ -19,11 +19,12 @@ typedef struct fwi_device_data {
     fwi_device *device;
     fwi_augment how;
     uint64_t seed;
-    int64_t n, batch, n_classes; /* records; rows of a batch; that labels were held against */
-    int32_t lines;               /* batches whose rows' numbers there is room for */
-    void *block;                 /* of the device: images, labels, rows */
+    int64_t n, batch,
+        n_classes; /* records; rows of a batch; that labels were held against, 0: none */
+    int32_t lines; /* batches whose rows' numbers there is room for */
+    void *block;   /* of the device: images, labels, rows, and what is asked for beside */
     size_t bytes;
-    size_t labels_at, rows_at;
+    size_t labels_at, rows_at, beside_at, beside;
     double seconds;        /* of the upload, or of the host reading what it will hold */
     int32_t *host_labels;  /* [n] */
     int32_t *batch_labels; /* [batch] */
@@ -31,20 +32,48 @@ typedef struct fwi_device_data {
         *rows; /* [lines,3 batch + 1] as augment.h has them; of fwi_device_data_next: the first */
 } fwi_device_data;
 
+/* What is wanted of it. */
+typedef struct fwi_device_data_want {
+    int64_t batch; /* rows of a batch; 0: as many as the data set's have, which alone suits
+                            fwi_device_data_next and _line */
+    int32_t lines; /* batches that are to be on their way at once */
+    size_t
+        beside; /* bytes of the caller's own behind all else, on a boundary of 64; zeros at first */
+    const char *why_not; /* NULL, or a reason of the caller's against it */
+} fwi_device_data_want;
 /* Whether the device is to keep ds, by what it can do, the data, and `spare` bytes of memory that it
- * may have there, what k has already included. lines: batches that are to be on their way at once.
- * why_not, if not NULL, is a reason of the caller's against it. Allocates nothing; what is not to be kept
- * any more is released. */
+ * may have there, what k has already included. Allocates nothing; what is not to be kept any more is
+ * released. */
 fw_status fwi_device_data_choose(fwi_device_data *k, fwi_device *d, const fw_dataset *ds,
-                                 int32_t lines, const char *why_not, size_t spare);
+                                 const fwi_device_data_want *want, size_t spare);
 /* Bytes of the device that it holds, and that loading will still take. */
 size_t fwi_device_data_held(const fwi_device_data *k);
 size_t fwi_device_data_wanted(const fwi_device_data *k);
+/* The same for up to n images of h x w x c that the caller brings himself, without labels, and room for
+ * them at once. FW_EUNAVAILABLE, with the reason: the host makes batches. */
+typedef struct fwi_device_data_shape {
+    int64_t n, h, w, c;
+} fwi_device_data_shape;
+fw_status fwi_device_data_room(fwi_device_data *k, fwi_device *d,
+                               const fwi_device_data_shape *images, const fw_transform *list,
+                               const fwi_device_data_want *want, size_t spare);
+/* Those images, from place 0 on: pixels [n,h,w,c]. */
+fw_status fwi_device_data_put(const fwi_device_data *k, const uint8_t *pixels, int64_t n);
+
 /* Uploads, unless that was done. Where the device has no memory for it after all, or a record is no
- * uint8, the host makes batches (k->keeps). Labels outside [0, n_classes) are refused. The data set is on the
- * estimator's threads. */
+ * uint8, the host makes batches (k->keeps). Labels outside [0, n_classes) are refused; 0: labels do not
+ * matter. The data set is on the estimator's threads. */
 fw_status fwi_device_data_load(fwi_device_data *k, fw_dataset *ds, int64_t n_classes);
 void fwi_device_data_clear(fwi_device_data *k);
+/* Line i of the table of rows, on the host: [3 batch + 1] numbers as augment.h has them. */
+static inline int64_t *fwi_device_data_rows(const fwi_device_data *k, int64_t i)
+{
+    return k->rows + i * fwi_batch_row_numbers(k->batch);
+}
+static inline void *fwi_device_data_beside(const fwi_device_data *k)
+{
+    return (uint8_t *)k->block + k->beside_at;
+}
 
 /* A batch on its way to a plan: images of the host's, or rows of those that the device keeps. */
 typedef struct fwi_shown {
@@ -69,8 +98,10 @@ fw_status fwi_device_data_line(fwi_device_data *k, fw_dataset *ds, int32_t i);
 /* ... of which n lines are uploaded at once, ... */
 fw_status fwi_device_data_send(fwi_device_data *k, int32_t n);
 /* ... and a step makes the batch of the line whose turn it is, where plan p reads it. Binds it, and
- * enqueues nothing: *job is what is to be. */
+ * enqueues nothing: *job is what is to be. how NULL: as training wants it; else the transforms, and a view
+ * behind them. */
 fw_status fwi_device_data_job(const fwi_device_data *k, const fwi_network_plan *p,
-                              const int32_t *turn, fwi_binding *b, fwi_batch_job *job);
+                              const fwi_augment *how, const int32_t *turn, fwi_binding *b,
+                              fwi_batch_job *job);
 
 #endif

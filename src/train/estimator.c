@@ -266,6 +266,7 @@ void fw_estimator_free(fw_estimator *e)
     if (e == NULL)
         return;
     (void)fwi_estimator_close_folder(e); /* what mattered was flushed when training ended */
+    fwi_eval_ahead_clear(&e->eval_ahead);
     fwi_tta_clear(&e->tta);
     fwi_selective_clear(&e->selective);
     fwi_device_data_clear(&e->train_data);

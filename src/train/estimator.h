@@ -5,6 +5,7 @@
 
 #include "checkpoint.h"
 #include "device_data.h"
+#include "eval_ahead.h"
 #include "filter.h"
 #include "modelfile.h"
 #include "network.h"
@@ -40,6 +41,7 @@ struct fw_estimator {
     fwi_ckpt *ckpt;
     fw_resolution resolutions[FW_MAX_RESOLUTIONS]; /* [opt.n_resolutions] */
     fwi_device_data train_data, eval_data;         /* what the device keeps of them */
+    fwi_eval_ahead eval_ahead;                     /* evaluations of what the device keeps */
     fwi_tta tta;                                   /* room for the views of evaluation */
     fwi_selective selective;                       /* and for choosing who gets them */
     fw_budget budget;                              /* the latest that was made */

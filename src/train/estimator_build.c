@@ -1,5 +1,5 @@
 /* estimator_build.c: all that is made before a run's clock starts, once for several runs of one
- * estimator: plans, memory, images on the device, and recordings of the steps. No recording is made
+ * estimator: plans, memory, images on the device, and recordings of the steps and of the evaluation. No recording is made
  * in a run then, and what a device does the first time it is asked (loading a kernel, building a
  * recording) is done. Read before: estimator.h; how a run begins: fwi_estimator_restart, estimator.c. */
 #include "ahead.h"
@@ -102,9 +102,39 @@ static fw_status warm_training(fw_estimator *e, const fw_dataset *train,
     return st;
 }
 
-static fw_status warm_evaluation(fw_estimator *e, const fw_dataset *eval, int64_t until)
+/* One pass of an evaluation by windows, twice as well. */
+static fw_status warm_pass(fw_estimator *e, fw_dataset *eval, fwi_network_plan *p, fw_tta views)
+{
+    fwi_eval_pass pass = {.network = &e->network,
+                          .plan = p,
+                          .kept = &e->eval_data,
+                          .ds = eval,
+                          .left = e->opt.tta == FW_TTA_NONE ? FWI_LEFT_SUMS : FWI_LEFT_VERDICTS,
+                          .smoothing = e->opt.label_smoothing};
+    pass.views = fwi_tta_views(views, &pass.n_views);
+    const fw_status st = fwi_eval_kept(&e->eval_ahead, &pass, 0);
+    return st == FW_OK ? fwi_eval_kept(&e->eval_ahead, &pass, 0) : st;
+}
+
+static fw_status warm_windows(fw_estimator *e, fw_dataset *eval, int64_t until)
+{
+    fw_status st = FW_OK;
+    for (int i = 0; i < 2 && st == FW_OK; i++) {
+        fwi_network_plan *p = NULL;
+        st = fwi_estimator_eval_plan(e, fwi_dataset_batch(eval), i == 0 ? 0 : until, &p);
+        if (st == FW_OK && e->opt.tta == FW_TTA_SELECTIVE) /* by themselves first */
+            st = warm_pass(e, eval, p, FW_TTA_NONE);
+        if (st == FW_OK)
+            st = warm_pass(e, eval, p, e->opt.tta);
+    }
+    return st;
+}
+
+static fw_status warm_evaluation(fw_estimator *e, fw_dataset *eval, int64_t until)
 {
     nothing x = {0};
+    if (fwi_eval_can(&e->eval_data))
+        return warm_windows(e, eval, until);
     fw_status st = nothing_make(&x, &e->network.spec, fwi_dataset_batch(eval), &e->eval_data);
     for (int i = 0; i < 2 && st == FW_OK; i++) { /* with the weights, and with their averages */
         fwi_network_plan *p = NULL;

@@ -97,23 +97,26 @@ fw_status fwi_estimator_choose_data(fw_estimator *e, fw_dataset *train, fw_datas
 {
     const char *const asked = e->opt.host_batches ? "that was asked for (host_batches)" : NULL;
     const bool chooses = e->opt.filter != NULL || e->opt.record != NULL;
-    const struct {
+    struct {
         fwi_device_data *k;
         fw_dataset *ds;
-        int32_t lines;
-        const char *why_not;
-    } sets[2] = {{&e->train_data, train, fwi_network_ahead(&e->network) ? FWI_LINES : 1,
-                  asked != NULL ? asked
-                  : chooses     ? "which rows are trained on is chosen there"
-                                : NULL},
-                 {&e->eval_data, eval, 1, asked}};
+        fwi_device_data_want want;
+    } sets[2] = {{&e->train_data,
+                  train,
+                  {.lines = fwi_network_ahead(&e->network) ? FWI_LINES : 1,
+                   .why_not = asked != NULL ? asked
+                              : chooses     ? "which rows are trained on is chosen there"
+                                            : NULL}},
+                 {&e->eval_data, eval, {.why_not = asked}}};
+    if (eval != NULL)
+        fwi_eval_want(e->device, fw_dataset_count(eval), fwi_dataset_batch(eval),
+                      e->network.n_classes, &sets[1].want);
     size_t spare = 0;
     fw_status st = spare_for_images(e, train, eval, &spare);
     for (int i = 0; i < 2 && st == FW_OK; i++) {
         fwi_device_data *const k = sets[i].k;
         if (sets[i].ds != NULL) {
-            st = fwi_device_data_choose(k, e->device, sets[i].ds, sets[i].lines, sets[i].why_not,
-                                        spare);
+            st = fwi_device_data_choose(k, e->device, sets[i].ds, &sets[i].want, spare);
             fwi_dataset_rows_only(sets[i].ds, k->keeps);
         } else if (fwi_device_data_held(k) > spare) {
             fwi_device_data_clear(

@@ -25,14 +25,15 @@ static fw_status ready(fw_estimator *e, fw_dataset *ds, fwi_network_plan **plan)
     return st == FW_OK ? fwi_estimator_fill(e) : st;
 }
 
-/* Data that the device is to keep is there; chosen once, then evaluations allocate nothing. */
-static fw_status settle(fw_estimator *e, fw_dataset *ds)
+/* Data that the device is to keep is there; chosen once, then evaluations allocate nothing. n_classes: 0
+ * where labels do not matter. */
+static fw_status settle(fw_estimator *e, fw_dataset *ds, int64_t n_classes)
 {
     fw_status st = FW_OK;
     if (e->eval_data.serial != fwi_dataset_serial(ds))
         st = fwi_estimator_choose_data(e, NULL, ds);
     if (st == FW_OK)
-        st = fwi_device_data_load(&e->eval_data, ds, e->network.n_classes);
+        st = fwi_device_data_load(&e->eval_data, ds, n_classes);
     fwi_dataset_rows_only(ds, e->eval_data.keeps);
     return st;
 }
@@ -42,28 +43,51 @@ static fwi_binding bind(const fw_estimator *e, const fwi_network_plan *p, const 
     return fwi_network_binding(p, e->network.scratch, b->images, b->labels, NULL, NULL);
 }
 
-/* The same over several views of each image. */
-static fw_status evaluate_views(fw_estimator *e, fw_dataset *ds, const fwi_network_plan *p,
-                                fw_metrics *m)
+/* By windows of batches. */
+static fwi_eval_pass pass_of(fw_estimator *e, fw_dataset *ds, fwi_network_plan *p, fwi_left left)
 {
-    fwi_tally tally = {0};
+    fwi_eval_pass pass = {.network = &e->network,
+                          .plan = p,
+                          .kept = &e->eval_data,
+                          .ds = ds,
+                          .left = left,
+                          .smoothing = e->opt.label_smoothing};
+    pass.views = fwi_tta_views(e->opt.tta, &pass.n_views);
+    return pass;
+}
+
+/* Over several views of each image. FW_END: to the end. */
+static fw_status tally_views(fw_estimator *e, fw_dataset *ds, fwi_network_plan *p, fwi_tally *tally)
+{
+    const bool ahead = fwi_eval_can(&e->eval_data), selective = e->opt.tta == FW_TTA_SELECTIVE;
+    const fwi_eval_pass pass = pass_of(e, ds, p, FWI_LEFT_VERDICTS);
     fw_batch batch;
     fw_status st = FW_OK;
-    if (e->opt.tta == FW_TTA_SELECTIVE) {
+    if (ahead && selective)
+        st = fwi_selective_ahead(&e->selective, &e->eval_ahead, &pass, NULL, tally);
+    else if (ahead)
+        st = fwi_eval_views(&e->eval_ahead, &pass, NULL, tally);
+    else if (selective)
         st = fwi_selective_run(&e->selective, &e->tta, p, e->device->pool, e->network.scratch, ds,
-                               &e->eval_data, e->opt.label_smoothing, NULL, &tally);
-        if (st == FW_OK)
-            st = FW_END;
-    }
+                               &e->eval_data, e->opt.label_smoothing, NULL, tally);
+    if (ahead || selective)
+        return st == FW_OK ? FW_END : st;
     while (st == FW_OK && (st = fwi_device_data_next(&e->eval_data, ds, &batch)) == FW_OK) {
         const fwi_shown shown = fwi_device_data_shown(&e->eval_data, &batch);
         st = fwi_tta_run(&e->tta, p, e->device->pool, e->network.scratch, &shown);
         if (st == FW_OK)
             st = fwi_tta_count(&e->tta, batch.labels, batch.records, batch.valid,
-                               e->opt.label_smoothing, NULL, &tally);
+                               e->opt.label_smoothing, NULL, tally);
         if (st != FW_OK)
             return st;
     }
+    return st;
+}
+
+static fw_status evaluate_views(fw_estimator *e, fw_dataset *ds, fwi_network_plan *p, fw_metrics *m)
+{
+    fwi_tally tally = {0};
+    const fw_status st = tally_views(e, ds, p, &tally);
     if (st != FW_END)
         return st;
     if (tally.records == 0)
@@ -77,10 +101,23 @@ static fw_status evaluate_views(fw_estimator *e, fw_dataset *ds, const fwi_netwo
     return FW_OK;
 }
 
-static fw_status evaluate_batches(fw_estimator *e, fw_dataset *ds, const fwi_network_plan *p,
-                                  fw_metrics *m)
+/* FW_END: to the end. */
+static fw_status add_windows(fw_estimator *e, fw_dataset *ds, fwi_network_plan *p, double *loss,
+                             double *correct, int64_t *records)
 {
-    double loss = 0, correct = 0;
+    fwi_eval_ahead *const a = &e->eval_ahead;
+    const fwi_eval_pass pass = pass_of(e, ds, p, FWI_LEFT_SUMS);
+    fw_status st = fwi_eval_begin(a, &pass);
+    while (st == FW_OK && (st = fwi_eval_window(a)) == FW_OK) {
+        st = fwi_eval_read_sums(a, loss, correct);
+        *records += a->n_rows;
+    }
+    return st;
+}
+
+static fw_status add_batches(fw_estimator *e, fw_dataset *ds, const fwi_network_plan *p,
+                             double *loss, double *correct, int64_t *records)
+{
     fw_batch batch;
     fw_status st;
     while ((st = fwi_device_data_next(&e->eval_data, ds, &batch)) == FW_OK) {
@@ -96,10 +133,20 @@ static fw_status evaluate_batches(fw_estimator *e, fw_dataset *ds, const fwi_net
             st = fwi_network_read(p, &b, p->out_correct, &c, 1);
         if (st != FW_OK)
             return st;
-        loss += l;
-        correct += c;
-        m->records += batch.valid;
+        *loss += l;
+        *correct += c;
+        *records += batch.valid;
     }
+    return st;
+}
+
+static fw_status evaluate_batches(fw_estimator *e, fw_dataset *ds, fwi_network_plan *p,
+                                  fw_metrics *m)
+{
+    double loss = 0, correct = 0;
+    const fw_status st = fwi_eval_can(&e->eval_data)
+                             ? add_windows(e, ds, p, &loss, &correct, &m->records)
+                             : add_batches(e, ds, p, &loss, &correct, &m->records);
     if (st != FW_END)
         return st;
     if (m->records == 0)
@@ -125,7 +172,7 @@ fw_status fwi_estimator_evaluate(fw_estimator *e, fw_dataset *ds, fw_metrics *ou
     if (st == FW_OK)
         st = fwi_estimator_take_data(e, ds, 0);
     if (st == FW_OK)
-        st = settle(e, ds);
+        st = settle(e, ds, e->network.n_classes);
     if (st == FW_OK)
         st = e->opt.tta == FW_TTA_NONE ? evaluate_batches(e, ds, p, &m)
                                        : evaluate_views(e, ds, p, &m);
@@ -158,6 +205,42 @@ static fw_status read_rows(const fwi_network_plan *p, const fwi_binding *b, int6
     return st;
 }
 
+/* FW_END: to the end. *done: rows so far. */
+static fw_status predict_windows(fw_estimator *e, fw_dataset *ds, fwi_network_plan *p, float *out,
+                                 int64_t *done)
+{
+    fwi_eval_ahead *const a = &e->eval_ahead;
+    const fwi_eval_pass pass = pass_of(e, ds, p, FWI_LEFT_PROBABILITIES);
+    fw_status st = fwi_eval_begin(a, &pass);
+    while (st == FW_OK && (st = fwi_eval_window(a)) == FW_OK) {
+        st = fwi_eval_read_probabilities(a, out + *done * e->network.n_classes);
+        *done += a->n_rows;
+    }
+    return st;
+}
+
+static fw_status predict_batches(fw_estimator *e, fw_dataset *ds, const fwi_network_plan *p,
+                                 float *out, int64_t *done)
+{
+    const int64_t n_classes = e->network.n_classes;
+    void *staging =
+        fwi_alloc_array((size_t)fwi_dataset_batch(ds), (size_t)n_classes * sizeof(double));
+    fw_batch batch;
+    fw_status st = staging == NULL ? FW_ENOMEM : FW_OK;
+    while (st == FW_OK && (st = fwi_device_data_next(&e->eval_data, ds, &batch)) == FW_OK) {
+        const fwi_shown shown = fwi_device_data_shown(&e->eval_data, &batch);
+        fwi_binding b = bind(e, p, &batch);
+        st = fwi_device_data_bind(&shown, p, 0, false, &b);
+        if (st == FW_OK)
+            st = fwi_plan_run(p->plan, &b);
+        if (st == FW_OK)
+            st = read_rows(p, &b, batch.valid, n_classes, staging, out + *done * n_classes);
+        *done += batch.valid;
+    }
+    fwi_free(staging);
+    return st;
+}
+
 fw_status fw_estimator_predict(fw_estimator *e, fw_dataset *ds, float *probabilities, int64_t cap,
                                int64_t *n_rows)
 {
@@ -170,26 +253,16 @@ fw_status fw_estimator_predict(fw_estimator *e, fw_dataset *ds, float *probabili
     fw_status st = ready(e, ds, &p);
     if (st != FW_OK)
         return st;
-    const int64_t n_classes = e->network.n_classes;
-    void *staging =
-        fwi_alloc_array((size_t)fwi_dataset_batch(ds), (size_t)n_classes * sizeof(double));
-    if (staging == NULL)
-        return FW_ENOMEM;
     int64_t done = 0;
-    fw_batch batch;
-    st = fwi_estimator_lend_threads(e, ds, 0); /* labels, if there are any, do not matter */
-    while (st == FW_OK && (st = fw_dataset_next(ds, &batch)) == FW_OK) {
-        const fwi_binding b = bind(e, p, &batch);
-        st = fwi_plan_run(p->plan, &b);
-        if (st == FW_OK)
-            st =
-                read_rows(p, &b, batch.valid, n_classes, staging, probabilities + done * n_classes);
-        done += batch.valid;
-    }
+    st = fwi_estimator_lend_threads(e, ds, 0);
+    if (st == FW_OK)
+        st = settle(e, ds, 0); /* labels, if there are any, do not matter */
+    if (st == FW_OK)
+        st = fwi_eval_can(&e->eval_data) ? predict_windows(e, ds, p, probabilities, &done)
+                                         : predict_batches(e, ds, p, probabilities, &done);
     if (st == FW_END)
         st = FW_OK;
     fwi_estimator_leave_data(ds);
-    fwi_free(staging);
     if (st == FW_OK && n_rows != NULL)
         *n_rows = done;
     return st;

@@ -1,38 +1,16 @@
 /* model.c: a trained model from its file (fenwicks/model.h). The plan is immutable and all memory
  * of a prediction is the caller's workspace, so that threads need nothing from each other. */
-#include <fenwicks/model.h>
+#include "model_inner.h"
 
 #include <inttypes.h>
 #include <jansson.h>
-#include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "backends.h"
-#include "chain.h"
-#include "clock.h"
-#include "dataset_inner.h"
 #include "explain.h"
 #include "fail.h"
-#include "modelfile.h"
-#include "network.h"
 #include "st_types.h"
-#include "tta_select.h"
-
-struct fw_model {
-    fwi_model_meta meta;
-    fw_layer *net;
-    fwi_device *device;
-    pthread_mutex_t turn; /* of who uses the network's scratch */
-    fwi_network network;
-    fwi_network_plan *plan;
-    fwi_chain *chain; /* standardisation */
-    fw_tta tta;
-    int64_t batch, params;
-    /* Parts of a workspace: where they begin, and its size. */
-    size_t at_images, at_labels, at_probs, at_chain, workspace;
-};
 
 static size_t round64(size_t n)
 {
@@ -53,6 +31,50 @@ static void lay_out_workspace(fw_model *m)
     m->at_chain = at;
     at += round64(fwi_chain_scratch_bytes(m->chain));
     m->workspace = at;
+}
+
+fw_status fwi_model_spare(const fw_model *m, size_t *spare)
+{
+    enum { ITS_OWN = 32 }; /* one part in so many is left to it */
+    const fwi_backend *const b = m->device->backend;
+    size_t free_bytes = SIZE_MAX / 2, all_bytes = 0;
+    const fw_status st = b->memory != NULL ? b->memory(m->device, &free_bytes, &all_bytes) : FW_OK;
+    *spare = free_bytes > all_bytes / ITS_OWN ? free_bytes - all_bytes / ITS_OWN : 0;
+    return st;
+}
+
+fwi_eval_pass fwi_model_pass(const fw_model *m, fwi_device_data *kept, fwi_left left)
+{
+    fw_model *const its = (fw_model *)(uintptr_t)m; /* recordings are no part of what it is */
+    fwi_eval_pass pass = {.network = &its->network, .plan = its->plan, .kept = kept, .left = left};
+    pass.views = fwi_tta_views(m->tta, &pass.n_views);
+    return pass;
+}
+
+/* Where predictions are ahead of the host; where they are not it is no failure. Run once, so that later
+ * ones allocate nothing. */
+static fw_status make_room(fw_model *m)
+{
+    enum { ROOM_BYTES = 32 << 20 };
+    const fwi_model_meta *x = &m->meta;
+    const int64_t image = x->h * x->w * x->c, fit = ROOM_BYTES / (image * m->batch);
+    const int64_t n = m->batch * (fit < 1 ? 1 : fit < FWI_LINES ? fit : FWI_LINES);
+    fwi_device_data_want want = {.why_not = NULL};
+    size_t spare = 0;
+    fw_status st = fwi_model_spare(m, &spare);
+    fwi_eval_want(m->device, n, m->batch, m->network.n_classes, &want);
+    if (st != FW_OK || want.beside == 0)
+        return st;
+    st = fwi_device_data_room(&m->room, m->device,
+                              &(fwi_device_data_shape){.n = n, .h = x->h, .w = x->w, .c = x->c},
+                              x->transforms, &want, spare);
+    if (st != FW_OK)
+        return st == FW_EUNAVAILABLE ? FW_OK : st;
+    m->ahead = fwi_alloc_zero(sizeof *m->ahead);
+    if (m->ahead == NULL)
+        return FW_ENOMEM;
+    const fwi_eval_pass pass = fwi_model_pass(m, &m->room, FWI_LEFT_PROBABILITIES);
+    return fwi_eval_kept(m->ahead, &pass, 0);
 }
 
 static fw_status compile(fw_model *m, fwi_safetensors *file, const fw_model_opt *opt, int threads)
@@ -84,7 +106,7 @@ static fw_status compile(fw_model *m, fwi_safetensors *file, const fw_model_opt 
         st = fwi_network_fits(&m->network, 0);
     if (st == FW_OK && !m->device->host_memory)
         st = fwi_network_bind(&m->network);
-    return st;
+    return st == FW_OK && !m->device->host_memory ? make_room(m) : st;
 }
 
 fw_status fw_model_open(fw_model **out, const char *path, const fw_model_opt *opt)
@@ -137,6 +159,10 @@ void fw_model_close(fw_model *m)
     if (m == NULL)
         return;
     fwi_chain_free(m->chain);
+    if (m->ahead != NULL)
+        fwi_eval_ahead_clear(m->ahead);
+    fwi_free(m->ahead);
+    fwi_device_data_clear(&m->room);
     if (m->network.device != NULL)
         fwi_network_clear(&m->network);
     fwi_device_close(m->device);
@@ -180,8 +206,7 @@ size_t fw_model_workspace(const fw_model *m)
     return m->workspace;
 }
 
-/* Where the plan computes. A device of its own memory computes for one caller at a time. */
-static void *scratch_take(const fw_model *m, char *ws)
+void *fwi_model_take(const fw_model *m, char *ws)
 {
     if (m->device->host_memory)
         return ws;
@@ -189,28 +214,49 @@ static void *scratch_take(const fw_model *m, char *ws)
     return m->network.scratch;
 }
 
-static void scratch_give(const fw_model *m)
+void fwi_model_give(const fw_model *m)
 {
     if (!m->device->host_memory)
         pthread_mutex_unlock(&((fw_model *)(uintptr_t)m)->turn);
 }
 
-/* Up to a batch of standardised images in the workspace -> rows of probabilities. */
-static fw_status run(const fw_model *m, char *ws, const float *images, int64_t rows, float *out)
+fw_status fwi_model_run(const fw_model *m, char *ws, const float *images, int64_t rows, float *out)
 {
     const int32_t *labels = (const int32_t *)(const void *)(ws + m->at_labels);
     fw_dtype dtype = FW_F32;
     const fwi_shape *shape = fwi_plan_output_shape(m->plan->plan, m->plan->out_probs, &dtype);
     const void *probs = ws + m->at_probs;
     const fwi_binding b =
-        fwi_network_binding(m->plan, scratch_take(m, ws), images, labels, NULL, NULL);
+        fwi_network_binding(m->plan, fwi_model_take(m, ws), images, labels, NULL, NULL);
     fw_status st = fwi_plan_run(m->plan->plan, &b);
     if (st == FW_OK)
         st = fwi_plan_read(m->plan->plan, &b, m->plan->out_probs, ws + m->at_probs,
                            (size_t)fwi_shape_elems(shape) * fw_dtype_size(dtype));
-    scratch_give(m);
+    fwi_model_give(m);
     for (int64_t i = 0; i < rows * m->network.n_classes && st == FW_OK; i++)
         out[i] = dtype == FW_F64 ? (float)((const double *)probs)[i] : ((const float *)probs)[i];
+    return st;
+}
+
+/* By windows: images of 8 bits become batches on the device. */
+static fw_status predict_ahead(const fw_model *m, const uint8_t *images, int64_t n, float *out)
+{
+    fwi_device_data *const room = (fwi_device_data *)(uintptr_t)&m->room;
+    const fwi_eval_pass pass = fwi_model_pass(m, room, FWI_LEFT_PROBABILITIES);
+    const int64_t image = m->meta.h * m->meta.w * m->meta.c;
+    int64_t most = fwi_eval_most(&pass);
+    most = most < room->n ? most : room->n;
+    fw_status st = FW_OK;
+    for (int64_t done = 0; done < n && st == FW_OK; done += most) {
+        const int64_t rows = n - done < most ? n - done : most;
+        (void)fwi_model_take(m, NULL);
+        st = fwi_device_data_put(room, images + done * image, rows);
+        if (st == FW_OK)
+            st = fwi_eval_kept(m->ahead, &pass, rows);
+        if (st == FW_OK)
+            st = fwi_eval_read_probabilities(m->ahead, out + done * m->network.n_classes);
+        fwi_model_give(m);
+    }
     return st;
 }
 
@@ -224,6 +270,8 @@ fw_status fw_model_predict(const fw_model *m, const void *images, fw_dtype dtype
                         fw_dtype_name(dtype));
     if ((uintptr_t)workspace % 64 != 0)
         return fwi_fail(FW_EARG, "fw_model_predict: the workspace is not 64-byte aligned");
+    if (m->ahead != NULL && dtype == FW_U8)
+        return predict_ahead(m, images, n, probabilities);
     char *ws = workspace;
     float *x = (float *)(void *)(ws + m->at_images);
     int32_t *labels = (int32_t *)(void *)(ws + m->at_labels);
@@ -241,126 +289,8 @@ fw_status fw_model_predict(const fw_model *m, const void *images, fw_dtype dtype
                                x + i * values);
         memset(x + rows * values, 0, (size_t)((m->batch - rows) * values) * sizeof *x);
         if (st == FW_OK)
-            st = run(m, ws, x, rows, probabilities + done * m->network.n_classes);
+            st = fwi_model_run(m, ws, x, rows, probabilities + done * m->network.n_classes);
     }
-    return st;
-}
-
-/* ---- evaluation ---- */
-
-static fw_status count_rows(const fw_model *m, const fw_batch *b, const float *probs, int64_t first,
-                            int64_t rows, int64_t *confusion, fwi_tally *t)
-{
-    const int64_t k = m->network.n_classes;
-    for (int64_t i = 0; i < rows; i++) {
-        const float *p = probs + i * k;
-        const int32_t label = b->labels[first + i];
-        int64_t best = 0;
-        for (int64_t j = 1; j < k; j++)
-            if (p[j] > p[best])
-                best = j;
-        if (label < 0 || label >= k)
-            return fwi_fail(FW_EARG,
-                            "record %" PRId64 ": label %d, the model has %" PRId64 " classes",
-                            b->records[first + i], label, k);
-        /* The smallest float above 0 keeps a probability that rounded to 0 from being infinite. */
-        t->loss -= log(fmax((double)p[label], 1e-45));
-        t->correct += best == label;
-        t->correct_plain += best == label;
-        t->records++;
-        t->forwards++;
-        if (confusion != NULL)
-            confusion[label * k + best]++;
-    }
-    return FW_OK;
-}
-
-/* What an evaluation allocates. */
-typedef struct evaluation {
-    char *ws;     /* a workspace */
-    float *probs; /* [batch,classes] */
-    fwi_tta tta;
-    fwi_selective selective;
-    int64_t *confusion; /* the caller's */
-    fwi_tally tally;
-} evaluation;
-
-/* Rows [first, first + rows) of a batch, at most as many as the model takes at a time. */
-static fw_status evaluate_rows(const fw_model *m, evaluation *e, const fw_batch *b, int64_t first,
-                               int64_t rows)
-{
-    const int64_t values = b->h * b->w * b->c;
-    /* Rows behind the last one read stale images: their results are not looked at. */
-    float *x = (float *)(void *)(e->ws + m->at_images);
-    memcpy(x, b->images + first * values, (size_t)(rows * values) * sizeof *x);
-    if (m->tta == FW_TTA_NONE) {
-        const fw_status st = run(m, e->ws, x, rows, e->probs);
-        return st == FW_OK ? count_rows(m, b, e->probs, first, rows, e->confusion, &e->tally) : st;
-    }
-    const int32_t *labels = (const int32_t *)(const void *)(e->ws + m->at_labels);
-    const fwi_shown shown = {.images = x, .labels = labels};
-    const fw_status st =
-        fwi_tta_run(&e->tta, m->plan, m->device->pool, scratch_take(m, e->ws), &shown);
-    scratch_give(m);
-    return st == FW_OK ? fwi_tta_count(&e->tta, b->labels + first, b->records + first, rows, 0,
-                                       e->confusion, &e->tally)
-                       : st;
-}
-
-fw_status fw_model_evaluate(const fw_model *m, fw_dataset *ds, fw_metrics *out, int64_t *confusion)
-{
-    if (m == NULL || ds == NULL || out == NULL)
-        return fwi_fail(FW_EARG, "fw_model_evaluate: NULL argument");
-    int64_t h, w, c;
-    fw_dataset_shape(ds, &h, &w, &c);
-    if (h != m->meta.h || w != m->meta.w || c != m->meta.c)
-        return fwi_fail(FW_ESHAPE,
-                        "images of %" PRId64 " x %" PRId64 " x %" PRId64
-                        ", the model takes %" PRId64 " x %" PRId64 " x %" PRId64,
-                        h, w, c, m->meta.h, m->meta.w, m->meta.c);
-    if (fwi_dataset_training(ds))
-        return fwi_fail(FW_EARG, "evaluation needs a data set without .training");
-    if (!fwi_dataset_labelled(ds))
-        return fwi_fail(FW_EARG, "%s: has no labels to evaluate against%s", fwi_dataset_name(ds),
-                        m->tta == FW_TTA_NONE ? "" : ", with one view or with several (tta)");
-    const int64_t k = m->network.n_classes;
-    const double start = fwi_now();
-    evaluation e = {.ws = fwi_big_alloc(m->workspace), .confusion = confusion};
-    e.probs = fwi_alloc_array((size_t)m->batch, (size_t)k * sizeof *e.probs);
-    fw_status st = e.ws == NULL || e.probs == NULL ? FW_ENOMEM : fw_dataset_seek(ds, 0);
-    if (st == FW_OK && m->tta != FW_TTA_NONE)
-        st = fwi_tta_prepare(&e.tta, m->tta, m->batch, h, w, c, k);
-    if (st == FW_OK && m->tta == FW_TTA_SELECTIVE)
-        st = fwi_selective_prepare(&e.selective, fw_dataset_count(ds), m->batch, h, w, c, k);
-    fw_batch batch;
-    if (confusion != NULL)
-        memset(confusion, 0, (size_t)(k * k) * sizeof *confusion);
-    if (st == FW_OK && m->tta == FW_TTA_SELECTIVE) {
-        st = fwi_selective_run(&e.selective, &e.tta, m->plan, m->device->pool,
-                               scratch_take(m, e.ws), ds, NULL, 0, confusion, &e.tally);
-        scratch_give(m);
-        if (st == FW_OK)
-            st = FW_END;
-    }
-    while (st == FW_OK && (st = fw_dataset_next(ds, &batch)) == FW_OK)
-        for (int64_t i = 0; i < batch.valid && st == FW_OK; i += m->batch)
-            st = evaluate_rows(m, &e, &batch, i,
-                               batch.valid - i < m->batch ? batch.valid - i : m->batch);
-    const double n = (double)e.tally.records;
-    if (st == FW_END)
-        st = n > 0 ? FW_OK : fwi_fail(FW_EARG, "the data set has no records to evaluate");
-    if (st == FW_OK)
-        *out = (fw_metrics){.loss = e.tally.loss / n,
-                            .accuracy = (double)e.tally.correct / n,
-                            .accuracy_plain = (double)e.tally.correct_plain / n,
-                            .records = e.tally.records,
-                            .forwards = e.tally.forwards,
-                            .seconds = fwi_now() - start};
-    fwi_tta_clear(&e.tta);
-    fwi_selective_clear(&e.selective);
-    fwi_free(e.probs);
-    if (e.ws != NULL)
-        fwi_big_free(e.ws, m->workspace);
     return st;
 }
 

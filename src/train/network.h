@@ -8,6 +8,7 @@
 #include "guard.h"
 #include "lines.h"
 #include "optim_inner.h"
+#include "score.h"
 #include <fenwicks/layers.h>
 #include <fenwicks/train.h>
 
@@ -49,6 +50,9 @@ typedef struct fwi_recorded_ahead {
     fwi_batch_job batch;     /* that it makes; n 0: none */
     fwi_augment how;
 } fwi_recorded_ahead;
+/* Whether the batch that was recorded is this one (NULL: none), but for its line. */
+bool fwi_recorded_same_batch(const fwi_recorded_ahead *r, const fwi_batch_job *job);
+void fwi_recorded_keep_batch(fwi_recorded_ahead *r, const fwi_batch_job *job);
 
 /* One plan and where its inputs and outputs are. Training plans update the store. */
 typedef struct fwi_network_plan {

@@ -171,8 +171,7 @@ static fw_status behind(const void *user)
     return st == FW_OK ? d->backend->move_lines(d, &give) : st;
 }
 
-/* Whether the batch that was recorded is this one, but for its line. */
-static bool same_batch(const fwi_recorded_ahead *r, const fwi_batch_job *job)
+bool fwi_recorded_same_batch(const fwi_recorded_ahead *r, const fwi_batch_job *job)
 {
     if (job == NULL || r->batch.n == 0)
         return job == NULL && r->batch.n == 0;
@@ -182,11 +181,20 @@ static bool same_batch(const fwi_recorded_ahead *r, const fwi_batch_job *job)
            fwi_augment_same(&r->how, job->how);
 }
 
+void fwi_recorded_keep_batch(fwi_recorded_ahead *r, const fwi_batch_job *job)
+{
+    if (job == NULL)
+        return;
+    r->batch = *job;
+    r->how = *job->how;
+}
+
 fw_status fwi_network_step_ahead(fwi_network *n, fwi_network_plan *p, const fwi_binding *b,
                                  const fwi_batch_job *batch)
 {
     fwi_recorded_ahead *const r = &p->ahead;
-    if (r->recorded != NULL && same_batch(r, batch) && fwi_recording_fits(r->recorded, b))
+    if (r->recorded != NULL && fwi_recorded_same_batch(r, batch) &&
+        fwi_recording_fits(r->recorded, b))
         return fwi_recording_run(r->recorded, b);
     fwi_recording_free(r->recorded);
     *r = (fwi_recorded_ahead){0};
@@ -199,10 +207,7 @@ fw_status fwi_network_step_ahead(fwi_network *n, fwi_network_plan *p, const fwi_
     if (st != FW_OK)
         return st;
     fwi_network_record(p, b, &(fwi_around){before, behind, &s}, &r->recorded);
-    if (batch != NULL) {
-        r->batch = *batch;
-        r->how = *batch->how;
-    }
+    fwi_recorded_keep_batch(r, batch);
     return FW_OK;
 }
 

@@ -60,5 +60,8 @@ typedef struct fwi_tally {
  * class, by its record. */
 fw_status fwi_tta_count(const fwi_tta *t, const int32_t *labels, const int64_t *records, int64_t n,
                         double smoothing, int64_t *confusion, fwi_tally *tally);
+/* Adds a row of which a device said this (eval_ahead.h), but no forward passes. k: classes. */
+fw_status fwi_tally_add(fwi_tally *tally, const fwi_verdict *v, int32_t label, int64_t record,
+                        int64_t k, int64_t *confusion);
 
 #endif

@@ -14,7 +14,8 @@ int64_t fwi_selective_bytes(int64_t records, int64_t batch, int64_t h, int64_t w
                             int64_t n_classes)
 {
     const int64_t each = 2 * n_classes * (int64_t)sizeof(double) + (int64_t)sizeof(fwi_candidate) +
-                         (int64_t)(sizeof(int32_t) + sizeof(int64_t) + sizeof(uint8_t));
+                         (int64_t)(sizeof(int32_t) + sizeof(int64_t) + sizeof(uint8_t)) +
+                         (int64_t)sizeof(fwi_verdict);
     return records * each +
            batch *
                (h * w * c * (int64_t)sizeof(float) + (int64_t)(sizeof(int32_t) + sizeof(int64_t))) +
@@ -29,6 +30,7 @@ void fwi_selective_clear(fwi_selective *s)
     fwi_free(s->labels);
     fwi_free(s->records);
     fwi_free(s->chosen);
+    fwi_free(s->verdicts);
     fwi_free(s->images);
     fwi_free(s->masked);
     fwi_free(s->rows);
@@ -52,13 +54,14 @@ fw_status fwi_selective_prepare(fwi_selective *s, int64_t records, int64_t batch
     s->labels = fwi_alloc_array(n, sizeof *s->labels);
     s->records = fwi_alloc_array(n, sizeof *s->records);
     s->chosen = fwi_alloc_array(n, sizeof *s->chosen);
+    s->verdicts = fwi_alloc_array(n, sizeof *s->verdicts);
     s->images = fwi_alloc_array(b, (size_t)(h * w * c) * sizeof *s->images);
     s->masked = fwi_alloc_array(b, sizeof *s->masked);
     s->rows = fwi_alloc_array(b, sizeof *s->rows);
     s->shown = fwi_alloc_array((size_t)fwi_batch_row_numbers(batch), sizeof *s->shown);
     if (s->plain == NULL || s->sum == NULL || s->candidates == NULL || s->labels == NULL ||
-        s->records == NULL || s->chosen == NULL || s->images == NULL || s->masked == NULL ||
-        s->rows == NULL || s->shown == NULL) {
+        s->records == NULL || s->chosen == NULL || s->verdicts == NULL || s->images == NULL ||
+        s->masked == NULL || s->rows == NULL || s->shown == NULL) {
         fwi_selective_clear(s);
         return FW_ENOMEM;
     }
@@ -171,7 +174,7 @@ static fw_status next(passing *g, fw_dataset *ds, fw_batch *b)
     return keeps(g) ? fwi_device_data_next(g->kept, ds, b) : fw_dataset_next(ds, b);
 }
 
-static fw_status pass(passing *g, fw_dataset *ds)
+static fw_status one_pass(passing *g, fw_dataset *ds)
 {
     fwi_selective *s = g->s;
     int64_t row = 0;
@@ -200,16 +203,78 @@ fw_status fwi_selective_run(fwi_selective *s, fwi_tta *t, const fwi_network_plan
     passing g = {.s = s, .t = t, .p = p, .pool = pool, .scratch = scratch, .kept = kept};
     int views = 0;
     (void)fwi_tta_views(t->kind, &views);
-    fw_status st = pass(&g, ds);
+    fw_status st = one_pass(&g, ds);
     if (st != FW_OK)
         return st;
     const int64_t n_chosen = fwi_selective_choose(s);
     g.second = true;
-    if (n_chosen > 0 && (st = pass(&g, ds)) != FW_OK)
+    if (n_chosen > 0 && (st = one_pass(&g, ds)) != FW_OK)
         return st;
     const fwi_tta all = {
         .kind = FW_TTA_NONE, .n_classes = s->n_classes, .plain = s->plain, .sum = s->sum};
     st = fwi_tta_count(&all, s->labels, s->records, s->n, smoothing, confusion, tally);
     tally->forwards += n_chosen * views;
+    return st;
+}
+
+/* ---- on a device ---- */
+
+/* All rows by themselves, and what is known of them. */
+static fw_status first_pass(fwi_selective *s, fwi_eval_ahead *a, const fwi_eval_pass *pass)
+{
+    const fwi_verdict *v = NULL;
+    s->n = 0;
+    fw_status st = fwi_eval_begin(a, pass);
+    while (st == FW_OK && (st = fwi_eval_window(a)) == FW_OK) {
+        if (s->n + a->n_rows > s->cap)
+            return fwi_fail(FW_EINTERNAL, "the data set has more records than it said");
+        st = fwi_eval_read_verdicts(a, &v);
+        for (int64_t i = 0; i < a->n_rows && st == FW_OK; i++, s->n++) {
+            s->labels[s->n] = fwi_eval_label(a, i);
+            s->records[s->n] = fwi_eval_record(a, i);
+            s->verdicts[s->n] = v[i];
+            s->candidates[s->n] = (fwi_candidate){
+                .confidence = v[i].confidence, .record = s->records[s->n], .row = s->n};
+        }
+    }
+    return st == FW_END ? FW_OK : st;
+}
+
+/* The chosen ones over all views; by themselves they are what they were. */
+static fw_status second_pass(fwi_selective *s, fwi_eval_ahead *a, const fwi_eval_pass *pass)
+{
+    const fwi_verdict *v = NULL;
+    int64_t row = -1;
+    fw_status st = fwi_eval_begin(a, pass);
+    while (st == FW_OK && (st = fwi_eval_window(a)) == FW_OK) {
+        st = fwi_eval_read_verdicts(a, &v);
+        for (int64_t i = 0; i < a->n_rows && st == FW_OK; i++) {
+            do
+                row++;
+            while (s->chosen[row] == 0);
+            s->verdicts[row].loss = v[i].loss;
+            s->verdicts[row].best = v[i].best;
+        }
+    }
+    return st == FW_END ? FW_OK : st;
+}
+
+fw_status fwi_selective_ahead(fwi_selective *s, fwi_eval_ahead *a, const fwi_eval_pass *pass,
+                              int64_t *confusion, fwi_tally *tally)
+{
+    fwi_eval_pass plain = *pass, all = *pass;
+    plain.views = fwi_tta_views(FW_TTA_NONE, &plain.n_views);
+    all.views = fwi_tta_views(FW_TTA_SELECTIVE, &all.n_views);
+    all.chosen = s->chosen;
+    fw_status st = first_pass(s, a, &plain);
+    if (st != FW_OK)
+        return st;
+    const int64_t n_chosen = fwi_selective_choose(s);
+    if (n_chosen > 0)
+        st = second_pass(s, a, &all);
+    for (int64_t i = 0; i < s->n && st == FW_OK; i++)
+        st = fwi_tally_add(tally, &s->verdicts[i], s->labels[i], s->records[i], s->n_classes,
+                           confusion);
+    tally->forwards += s->n + n_chosen * all.n_views;
     return st;
 }

@@ -4,7 +4,7 @@
 #ifndef FWI_TTA_SELECT_H
 #define FWI_TTA_SELECT_H
 
-#include "tta.h"
+#include "eval_ahead.h"
 
 /* A record of the data set: rows are counted in its order. */
 typedef struct fwi_candidate {
@@ -21,6 +21,7 @@ typedef struct fwi_selective {
     int32_t *labels;           /* [cap] */
     int64_t *records;          /* [cap] */
     uint8_t *chosen;           /* [cap] */
+    fwi_verdict *verdicts;     /* [cap] of rows that a device looked at: those that count */
     float *images;             /* [batch,h,w,c] rows on their way to the network */
     int32_t *masked;           /* [batch] -1: the network's own counts are not used */
     int64_t *rows;             /* [batch] which these are */
@@ -49,5 +50,9 @@ int64_t fwi_selective_choose(fwi_selective *s);
 fw_status fwi_selective_run(fwi_selective *s, fwi_tta *t, const fwi_network_plan *p, fwi_pool *pool,
                             void *scratch, fw_dataset *ds, fwi_device_data *kept, double smoothing,
                             int64_t *confusion, fwi_tally *tally);
+/* The same where the device looks at windows of batches; pass says all but views and chosen. The host makes
+ * the choice between the two passes. */
+fw_status fwi_selective_ahead(fwi_selective *s, fwi_eval_ahead *a, const fwi_eval_pass *pass,
+                              int64_t *confusion, fwi_tally *tally);
 
 #endif

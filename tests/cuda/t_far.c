@@ -8,6 +8,7 @@
 #include "cuda_guard.h"
 #include "cuda_lines.h"
 #include "cuda_load.h"
+#include "cuda_score.h"
 #include "t_cuda.h"
 
 #include <stdlib.h>
@@ -29,7 +30,7 @@ static size_t taken; /* bytes that were asked for */
 static int64_t replays, joint_calls, batches, uploaded, copies;
 
 /* What can be recorded: calls of a row, and what is done around a plan. */
-typedef enum item_kind { CALLS, BATCH, KEEP, JUDGE, LINES } item_kind;
+typedef enum item_kind { CALLS, BATCH, KEEP, JUDGE, LINES, SCORE } item_kind;
 typedef struct item {
     item_kind kind;
     fwi_call *calls; /* that run as one */
@@ -39,6 +40,7 @@ typedef struct item {
     fwi_augment how;
     fwi_guard guard;
     fwi_line_job lines;
+    fwi_score_job score;
 } item;
 typedef struct recording {
     item *items;
@@ -276,6 +278,14 @@ static fw_status lines_now(const fwi_line_job *job)
     return st;
 }
 
+static fw_status score_now(const fwi_score_job *job)
+{
+    t_far_open_memory();
+    const fw_status st = fwi_cuda_score(NULL, job);
+    t_far_close_memory();
+    return st;
+}
+
 static fw_status far_make_batch(fwi_device *d, const fwi_batch_job *job)
 {
     (void)d;
@@ -316,6 +326,15 @@ static fw_status far_move_lines(fwi_device *d, const fwi_line_job *job)
     return FW_OK;
 }
 
+static fw_status far_score(fwi_device *d, const fwi_score_job *job)
+{
+    (void)d;
+    if (recorded == NULL)
+        return score_now(job);
+    next_item(SCORE)->score = *job;
+    return FW_OK;
+}
+
 /* ---- recordings ---- */
 
 bool t_far_refuses;
@@ -350,6 +369,8 @@ static fw_status item_now(item *it)
         return guard_now(it->kind, &it->guard);
     case LINES:
         return lines_now(&it->lines);
+    case SCORE:
+        return score_now(&it->score);
     }
     return FW_EINTERNAL;
 }
@@ -502,5 +523,6 @@ const fwi_backend t_far_backend = {
     .guard_keep = far_guard_keep,
     .guard_judge = far_guard_judge,
     .move_lines = far_move_lines,
+    .score = far_score,
     .probe = &far_probe,
 };

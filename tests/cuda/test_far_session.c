@@ -6,7 +6,7 @@
 #include "backends.h"
 #include "estimator.h"
 
-enum { RUN_STEPS = 6 };
+enum { RUN_STEPS = 6, EVAL_BATCHES = 4 };
 
 /* Images that stay on the device, or come from the host: a proxy's do. */
 static const char text_of_kept[] =
@@ -67,9 +67,9 @@ static void test_as_alone(void **state)
 {
     (void)state;
     for (size_t i = 0; i < T_COUNT(words); i++) {
-        check(text_of_kept, words[i], RUN_STEPS);
-        /* the proxy's losses and every second update, then the network's steps */
-        check(text_of_fed, words[i], RUN_STEPS + RUN_STEPS / 2 + RUN_STEPS);
+        check(text_of_kept, words[i], RUN_STEPS + EVAL_BATCHES);
+        /* the proxy's losses and every second update, then the network's steps, and both views */
+        check(text_of_fed, words[i], RUN_STEPS + RUN_STEPS / 2 + RUN_STEPS + 2 * EVAL_BATCHES);
     }
 }
 

@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-enum { LINES = 5, MOST = 700 }; /* words of a line: more than a block has threads */
+enum { LINES = 5, MOST = 5000 }; /* words of a line: more than one block copies */
 
 static uint32_t in[LINES * MOST], out[LINES * MOST], used[MOST + 1];
 
@@ -52,7 +52,7 @@ static void walk(size_t words)
 static void test_lines(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {2, 6, 127, 128, 129, MOST};
+    static const size_t sizes[] = {2, 6, 127, 128, 129, 2049, MOST};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         walk(sizes[i]);
 }

@@ -166,14 +166,16 @@ static void the_least_certain_are_chosen(void **state)
     const float *images = s.images;
     assert_int_equal(fwi_selective_prepare(&s, MOST, 4, 2, 2, 1, 3), FW_OK);
     assert_ptr_equal(s.images, images);
-    for (int64_t n = 1; n <= 10; n++) {
+    for (int64_t n = 1; n <= 11; n++) {
         fwi_mem_fail_at(n);
         assert_int_equal(fwi_selective_prepare(&s, MOST, 5, 2, 2, 1, 3), FW_ENOMEM);
         fwi_mem_fail_at(0);
         assert_null(s.images);
     }
-    assert_int_equal(fwi_selective_bytes(10, 4, 2, 2, 1, 3),
-                     10 * (2 * 3 * 8 + (int64_t)sizeof(fwi_candidate) + 13) + 4 * (16 + 36) + 8);
+    assert_int_equal(
+        fwi_selective_bytes(10, 4, 2, 2, 1, 3),
+        10 * (2 * 3 * 8 + (int64_t)(sizeof(fwi_candidate) + sizeof(fwi_verdict)) + 13) +
+            4 * (16 + 36) + 8);
     fwi_selective_clear(&s);
 }
 
