@@ -152,7 +152,7 @@ static update_at update_of(const fwi_call *c)
                      (double)a->count / (double)(a->count - 1)};
 }
 
-static const fwi_joint update_joint = {nullptr, each_joint<update_at, update_of>};
+static const fwi_joint update_joint = {nullptr, each_joint<update_at, update_of>, 0};
 
 extern "C" const fwi_kernel FWI_CUDA_ROWS(bn)[] = {
     ROWS_IMAGES_S(bn_train, train, train_room),

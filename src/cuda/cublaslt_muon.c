@@ -253,7 +253,7 @@ static fw_status run(const fwi_call *c)
     return joint_run(c, 1);
 }
 
-static const fwi_joint joint = {joint_scratch, joint_run};
+static const fwi_joint joint = {joint_scratch, joint_run, 0};
 const fwi_kernel fwi_rows_cublaslt_muon[] = {
     {FWI_OP_muon, FW_F32, run, scratch, accepts, "muon_f32_cublaslt", false, &joint},
     {.run = NULL}};

@@ -1,6 +1,6 @@
 /* optim.cu: gradients' norm, and the updates of SGD, Adam and LARS, and averages of weights; defined in
- * cpu/ref/optim_body.h, held to it by tests/ops/test_optim.c. Updates of many tensors are one kernel
- * (cuda_joint.h; tests/cuda/test_joint.c). Rates are read where they are, on the GPU: a step that is
+ * cpu/ref/optim_body.h, held to it by tests/ops/test_optim.c. Updates of many tensors are one kernel, their
+ * norm is two (cuda_joint.h; tests/cuda/test_joint.c). Rates are read where they are, on the GPU: a step that is
  * enqueued again finds new ones there. Each step of an update rounds, as in the definition: nvcc
  * fuses nothing here (-fmad=false). */
 #include "cuda_joint.h"
@@ -17,10 +17,21 @@ static int run_of(int n)
     return run > LEAST_RUN ? run : LEAST_RUN;
 }
 
-static __global__ void squares_kernel(const float *x, int n, int run, double *part)
+/* Of a tensor, cut by its size alone. */
+struct squares_of {
+    const float *x;
+    float *y; /* [1] what the call gives */
+    int run;  /* elements of a block */
+};
+typedef members<squares_of> squares; /* n: elements, first: in blocks, and parts */
+static_assert((int)squares::MOST >= (int)FWI_MAX_JOINED, "one table holds the calls of a step");
+
+static __global__ void squares_kernel(const __grid_constant__ squares m, double *part)
 {
     __shared__ double room[WORKERS];
-    const int64_t first = (int64_t)blockIdx.x * run;
+    const int k = member_of(m, (int)blockIdx.x), n = m.n[k], run = m.f[k].run;
+    const float *x = m.f[k].x;
+    const int64_t first = (int64_t)((int)blockIdx.x - m.first[k]) * run;
     const int64_t last = first + run < n ? first + run : n;
     double sum = 0;
     for (int64_t i = first + threadIdx.x; i < last; i += WORKERS)
@@ -30,33 +41,74 @@ static __global__ void squares_kernel(const float *x, int n, int run, double *pa
         part[blockIdx.x] = sum;
 }
 
-static __global__ void add_kernel(const double *part, int n, float *y)
+/* One block: each tensor's parts, and only then what is left of them, tensor after tensor. */
+static __global__ void add_kernel(const __grid_constant__ squares m, const double *part,
+                                  const float *so_far)
 {
     __shared__ double room[WORKERS];
-    double sum = 0;
-    for (int i = (int)threadIdx.x; i < n; i += WORKERS)
-        sum += part[i];
-    sum = block_sum<WORKERS>(sum, room);
-    if (threadIdx.x == 0)
-        y[0] = (float)sum;
+    __shared__ float own[FWI_MAX_JOINED];
+    for (int k = 0; k < m.count; k++) {
+        const int first = m.first[k], last = m.first[k + 1];
+        double sum = 0;
+        for (int i = first + (int)threadIdx.x; i < last; i += WORKERS)
+            sum += part[i];
+        if (last - first > 1) /* the same for all threads */
+            sum = block_sum<WORKERS>(sum, room);
+        if (threadIdx.x == 0)
+            own[k] = (float)sum;
+    }
+    __syncthreads();
+    if (threadIdx.x != 0)
+        return;
+    float sum = so_far[0];
+    for (int k = 0; k < m.count; k++) {
+        sum = sum + own[k];
+        m.f[k].y[0] = sum;
+    }
+}
+
+static int parts_of(const fwi_call *c)
+{
+    const int n = elems(&c->in[0]);
+    return (int)blocks_of(n, run_of(n));
+}
+
+static size_t joint_parts_room(const fwi_call *calls, int n)
+{
+    size_t parts = 0;
+    for (int k = 0; k < n; k++)
+        parts += (size_t)parts_of(&calls[k]);
+    return parts * sizeof(double);
 }
 
 static size_t parts_room(const fwi_call *c)
 {
-    const int n = elems(&c->in[0]);
-    return blocks_of(n, run_of(n)) * sizeof(double);
+    return joint_parts_room(c, 1);
+}
+
+static fw_status joint_sum_squares(const fwi_call *calls, int n)
+{
+    squares m;
+    m.count = n;
+    m.first[0] = 0;
+    for (int k = 0; k < n; k++) {
+        const fwi_call *c = &calls[k];
+        m.n[k] = elems(&c->in[0]);
+        m.f[k] = squares_of{in<float>(c, 0), out<float>(c, 0), run_of(m.n[k])};
+        m.first[k + 1] = m.first[k] + parts_of(c);
+    }
+    double *const part = (double *)calls->scratch;
+    const fw_status st =
+        launch(calls, squares_kernel, dim3((unsigned)m.first[n]), dim3(WORKERS), m, part);
+    if (st != FW_OK)
+        return st;
+    return launch(calls, add_kernel, dim3(1), dim3(WORKERS), m, (const double *)part,
+                  in<float>(calls, 1));
 }
 
 static fw_status sum_squares(const fwi_call *c)
 {
-    const int n = elems(&c->in[0]), run = run_of(n);
-    double *const part = (double *)c->scratch;
-    const fw_status st = launch(c, squares_kernel, dim3(blocks_of(n, run)), dim3(WORKERS),
-                                in<float>(c, 0), n, run, part);
-    if (st != FW_OK)
-        return st;
-    return launch(c, add_kernel, dim3(1), dim3(WORKERS), (const double *)part,
-                  (int)blocks_of(n, run), out<float>(c, 0));
+    return joint_sum_squares(c, 1);
 }
 
 struct clip_at {
@@ -203,13 +255,14 @@ static adam_at adam_of(const fwi_call *c)
                    (float)a->eps};
 }
 
-static const fwi_joint sgd_joint = {nullptr, each_joint<sgd_at, sgd_of>};
-static const fwi_joint adam_joint = {nullptr, each_joint<adam_at, adam_of>};
-static const fwi_joint lars_joint = {nullptr, blocks_joint<lars_filter, lars_of, filters_of>};
-static const fwi_joint average_joint = {nullptr, each_joint<average_at, average_of>};
+static const fwi_joint squares_joint = {joint_parts_room, joint_sum_squares, 1};
+static const fwi_joint sgd_joint = {nullptr, each_joint<sgd_at, sgd_of>, 0};
+static const fwi_joint adam_joint = {nullptr, each_joint<adam_at, adam_of>, 0};
+static const fwi_joint lars_joint = {nullptr, blocks_joint<lars_filter, lars_of, filters_of>, 0};
+static const fwi_joint average_joint = {nullptr, each_joint<average_at, average_of>, 0};
 
 extern "C" const fwi_kernel FWI_CUDA_ROWS(optim)[] = {
-    ROW_S(sum_squares, FW_F32, "f32", sum_squares, parts_room, false),
+    ROW_SJ(sum_squares, FW_F32, "f32", sum_squares, parts_room, false, &squares_joint),
     ROW(clip_factor, FW_F32, "f32", clip_factor, false),
     ROW_J(sgd, FW_F32, "f32", (each_alone<sgd_at, sgd_of>), &sgd_joint),
     ROW_J(adam, FW_F32, "f32", (each_alone<adam_at, adam_of>), &adam_joint),

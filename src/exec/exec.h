@@ -33,13 +33,17 @@ typedef struct fwi_call {
 } fwi_call;
 
 /* Several calls of one row as one: for devices on which a small kernel costs as much as a large one. Of
- * rows whose op changes variables and makes nothing; the result is that of call after call, bit for
- * bit. */
+ * rows whose op changes variables and makes nothing, or makes output 0 of an input that is that of the call
+ * before; the result is that of call after call, bit for bit. */
 enum { FWI_MAX_JOINED = 64 };
 typedef struct fwi_joint {
     size_t (*scratch)(const fwi_call *calls,
                       int n); /* as fwi_kernel's, for all of them; NULL: none */
     fw_status (*run)(const fwi_call *calls, int n); /* scratch and stream: of calls[0] */
+    /* Over 0: each call makes its output of this input, which is the output of the call before; the first
+     * one's comes from elsewhere. Outputs may lie where other calls' inputs do, or scratch: all of these are
+     * read before any output is written, in the order of the calls. */
+    int follows;
 } fwi_joint;
 
 typedef struct fwi_kernel {

@@ -141,6 +141,9 @@ static bool may_join(const builder *b, int32_t first, int32_t i)
     if (b->kernel[i] != b->kernel[first] || b->kernel[i]->joint == NULL ||
         i - first == FWI_MAX_JOINED)
         return false;
+    const int follows = b->kernel[i]->joint->follows;
+    if (follows > 0)
+        return g->ops[i].in[follows] == g->ops[i - 1].out[0];
     assert(g->ops[i].n_out == 0);
     for (int32_t j = first; j < i; j++)
         if (meet(g, &g->ops[j], &g->ops[i]))

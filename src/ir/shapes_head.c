@@ -57,6 +57,7 @@ fw_status fwi_rule_count_correct(fwi_rule *r)
 fw_status fwi_rule_sum_squares(fwi_rule *r)
 {
     TRY(fwi_want_real(r, 0, "x", 0, FW_MAX_RANK));
+    TRY(fwi_want_shape(r, 1, "so_far", r->real, fwi_shape1(1)));
     fwi_give(r, 0, r->real, fwi_shape1(1));
     return FW_OK;
 }

@@ -191,17 +191,16 @@ static double clip_norm(const fw_optimizer *o)
 }
 
 /* The factor that brings a part's gradients down to its norm: min(1, norm / sqrt(sum of all
- * squares)), Pascanu et al. 2013. of: each gradient's part. */
+ * squares)), Pascanu et al. 2013. of: each gradient's part. The sums stand side by side, for devices
+ * that do many of them as one. */
 static fwi_val clip_factor(fwi_graph *g, const fwi_val *grads, const part *const *of, int n,
                            const part *p)
 {
-    fwi_val sum = FWI_NO_VAL;
-    for (int i = 0; i < n; i++) {
-        if (of[i] != p || grads[i] == FWI_NO_VAL)
-            continue;
-        const fwi_val own = fwi_op1(g, FWI_OP_sum_squares, NULL, grads[i]);
-        sum = sum == FWI_NO_VAL ? own : fwi_op2(g, FWI_OP_add, NULL, sum, own);
-    }
+    const fwi_attr none = {.fill = {.rank = 1, .d0 = 1, .dtype = (int64_t)g->real}};
+    fwi_val sum = fwi_graph_op(g, FWI_OP_fill, &none, NULL, 0, NULL);
+    for (int i = 0; i < n; i++)
+        if (of[i] == p && grads[i] != FWI_NO_VAL)
+            sum = fwi_op2(g, FWI_OP_sum_squares, NULL, grads[i], sum);
     return fwi_op1(g, FWI_OP_clip_factor, &(fwi_attr){.scalar = {.value = clip_norm(p->o)}}, sum);
 }
 

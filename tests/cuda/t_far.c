@@ -238,8 +238,8 @@ static const fwi_op_table *copy_tables(void)
             rows[n] = *k;
             rows[n].run = emulated ? emulated_run : far_run;
             if (k->joint != NULL) {
-                joints[n] =
-                    (fwi_joint){k->joint->scratch, emulated ? emulated_run_joint : far_run_joint};
+                joints[n] = *k->joint;
+                joints[n].run = emulated ? emulated_run_joint : far_run_joint;
                 rows[n].joint = &joints[n];
             }
         }

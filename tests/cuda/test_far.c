@@ -45,6 +45,34 @@ static void run_close(run *r)
     fw_dataset_free(r->test);
 }
 
+/* With a norm that gradients are brought down to: one more of these kernels a step, and the CPU's figures. */
+static void test_clipped(void **state)
+{
+    (void)state;
+    enum { FEW = 3 };
+    t_trace trace[2];
+    for (int far = 0; far < 2; far++) {
+        fw_dataset *ds = data_of(true);
+        fw_estimator *e = NULL;
+        trace[far] = (t_trace){0};
+        assert_ok(
+            fw_estimator_new(&e, t_net(8, 0, CLASSES),
+                             fw_sgd(fw_constant_lr(0.05), 0.9, &(fw_sgd_opt){.clip_norm = 0.125}),
+                             &(fw_estimator_opt){.device = far ? "far" : "cpu",
+                                                 .seed = 5,
+                                                 .threads = 1,
+                                                 .progress = t_record,
+                                                 .progress_user = &trace[far]}));
+        const int64_t joint = t_far_joint_calls();
+        assert_ok(fw_estimator_train(e, ds, FEW));
+        assert_int_equal(t_far_joint_calls() - joint, far ? (JOINT + 1) * FEW : 0);
+        fw_estimator_free(e);
+        fw_dataset_free(ds);
+    }
+    for (int i = 0; i < FEW; i++)
+        assert_true(fabs(trace[1].loss[i] - trace[0].loss[i]) <= 1e-5 * trace[0].loss[i]);
+}
+
 /* Dropout drops the same elements there, the order of images is the same, so losses differ by
  * rounding alone: little at first, more with every step that builds on the last. */
 static void test_as_the_cpu(void **state)
@@ -164,9 +192,9 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_as_the_cpu), cmocka_unit_test(test_bf16),
-        cmocka_unit_test(test_resume),     cmocka_unit_test(test_unrecorded),
-        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_as_the_cpu), cmocka_unit_test(test_clipped),
+        cmocka_unit_test(test_bf16),       cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_unrecorded), cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, t_fed_setup, t_fed_teardown);
 }

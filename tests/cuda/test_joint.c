@@ -126,8 +126,69 @@ static void test_as_one_by_one(void **state)
             one_kind(kinds[k], counts[i]);
 }
 
+/* Gradients' norm: a chain of sums. What it gives may lie in its own scratch. */
+static void one_chain(int n, bool meets)
+{
+    static const int64_t sizes[] = {1, 255, 256, 257, 4096, 4097, 8192, 20000};
+    static double parts[1 << 12];
+    static float x[ROOM], want[FWI_MAX_JOINED], got[FWI_MAX_JOINED];
+    fwi_call calls[FWI_MAX_JOINED];
+    const float so_far = 0.75F;
+    size_t used = 0;
+    draws = (uint32_t)n;
+    memcpy(x, start, sizeof x);
+    for (int i = 0; i < n; i++) {
+        const int64_t size = sizes[draw(n > 13 ? 6 : 8)];
+        calls[i] = (fwi_call){.kind = FWI_OP_sum_squares, .scratch = parts};
+        calls[i].in[0] = (fwi_arg){.data = x + used, .dtype = FW_F32, .shape = fwi_shape1(size)};
+        calls[i].in[1] = (fwi_arg){.data = i == 0 ? (void *)(uintptr_t)&so_far : &want[i - 1],
+                                   .dtype = FW_F32,
+                                   .shape = fwi_shape1(1)};
+        calls[i].out[0] = (fwi_arg){.data = &want[i], .dtype = FW_F32, .shape = fwi_shape1(1)};
+        used += (size_t)size;
+        assert_true(used <= ROOM);
+    }
+    const fwi_kernel *k = fwi_table_find(fwi_cuda_emulated_table(), &calls[0], NULL);
+    assert_non_null(k);
+    assert_int_equal(k->joint->follows, 1);
+    float sum = so_far;
+    for (int i = 0; i < n; i++) {
+        assert_true(k->scratch(&calls[i]) <= sizeof parts);
+        assert_int_equal(k->run(&calls[i]), FW_OK);
+        double own = 0;
+        for (int64_t e = 0; e < fwi_shape_elems(&calls[i].in[0].shape); e++)
+            own += (double)((const float *)calls[i].in[0].data)[e] *
+                   (double)((const float *)calls[i].in[0].data)[e];
+        sum += (float)own; /* few bits: a sum in double is exact */
+        assert_true(want[i] == sum);
+    }
+    float *const to = meets ? (float *)(void *)parts : got;
+    for (int i = 0; i < n; i++) {
+        calls[i].out[0].data = &to[i];
+        if (i > 0)
+            calls[i].in[1].data = &to[i - 1];
+    }
+    assert_true(k->joint->scratch(calls, n) <= sizeof parts);
+    assert_int_equal(k->joint->run(calls, n), FW_OK);
+    assert_memory_equal(to, want, (size_t)n * sizeof *want);
+    assert_memory_equal(x, start, sizeof x);
+}
+
+static void test_chain(void **state)
+{
+    (void)state;
+    static const int counts[] = {1, 2, 13, FWI_MAX_JOINED};
+    for (size_t i = 0; i < ROOM; i++)
+        start[i] = (float)(1 + fwi_rng_u64(7, FWI_RNG_TEST, 0, i) % 4096) / 4096;
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        one_chain(counts[i], false);
+        one_chain(counts[i], true);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_as_one_by_one)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_as_one_by_one),
+                                       cmocka_unit_test(test_chain)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@ static void test_sum_squares(void **state)
             t_case c;
             t_begin(&c, FWI_OP_sum_squares, NULL);
             t_real(&c, fwi_shape1(sizes[i]), exact ? T_INTS : T_AWAY)[0] = 2;
+            t_real(&c, fwi_shape1(1), T_INTS)[0] = i % 2 == 0 ? 0 : 3;
             t_expect(&c);
             if (!exact)
                 t_tol_relative(&c, 0, 2 * sqrt((double)sizes[i]) + 1, 0);

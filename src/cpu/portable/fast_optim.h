@@ -163,6 +163,6 @@ fw_status FN(sum_squares)(const fwi_call *c)
     (void)loop_elems(c, n, NAME(sum_squares_part));
     for (int64_t i = 0; i < parts_of(n, LOOP_BLOCK); i++)
         sum += ((const double *)c->scratch)[i];
-    *(REAL *)c->out[0].data = (REAL)sum;
+    *(REAL *)c->out[0].data = *(const REAL *)c->in[1].data + (REAL)sum;
     return FW_OK;
 }

@@ -3,7 +3,7 @@
  * in the tensor's own type, in the order written here, which is PyTorch's; compilers may not fuse a
  * product and a sum into one rounding (-ffp-contract=off), faster kernels may. */
 
-/* x -> [1]: sum of x^2 */
+/* x so_far[1] -> [1]: so_far + the sum of x^2, each a number of the tensor's type */
 fw_status FWI_NAME(sum_squares)(const fwi_call *call)
 {
     const FWI_REAL *x = call->in[0].data;
@@ -11,7 +11,7 @@ fw_status FWI_NAME(sum_squares)(const fwi_call *call)
     double sum = 0;
     for (int64_t i = 0; i < n; i++)
         sum += (double)x[i] * (double)x[i];
-    *(FWI_REAL *)call->out[0].data = (FWI_REAL)sum;
+    *(FWI_REAL *)call->out[0].data = *(const FWI_REAL *)call->in[1].data + (FWI_REAL)sum;
     return FW_OK;
 }
 

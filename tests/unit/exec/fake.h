@@ -129,7 +129,45 @@ static fw_status fake_sgd_joint(const fwi_call *calls, int n)
         fake_sgd(&calls[i]);
     return FW_OK;
 }
-static const fwi_joint fake_sgd_as_one = {fake_sgd_scratch, fake_sgd_joint};
+static const fwi_joint fake_sgd_as_one = {fake_sgd_scratch, fake_sgd_joint, 0};
+
+/* so_far + the sum of squares. */
+static float fake_sum(const fwi_call *c, float so_far)
+{
+    const float *x = c->in[0].data;
+    float sum = 0;
+    for (int64_t i = 0; i < fwi_shape_elems(&c->in[0].shape); i++)
+        sum += x[i] * x[i];
+    return so_far + sum;
+}
+
+static fw_status fake_squares(const fwi_call *c)
+{
+    *(float *)c->out[0].data = fake_sum(c, *(const float *)c->in[1].data);
+    return FW_OK;
+}
+
+static size_t fake_squares_scratch(const fwi_call *calls, int n)
+{
+    (void)calls;
+    return (size_t)n * sizeof(float);
+}
+
+/* All of it by way of scratch, and only then what each call gives. */
+static fw_status fake_squares_joint(const fwi_call *calls, int n)
+{
+    float *sum = calls[0].scratch, kept[FWI_MAX_JOINED];
+    const float so_far = *(const float *)calls[0].in[1].data;
+    fake_joint_calls++;
+    fake_joint_members += n;
+    for (int i = 0; i < n; i++)
+        sum[i] = fake_sum(&calls[i], i == 0 ? so_far : sum[i - 1]);
+    memcpy(kept, sum, (size_t)n * sizeof *sum);
+    for (int i = 0; i < n; i++)
+        *(float *)calls[i].out[0].data = kept[i];
+    return FW_OK;
+}
+static const fwi_joint fake_squares_as_one = {fake_squares_scratch, fake_squares_joint, 1};
 
 static const fwi_kernel fake_rows[] = {
     {FWI_OP_add, FW_F32, fake_add, fake_add_scratch, NULL, "add_fake", false, NULL},
@@ -137,6 +175,8 @@ static const fwi_kernel fake_rows[] = {
     {FWI_OP_reshape, FW_F32, fake_reshape, NULL, NULL, "reshape_fake", false, NULL},
     {FWI_OP_fill, FW_F32, fake_fill, NULL, NULL, "fill_fake", false, NULL},
     {FWI_OP_sgd, FW_F32, fake_sgd, NULL, NULL, "sgd_fake", false, &fake_sgd_as_one},
+    {FWI_OP_sum_squares, FW_F32, fake_squares, NULL, NULL, "sum_squares_fake", false,
+     &fake_squares_as_one},
     {.run = NULL},
 };
 static const fwi_op_table fake_table = {.name = "fake", .rows = fake_rows};

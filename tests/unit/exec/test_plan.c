@@ -360,6 +360,49 @@ static void test_joint(void **state)
     clear(&f);
 }
 
+/* Calls each of which goes on where the one before ended run as one too; one that begins elsewhere begins
+ * another. What they give may lie where others are read. */
+static void test_joint_chain(void **state)
+{
+    (void)state;
+    enum { N = FWI_MAX_JOINED + 3 };
+    fixture f = {.g = new_graph()};
+    const fwi_val a = fwi_graph_input(f.g, "a", FW_F32, fwi_shape1(5));
+    const fwi_val none_yet = fwi_graph_input(f.g, "none", FW_F32, fwi_shape1(1));
+    fwi_val x[N], sum = none_yet, other = none_yet;
+    for (int i = 0; i < N; i++)
+        x[i] = scaled(f.g, i + 2, a); /* temps, and over after their call */
+    for (int i = 0; i < N; i++)
+        sum = fwi_op2(f.g, FWI_OP_sum_squares, NULL, x[i], sum);
+    for (int i = 0; i < 2; i++)
+        other = fwi_op2(f.g, FWI_OP_sum_squares, NULL, a, other);
+    fwi_graph_output(f.g, "sum", sum);
+    fwi_graph_output(f.g, "other", other);
+    compile(&f);
+    static const int calls[] = {FWI_MAX_JOINED, 3, 2};
+    assert_int_equal(fwi_plan_steps(f.plan), N + 3);
+    for (int i = 0; i < 3; i++) {
+        fwi_step_info info;
+        fwi_plan_step(f.plan, N + i, &info);
+        assert_int_equal(info.n_calls, calls[i]);
+    }
+    const float host[5] = {1, 0, 1, 0, 1}, zero = 0; /* 3 per unit */
+    float got = 0, want = 0;
+    f.bind.inputs[0] = host;
+    f.bind.inputs[1] = &zero;
+    fake_joint_calls = fake_joint_members = 0;
+    assert_int_equal(fwi_plan_run(f.plan, &f.bind), FW_OK);
+    assert_int_equal(fake_joint_calls, 3);
+    assert_int_equal(fake_joint_members, N + 2);
+    for (int i = 0; i < N; i++)
+        want += 3 * (float)((i + 2) * (i + 2));
+    read_output(&f, "sum", &got, 1);
+    assert_true(got == want);
+    read_output(&f, "other", &got, 1);
+    assert_true(got == 6);
+    clear(&f);
+}
+
 static void test_out_of_memory(void **state)
 {
     (void)state;
@@ -400,6 +443,7 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_steps),
         cmocka_unit_test(test_joint),
+        cmocka_unit_test(test_joint_chain),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

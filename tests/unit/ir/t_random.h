@@ -70,7 +70,10 @@ static inline void t_random_op(t_rand *r, fwi_graph *g)
         fwi_op2(g, FWI_OP_bias_add, NULL, x, fwi_op1(g, FWI_OP_sum_rows, NULL, x));
         break;
     case 9:
-        fwi_op2(g, FWI_OP_scale_by, NULL, x, fwi_op1(g, FWI_OP_sum_squares, NULL, y));
+        a.fill = (fwi_fill_attr){.rank = 1, .d0 = 1, .dtype = (int64_t)g->real};
+        fwi_op2(g, FWI_OP_scale_by, NULL, x,
+                fwi_op2(g, FWI_OP_sum_squares, NULL, y,
+                        fwi_graph_op(g, FWI_OP_fill, &a, NULL, 0, NULL)));
         break;
     case 10:
         a.fill = (fwi_fill_attr){.rank = s.rank,

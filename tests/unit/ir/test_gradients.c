@@ -309,7 +309,8 @@ static void refusals(void **state)
 
     g = t_graph(); /* no rule: the message names the op */
     w = t_var(g, T_SHAPE(1));
-    refused(g, fwi_op1(g, FWI_OP_sum_squares, NULL, w), w, "sum_squares: the op has no gradient");
+    refused(g, fwi_op2(g, FWI_OP_sum_squares, NULL, w, w), w,
+            "sum_squares: the op has no gradient");
 
     g = t_graph(); /* rows of the loss */
     w = t_var(g, T_SHAPE(1, 3));

@@ -42,9 +42,10 @@ static const char sample[] =
     "%3 f32[2,5,5,4] = conv2d %0 %1 kh=3 kw=3 stride=1 pad_t=1 pad_l=1 pad_b=1 pad_r=1 ih=5 iw=5 "
     "algo=0\n"
     "%4 f32[2,2,2,4], %5 u8[2,2,2,4] = max_pool %3 k=2 stride=2 ih=0 iw=0\n"
-    "%6 f32[1] = sum_squares %4\n"
-    "%7 f32[4,3,3,3] grad %1 = fill rank=4 d0=4 d1=3 d2=3 d3=3 dtype=0 value=-1e-05\n"
-    "output \"ss\" %6\n";
+    "%6 f32[1] = fill rank=1 d0=1 d1=0 d2=0 d3=0 dtype=0 value=0\n"
+    "%7 f32[1] = sum_squares %4 %6\n"
+    "%8 f32[4,3,3,3] grad %1 = fill rank=4 d0=4 d1=3 d2=3 d3=3 dtype=0 value=-1e-05\n"
+    "output \"ss\" %7\n";
 
 static void exact_text(void **state)
 {
@@ -60,7 +61,9 @@ static void exact_text(void **state)
     fwi_op1(g, FWI_OP_relu, NULL, y); /* dead: leaves a gap in the numbers */
     const fwi_attr two = {.pool = {.k = 2, .stride = 2}};
     const fwi_val p = fwi_op1(g, FWI_OP_max_pool, &two, y);
-    const fwi_val ss = fwi_op1(g, FWI_OP_sum_squares, NULL, p);
+    const fwi_attr zero = {.fill = {.rank = 1, .d0 = 1}};
+    const fwi_val none = fwi_graph_op(g, FWI_OP_fill, &zero, NULL, 0, NULL);
+    const fwi_val ss = fwi_op2(g, FWI_OP_sum_squares, NULL, p, none);
     const fwi_attr a = {.fill = {4, 4, 3, 3, 3, FW_F32, -1e-5}};
     g->tensors[fwi_graph_op(g, FWI_OP_fill, &a, NULL, 0, NULL)].grad_of = w;
     fwi_graph_output(g, "ss", ss);
@@ -78,7 +81,7 @@ static void exact_text(void **state)
     assert_int_equal(g->tensors[1].init.kind, FWI_INIT_UNIFORM);
     assert_int_equal(g->tensors[1].var_class, FWI_VAR_CONV);
     assert_true(g->tensors[1].trainable);
-    assert_int_equal(g->tensors[7].grad_of, 1);
+    assert_int_equal(g->tensors[8].grad_of, 1);
     assert_int_equal(g->ops[0].attr.conv.pad_r, 1);
     fwi_graph_free(g);
 }

@@ -176,7 +176,7 @@ static void head_and_updates(void **state)
                T_SHAPE(4, 10));
     t_is_shape(g, fwi_op1(g, FWI_OP_softmax, NULL, logits), FW_F64, T_SHAPE(4, 10));
     t_is_shape(g, fwi_op2(g, FWI_OP_count_correct, NULL, logits, labels), FW_F64, T_SHAPE(1));
-    const fwi_val ss = fwi_op1(g, FWI_OP_sum_squares, NULL, logits);
+    const fwi_val ss = fwi_op2(g, FWI_OP_sum_squares, NULL, logits, t_x(g, T_SHAPE(1)));
     t_is_shape(g, ss, FW_F64, T_SHAPE(1));
     t_is_shape(g, fwi_op1(g, FWI_OP_clip_factor, &clip, ss), FW_F64, T_SHAPE(1));
 

@@ -363,7 +363,7 @@ static void clipping_is_by_one_norm_for_all(void **state)
     fwi_graph *const g =
         append(fw_sgd(fw_constant_lr(1), 0.5, &(fw_sgd_opt){.clip_norm = 2.5}), params);
     assert_int_equal(count_ops(g, FWI_OP_sum_squares), 3);
-    assert_int_equal(count_ops(g, FWI_OP_add), 2);
+    assert_int_equal(count_ops(g, FWI_OP_add), 0);
     assert_int_equal(count_ops(g, FWI_OP_clip_factor), 1);
     assert_int_equal(count_ops(g, FWI_OP_scale_by), 3);
     for (int32_t i = 0; i < g->n_ops; i++) {
