@@ -101,8 +101,8 @@ typedef struct fw_bench_conv_opt {
     int64_t runs, batch; /* 0: 7 runs; the table's batch */
     const char *results; /* folder of recorded peaks; NULL: those inside the library */
     /* On a GPU precision is f32, bf16 or f16, the layout is nhwc, and the algorithms are whose the
-     * kernel is: cudnn, wgmma (our own on Hopper's tensor cores, where a choice names it), cuda (our own for all
-     * GPUs); auto is the one that training takes. */
+     * kernel is: cudnn, wgmma (our own on Hopper's tensor cores, where a choice names it), narrow (our own for
+     * images of few channels), cuda (our own for any shape); auto is the one that training takes. */
     const char *device;      /* NULL: cpu */
     const fw_recipe *recipe; /* its convolutions instead of the table's; on a GPU alone */
     bool tf32;               /* f32 whose products may round to tf32 */

@@ -18,20 +18,6 @@ static conv_shape shape_of(const fwi_call *call, const fwi_arg *x, const fwi_arg
                       (int)y->shape.d[1], (int)y->shape.d[2], (int)y->shape.d[3]};
 }
 
-/* Rounded to what images are stored as. */
-static __device__ inline float as_stored(const float *, float v)
-{
-    return v;
-}
-static __device__ inline float as_stored(const bf16 *, float v)
-{
-    return float_of_bits((uint32_t)bf16_bits(v) << 16);
-}
-static __device__ inline float as_stored(const f16 *, float v)
-{
-    return f16_value(f16_bits(v));
-}
-
 /* x at output place `place` (of n oh ow) and tap `tap` (of kh kw c); 0 in the padding. */
 template <class T> struct patch {
     const T *x;

@@ -184,10 +184,10 @@ static const char *parse_engine(const json_t *j, fwi_dnn_choice *c)
         return whole(j, "engine", 0, 1000000, &c->engine) ? NULL
                                                           : "engine is no number of an engine";
     if (strncmp(own, "own:", 4) != 0 || own[4] == 0 || strlen(own) >= sizeof c->own)
-        return "engine is neither a number nor own:TILE";
+        return "engine is neither a number nor own:NAME";
     for (const char *p = own + 4; *p != 0; p++) {
-        if (strchr("0123456789x", *p) == NULL)
-            return "engine is neither a number nor own:TILE";
+        if ((*p < '0' || *p > '9') && (*p < 'a' || *p > 'z'))
+            return "engine is neither a number nor own:NAME";
     }
     memcpy(c->own, own, strlen(own));
     return NULL;

@@ -41,7 +41,7 @@ typedef struct fwi_dnn_choice {
     int32_t dw; /* pass dw: fw_dtype in which cuDNN gives it, f32 or that of the images */
     int32_t n_knobs;
     int64_t engine;                 /* cuDNN's: its global index */
-    char own[FWI_CONV_ENGINE_NAME]; /* "own:128x64x64"; empty: an engine of cuDNN */
+    char own[FWI_CONV_ENGINE_NAME]; /* "own:128x64x64", "own:narrow"; empty: an engine of cuDNN */
     struct {
         int32_t type;
         int64_t value;

@@ -1,6 +1,6 @@
 /* cuda_conv_tiles.h: what our convolutions on Hopper's tensor cores share: tiles, the ring of stages
  * between the warp that has operands copied and the warpgroups that multiply them, and the rows of the
- * table. Read before: cuda_wgmma.h, own_conv.h. Read next: wgmma.cu, wgmma_dw.cu.
+ * table. Read before: cuda_wgmma.h, cuda_own_conv.h. Read next: wgmma.cu, wgmma_dw.cu.
  *
  * A block makes M x N sums. GROUPS warpgroups of 128 threads multiply, each 64 * M_BLOCKS rows of the tile
  * by all of its columns; one warp more has the operands copied, 64 places of k a stage, as far ahead as
@@ -11,11 +11,8 @@
 #ifndef FWI_CUDA_CONV_TILES_H
 #define FWI_CUDA_CONV_TILES_H
 
+#include "cuda_own_conv.h"
 #include "cuda_wgmma.h"
-
-extern "C" {
-#include "own_conv.h"
-}
 
 namespace fwi_cuda
 {
@@ -125,28 +122,6 @@ template <class TILE> static __device__ inline int row_of(int m, int i)
 
 /* ---- rows ---- */
 
-/* Whether a kernel for Hopper GPUs is in this build, and the call's device is one. */
-static inline bool possible(const fwi_call *c)
-{
-#if defined(FWI_CUDA_EMULATED)
-    (void)c;
-    return true;
-#elif defined(FWI_CUDA_HAS_90A)
-    return fwi_own_conv_possible(c);
-#else
-    (void)c;
-    return false;
-#endif
-}
-static inline bool chosen(const fwi_call *c, const char *name)
-{
-#if defined(FWI_CUDA_EMULATED)
-    (void)c, (void)name;
-    return false;
-#else
-    return fwi_own_conv_chosen(c, name);
-#endif
-}
 static inline fw_status make_map(const fwi_call *c, fwi_tensor_map *out, const fwi_map_spec *s)
 {
 #if defined(FWI_CUDA_EMULATED)
@@ -196,12 +171,6 @@ template <class TILE> static bool accepts(const fwi_call *c)
     return chosen(c, TILE::engine()) && TILE::fits(c) && possible(c);
 }
 
-/* The engine of each row of a list: its name, and what it can do whether or not it is chosen. */
-struct engine {
-    const char *name;
-    bool (*fits)(const fwi_call *c);
-};
-
 /* A tile from a list of them: M, N, CHUNK, then blocks of 64 rows a warpgroup, warpgroups, stages, blocks on a
  * multiprocessor. The file has fits_tile<TILE>(call). */
 #define FWI_CONV_TILE_NAME(m, n, chunk) tile_##m##x##n##x##chunk
@@ -222,16 +191,6 @@ struct engine {
     {                                                                                              \
         FWI_CONV_TILE_NAME(m, n, chunk)::engine(), FWI_CONV_TILE_NAME(m, n, chunk)::fits           \
     }
-
-#ifdef FWI_CUDA_EMULATED
-#define FWI_OWN_ENGINES(family) emulated_engines_##family
-#define FWI_OWN_CANDIDATES      fwi_emulated_own_conv_candidates
-#else
-#define FWI_OWN_ENGINES(family) engines_##family
-#define FWI_OWN_CANDIDATES      fwi_own_conv_candidates
-#endif
-extern const engine FWI_OWN_ENGINES(wgmma_dw)[];
-extern "C" const fwi_kernel FWI_CUDA_ROWS(wgmma_dw)[];
 
 } // namespace fwi_cuda
 

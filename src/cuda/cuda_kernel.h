@@ -98,6 +98,20 @@ static __device__ inline void put(f16 *p, int64_t i, float v)
     p[i].bits = f16_bits(v);
 }
 
+/* Rounded to what images are stored as: filters are. */
+static __device__ inline float as_stored(const float *, float v)
+{
+    return v;
+}
+static __device__ inline float as_stored(const bf16 *, float v)
+{
+    return float_of_bits((uint32_t)bf16_bits(v) << 16);
+}
+static __device__ inline float as_stored(const f16 *, float v)
+{
+    return f16_value(f16_bits(v));
+}
+
 template <class T> struct storage;
 template <> struct storage<float> {
     static constexpr fw_dtype dtype = FW_F32;

@@ -61,7 +61,7 @@ static fw_status read_conv_engine(fwi_cuda_libs *l)
     if (strlen(asked) >= sizeof l->conv_engine ||
         (strcmp(asked, "own") != 0 && strncmp(asked, "own:", 4) != 0 &&
          strcmp(asked, "cudnn") != 0))
-        return fwi_fail(FW_EARG, "FENWICKS_CONV_ENGINE=%s: expected own, own:TILE or cudnn", asked);
+        return fwi_fail(FW_EARG, "FENWICKS_CONV_ENGINE=%s: expected own, own:NAME or cudnn", asked);
     memcpy(l->conv_engine, asked, strlen(asked) + 1);
     return FW_OK;
 }
@@ -117,6 +117,7 @@ void fwi_cuda_libs_close(fwi_cuda_libs *l)
 extern const fwi_kernel fwi_rows_cudnn[], fwi_rows_cudnn_rounded[];
 extern const fwi_kernel fwi_rows_cublaslt[], fwi_rows_cublaslt_muon[];
 extern const fwi_kernel fwi_rows_cuda_wgmma[], fwi_rows_cuda_wgmma_dw[];
+extern const fwi_kernel fwi_rows_cuda_narrow_chosen[];
 
 static void put_before(fwi_op_table *t, const char *name, const fwi_kernel *rows,
                        const fwi_op_table *base, int32_t align)
@@ -134,7 +135,8 @@ const fwi_op_table *fwi_cuda_libs_tables(fwi_cuda_tables *t, const fwi_op_table 
     /* the accelerator that copies images for our own engines wants the same boundary */
     put_before(&t->own_dw, "cuda", fwi_rows_cuda_wgmma_dw, &t->cudnn, FWI_CUDNN_ALIGN);
     put_before(&t->own_conv, "cuda", fwi_rows_cuda_wgmma, &t->own_dw, FWI_CUDNN_ALIGN);
-    return &t->own_conv;
+    put_before(&t->own_narrow, "cuda", fwi_rows_cuda_narrow_chosen, &t->own_conv, 0);
+    return &t->own_narrow;
 }
 
 /* cuDNN 9 counts major * 10000 + minor * 100 + patch, cuBLASLt the same way. */

@@ -36,7 +36,7 @@ typedef struct fwi_cuda_libs {
     int sm;                /* 90 */
     fwi_map_encoders maps; /* for our own convolutions, own_conv.h; NULL where sm is not 90 */
     char
-        conv_engine[FWI_CONV_ENGINE_NAME]; /* "own", "own:TILE": before any choice; "cudnn": none */
+        conv_engine[FWI_CONV_ENGINE_NAME]; /* "own", "own:NAME": before any choice; "cudnn": none */
     /* Entries are only ever put in front, so that a thread may look while another adds; who adds
      * holds the lock. */
     fwi_cudnn_plan *_Atomic dnn_plans;
@@ -64,7 +64,7 @@ void fwi_cuda_libs_describe(const fwi_cuda_libs *l, char *text, size_t n);
  * convolutions; a row takes a call only where its library is there and can do it, or it was chosen.
  * The result is in t, which must stay where it is. */
 typedef struct fwi_cuda_tables {
-    fwi_op_table own_conv, own_dw, cudnn, rounded, matmul, muon;
+    fwi_op_table own_narrow, own_conv, own_dw, cudnn, rounded, matmul, muon;
 } fwi_cuda_tables;
 const fwi_op_table *fwi_cuda_libs_tables(fwi_cuda_tables *t, const fwi_op_table *own);
 

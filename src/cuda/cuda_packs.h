@@ -54,6 +54,28 @@ static __device__ inline uint32_t half_bits(const f16 *, float v)
     return f16_bits(v);
 }
 
+/* Two numbers as neighbours in memory, rounded to the nearest, ties to even: one instruction (PTX ISA 9.0,
+ * 9.7.9.21), which differs from put() in a NaN's bits alone. */
+#ifndef FWI_CUDA_EMULATED
+static __device__ inline uint32_t pair_of(const f16 *, float low, float high)
+{
+    uint32_t u;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(u) : "f"(high), "f"(low));
+    return u;
+}
+static __device__ inline uint32_t pair_of(const bf16 *, float low, float high)
+{
+    uint32_t u;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(u) : "f"(high), "f"(low));
+    return u;
+}
+#else
+template <class T> static __device__ inline uint32_t pair_of(const T *p, float low, float high)
+{
+    return half_bits(p, low) | half_bits(p, high) << 16;
+}
+#endif
+
 /* 16 bytes at p. */
 static __device__ inline void get_quad(const float *p, float *v)
 {

@@ -111,20 +111,6 @@ FWI_WGMMA_WIDTH(256,
                 128, 129, 130, 131, FWI_D16(0), FWI_D16(16), FWI_D16(32), FWI_D16(48), FWI_D16(64),
                 FWI_D16(80), FWI_D16(96), FWI_D16(112))
 
-/* Two sums as neighbours in memory, rounded to the nearest: cvt (9.7.9.21). */
-static __device__ inline uint32_t pair_of(const f16 *, float low, float high)
-{
-    uint32_t u;
-    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(u) : "f"(high), "f"(low));
-    return u;
-}
-static __device__ inline uint32_t pair_of(const bf16 *, float low, float high)
-{
-    uint32_t u;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(u) : "f"(high), "f"(low));
-    return u;
-}
-
 } // namespace fwi_cuda
 
 #endif

@@ -83,7 +83,8 @@ static bool own_text(const fwi_call *c, const fwi_kernel *k, char *text, size_t 
     fwi_own_conv own[FWI_OWN_CONVS];
     const int n = fwi_own_conv_candidates(c, own);
     for (int i = 0; i < n; i++) {
-        if (own[i].kernel != k)
+        if (strcmp(own[i].kernel->name, k->name) !=
+            0) /* a row that was not chosen may be the same */
             continue;
         snprintf(text, cap, "%s%s", own[i].name,
                  fwi_own_conv_chosen(c, own[i].name) ? ", chosen" : "");

@@ -12,11 +12,17 @@ static fwi_cuda_libs *libs_of(const fwi_call *c)
     return c->stream == NULL ? NULL : ((const fwi_cuda_stream *)c->stream)->libs;
 }
 
+bool fwi_own_conv_allowed(const fwi_call *c)
+{
+    const fwi_cuda_libs *l = libs_of(c);
+    return l != NULL && strcmp(l->conv_engine, "cudnn") != 0;
+}
+
 bool fwi_own_conv_possible(const fwi_call *c)
 {
     const fwi_cuda_libs *l = libs_of(c);
-    return l != NULL && l->sm == 90 && strcmp(l->conv_engine, "cudnn") != 0 &&
-           l->maps.tiled != NULL && l->maps.im2col != NULL;
+    return fwi_own_conv_allowed(c) && l->sm == 90 && l->maps.tiled != NULL &&
+           l->maps.im2col != NULL;
 }
 
 bool fwi_own_conv_chosen(const fwi_call *c, const char *name)

@@ -275,25 +275,6 @@ TILES(FWI_CONV_TILE)
     FWI_CONV_ENGINE(m, n, chunk), FWI_CONV_ENGINE(m, n, chunk), FWI_CONV_ENGINE(m, n, chunk),      \
         FWI_CONV_ENGINE(m, n, chunk),
 extern "C" const fwi_kernel FWI_CUDA_ROWS(wgmma)[] = {TILES(TILE_ROWS) ROW_END};
-static const engine engines[] = {TILES(TILE_ENGINES){nullptr, nullptr}};
-
-/* The rows of a list that fit, behind the `n` that there are. */
-static int fitting(const fwi_call *c, const fwi_kernel *rows, const engine *list, fwi_own_conv *out,
-                   int n)
-{
-    for (; rows->run != nullptr; rows++, list++)
-        if (rows->op == c->kind && rows->dtype == c->in[0].dtype && fwi_call_blocked(c) &&
-            list->fits(c) && n < FWI_OWN_CONVS)
-            out[n++] = fwi_own_conv{list->name, rows};
-    return n;
-}
-
-extern "C" int FWI_OWN_CANDIDATES(const fwi_call *c, fwi_own_conv out[FWI_OWN_CONVS])
-{
-    if (!possible(c))
-        return 0;
-    const int n = fitting(c, FWI_CUDA_ROWS(wgmma), engines, out, 0);
-    return fitting(c, FWI_CUDA_ROWS(wgmma_dw), FWI_OWN_ENGINES(wgmma_dw), out, n);
-}
+extern const engine FWI_OWN_ENGINES(wgmma)[] = {TILES(TILE_ENGINES){nullptr, nullptr}};
 
 } // namespace fwi_cuda

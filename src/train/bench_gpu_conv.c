@@ -15,7 +15,7 @@
 enum { PEAK_READINGS = 2, MAX_ALGOS = 8, ALGO_CAP = 24, TEXT_CAP = 512 };
 
 /* Whose it is: a part of its name, as in "conv2d_bf16_nhwc_cudnn". */
-static const char *const algo_names[] = {"auto", "cudnn", "wgmma", "cuda", "all"};
+static const char *const algo_names[] = {"auto", "cudnn", "wgmma", "narrow", "cuda", "all"};
 enum { N_ALGOS = sizeof algo_names / sizeof *algo_names };
 
 static const char *algo_of(const fwi_kernel *k)
@@ -292,7 +292,7 @@ static fw_status check_opt(const fw_bench_conv_opt *o)
         st = fwi_bench_word("pass", o->pass, fwi_conv_passes, 3, "fwd, dx, dw");
     if (st == FW_OK && o->algo != NULL)
         st = fwi_bench_word("algorithm", o->algo, algo_names, N_ALGOS,
-                            "auto, cudnn, wgmma, cuda, all on a GPU");
+                            "auto, cudnn, wgmma, narrow, cuda, all on a GPU");
     if (st == FW_OK && o->layout != NULL && strcmp(o->layout, "nhwc") != 0)
         st = fwi_fail(FW_ENOTFOUND, "no layout \"%s\" on a GPU; there is nhwc", o->layout);
     if (st == FW_OK && o->tune && o->algo != NULL && strcmp(o->algo, "auto") != 0)

@@ -34,7 +34,7 @@ err "precision f64: a GPU computes in f32, bf16 and f16"
 run 1 bench conv --device cuda --layout blocked
 err "there is nhwc"
 run 1 bench conv --device cuda --algo winograd2
-err "auto, cudnn, wgmma, cuda, all"
+err "auto, cudnn, wgmma, narrow, cuda, all"
 run 1 bench conv --device cuda --tune --algo cuda
 err "what is tuned is auto, not cuda"
 
@@ -114,7 +114,7 @@ err "holds choices for sm_80, here is sm_90"
 cp before.json broken.json
 sed -i 's/"engine": 11/"engine": "11"/' broken.json
 FENWICKS_CONV_CHOICES=$PWD/broken.json run 1 bench conv $small --device cuda --precision bf16 --tune
-err "broken.json: choice 0: engine is neither a number nor own:TILE"
+err "broken.json: choice 0: engine is neither a number nor own:NAME"
 grep -q '"engine": "11"' broken.json || die "a file that cannot be read was replaced"
 FENWICKS_CUDNN=none run 1 bench conv $small --device cuda --precision bf16 --tune
 err "engines are cuDNN's"

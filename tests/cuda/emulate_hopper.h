@@ -108,14 +108,6 @@ template <class T, int N, bool MN_MAJOR> struct wgmma {
     }
 };
 
-template <class T> static inline uint32_t pair_of(const T *, float low, float high)
-{
-    T two[2];
-    put(two, 0, low);
-    put(two, 1, high);
-    return (uint32_t)two[0].bits | (uint32_t)two[1].bits << 16;
-}
-
 } // namespace fwi_cuda
 
 #endif

@@ -195,7 +195,11 @@ static fw_status run_from(const fwi_op_table *from, const fwi_call *c, int n)
     return FW_OK;
 }
 
-/* Of rows before the emulated ones, and of those: each runs what stands behind it. */
+/* The emulated tables from this one on have rows that others before them take calls from (narrow.cu). */
+extern const fwi_kernel fwi_rows_emulated_conv2d[];
+static const fwi_op_table *for_any_shape;
+
+/* Of rows before the emulated ones, of those, and of those for any shape: each runs what stands behind it. */
 static fw_status far_run_joint(const fwi_call *c, int n)
 {
     return run_from(true_rows(), c, n);
@@ -216,6 +220,11 @@ static fw_status emulated_run(const fwi_call *c)
     return run_from(fwi_cuda_emulated_table(), c, 1);
 }
 
+static fw_status any_shape_run(const fwi_call *c)
+{
+    return run_from(for_any_shape, c, 1);
+}
+
 static fwi_kernel rows[MAX_ROWS];
 static fwi_joint joints[MAX_ROWS];
 static fwi_op_table tables[MAX_TABLES];
@@ -225,8 +234,11 @@ static const fwi_op_table *copy_tables(void)
 {
     int n = 0, n_tables = 0;
     bool emulated = false; /* from that table on */
+    for_any_shape = NULL;
     for (const fwi_op_table *t = true_rows(); t != NULL; t = t->base) {
         emulated = emulated || t == fwi_cuda_emulated_table();
+        if (t->rows == fwi_rows_emulated_conv2d)
+            for_any_shape = t;
         if (n_tables == MAX_TABLES)
             abort();
         tables[n_tables] = *t;
@@ -236,7 +248,7 @@ static const fwi_op_table *copy_tables(void)
         const fwi_kernel *k = t->rows;
         for (; n < MAX_ROWS && k->run != NULL; k++, n++) {
             rows[n] = *k;
-            rows[n].run = emulated ? emulated_run : far_run;
+            rows[n].run = for_any_shape != NULL ? any_shape_run : emulated ? emulated_run : far_run;
             if (k->joint != NULL) {
                 joints[n] = *k->joint;
                 joints[n].run = emulated ? emulated_run_joint : far_run_joint;

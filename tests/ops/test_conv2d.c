@@ -109,6 +109,24 @@ static void test_strips(void **state)
     check_shape(&shapes[1], true);
 }
 
+/* Images of 1 to 4 channels, which have a kernel of their own on GPUs: lines that are cut into tiles, with and
+ * without a rest; tiles behind the last line; more filters than a block has; filters' lines of each length;
+ * more tiles than blocks that share them out; padding wider than the filter. */
+static void test_few_channels(void **state)
+{
+    (void)state;
+    static const conv_shape shapes[] = {
+        {2, 31, 31, 3, 24, 2, 2, 1, 0, 0, 0, 0}, {1, 5, 130, 3, 16, 3, 3, 1, 1, 1, 1, 1},
+        {2, 9, 67, 4, 8, 3, 3, 2, 1, 0, 1, 2},   {1, 18, 7, 2, 72, 3, 3, 1, 1, 1, 1, 1},
+        {2, 6, 5, 1, 136, 4, 4, 1, 3, 3, 3, 3},  {1, 7, 9, 4, 64, 3, 3, 1, 1, 1, 1, 1},
+        {3, 8, 8, 1, 32, 3, 3, 1, 1, 1, 1, 1},   {1, 4, 9, 3, 16, 1, 4, 2, 0, 5, 0, 2},
+        {300, 2, 3, 3, 8, 2, 2, 1, 0, 1, 0, 0},  {2, 40, 3, 2, 8, 4, 1, 1, 0, 0, 2, 0},
+    };
+    for (int i = 0; i < T_COUNT(shapes); i++)
+        check_shape(&shapes[i], false);
+    check_shape(&shapes[2], true);
+}
+
 static conv_shape random_shape(void)
 {
     static const int64_t channels[] = {1, 3, 7, 16, 24, 33, 64};
@@ -207,10 +225,11 @@ static void test_gradient(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_by_hand),        cmocka_unit_test(test_odd_shapes),
-        cmocka_unit_test(test_net_shapes),     cmocka_unit_test(test_many_images),
-        cmocka_unit_test(test_strips),         cmocka_unit_test(test_random_shapes),
-        cmocka_unit_test(test_exact_integers), cmocka_unit_test(test_gradient),
+        cmocka_unit_test(test_by_hand),       cmocka_unit_test(test_odd_shapes),
+        cmocka_unit_test(test_net_shapes),    cmocka_unit_test(test_many_images),
+        cmocka_unit_test(test_strips),        cmocka_unit_test(test_few_channels),
+        cmocka_unit_test(test_random_shapes), cmocka_unit_test(test_exact_integers),
+        cmocka_unit_test(test_gradient),
     };
     return t_main(argc, argv, "test_conv2d", tests, sizeof tests / sizeof *tests);
 }

@@ -92,7 +92,7 @@ static fwi_dnn_choices some(void)
         if (one.key.pass == FWI_DNN_DW && i % 4 == 0)
             one.dw = FW_F32;
         if (one.n_knobs == 0 && one.dw == FW_F32 && i % 2 == 0)
-            strcpy(one.own, "own:128x64x32"), one.engine = 0;
+            strcpy(one.own, i % 4 == 0 ? "own:128x64x32" : "own:narrow"), one.engine = 0;
         assert_int_equal(fwi_dnn_choices_put(&c, &one), FW_OK);
     }
     return c;
@@ -182,15 +182,15 @@ static void test_bad_files(void **state)
         {HEAD ITEM("conv2d", "f32", CONV, "\"engine\":1.5,\"knobs\":[],\"seconds\":1") "]}",
          "engine is no number"},
         {HEAD ITEM("conv2d", "f16", CONV, "\"engine\":\"1\",\"knobs\":[],\"seconds\":1") "]}",
-         "neither a number nor own:TILE"},
+         "neither a number nor own:NAME"},
         {HEAD ITEM("conv2d", "f16", CONV, "\"engine\":\"own:\",\"knobs\":[],\"seconds\":1") "]}",
-         "neither a number nor own:TILE"},
+         "neither a number nor own:NAME"},
         {HEAD ITEM("conv2d", "f16", CONV,
                    "\"engine\":\"own:64x64\\n\",\"knobs\":[],\"seconds\":1") "]}",
-         "neither a number nor own:TILE"},
+         "neither a number nor own:NAME"},
         {HEAD ITEM("conv2d", "f16", CONV,
                    "\"engine\":\"own:11111111111111111111\",\"knobs\":[],\"seconds\":1") "]}",
-         "neither a number nor own:TILE"},
+         "neither a number nor own:NAME"},
         {HEAD ITEM("conv2d", "f16", CONV,
                    "\"engine\":\"own:64x64x64\",\"knobs\":[[1,2]],\"seconds\":1") "]}",
          "has no knobs"},

@@ -151,7 +151,10 @@ static void test_tables(void **state)
         }
     }
     assert_true(conv && matmul && muon);
-    assert_int_equal(first->align, FWI_CUDNN_ALIGN); /* convolutions want it, products do not */
+    assert_ptr_equal(first, &t.own_narrow); /* takes operands anywhere, as products do */
+    assert_int_equal(first->align, 0);
+    assert_int_equal(t.own_conv.align, FWI_CUDNN_ALIGN);
+    assert_int_equal(t.own_dw.align, FWI_CUDNN_ALIGN);
     assert_int_equal(t.cudnn.align, FWI_CUDNN_ALIGN);
     assert_int_equal(t.matmul.align, 0);
     assert_true(t.rounded.rounds && !t.cudnn.rounds);

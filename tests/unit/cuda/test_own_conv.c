@@ -145,6 +145,45 @@ static void test_candidates(void **state)
     fwi_cuda_libs_close(stream.libs);
 }
 
+/* Images of few channels: an engine of any GPU, in any type, of the passes that a net's first convolution has. */
+static void test_narrow(void **state)
+{
+    (void)state;
+    fwi_own_conv all[FWI_OWN_CONVS];
+    open_as_hopper();
+    const fwi_call f16 = call_of(FW_F16, 3, 24, 1), f32 = call_of(FW_F32, 3, 64, 1);
+    assert_string_equal(kernel_of(&f16), "conv2d_f16_nhwc_cudnn");
+    for (int sm = 80; sm <= 90; sm += 10) {
+        stream.libs->sm = sm;
+        assert_int_equal(fwi_own_conv_candidates(&f16, all), 1);
+        assert_string_equal(all[0].name, "own:narrow");
+        assert_string_equal(all[0].kernel->name, "conv2d_f16_nhwc_narrow");
+        assert_int_equal(fwi_own_conv_candidates(&f32, all), 1);
+        choose(&f16, "own:narrow");
+        assert_string_equal(kernel_of(&f16), "conv2d_f16_nhwc_narrow");
+        assert_string_equal(kernel_of(&f32), "conv2d_f32_nhwc_cudnn");
+        choose(&f16, "own:128x64x16"); /* not of these channels */
+        assert_string_equal(kernel_of(&f16), "conv2d_f16_nhwc_cudnn");
+    }
+    const fwi_call five = call_of(FW_F16, 5, 64, 1), odd = call_of(FW_F16, 3, 20, 1);
+    assert_int_equal(fwi_own_conv_candidates(&five, all), 0);
+    assert_int_equal(fwi_own_conv_candidates(&odd, all), 0);
+    fwi_call dw = call_of(FW_BF16, 3, 64, 1); /* x, dy; dw */
+    const fwi_arg y = dw.out[0];
+    dw.kind = FWI_OP_conv2d_dw, dw.out[0] = dw.in[1], dw.in[1] = y;
+    assert_int_equal(fwi_own_conv_candidates(&dw, all), 1);
+    assert_true(all[0].kernel->scratch(&dw) >= 64 * 27 * sizeof(float));
+    fwi_call dx = call_of(FW_BF16, 3, 64, 1); /* dy, w; dx: no net wants it */
+    dx.kind = FWI_OP_conv2d_dx, dx.out[0] = dx.in[0], dx.in[0] = y;
+    assert_int_equal(fwi_own_conv_candidates(&dx, all), 0);
+    fwi_cuda_libs_close(stream.libs);
+    setenv("FENWICKS_CONV_ENGINE", "own:narrow", 1);
+    open_as_hopper();
+    assert_string_equal(kernel_of(&f16), "conv2d_f16_nhwc_narrow");
+    fwi_cuda_libs_close(stream.libs);
+    unsetenv("FENWICKS_CONV_ENGINE");
+}
+
 typedef struct tuned {
     int n_own, n_dnn;
     const char *wanted;
@@ -196,9 +235,8 @@ int main(void)
 {
     point_at_fakes();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_named),
-        cmocka_unit_test(test_variable),
-        cmocka_unit_test(test_candidates),
+        cmocka_unit_test(test_named),      cmocka_unit_test(test_variable),
+        cmocka_unit_test(test_candidates), cmocka_unit_test(test_narrow),
         cmocka_unit_test(test_tuning),
     };
     return cmocka_run_group_tests_name("own_conv", tests, NULL, NULL);
