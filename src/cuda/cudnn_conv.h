@@ -4,7 +4,8 @@
  *
  * Which engine: the measured choice where there is one for this key, else the first that cuDNN's
  * heuristic names among those that we allow (fwi_cudnn_refuses). Read before: cuda_libs.h, conv_key.h.
- * Read next: cudnn_rows.c. */
+ * Read next: cudnn_describe.h,
+ * cudnn_rows.c. */
 #ifndef FWI_CUDNN_CONV_H
 #define FWI_CUDNN_CONV_H
 
