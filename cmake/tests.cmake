@@ -236,6 +236,9 @@ if(built)
   add_test(NAME cuda.gpu_test_conv2d_rounded COMMAND gpu_test_conv2d) # its filters' gradients pass through 16 bits
   fw_test_properties(cuda.gpu_test_conv2d_rounded "cuda;once")
   set_property(TEST cuda.gpu_test_conv2d_rounded APPEND PROPERTY ENVIRONMENT FW_TEST_DEVICE=cuda FW_FAKE_NO_F32_DW=1)
+  add_test(NAME cuda.gpu_test_conv2d_padded COMMAND gpu_test_conv2d) # channels by the eight alone
+  fw_test_properties(cuda.gpu_test_conv2d_padded "cuda;once")
+  set_property(TEST cuda.gpu_test_conv2d_padded APPEND PROPERTY ENVIRONMENT FW_TEST_DEVICE=cuda FW_FAKE_CHANNELS=1)
   # The backend's own device, over a runtime that is made up.
   fw_test_program(cuda ${CMAKE_SOURCE_DIR}/tests/cuda/gpu/test_device.c target)
   target_include_directories(${target} SYSTEM PRIVATE ${FW_CUDA_INCLUDE} ${FW_CUDA_LIB_INCLUDES})

@@ -82,6 +82,8 @@ static json_t *print_choice(const fwi_dnn_choice *c)
     }
     if (c->key.pass == FWI_DNN_DW)
         bad |= json_object_set_new(j, "dw", json_string(fw_dtype_name((fw_dtype)c->dw)));
+    if (c->pad > 0)
+        bad |= json_object_set_new(j, "pad", json_integer(c->pad));
     bad |= json_object_set_new(j, "engine",
                                c->own[0] != 0 ? json_string(c->own) : json_integer(c->engine));
     for (int i = 0; i < c->n_knobs; i++) {
@@ -193,6 +195,19 @@ static const char *parse_engine(const json_t *j, fwi_dnn_choice *c)
     return NULL;
 }
 
+/* Absent: none. */
+static const char *parse_pad(const json_t *j, fwi_dnn_choice *c)
+{
+    int64_t pad = 0;
+    fwi_dnn_key padded;
+    if (json_object_get(j, "pad") == NULL)
+        return NULL;
+    if (!whole(j, "pad", 4, 8, &pad) || pad % 4 != 0)
+        return "pad is neither 4 nor 8";
+    c->pad = (int32_t)pad;
+    return fwi_dnn_key_padded(&c->key, c->pad, &padded) ? NULL : "pad has nothing to pad";
+}
+
 static const char *parse_knobs(const json_t *j, fwi_dnn_choice *c)
 {
     const json_t *knobs = json_object_get(j, "knobs");
@@ -239,9 +254,11 @@ static const char *parse_choice(const json_t *j, fwi_dnn_choice *c)
     if (bad == NULL)
         bad = parse_engine(j, c);
     if (bad == NULL)
+        bad = parse_pad(j, c);
+    if (bad == NULL)
         bad = parse_knobs(j, c);
-    if (bad == NULL && c->own[0] != 0 && (c->n_knobs > 0 || c->dw != FW_F32))
-        bad = "an engine of our own has no knobs, and gives dw in f32";
+    if (bad == NULL && c->own[0] != 0 && (c->n_knobs > 0 || c->dw != FW_F32 || c->pad > 0))
+        bad = "an engine of our own has no knobs and no pad, and gives dw in f32";
     const json_t *seconds = json_object_get(j, "seconds");
     c->seconds = json_number_value(seconds);
     if (bad == NULL && (!json_is_number(seconds) || !(c->seconds >= 0)))

@@ -81,6 +81,33 @@ const char *fwi_dnn_key_wrong(const fwi_dnn_key *k)
     return NULL;
 }
 
+static int64_t padded(int64_t channels, int64_t pad)
+{
+    return (channels + pad - 1) / pad * pad;
+}
+
+/* Whether a x b x c x d is under 2^31; none is negative. */
+static bool countable(int64_t a, int64_t b, int64_t c, int64_t d)
+{
+    const int64_t sizes[] = {b, c, d};
+    for (int i = 0; i < 3 && a <= INT32_MAX; i++)
+        a *= sizes[i]; /* each is under 2^31 + 8 */
+    return a <= INT32_MAX;
+}
+
+bool fwi_dnn_key_padded(const fwi_dnn_key *k, int32_t pad, fwi_dnn_key *out)
+{
+    const int64_t c = padded(k->c, pad), oc = padded(k->oc, pad);
+    if ((c == k->c && oc == k->oc) || c > INT32_MAX || oc > INT32_MAX ||
+        !countable(k->n, k->h, k->w, c) || !countable(oc, k->kh, k->kw, c) ||
+        !countable(k->n, k->oh, k->ow, oc))
+        return false;
+    *out = *k;
+    out->c = (int32_t)c;
+    out->oc = (int32_t)oc;
+    return true;
+}
+
 const char *fwi_dnn_pass_name(int32_t pass)
 {
     static const char *const names[FWI_DNN_PASSES] = {"conv2d", "conv2d_dx", "conv2d_dw"};

@@ -28,6 +28,10 @@ bool fwi_dnn_key_equal(const fwi_dnn_key *a, const fwi_dnn_key *b);
  * or what is wrong: a phrase for the end of a sentence. */
 const char *fwi_dnn_key_wrong(const fwi_dnn_key *k);
 
+/* The same with c and oc padded to multiples of `pad`. false: they are such already, or an operand would then
+ * have 2^31 elements or more; *out is left alone. */
+bool fwi_dnn_key_padded(const fwi_dnn_key *k, int32_t pad, fwi_dnn_key *out);
+
 const char *fwi_dnn_pass_name(int32_t pass); /* "conv2d", "conv2d_dx", "conv2d_dw" */
 /* "conv2d_dw f16 n2000 h31 w31 c24 oc64 k3x3 s1 pad1,1,1,1", at most FWI_CONV_KEY_TEXT bytes. */
 enum { FWI_CONV_KEY_TEXT = 192 };
@@ -38,7 +42,8 @@ const char *fwi_dnn_key_text(const fwi_dnn_key *k, char text[FWI_CONV_KEY_TEXT])
 enum { FWI_CONV_KNOBS = 32, FWI_CONV_ENGINE_NAME = 24 };
 typedef struct fwi_dnn_choice {
     fwi_dnn_key key;
-    int32_t dw; /* pass dw: fw_dtype in which cuDNN gives it, f32 or that of the images */
+    int32_t dw;  /* pass dw: fw_dtype in which cuDNN gives it, f32 or that of the images */
+    int32_t pad; /* cuDNN's: channels are padded to multiples of 4 or 8; 0: as they are */
     int32_t n_knobs;
     int64_t engine;                 /* cuDNN's: its global index */
     char own[FWI_CONV_ENGINE_NAME]; /* "own:128x64x64", "own:narrow"; empty: an engine of cuDNN */

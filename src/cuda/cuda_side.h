@@ -16,13 +16,19 @@ typedef struct fwi_muon_work {
 } fwi_muon_work;
 enum { FWI_MUON_PARTS = 256, FWI_MUON_SUMS = 2 * (1 + FWI_MUON_PARTS) };
 
+/* Filters, oc x (kh x kw) x c; or images, whose places are n, with one tap. */
+typedef struct fwi_side_tensor {
+    void *data;
+    fw_dtype dtype;
+    int64_t n, taps, c;
+} fwi_side_tensor;
+
 typedef struct fwi_cuda_side {
     /* makes the call's GPU current in this thread, before a library is called */
     fw_status (*use)(const fwi_call *c);
-    /* n numbers of f32 to bf16 or f16, rounded to the nearest, ties to even */
-    fw_status (*narrow)(const fwi_call *c, void *to, fw_dtype dtype, const float *from, int64_t n);
-    /* n numbers of f32, bf16 or f16 to f32 */
-    fw_status (*widen)(const fwi_call *c, float *to, const void *from, fw_dtype dtype, int64_t n);
+    /* to = from, widened or rounded to the nearest, ties to even. `to` may have more of n and c: zeros; or
+     * fewer: the rest is left out. The taps are as many. f32 to any type, any type to f32 or itself. */
+    fw_status (*fit)(const fwi_call *c, const fwi_side_tensor *to, const fwi_side_tensor *from);
     /* n calls of muon, each with its work: v = mom v + g; sums; X = (g + mom v) / (p sqrt(sums[0]) + q) */
     fw_status (*muon_begin)(const fwi_call *c, const fwi_muon_work *m, int n);
     /* w = (renorm w - lr X) (1 - lr wd), as cpu/ref/muon_body.h has it; lr 0: nothing */

@@ -113,8 +113,11 @@ static void read_choice(fwi_dnn_maker *m, cudnnBackendDescriptor_t config,
                         cudnnBackendDescriptor_t engine)
 {
     fwi_dnn_choice *const c = &m->plan->engine;
-    *c = (fwi_dnn_choice){
-        .key = m->plan->key, .dw = (int32_t)m->plan->dw, .engine = -1, .n_knobs = -1};
+    *c = (fwi_dnn_choice){.key = m->plan->key,
+                          .dw = (int32_t)m->plan->dw,
+                          .pad = m->plan->pad,
+                          .engine = -1,
+                          .n_knobs = -1};
     int64_t n = 0;
     if (m->api->cudnnBackendGetAttribute(engine, CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64,
                                          1, &n, &c->engine) != CUDNN_STATUS_SUCCESS)
@@ -296,6 +299,17 @@ static void try_choice(fwi_cuda_libs *l, fwi_cudnn_plan *p, cudnnBackendDescript
     fwi_dnn_drop(&l->dnn, p, before);
 }
 
+/* How cuDNN is asked for the convolution from here on; false: with these channels there is nothing to pad. */
+static bool ask(fwi_cudnn_plan *p, int32_t pad)
+{
+    fwi_dnn_key asked = p->key;
+    if (pad > 0 && !fwi_dnn_key_padded(&p->key, pad, &asked))
+        return false;
+    p->pad = pad;
+    p->asked = asked;
+    return true;
+}
+
 /* The graph for a type of dw; the operation that cuDNN has not got is no failure. */
 static fw_status describe(fwi_cuda_libs *l, fwi_cudnn_plan *p, fw_dtype dw,
                           cudnnBackendDescriptor_t *graph)
@@ -303,7 +317,7 @@ static fw_status describe(fwi_cuda_libs *l, fwi_cudnn_plan *p, fw_dtype dw,
     fwi_dnn_maker m = {&l->dnn, p, CUDNN_STATUS_SUCCESS, NULL};
     fwi_dnn_drop(&l->dnn, p, 0);
     p->dw = dw;
-    *graph = fwi_dnn_graph(&m, l->dnn_handle, &p->key, dw);
+    *graph = fwi_dnn_graph(&m, l->dnn_handle, &p->asked, dw);
     if (m.status == CUDNN_STATUS_SUCCESS)
         return FW_OK;
     *graph = NULL;
@@ -314,29 +328,51 @@ static fw_status describe(fwi_cuda_libs *l, fwi_cudnn_plan *p, fw_dtype dw,
     return FW_OK;
 }
 
-/* The stored choice first. A gradient of filters is asked for in f32, in which the rest of a plan
- * wants it; where cuDNN has no engine for that, in the type of the images, and widened afterwards. */
+/* The stored choice, where it can be used. */
+static fw_status build_choice(fwi_cuda_libs *l, fwi_cudnn_plan *p, const fwi_dnn_choice *c)
+{
+    char text[FWI_CONV_KEY_TEXT];
+    cudnnBackendDescriptor_t graph = NULL;
+    if (c->own[0] != 0) { /* its row comes before cuDNN's, and would have taken the call */
+        fwi_log(1, "%s is not used for %s: it cannot compute it here", c->own,
+                fwi_dnn_key_text(&p->key, text));
+        return FW_OK;
+    }
+    if (!ask(p, c->pad)) {
+        fwi_log(1, "cuDNN: the measured engine %lld of %s is not used: there is nothing to pad",
+                (long long)c->engine, fwi_dnn_key_text(&p->key, text));
+        return FW_OK;
+    }
+    const fw_status st = describe(l, p, (fw_dtype)c->dw, &graph);
+    if (graph != NULL)
+        try_choice(l, p, graph, c);
+    return st;
+}
+
+/* The stored choice first. Then the convolution as it stands, and where cuDNN has no engine for that, since
+ * tensor cores want channels by the four or eight, padded with channels of zeros. A gradient of filters is
+ * asked for in f32, in which the rest of a plan wants it; where there is no engine for that, in the type of
+ * the images, and widened afterwards. */
 fw_status fwi_cudnn_build(fwi_cuda_libs *l, fwi_cudnn_plan *p, fwi_cudnn_each each, void *user)
 {
     const fw_dtype types[] = {FW_F32, (fw_dtype)p->key.dtype};
     const int n = p->key.pass == FWI_DNN_DW && types[1] != FW_F32 ? 2 : 1;
-    cudnnBackendDescriptor_t graph = NULL;
+    const int32_t pads[] = {0, 4, 8};
+    const bool exact = p->key.dtype == FW_F32 && p->key.tf32 == 0; /* not on tensor cores */
     fw_status st = FW_OK;
     const fwi_dnn_choice *c = each == NULL ? fwi_dnn_choices_find(&l->choices, &p->key) : NULL;
-    if (c != NULL &&
-        c->own[0] != 0) { /* its row comes before cuDNN's, and would have taken the call */
-        char text[FWI_CONV_KEY_TEXT];
-        fwi_log(1, "%s is not used for %s: it cannot compute it here", c->own,
-                fwi_dnn_key_text(&p->key, text));
-    } else if (c != NULL) {
-        st = describe(l, p, (fw_dtype)c->dw, &graph);
-        if (graph != NULL)
-            try_choice(l, p, graph, c);
-    }
-    for (int i = 0; i < n && !p->usable && st == FW_OK; i++) {
-        st = describe(l, p, types[i], &graph);
-        if (graph != NULL)
-            st = go_through(l, p, graph, each, user);
+    if (c != NULL)
+        st = build_choice(l, p, c);
+    for (int i = 0; i < (exact ? 1 : 3) && !p->usable && st == FW_OK; i++) {
+        const fwi_dnn_key before = p->asked;
+        if (!ask(p, pads[i]) || (i > 0 && fwi_dnn_key_equal(&before, &p->asked)))
+            continue;
+        for (int j = 0; j < n && !p->usable && st == FW_OK; j++) {
+            cudnnBackendDescriptor_t graph = NULL;
+            st = describe(l, p, types[j], &graph);
+            if (graph != NULL)
+                st = go_through(l, p, graph, each, user);
+        }
     }
     if (!p->usable)
         fwi_dnn_drop(&l->dnn, p, 0);

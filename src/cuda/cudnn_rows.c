@@ -4,9 +4,10 @@
  *
  * Filters and their gradients are f32 in every graph. For images in bf16 or f16 the filter is
  * rounded into scratch first; a filter's gradient, which lies packed among others, goes by way of
- * scratch unless cuDNN may write it where it is. In f16 a gradient that cuDNN rounds may become
- * infinite; it stays so when it is widened, and the step is undone (guard.h). Read before:
- * cudnn_conv.h. */
+ * scratch unless cuDNN may write it where it is. Where the plan has padded channels, so do images, with
+ * zeros behind each place's channels; of a result the real channels are taken out. In f16 a gradient that
+ * cuDNN rounds may become infinite; it stays so when it is widened, and the step is undone (guard.h).
+ * Read before: cudnn_conv.h. */
 #include "cuda_inner.h"
 #include "cudnn_conv.h"
 
@@ -56,23 +57,57 @@ static bool accepts_rounded(const fwi_call *c)
     return p != NULL && rounds(p);
 }
 
-static int64_t filter_elems(const fwi_dnn_key *k)
+/* ---- operands ---- */
+
+enum { X, W, Y, OPERANDS };
+
+/* The three of a convolution; w: the type of filters or of their gradient. */
+static void operands_of(const fwi_dnn_key *k, fw_dtype w, fwi_side_tensor out[OPERANDS])
 {
-    return (int64_t)k->oc * k->kh * k->kw * k->c;
+    const fw_dtype images = (fw_dtype)k->dtype;
+    out[X] = (fwi_side_tensor){NULL, images, (int64_t)k->n * k->h * k->w, 1, k->c};
+    out[W] = (fwi_side_tensor){NULL, w, k->oc, (int64_t)k->kh * k->kw, k->c};
+    out[Y] = (fwi_side_tensor){NULL, images, (int64_t)k->n * k->oh * k->ow, 1, k->oc};
 }
 
-/* Bytes of the filter, or of its gradient, as cuDNN sees it; 0: it is the graph's own. */
-static size_t staged_bytes(const fwi_cudnn_plan *p)
+/* As the call has them, and as cuDNN is asked for them. */
+typedef struct operands {
+    fwi_side_tensor mine[OPERANDS], its[OPERANDS];
+    int result;
+} operands;
+
+static void operands_of_plan(const fwi_cudnn_plan *p, operands *o)
 {
-    const size_t n = (size_t)filter_elems(&p->key);
-    if (p->key.pass == FWI_DNN_DW)
-        return n * fw_dtype_size(p->dw);
-    return p->key.dtype == FW_F32 ? 0 : n * fw_dtype_size((fw_dtype)p->key.dtype);
+    static const int results[FWI_DNN_PASSES] = {
+        [FWI_DNN_Y] = Y, [FWI_DNN_DX] = X, [FWI_DNN_DW] = W};
+    o->result = results[p->key.pass];
+    operands_of(&p->key, FW_F32, o->mine);
+    operands_of(&p->asked, o->result == W ? p->dw : (fw_dtype)p->key.dtype, o->its);
+}
+
+static bool alike(const operands *o, int i)
+{
+    const fwi_side_tensor *const a = &o->mine[i], *const b = &o->its[i];
+    return a->dtype == b->dtype && a->n == b->n && a->c == b->c;
+}
+
+/* Bytes of the operand's copy in scratch; 0: it is the graph's own. A gradient of filters lies anywhere, so
+ * that it may need one whatever its type. */
+static size_t staged_bytes(const operands *o, int i)
+{
+    const fwi_side_tensor *const t = &o->its[i];
+    if (alike(o, i) && (i != W || o->result != W))
+        return 0;
+    return (size_t)(t->n * t->taps * t->c) * fw_dtype_size(t->dtype);
 }
 
 size_t fwi_cudnn_call_scratch(const fwi_cudnn_plan *p)
 {
-    const size_t n_bytes = fwi_libs_round(staged_bytes(p)) + p->workspace;
+    operands o;
+    size_t n_bytes = p->workspace;
+    operands_of_plan(p, &o);
+    for (int i = 0; i < OPERANDS; i++)
+        n_bytes += fwi_libs_round(staged_bytes(&o, i));
     return n_bytes > 0 ? n_bytes + FWI_LIBS_ALIGN : 0;
 }
 
@@ -85,28 +120,30 @@ static size_t scratch(const fwi_call *c)
 
 fw_status fwi_cudnn_call_run(const fwi_cuda_libs *l, const fwi_cudnn_plan *p, const fwi_call *c)
 {
-    const fwi_dnn_key *k = &p->key;
-    const size_t staged = staged_bytes(p);
-    char *const at = fwi_libs_aligned(c->scratch);
-    void *const workspace = p->workspace > 0 ? at + fwi_libs_round(staged) : NULL;
-    if (k->pass == FWI_DNN_DW) {
-        float *const dw = c->out[0].data;
-        const bool here = p->dw == FW_F32 && (uintptr_t)dw % FWI_CUDNN_ALIGN == 0;
-        void *const to = here ? (void *)dw : at;
-        const fw_status st = fwi_cudnn_run(l, p, c->in[0].data, to, c->in[1].data, workspace);
-        return st != FW_OK || here ? st : l->side->widen(c, dw, to, p->dw, filter_elems(k));
+    const fwi_arg *const args[FWI_DNN_PASSES][OPERANDS] = {
+        [FWI_DNN_Y] = {&c->in[0], &c->in[1], &c->out[0]},
+        [FWI_DNN_DX] = {&c->out[0], &c->in[1], &c->in[0]},
+        [FWI_DNN_DW] = {&c->in[0], &c->out[0], &c->in[1]}};
+    operands o;
+    operands_of_plan(p, &o);
+    char *at = fwi_libs_aligned(c->scratch);
+    fw_status st = FW_OK;
+    for (int i = 0; i < OPERANDS && st == FW_OK; i++) {
+        fwi_side_tensor *const mine = &o.mine[i], *const its = &o.its[i];
+        const size_t staged = staged_bytes(&o, i);
+        mine->data = args[p->key.pass][i]->data;
+        const bool here = alike(&o, i) && (uintptr_t)mine->data % FWI_CUDNN_ALIGN == 0;
+        its->data = staged == 0 || here ? mine->data : at;
+        at += fwi_libs_round(staged);
+        if (its->data != mine->data && i != o.result)
+            st = l->side->fit(c, its, mine);
     }
-    void *w = c->in[1].data;
-    if (staged > 0) {
-        const fw_status st =
-            l->side->narrow(c, at, (fw_dtype)k->dtype, c->in[1].data, filter_elems(k));
-        if (st != FW_OK)
-            return st;
-        w = at;
-    }
-    if (k->pass == FWI_DNN_DX)
-        return fwi_cudnn_run(l, p, c->out[0].data, w, c->in[0].data, workspace);
-    return fwi_cudnn_run(l, p, c->in[0].data, w, c->out[0].data, workspace);
+    if (st == FW_OK)
+        st = fwi_cudnn_run(l, p, o.its[X].data, o.its[W].data, o.its[Y].data,
+                           p->workspace > 0 ? at : NULL);
+    if (st == FW_OK && o.its[o.result].data != o.mine[o.result].data)
+        st = l->side->fit(c, &o.mine[o.result], &o.its[o.result]);
+    return st;
 }
 
 static fw_status run(const fwi_call *c)

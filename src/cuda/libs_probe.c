@@ -73,6 +73,8 @@ static void text_of(const fwi_dnn_choice *c, const char *how, char *text, size_t
                               (int)c->knobs[i].type, (long long)c->knobs[i].value);
     if (c->key.pass == FWI_DNN_DW && n < cap)
         n += (size_t)snprintf(text + n, cap - n, ", in %s", fw_dtype_name((fw_dtype)c->dw));
+    if (c->pad > 0 && n < cap)
+        n += (size_t)snprintf(text + n, cap - n, ", channels padded to %d", (int)c->pad);
     if (how != NULL && n < cap)
         snprintf(text + n, cap - n, ", %s", how);
 }

@@ -4,6 +4,7 @@
  * Read before: cuda_side.h, cuda_kernel.h, cpu/ref/muon_body.h. */
 #include "cuda_joint.h"
 #include "cuda_muon.h"
+#include "cuda_packs.h"
 
 extern "C" {
 #include "cuda_side.h"
@@ -36,24 +37,81 @@ fw_status too_many(int64_t n)
     return fwi_fail(FW_ESHAPE, "cuda: %lld elements, a kernel takes fewer than 2^31", (long long)n);
 }
 
-fw_status narrow(const fwi_call *c, void *to, fw_dtype dtype, const float *from, int64_t n)
+struct __attribute__((__may_alias__, __aligned__(8))) two_words {
+    uint32_t w[2];
+};
+
+/* V neighbours to memory at once, where V of To are 8 or 16 bytes and `to` lies on a boundary of 16. */
+template <int V, class To>
+__device__ inline void put_neighbours(To *to, int64_t i, bool wide, const float *v)
 {
-    if (n > INT32_MAX)
-        return too_many(n);
-    if (dtype == FW_BF16)
-        return fwi_cuda::each(c, (int)n, convert<bf16, float>{(bf16 *)to, from});
-    return fwi_cuda::each(c, (int)n, convert<f16, float>{(f16 *)to, from});
+    if constexpr (V == 4 && sizeof(To) == 2) {
+        if (wide) {
+            *(two_words *)(to + i) =
+                two_words{fwi_cuda::pair_of(to, v[0], v[1]), fwi_cuda::pair_of(to, v[2], v[3])};
+            return;
+        }
+    }
+    fwi_cuda::put_pack<V>(to, i, wide, v);
 }
 
-fw_status widen(const fwi_call *c, float *to, const void *from, fw_dtype dtype, int64_t n)
+/* Between tensors of other sizes, V channels of `to` at once: i counts through those. */
+template <int V, class To, class From> struct resize {
+    To *to;
+    const From *from;
+    int taps, packs, n, c; /* packs: of a tap's channels in `to`; n, c: of `from` */
+    bool wide;
+    __device__ void operator()(int i) const
+    {
+        const int k = i % packs * V, tap = i / packs;
+        const bool there = tap / taps < n;
+        float v[V];
+        FWI_UNROLL
+        for (int j = 0; j < V; j++)
+            v[j] = there && k + j < c ? get(from, (int64_t)tap * c + k + j) : 0.0f;
+        put_neighbours<V>(to, (int64_t)i * V, wide, v);
+    }
+};
+
+template <int V, class To, class From>
+fw_status resize_packs(const fwi_call *c, const fwi_side_tensor *to, const fwi_side_tensor *from)
 {
-    if (n > INT32_MAX)
-        return too_many(n);
-    if (dtype == FW_BF16)
-        return fwi_cuda::each(c, (int)n, convert<float, bf16>{to, (const bf16 *)from});
-    if (dtype == FW_F16)
-        return fwi_cuda::each(c, (int)n, convert<float, f16>{to, (const f16 *)from});
-    return fwi_cuda::each(c, (int)n, convert<float, float>{to, (const float *)from});
+    const int packs = (int)(to->c / V);
+    return fwi_cuda::each(c, (int)(to->n * to->taps) * packs,
+                          resize<V, To, From>{(To *)to->data, (const From *)from->data,
+                                              (int)to->taps, packs, (int)from->n, (int)from->c,
+                                              fwi_cuda::on_quads(to->data)});
+}
+
+template <class To, class From>
+fw_status fit_types(const fwi_call *c, const fwi_side_tensor *to, const fwi_side_tensor *from)
+{
+    if (to->n == from->n && to->c == from->c)
+        return fwi_cuda::each(c, (int)(to->n * to->taps * to->c),
+                              convert<To, From>{(To *)to->data, (const From *)from->data});
+    return to->c % 8 == 0   ? resize_packs<8, To, From>(c, to, from)
+           : to->c % 4 == 0 ? resize_packs<4, To, From>(c, to, from)
+                            : resize_packs<1, To, From>(c, to, from);
+}
+
+fw_status fit(const fwi_call *c, const fwi_side_tensor *to, const fwi_side_tensor *from)
+{
+    const int64_t most = to->n * to->taps * to->c;
+    if (most > INT32_MAX || from->n > INT32_MAX || from->c > INT32_MAX)
+        return too_many(most);
+    const bool widens = to->dtype == FW_F32;
+    switch (widens ? from->dtype : to->dtype) {
+    case FW_BF16:
+        return widens                   ? fit_types<float, bf16>(c, to, from)
+               : from->dtype == FW_BF16 ? fit_types<bf16, bf16>(c, to, from)
+                                        : fit_types<bf16, float>(c, to, from);
+    case FW_F16:
+        return widens                  ? fit_types<float, f16>(c, to, from)
+               : from->dtype == FW_F16 ? fit_types<f16, f16>(c, to, from)
+                                       : fit_types<f16, float>(c, to, from);
+    default:
+        return fit_types<float, float>(c, to, from);
+    }
 }
 
 /* ---- muon: each kernel does all variables ---- */
@@ -200,4 +258,4 @@ fw_status muon_end(const fwi_call *c, const fwi_muon_work *m, int n)
 #define fwi_cuda_side_kernels fwi_emulated_side_kernels
 extern "C" const fwi_cuda_side fwi_cuda_side_kernels;
 #endif
-extern "C" const fwi_cuda_side fwi_cuda_side_kernels = {use, narrow, widen, muon_begin, muon_end};
+extern "C" const fwi_cuda_side fwi_cuda_side_kernels = {use, fit, muon_begin, muon_end};

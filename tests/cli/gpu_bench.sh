@@ -123,6 +123,11 @@ err "engines are cuDNN's"
 run 0 bench conv digits --device cuda --precision bf16 --runs 1 --batch 4 --pass fwd --tune
 grep -qE '^digits/conv1 +4 8x8 1 > ' out || die "not the recipe's first convolution"
 out "engine 11"
+# and where no engine takes its channels as they are
+FW_FAKE_CHANNELS=1 FENWICKS_CONV_CHOICES=$PWD/padded.json run 0 bench conv digits --device cuda --precision bf16 --runs 1 \
+    --batch 4 --pass fwd --tune --shape conv1
+out "engine 11, knobs 1=11000 2=11001, channels padded to 8, measured"
+grep -q '"pad": 8' padded.json || die "a choice without its padding"
 run 1 bench conv digits --device cuda --shape conv99
 err "digits has "
 run 2 bench conv digits --device cpu
@@ -136,6 +141,7 @@ if command -v python3 > /dev/null && command -v cc > /dev/null; then
     done > flags
     cc -std=c17 -Wall -Wextra -Werror -fsyntax-only @flags table.c 2> err || die "the table does not compile"
     "$SOURCE/scripts/conv-choices-table" choices/conv.json before.json other.json | cmp -s - table.c || die "a choice stands twice"
+    "$SOURCE/scripts/conv-choices-table" padded.json | grep -q '\.n_knobs = 2, \.pad = 8, ' || die "a row without its padding"
     "$SOURCE/scripts/conv-choices-table" /dev/null > table.c 2> err && die "a file that is none gives a table"
     err "/dev/null"
 fi

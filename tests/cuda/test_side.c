@@ -20,6 +20,13 @@
 extern const fwi_cuda_side fwi_emulated_side_kernels;
 static const fwi_cuda_side *const side = &fwi_emulated_side_kernels;
 
+static fw_status convert(void *to, fw_dtype to_type, void *from, fw_dtype from_type, int64_t n)
+{
+    const fwi_call c = {.kind = FWI_OP_conv2d};
+    const fwi_side_tensor a = {from, from_type, n, 1, 1}, b = {to, to_type, n, 1, 1};
+    return side->fit(&c, &b, &a);
+}
+
 static void test_conversions(void **state)
 {
     (void)state;
@@ -39,12 +46,12 @@ static void test_conversions(void **state)
         {5.9604644775390625e-8f, 0x3380, 0x0001}, /* the least of f16 */
         {INFINITY, 0x7f80, 0x7c00},
     };
-    const fwi_call c = {.kind = FWI_OP_conv2d};
     for (int i = 0; i < COUNT(cases); i++) {
         uint16_t to[2] = {0xaaaa, 0xaaaa};
-        assert_int_equal(side->narrow(&c, to, FW_BF16, &cases[i].from, 1), FW_OK);
+        float from = cases[i].from;
+        assert_int_equal(convert(to, FW_BF16, &from, FW_F32, 1), FW_OK);
         assert_int_equal(to[0], cases[i].bf16);
-        assert_int_equal(side->narrow(&c, to, FW_F16, &cases[i].from, 1), FW_OK);
+        assert_int_equal(convert(to, FW_F16, &from, FW_F32, 1), FW_OK);
         assert_int_equal(to[0], cases[i].f16);
         assert_int_equal(to[1], 0xaaaa);
     }
@@ -55,21 +62,62 @@ static void test_conversions(void **state)
         all[i] = (uint16_t)i;
     static const fw_dtype types[] = {FW_BF16, FW_F16};
     for (int t = 0; t < 2; t++) { /* every number of 16 bits there and back */
-        assert_int_equal(side->widen(&c, wide, all, types[t], N), FW_OK);
-        assert_int_equal(side->narrow(&c, back, types[t], wide, N), FW_OK);
+        assert_int_equal(convert(wide, FW_F32, all, types[t], N), FW_OK);
+        assert_int_equal(convert(back, types[t], wide, FW_F32, N), FW_OK);
         for (int i = 0; i < N; i++) {
             if (isnan(wide[i]))
                 continue;
             assert_int_equal(back[i], all[i]);
         }
     }
-    const float three[3] = {1, 2, 3};
-    assert_int_equal(side->widen(&c, wide, three, FW_F32, 3), FW_OK);
+    float three[3] = {1, 2, 3};
+    assert_int_equal(convert(wide, FW_F32, three, FW_F32, 3), FW_OK);
     assert_memory_equal(wide, three, sizeof three);
-    assert_int_equal(side->narrow(&c, back, FW_BF16, wide, (int64_t)1 << 31), FW_ESHAPE);
+    assert_int_equal(convert(back, FW_BF16, wide, FW_F32, (int64_t)1 << 31), FW_ESHAPE);
     free(all);
     free(back);
     free(wide);
+}
+
+/* Larger and smaller, in each pair of types: what both have is copied, the rest is zeros. */
+static void test_sizes(void **state)
+{
+    (void)state;
+    static const int64_t sizes[][3] = {/* n of one, n of the other, taps */
+                                       {5, 5, 9},
+                                       {3, 8, 4},
+                                       {40, 40, 1},
+                                       {1, 8, 1}};
+    static const int64_t channels[][2] = {{3, 4}, {3, 8}, {8, 8}, {1, 4}, {5, 8}};
+    static const fw_dtype types[][2] = {{FW_F32, FW_F32},   {FW_F32, FW_BF16}, {FW_F32, FW_F16},
+                                        {FW_BF16, FW_BF16}, {FW_F16, FW_F16},  {FW_BF16, FW_F32},
+                                        {FW_F16, FW_F32}};
+    enum { MOST_ELEMS = 8 * 9 * 8 + 40 * 8 };
+    static float number[MOST_ELEMS], from[MOST_ELEMS], to[MOST_ELEMS], got[MOST_ELEMS];
+    const fwi_call c = {.kind = FWI_OP_conv2d};
+    for (int i = 0; i < COUNT(sizes) * COUNT(channels) * COUNT(types) * 2; i++) {
+        const int64_t *n = sizes[i % COUNT(sizes)],
+                      *k = channels[i / COUNT(sizes) % COUNT(channels)];
+        const fw_dtype *type = types[i / (COUNT(sizes) * COUNT(channels)) % COUNT(types)];
+        const int up = i / (COUNT(sizes) * COUNT(channels) * COUNT(types)); /* to the larger */
+        fwi_side_tensor a = {from, type[0], n[1 - up], n[2], k[1 - up]};
+        fwi_side_tensor b = {to, type[1], n[up], n[2], k[up]};
+        for (int64_t j = 0; j < a.n * a.taps * a.c; j++)
+            number[j] = (float)(j % 100 + 1);
+        assert_int_equal(convert(from, a.dtype, number, FW_F32, a.n * a.taps * a.c), FW_OK);
+        memset(to, 0xff, sizeof to);
+        assert_int_equal(side->fit(&c, &b, &a), FW_OK);
+        const int64_t size = b.n * b.taps * b.c;
+        const unsigned char *const end =
+            (const unsigned char *)to + size * (int64_t)fw_dtype_size(b.dtype);
+        assert_true(end[0] == 0xff && end[1] == 0xff);
+        assert_int_equal(convert(got, FW_F32, to, b.dtype, size), FW_OK);
+        for (int64_t j = 0; j < size; j++) {
+            const int64_t tap = j / b.c, at = j % b.c;
+            const bool there = at < a.c && tap / b.taps < a.n;
+            assert_true(got[j] == (there ? (float)((tap * a.c + at) % 100 + 1) : 0));
+        }
+    }
 }
 
 static float normal(uint64_t i)
@@ -237,9 +285,8 @@ static void test_zeros(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_conversions),
-        cmocka_unit_test(test_muon),
-        cmocka_unit_test(test_muon_joint),
+        cmocka_unit_test(test_conversions), cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_muon),        cmocka_unit_test(test_muon_joint),
         cmocka_unit_test(test_zeros),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

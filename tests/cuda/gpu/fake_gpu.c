@@ -3,7 +3,7 @@
  * them the libraries' rows over the stand-ins for cuDNN and cuBLASLt. There is one GPU, number 0. Its clock
  * is the host's, and what the stand-in's engines say that they take is added, so that a test knows which
  * of them is the fastest. With FW_FAKE_NO_F32_DW in the environment none of them gives a filter's gradient
- * in f32 for images of 16 bits. */
+ * in f32 for images of 16 bits; with FW_FAKE_CHANNELS none takes channels that are no multiple of 8. */
 #define FWI_CUDA_EMULATED
 #include "cuda_inner.h"
 #include "cuda_load.h"
@@ -45,6 +45,7 @@ static void set_engines(void)
         gpu.dnn->engines[i] = engines[i];
         gpu.dnn->engines[i].there = true;
         gpu.dnn->engines[i].no_f32_dw = getenv("FW_FAKE_NO_F32_DW") != NULL;
+        gpu.dnn->engines[i].channels = getenv("FW_FAKE_CHANNELS") != NULL ? 8 : 0;
     }
 }
 

@@ -245,6 +245,48 @@ static bool gives_f32_dw(descriptor *graph)
     return type == CUDNN_DATA_FLOAT;
 }
 
+static const int operands[3][4] = {/* of the operations in their order: the convolution, x, w, y */
+                                   {CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
+                                    CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
+                                    CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
+                                    CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y},
+                                   {CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
+                                    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
+                                    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
+                                    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY},
+                                   {CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
+                                    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
+                                    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+                                    CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY}};
+
+/* Which operation it is. */
+static int kind_of(const descriptor *op)
+{
+    return op->type - CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR;
+}
+
+/* The graph of a configuration, from the heuristic or of the caller's making. */
+static descriptor *graph_of(descriptor *config)
+{
+    descriptor *graph = refers(config, CUDNN_ATTR_ENGINE_OPERATION_GRAPH);
+    return graph != NULL ? graph
+                         : refers(refers(config, CUDNN_ATTR_ENGINECFG_ENGINE),
+                                  CUDNN_ATTR_ENGINE_OPERATION_GRAPH);
+}
+
+static bool takes_channels(const fake_engine *e, descriptor *graph)
+{
+    descriptor *op = operation_of(graph);
+    for (int i = 1; i < 4; i += 2) {
+        int64_t sizes[4];
+        read_attr(refers(op, operands[kind_of(op)][i]), CUDNN_ATTR_TENSOR_DIMENSIONS, sizes,
+                  sizeof sizes);
+        if (e->channels != 0 && sizes[1] % e->channels != 0)
+            return false;
+    }
+    return true;
+}
+
 API cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor_)
 {
     const cudnnStatus_t st = step(FAKE_FINALIZE);
@@ -265,7 +307,8 @@ API cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor_)
     if (d->type == CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR) {
         descriptor *config = refers(d, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
         if (config == NULL || engine_of(config->engine) == NULL ||
-            engine_of(config->engine)->unsupported)
+            engine_of(config->engine)->unsupported ||
+            !takes_channels(engine_of(config->engine), graph_of(config)))
             return CUDNN_STATUS_NOT_SUPPORTED_SHAPE;
         d->engine = config->engine;
         fake_cudnn.plans++;
@@ -296,7 +339,7 @@ static cudnnStatus_t heuristic_results(descriptor *d, int64_t n, int64_t *count,
         const fake_engine *e = &fake_cudnn.engines[i];
         if (!e->there || e->fallback != (mode == CUDNN_HEUR_MODE_FALLBACK))
             continue;
-        if (e->no_f32_dw && gives_f32_dw(graph))
+        if ((e->no_f32_dw && gives_f32_dw(graph)) || !takes_channels(e, graph))
             continue;
         if (out != NULL && found < n)
             hand_out(out[found], e->index, graph);
@@ -452,17 +495,6 @@ static tensor read_tensor(descriptor *d, descriptor *pack)
 API cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescriptor_t plan_,
                                       cudnnBackendDescriptor_t pack_)
 {
-    static const int names[3][4] = {
-        {CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y},
-        {CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_X,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY},
-        {CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
-         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY}};
     const cudnnStatus_t st = step(FAKE_EXECUTE);
     descriptor *plan = plan_, *pack = pack_;
     if (st != CUDNN_STATUS_SUCCESS)
@@ -470,16 +502,12 @@ API cudnnStatus_t cudnnBackendExecute(cudnnHandle_t handle, cudnnBackendDescript
     if (handle == NULL || !plan->finished || !pack->finished)
         return CUDNN_STATUS_BAD_PARAM;
     descriptor *config = refers(plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
-    descriptor *graph = refers(config, CUDNN_ATTR_ENGINE_OPERATION_GRAPH);
-    if (graph == NULL) /* a configuration that the caller made */
-        graph =
-            refers(refers(config, CUDNN_ATTR_ENGINECFG_ENGINE), CUDNN_ATTR_ENGINE_OPERATION_GRAPH);
-    descriptor *op = operation_of(graph);
-    const int kind = op->type - CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR;
-    descriptor *conv = refers(op, names[kind][0]);
-    const tensor x = read_tensor(refers(op, names[kind][1]), pack);
-    const tensor w = read_tensor(refers(op, names[kind][2]), pack);
-    const tensor y = read_tensor(refers(op, names[kind][3]), pack);
+    descriptor *op = operation_of(graph_of(config));
+    const int kind = kind_of(op);
+    descriptor *conv = refers(op, operands[kind][0]);
+    const tensor x = read_tensor(refers(op, operands[kind][1]), pack);
+    const tensor w = read_tensor(refers(op, operands[kind][2]), pack);
+    const tensor y = read_tensor(refers(op, operands[kind][3]), pack);
     const tensor *const all[] = {&x, &w, &y};
     for (int i = 0; i < 3; i++) {
         if (all[i]->align <= 0 || (uintptr_t)all[i]->data % (uintptr_t)all[i]->align != 0)

@@ -24,7 +24,8 @@ typedef struct fake_engine {
     bool unsupported;     /* an execution plan cannot be made of it */
     bool no_f32_dw;       /* not named for filter gradients in f32 */
     bool wrong;           /* gives twice of what it should */
-    double seconds;       /* that a run is said to take */
+    int channels;   /* not to be had for images of other channels than multiples of it; 0: any */
+    double seconds; /* that a run is said to take */
     int64_t index, workspace;
     int n_notes, n_behavior, n_knobs;
     cudnnBackendNumericalNote_t notes[4];

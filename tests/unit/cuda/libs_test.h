@@ -56,7 +56,7 @@ static inline fake_cublaslt_state *blas_state(void)
     return fake_state(FW_FAKE_CUBLASLT, "fake_cublaslt");
 }
 
-static int narrow_calls, widen_calls, use_calls;
+static int fit_calls, use_calls;
 
 static inline fw_status host_use(const fwi_call *c)
 {
@@ -65,27 +65,24 @@ static inline fw_status host_use(const fwi_call *c)
     return FW_OK;
 }
 
-static inline fw_status host_narrow(const fwi_call *c, void *to, fw_dtype dtype, const float *from,
-                                    int64_t n)
+/* f32 and bf16. */
+static inline fw_status host_fit(const fwi_call *c, const fwi_side_tensor *to,
+                                 const fwi_side_tensor *from)
 {
     (void)c;
-    assert_int_equal(dtype, FW_BF16);
-    narrow_calls++;
-    for (int64_t i = 0; i < n; i++)
-        ((uint16_t *)to)[i] = bf16_bits(from[i]);
-    return FW_OK;
-}
-
-static inline fw_status host_widen(const fwi_call *c, float *to, const void *from, fw_dtype dtype,
-                                   int64_t n)
-{
-    (void)c;
-    widen_calls++;
-    for (int64_t i = 0; i < n; i++) {
-        if (dtype == FW_BF16)
-            to[i] = bf16_value(((const uint16_t *)from)[i]);
+    assert_int_equal(to->taps, from->taps);
+    fit_calls++;
+    for (int64_t i = 0; i < to->n * to->taps * to->c; i++) {
+        const int64_t k = i % to->c, tap = i / to->c;
+        const bool there = k < from->c && tap / to->taps < from->n;
+        const int64_t at = tap * from->c + k;
+        const float v = !there                   ? 0.0f
+                        : from->dtype == FW_BF16 ? bf16_value(((const uint16_t *)from->data)[at])
+                                                 : ((const float *)from->data)[at];
+        if (to->dtype == FW_BF16)
+            ((uint16_t *)to->data)[i] = bf16_bits(v);
         else
-            memcpy(&to[i], (const float *)from + i, sizeof *to);
+            memcpy((float *)to->data + i, &v, sizeof v);
     }
     return FW_OK;
 }
@@ -154,11 +151,8 @@ static inline fw_status host_muon_end(const fwi_call *c, const fwi_muon_work *m,
     return FW_OK;
 }
 
-static const fwi_cuda_side host_side = {.use = host_use,
-                                        .narrow = host_narrow,
-                                        .widen = host_widen,
-                                        .muon_begin = host_muon_begin,
-                                        .muon_end = host_muon_end};
+static const fwi_cuda_side host_side = {
+    .use = host_use, .fit = host_fit, .muon_begin = host_muon_begin, .muon_end = host_muon_end};
 static int a_stream; /* its address is the stream */
 
 static inline fwi_cuda_libs *open_libs(bool tf32)

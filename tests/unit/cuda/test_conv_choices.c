@@ -51,6 +51,25 @@ static void test_text(void **state)
     assert_true(strlen(fwi_dnn_key_text(&longest, text)) < FWI_CONV_KEY_TEXT - 1);
 }
 
+static void test_padded_keys(void **state)
+{
+    (void)state;
+    fwi_dnn_key k = a_choice(FWI_DNN_Y, FW_F16, 8).key, out; /* 24 channels, 64 filters */
+    assert_false(fwi_dnn_key_padded(&k, 4, &out));
+    assert_false(fwi_dnn_key_padded(&k, 8, &out));
+    k.c = 3;
+    assert_true(fwi_dnn_key_padded(&k, 4, &out));
+    assert_true(out.c == 4 && out.oc == 64);
+    k.oc = 12;
+    assert_true(fwi_dnn_key_padded(&k, 8, &out));
+    assert_true(out.c == 8 && out.oc == 16 && out.n == 8 && k.c == 3);
+    k.n = INT32_MAX / (31 * 31 * 12); /* enough for y with 12 filters, and not with 16 */
+    assert_true(fwi_dnn_key_padded(&k, 4, &out));
+    assert_false(fwi_dnn_key_padded(&k, 8, &out));
+    k.c = k.n = k.h = k.w = INT32_MAX; /* no overflow on the way */
+    assert_false(fwi_dnn_key_padded(&k, 8, &out));
+}
+
 static void test_wrong_keys(void **state)
 {
     (void)state;
@@ -93,6 +112,8 @@ static fwi_dnn_choices some(void)
             one.dw = FW_F32;
         if (one.n_knobs == 0 && one.dw == FW_F32 && i % 2 == 0)
             strcpy(one.own, i % 4 == 0 ? "own:128x64x32" : "own:narrow"), one.engine = 0;
+        else if (i % 5 == 0)
+            one.key.c = 3, one.pad = i % 2 == 0 ? 4 : 8;
         assert_int_equal(fwi_dnn_choices_put(&c, &one), FW_OK);
     }
     return c;
@@ -114,6 +135,7 @@ static void test_there_and_back(void **state)
         assert_int_equal(a->engine, b->engine);
         assert_string_equal(a->own, b->own);
         assert_int_equal(a->dw, b->dw);
+        assert_int_equal(a->pad, b->pad);
         assert_int_equal(a->n_knobs, b->n_knobs);
         assert_memory_equal(a->knobs, b->knobs, sizeof a->knobs);
         assert_true(a->seconds == b->seconds);
@@ -196,7 +218,18 @@ static void test_bad_files(void **state)
          "has no knobs"},
         {HEAD ITEM("conv2d_dw", "f16", CONV "\"dw\":\"f16\",",
                    "\"engine\":\"own:64x64x64\",\"knobs\":[],\"seconds\":1") "]}",
-         "has no knobs, and gives dw in f32"},
+         "gives dw in f32"},
+        {HEAD ITEM("conv2d", "f16", CONV "\"pad\":8,",
+                   "\"engine\":\"own:narrow\",\"knobs\":[],\"seconds\":1") "]}",
+         "no pad"},
+        {HEAD ITEM("conv2d", "f16", CONV "\"pad\":6,", REST) "]}", "pad is neither 4 nor 8"},
+        {HEAD ITEM("conv2d", "f16", CONV "\"pad\":0,", REST) "]}", "pad is neither 4 nor 8"},
+        {HEAD ITEM("conv2d", "f16", CONV "\"pad\":\"8\",", REST) "]}", "pad is neither 4 nor 8"},
+        {HEAD ITEM("conv2d", "f16",
+                   "\"n\":2,\"h\":4,\"w\":4,\"c\":8,\"oc\":4,\"kh\":1,\"kw\":1,\"oh\":4,\"ow\":4,"
+                   "\"stride\":1,\"pad_t\":0,\"pad_l\":0,\"pad_b\":0,\"pad_r\":0,\"pad\":4,",
+                   REST) "]}",
+         "pad has nothing to pad"},
         {HEAD ITEM("conv2d", "f32", CONV, "\"engine\":1,\"seconds\":1") "]}", "knobs is no list"},
         {HEAD ITEM("conv2d", "f32", CONV, "\"engine\":1,\"knobs\":[[1]],\"seconds\":1") "]}",
          "no pair of whole numbers"},
@@ -361,7 +394,7 @@ int main(void)
         cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_put),
         cmocka_unit_test(test_bad_files),      cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_paths),          cmocka_unit_test(test_load_and_save),
-        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_table),          cmocka_unit_test(test_padded_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
