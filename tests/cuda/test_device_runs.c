@@ -1,7 +1,8 @@
 /* test_device_runs.c: whole trainings of recipes on the device that FW_TEST_DEVICE names, by default on the
  * one that stands for a GPU: the same seed gives the same bits twice, in every precision, and the losses of
  * the first steps are those of the CPU: the first 5 within 1 %, the first 20 within 5 % (one batch's
- * rounding is far less; what grows with the steps is the difference of the weights).
+ * rounding is far less; what grows with the steps is the difference of the weights). What is evaluated and
+ * predicted is the same whether images stay on the device or come from the host.
  *
  * FW_TEST_RECIPE: whose losses are compared (default digits), in bf16 on the device, on the CPU in bf16
  * where it multiplies in that, else in f32. FENWICKS_DATA: its data, where it brings none. (ctest: once) */
@@ -114,11 +115,72 @@ static void test_first_losses(void **state)
     assert_true(fabs(cpu.loss[STEPS_COMPARED - 1] - cpu.loss[0]) > 0.01 * cpu.loss[0]);
 }
 
+/* ---- evaluations ---- */
+
+/* A few steps in bf16, then an evaluation, and predictions of the estimator and of its file. */
+static void evaluate(const fw_images *images, fw_tta tta, bool fed, fw_metrics *m,
+                     float *of_estimator, float *of_model)
+{
+    enum { BATCH_OF_BOTH = 16 };
+    const fw_transform list[] = {fw_standardize(images->c, images->mean, images->std),
+                                 FW_TRANSFORM_END};
+    fw_dataset *train = NULL, *test = NULL;
+    fw_estimator *e = NULL;
+    fw_model *model = NULL;
+    void *ws = NULL;
+    assert_ok(
+        fw_array_dataset(&train, images, list,
+                         &(fw_dataset_opt){.batch = BATCH_OF_BOTH, .training = true, .seed = 3}));
+    assert_ok(fw_array_dataset(&test, images, list, &(fw_dataset_opt){.batch = BATCH_OF_BOTH}));
+    assert_ok(fw_estimator_new(
+        &e, t_net(8, 0, 10), t_sgd(0.05),
+        &(fw_estimator_opt){
+            .device = device(), .precision = FW_BF16, .seed = 5, .tta = tta, .host_batches = fed}));
+    assert_ok(fw_estimator_train(e, train, 4));
+    assert_ok(fw_estimator_evaluate(e, test, m));
+    assert_ok(fw_estimator_evaluate(e, test, m)); /* now of recordings, where there are any */
+    assert_ok(fw_estimator_predict(e, test, of_estimator, images->n, NULL));
+    assert_ok(fw_estimator_save(e, t_path("evaluated.safetensors")));
+    assert_ok(fw_model_open(&model, t_path("evaluated.safetensors"),
+                            &(fw_model_opt){.device = device(), .batch = BATCH_OF_BOTH}));
+    assert_int_equal(posix_memalign(&ws, 64, fw_model_workspace(model)), 0);
+    assert_ok(fw_model_predict(model, images->pixels, FW_U8, images->n, ws, of_model));
+    free(ws);
+    fw_model_close(model);
+    fw_estimator_free(e);
+    fw_dataset_free(train);
+    fw_dataset_free(test);
+}
+
+/* A loss over views is summed in double on either side: its last bits are those of exp and log there. */
+static void test_evaluation(void **state)
+{
+    (void)state;
+    enum { FEW = 70, KINDS = 10 };
+    static const fw_tta ttas[] = {FW_TTA_NONE, FW_TTA_AIRBENCH6, FW_TTA_SELECTIVE};
+    static float rows[2][FEW * KINDS], of_model[FEW * KINDS];
+    fw_images all = t_digits(), some = all;
+    some.n = FEW;
+    for (size_t i = 0; i < T_COUNT(ttas); i++) {
+        fw_metrics m[2];
+        for (int fed = 0; fed < 2; fed++) {
+            evaluate(&some, ttas[i], fed == 1, &m[fed], rows[fed], of_model);
+            assert_memory_equal(of_model, rows[fed], sizeof of_model);
+        }
+        assert_int_equal(m[0].records, FEW);
+        assert_true(m[0].accuracy == m[1].accuracy && m[0].accuracy_plain == m[1].accuracy_plain);
+        assert_true(fabs(m[0].loss - m[1].loss) <= 1e-12 * m[1].loss);
+        assert_memory_equal(rows[0], rows[1], sizeof rows[0]);
+    }
+    fw_images_clear(&all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_losses),
         cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_evaluation),
     };
     fwi_device_offer(&t_far_backend);
     return cmocka_run_group_tests_name("runs on a device", tests, t_setup, t_teardown);

@@ -80,6 +80,32 @@ static void test_same_bits(void **state)
     compare((how){.tta = FW_TTA_NONE, .average = true});
 }
 
+/* A data set that draws at random where it is evaluated, of a fold: the images are those
+ * of its seed, whoever makes them. */
+static void test_random_views(void **state)
+{
+    (void)state;
+    const fw_transform list[] = {fw_standardize(C, t_fed_images.mean, t_fed_images.std),
+                                 fw_random_pad_crop(2), fw_random_flip(), FW_TRANSFORM_END};
+    fw_metrics got[3][2];
+    for (int w = 0; w < 3; w++) {
+        t_fed r;
+        open_trained(&r, &(how){.tta = FW_TTA_MIRROR}, (way)w);
+        for (int seed = 0; seed < 2; seed++) {
+            fw_dataset *ds = NULL;
+            assert_ok(fw_array_dataset(
+                &ds, &t_fed_images, list,
+                &(fw_dataset_opt){.batch = BATCH, .seed = 40 + (uint64_t)seed, .folds = 3}));
+            assert_ok(fw_estimator_evaluate(r.e, ds, &got[w][seed]));
+            assert_same_metrics(&got[w][seed], &got[0][seed]);
+            fw_dataset_free(ds);
+        }
+        t_fed_close(&r);
+    }
+    assert_true(got[0][0].loss != got[0][1].loss);
+    assert_int_equal(got[0][0].records, N / 3);
+}
+
 /* What an evaluation costs that is not its first: a recording for each view of each batch, and for each
  * pass the rows and the turn up, and one table down. */
 static void test_little_to_do(void **state)
@@ -330,11 +356,11 @@ static void test_model_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_bits),    cmocka_unit_test(test_little_to_do),
-        cmocka_unit_test(test_built),        cmocka_unit_test(test_windows),
-        cmocka_unit_test(test_many_classes), cmocka_unit_test(test_without),
-        cmocka_unit_test(test_labels),       cmocka_unit_test(test_model),
-        cmocka_unit_test(test_model_memory),
+        cmocka_unit_test(test_same_bits),    cmocka_unit_test(test_random_views),
+        cmocka_unit_test(test_little_to_do), cmocka_unit_test(test_built),
+        cmocka_unit_test(test_windows),      cmocka_unit_test(test_many_classes),
+        cmocka_unit_test(test_without),      cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_model),        cmocka_unit_test(test_model_memory),
     };
     return cmocka_run_group_tests(tests, t_fed_setup, t_fed_teardown);
 }
