@@ -61,19 +61,40 @@ static __device__ inline void barrier_arrive(uint32_t barrier)
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
 
-/* Until the phase of this parity has ended. A barrier just made counts as one whose phase of parity 1
- * has. */
-static __device__ inline void barrier_wait(uint32_t barrier, uint32_t parity)
+static __device__ inline bool barrier_try(uint32_t barrier, uint32_t parity)
 {
     uint32_t done = 0;
-    do {
-        asm volatile("{\n\t.reg .pred p;\n\t"
-                     "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n\t"
-                     "selp.u32 %0, 1, 0, p;\n\t}"
-                     : "=r"(done)
-                     : "r"(barrier), "r"(parity)
-                     : "memory");
-    } while (done == 0);
+    asm volatile("{\n\t.reg .pred p;\n\t"
+                 "mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n\t"
+                 "selp.u32 %0, 1, 0, p;\n\t}"
+                 : "=r"(done)
+                 : "r"(barrier), "r"(parity)
+                 : "memory");
+    return done != 0;
+}
+
+/* A count of nanoseconds, whose lower half is enough for differences of under four seconds. */
+static __device__ inline uint32_t nanoseconds()
+{
+    uint32_t now;
+    asm volatile("mov.u32 %0, %%globaltimer_lo;" : "=r"(now));
+    return now;
+}
+
+/* Until the phase of this parity has ended. A barrier just made counts as one whose phase of parity 1
+ * has. A stage takes microseconds; one that has not come within a second never will (a wrong descriptor, a
+ * count that does not add up), and a kernel that spins for it would keep the GPU, and whoever waits for
+ * it, for ever: it ends in an error instead. */
+static __device__ inline void barrier_wait(uint32_t barrier, uint32_t parity)
+{
+    const uint32_t LONG_AGO = 1000000000;
+    if (barrier_try(barrier, parity))
+        return;
+    const uint32_t from = nanoseconds();
+    while (!barrier_try(barrier, parity)) {
+        if (nanoseconds() - from > LONG_AGO)
+            __trap();
+    }
 }
 
 /* ---- cp.async.bulk.tensor (9.7.9.25.5.2) ---- to: shared address; places innermost axis first */
