@@ -50,7 +50,7 @@ run_peers() {
     forget steps "peers|peer-.*"
     forget peers ".*"
     # ours: of airbench94-muon, which two of them descend from, else of the first recipe that was trained
-    ours=$(of_state training airbench94-muon "$(values training | head -n 1)" | grep -o '"t_train_mean": [0-9.]*' | head -n 1 | sed 's/.*: //')
+    ours=$(of_state training airbench94-muon "$(head -n 1 "$state/training" 2> /dev/null)" | grep -o '"t_train_mean": [0-9.]*' | head -n 1 | sed 's/.*: //')
     found=$(find "$peers" -maxdepth 3 -type f \( -name airbench94_muon.py -o -name cifar10_speedrun.py -o -name 'e1*.py' \) | sort
         find "$peers" -maxdepth 1 -type f -name '*.sh' | sort)
     if [ -z "$found" ]; then

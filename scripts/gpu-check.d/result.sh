@@ -23,8 +23,6 @@ forget() { # LIST REGEX: members of that name, which are about to be found anew
     [ -e "$file" ] || return 0
     awk -F'\t' -v name="^($2)$" '$1 !~ name' "$file" > "$file.new" && mv "$file.new" "$file"
 }
-values() { [ ! -e "$state/$1" ] || cut -f 2- "$state/$1" | sed '$!s/$/,/; s/^/    /'; }
-members() { [ ! -e "$state/$1" ] || sed 's/^\([^\t]*\)\t/    "\1": /; $!s/$/,/' "$state/$1"; }
 of_state() { # LIST NAME OTHERWISE: one member's value
     { [ -e "$state/$1" ] && awk -F'\t' -v name="$2" '$1 == name { sub(/^[^\t]*\t/, ""); print; found = 1 } END { exit !found }' "$state/$1"; } ||
         echo "$3"
@@ -35,16 +33,16 @@ numbers() { # key file: the values of a number in JSON, one per line
 first() { numbers "$1" "$2" | head -n 1; }
 
 # ---- time ----
-start=$(date +%s)
+start=$EPOCHSECONDS
 began=$(date -u +%Y-%m-%dT%H:%M:%SZ)
-left() { echo $((budget - $(date +%s) + start)); }
+left() { echo $((budget - EPOCHSECONDS + start)); }
 share() { # PERCENT [STEP...]: of the time that is left; all of it where none of those steps comes behind
     local percent=$1
     shift
     wanted "$@" || percent=100
     echo $(($(left) * percent / 100))
 }
-tenths() { date +%s%1N; }
+tenths() { echo $((${EPOCHREALTIME//[.,]/} / 100000)); }
 decimal() { echo "$(($1 / 10)).$(($1 % 10))"; }
 
 # ---- steps ----
@@ -107,8 +105,8 @@ open_result() {
     state=$out/state
     build=$PWD/build/gpu
     fenwicks=$build/fenwicks
-    call=$(($(of_state calls latest 0) + 1))
-    keep calls latest "$call"
+    rm -f "$state"/*.new
+    call=$(($(cat "$state/calls" 2> /dev/null | wc -l) + 1))
     gpu_state=$(gpu_now)
     keep facts gpu "{\"name\": $(text "$name"), \"compute_capability\": $(text "$(gpu compute_cap)"),
         \"memory_mib\": $(text "$(gpu memory.total)"), \"driver\": $(text "$(gpu driver_version)"),
@@ -130,30 +128,10 @@ name_build() { # what is being checked: known as soon as it is built
     keep facts fenwicks "$(text "$version")"
     keep facts commit "$(text "$says")"
 }
-count_steps() { # REGEX of names, REGEX of endings
-    [ ! -e "$state/steps" ] && echo 0 && return
-    awk -F'\t' -v name="^($1)$" -v ended="\"ended\": \"($2)" '$1 ~ name && $2 ~ ended { n++ } END { print n + 0 }' "$state/steps"
-}
 write_result() {
-    local tests="test-.*|own-engines" choices_now=null
-    keep calls-made "$call" "{\"call\": $call, \"date\": \"$began\", \"options\": $(text "$asked"),
-        \"budget_seconds\": $budget, \"seconds\": $(($(date +%s) - start))}"
-    [ ! -s "$FENWICKS_CONV_CHOICES" ] || choices_now=$(cat "$FENWICKS_CONV_CHOICES")
-    {
-        echo "{"
-        members facts
-        printf ' ,"calls": [\n%s],\n' "$(values calls-made)"
-        printf ' "steps": [\n%s],\n' "$(values steps)"
-        printf ' "tests": {"passed": %d, "failed": %d, "skipped": %d},\n' "$(count_steps "$tests" ok)" \
-            "$(count_steps "$tests" 'failed|stopped|left')" "$(count_steps "$tests" skipped)"
-        printf ' "sanitizer": %s,\n' "$(of_state notes sanitizer '"not run"')"
-        printf ' "limits": [\n%s],\n' "$(values limits)"
-        printf ' "training": [\n%s],\n' "$(values training)"
-        printf ' "peers": [\n%s],\n' "$(values peers)"
-        printf ' "bench": {\n%s},\n' "$(members bench)"
-        printf ' "conv_choices": %s,\n' "$choices_now"
-        printf ' "doctor": %s}\n' "$(of_state notes doctor '{}')"
-    } > "$out/gpu-check.json.new" && mv "$out/gpu-check.json.new" "$out/gpu-check.json"
+    keep calls "$call" "{\"call\": $call, \"date\": \"$began\", \"options\": $(text "$asked"), \"budget_seconds\": $budget, \"seconds\": $((EPOCHSECONDS - start))}"
+    awk -v choices="$FENWICKS_CONV_CHOICES" -f "$parts/result.awk" "$state"/* > "$out/gpu-check.json.new" &&
+        mv "$out/gpu-check.json.new" "$out/gpu-check.json"
 }
 close_result() { # at the end, also of a call that is told to end
     # shellcheck disable=SC2046 # a number each

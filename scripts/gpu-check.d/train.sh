@@ -41,9 +41,9 @@ hash_of() { text "$(sha256sum "$1/model.safetensors" 2> /dev/null | cut -d ' ' -
 # Seed 0 in two processes; seed 1 behind it, and by itself.
 check_bits() { # recipe, name, the second at which its time ends
     local recipe=$1 name=$2 until=$3 of=$out/$2
-    train_run "train-$name-again" $((until - $(date +%s))) "$recipe" --seed 0 --runs 2 --out "$of-again" || return
+    train_run "train-$name-again" $((until - EPOCHSECONDS)) "$recipe" --seed 0 --runs 2 --out "$of-again" || return
     shows "same-bits-$name" "seed 0 gave two different models" cmp -s "$of-first/model.safetensors" "$of-again/seed-0/model.safetensors"
-    train_run "train-$name-alone" $((until - $(date +%s))) "$recipe" --seed 1 --runs 1 --out "$of-alone" || return
+    train_run "train-$name-alone" $((until - EPOCHSECONDS)) "$recipe" --seed 1 --runs 1 --out "$of-alone" || return
     shows "order-$name" "seed 1 gave another model behind seed 0 than by itself" \
         cmp -s "$of-alone/model.safetensors" "$of-again/seed-1/model.safetensors"
 }
@@ -51,14 +51,14 @@ check_bits() { # recipe, name, the second at which its time ends
 train() { # recipe, seconds for it
     local recipe=$1 limit=$2 name until per more to_result rest complete=true
     name=$(basename "$recipe")
-    until=$(($(date +%s) + limit))
+    until=$((EPOCHSECONDS + limit))
     forget steps "(train|same-bits|order)-$name(-first|-again|-alone|-seeds)?"
     forget training "$name"
     rm -rf "$out/$name-empty-cache" "$out/$name-first" "$out/$name-again" "$out/$name-alone"
     CUDA_CACHE_PATH=$out/$name-empty-cache train_run "train-$name-first" "$limit" "$recipe" --seed 0 --runs 1 --out "$out/$name-first" || return
     to_result=$(decimal "$took")
     check_bits "$recipe" "$name" "$until"
-    rest=$((until - $(date +%s)))
+    rest=$((until - EPOCHSECONDS))
     per=$(first t_total "$out/train-$name-first.out")
     # a process's start and what it builds are paid once, as much as one whole process took; then each run costs a
     # tenth more than its clock shows, and its line in the log
