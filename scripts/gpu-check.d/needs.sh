@@ -29,7 +29,7 @@ known_libraries() { # those that the system finds by itself, a name each
 # Unpacked, not installed: descriptions for pkg-config are told where they lie now. Programs are started with those of the
 # libraries alone that the system lacks (`run`), so that its own programs get none that is older than what they want.
 unpack() { # FOLDER of packages, FOLDER for them
-    local from=$1 root=$2 deb
+    local from=$1 root=$2 deb data_part
     set -- "$from"/*.deb
     [ -e "$1" ] || die "--packages $from: no *.deb in it" 2
     rm -rf "$root.new" "$root"

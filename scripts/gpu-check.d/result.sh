@@ -123,7 +123,8 @@ open_result() {
 name_build() { # what is being checked: known as soon as it is built
     local version says=$commit
     version=$("$fenwicks" --version 2> /dev/null | head -n 1)
-    [ -n "$says" ] || says=$(git rev-parse --short HEAD 2> /dev/null)
+    # of this tree, not of one that it lies in
+    [ -n "$says" ] || [ "$(git rev-parse --show-toplevel 2> /dev/null)" != "$PWD" ] || says=$(git rev-parse --short HEAD)
     [ -n "$says" ] || says=$(echo "$version" | awk '{ print $3 }')
     keep facts fenwicks "$(text "$version")"
     keep facts commit "$(text "$says")"
