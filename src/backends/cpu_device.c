@@ -64,6 +64,7 @@ static fw_status cpu_open(fwi_device **out, const fwi_device_opt *opt)
     c->base.backend = &fwi_backend_cpu;
     c->base.table = table;
     c->base.host_memory = true;
+    c->base.has_f64 = true;
     c->base.has_bf16 = isa >= FWI_ISA_AVX2; /* AVX-512 BF16 multiplies it, others store it */
     if ((st = choose_layout(&c->blocked)) != FW_OK)
         goto done;

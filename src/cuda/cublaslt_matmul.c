@@ -71,14 +71,13 @@ static void describe(maker *m, fwi_cublaslt_plan *p)
     layout(m, &p->result, k, k->m, k->n);
 }
 
-/* Sums that are cut into parts are added in the type of the sum: parts that were rounded to 16 bits
- * first would be neither exact nor the definition's. */
+/* Sums that are cut into parts are added in the type of the sum, in a step of their own: parts that were rounded to
+ * 16 bits first, in the result's place or beside it, would be neither exact nor the definition's. */
 static void choose(maker *m, const fwi_cuda_libs *l, fwi_cublaslt_plan *p)
 {
     const uint64_t most = MAX_WORKSPACE;
     const uint32_t align = (uint32_t)p->key.align;
-    const uint32_t schemes =
-        CUBLASLT_REDUCTION_SCHEME_MASK & ~CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE;
+    const uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE; /* or no parts at all */
     static const cublasLtMatmulPreferenceAttributes_t aligned[] = {
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};

@@ -144,6 +144,7 @@ struct fwi_device { /* first member of a backend's own device struct */
     bool host_memory;    /* device memory can be read and written by the host */
     bool has_bf16;       /* runs graphs whose storage is FW_BF16 */
     bool has_f16;        /* or FW_F16 */
+    bool has_f64;        /* runs graphs of FW_F64 */
     const char *label;   /* "cpu (avx512, 2 threads)" */
     int64_t allocations; /* blocks that it has given out, since it was opened */
 };

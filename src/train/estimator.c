@@ -177,6 +177,12 @@ static fw_status open_device(fw_estimator *e, fwi_device *lent)
                      "precision f16 is for GPUs: device %s does not have it; f32, bf16 and f64 run "
                      "here",
                      e->device->label);
+    if (st == FW_OK && e->opt.precision == FW_F64 && !e->device->has_f64)
+        st =
+            fwi_fail(FW_EUNAVAILABLE,
+                     "precision f64: device %s computes in f32, tf32, bf16 and f16; the device cpu "
+                     "has f64",
+                     e->device->label);
     if (st == FW_OK && e->opt.precision == FW_BF16 && !e->device->has_bf16)
         st =
             fwi_fail(FW_EUNAVAILABLE,

@@ -31,6 +31,12 @@ cmp -s before.json r/config.json || die "what was refused has changed the run"
 rm choices.json
 run 0 train $small --out r --resume
 
+# no GPU computes in f64
+run 1 train $(echo $small | sed s/bf16/f64/) --out f64
+err "precision f64: device "
+err "computes in f32, tf32, bf16 and f16; the device cpu has f64"
+[ ! -e f64/config.json ] || die "a run that cannot be was begun"
+
 # a CPU has no engines to name
 run 0 train digits --batch 64 --epochs 0.1 --quiet --out cpu
 grep -q engines cpu/config.json && die "engines on a CPU"

@@ -111,7 +111,7 @@ static void test_rows(void **state)
     }
     for (int i = 0; i < 4; i++)
         assert_int_equal(blas->align[i], 4);
-    assert_int_equal(blas->schemes & CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE, 0);
+    assert_int_equal(blas->schemes, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE);
     assert_int_equal(blas->max_workspace, 32 << 20);
     assert_int_equal(blas->compute, CUBLAS_COMPUTE_32F);
     fwi_cuda_libs_close(l);
