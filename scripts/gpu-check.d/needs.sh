@@ -29,7 +29,7 @@ known_libraries() { # those that the system finds by itself, a name each
 # Unpacked, not installed: descriptions for pkg-config are told where they lie now. Programs are started with those of the
 # libraries alone that the system lacks (`run`), so that its own programs get none that is older than what they want.
 unpack() { # FOLDER of packages, FOLDER for them
-    local from=$1 root=$2 deb data_part
+    local from=$1 root=$2 deb data_part at to
     set -- "$from"/*.deb
     [ -e "$1" ] || die "--packages $from: no *.deb in it" 2
     rm -rf "$root.new" "$root"
@@ -42,6 +42,10 @@ unpack() { # FOLDER of packages, FOLDER for them
                 tar -C "$root.new" -xf "$root.new/$data_part" || die "$deb cannot be unpacked"
             rm -f "$root.new/$data_part"
         fi
+    done
+    find "$root.new" -type l | while read -r at; do # those that say where they were meant to lie
+        to=$(readlink "$at")
+        case $to in /*) [ ! -e "$root.new$to" ] || ln -sf "$root$to" "$at" ;; esac
     done
     find "$root.new" -name '*.pc' -type f -exec sed -i "s|^\([a-z_]*=\)/usr|\1$root/usr|" {} +
     mkdir -p "$root.new/run"

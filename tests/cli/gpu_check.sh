@@ -367,6 +367,7 @@ mkdir -p brought/usr/bin "brought/usr/lib/$(uname -m)-linux-gnu/pkgconfig" debs
 mv fakes/protoc-c brought/usr/bin/
 echo 'prefix=/usr' > "brought/usr/lib/$(uname -m)-linux-gnu/pkgconfig/inih.pc"
 echo library > "brought/usr/lib/$(uname -m)-linux-gnu/libinih.so.1"
+ln -s "/usr/lib/$(uname -m)-linux-gnu/libinih.so.1" brought/usr/lib/libinih.so
 (cd brought && tar -czf ../data.tar.gz ./usr) && echo 2.0 > debian-binary && tar -czf control.tar.gz debian-binary
 ar q debs/all.deb debian-binary control.tar.gz data.tar.gz 2> values || die "ar: $(cat values)"
 rm -rf result
@@ -378,6 +379,7 @@ done
 root=$HERE/tree/build/packages
 [ "$(cat "$root/usr/lib/$(uname -m)-linux-gnu/pkgconfig/inih.pc")" = "prefix=$root/usr" ] || die "a description says where it was meant to lie"
 [ "$(cat "$root/run/libinih.so.1")" = library ] || die "a library that the system lacks is not found"
+[ "$(cat "$root/usr/lib/libinih.so")" = library ] || die "a link says where it was meant to point"
 rm -rf tree/build/packages && cp brought/usr/bin/protoc-c fakes/
 
 # what a machine or a build lacks is a failed step each
