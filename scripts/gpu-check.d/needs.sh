@@ -47,7 +47,7 @@ unpack() { # FOLDER of packages, FOLDER for them
         to=$(readlink "$at")
         case $to in /*) [ ! -e "$root.new$to" ] || ln -sf "$root$to" "$at" ;; esac
     done
-    find "$root.new" -name '*.pc' -type f -exec sed -i "s|^\([a-z_]*=\)/usr|\1$root/usr|" {} +
+    find "$root.new" -name '*.pc' -type f -exec sed -i "s,^\([a-z_]*=\)/usr,\1$root/usr,; s,\(-[IL]\)/usr,\1$root/usr,g" {} +
     mkdir -p "$root.new/run"
     known_libraries > "$root.new/known"
     find "$root.new/usr/lib" "$root.new/lib" -name 'lib*.so.*' 2> /dev/null | while read -r at; do
@@ -60,8 +60,7 @@ use_packages() { # the folder they were unpacked into
     triplet=$(uname -m)-linux-gnu
     export PATH=$PATH:$root/usr/bin
     export PKG_CONFIG_PATH=$root/usr/lib/$triplet/pkgconfig:$root/usr/share/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
-    export LIBRARY_PATH=$root/usr/lib/$triplet${LIBRARY_PATH:+:$LIBRARY_PATH}
-    export C_INCLUDE_PATH=${C_INCLUDE_PATH:+$C_INCLUDE_PATH:}$root/usr/include
+    # not LIBRARY_PATH nor C_INCLUDE_PATH, whose folders pkg-config takes for the system's and does not name
     export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$root/run
 }
 
