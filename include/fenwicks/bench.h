@@ -226,9 +226,9 @@ typedef struct fw_bench_step_result {
         memory_taken_bytes; /* by which the device's free memory shrank meanwhile, whoever took it */
 } fw_bench_step_result;
 /* opt: data, seed, device, threads, pin, precision, memory_limit are used. runs 0: 7 (after 2 that are not
- * counted). Without data: synthetic images of the recipe's shape.
- * at: the step of the run, from 0, as training does it: with images of the size that they have there, and without
- * what is not trained any more. FW_BENCH_WHOLE: full size, and all of it trained. FW_EARG behind the run's last step. */
+ * counted). Without data: synthetic images of the recipe's shape. at: the step of the run, from 0, as
+ * training does it: with images of the size that they have there, and without what is not trained any more.
+ * FW_BENCH_WHOLE: full size, and all of it trained. FW_EARG behind the run's last step. */
 enum { FW_BENCH_WHOLE = -1 };
 FW_API fw_status fw_bench_step(const fw_recipe *r, const fw_run_opt *opt, int64_t at, int64_t runs,
                                fw_bench_step_result *out);

@@ -15,9 +15,9 @@ typedef struct fw_model_opt {
     int64_t batch; /* images per run of the network; 0: 32 */
     int threads;   /* 0 or 1: on the calling thread; n: a pool of n that all callers share; FW_NONE:
                       as many as allowed */
-    /* NULL: "cpu"; as fw_estimator_opt has it. Threads that predict with a model on a GPU take turns; an
-     * evaluation with selective views, or of images that the GPU keeps meanwhile, is one turn, so its
-     * data set's own transforms must not predict with the same model. */
+    /* NULL: "cpu"; as fw_estimator_opt has it. Threads that predict with a model on a GPU take turns, and an
+     * evaluation of images that the GPU keeps meanwhile is one turn. So is one with selective views, whose
+     * data set's own transforms must therefore not predict with the same model. */
     const char *device;
     bool tf32;  /* on GPUs alone: a model of precision f32 may round operands to tf32 */
     fw_tta tta; /* of fw_model_evaluate; fw_model_predict looks at the images themselves */

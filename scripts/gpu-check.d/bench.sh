@@ -43,7 +43,7 @@ bench_step() { # recipe, name
         at_most "$(first graph_to_kernels "$of")" 1.05
     shows "allocations-$2" "blocks of memory are allocated after the first step" at_most "$(first allocations "$of")" 0
     slow=$(slow_kernels "$of")
-    shows "libraries-$2" "convolutions or Muon by neither a library nor our own on tensor cores: $slow" test -z "$slow"
+    shows "libraries-$2" "convolutions or Muon by neither a library nor our own on tensor cores or for few channels: $slow" test -z "$slow"
 }
 time_steps() {
     local recipe

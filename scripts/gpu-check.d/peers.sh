@@ -13,7 +13,8 @@ peer() { # script, our seconds or nothing
         return
     fi
     # one that is stopped has printed runs as well
-    (cd "$(dirname "$script")" && PYTHONUNBUFFERED=1 timeout -k 10 "$limit" "$@") > "$out/$name.out" 2> "$out/$name.log" < /dev/null
+    (cd "$(dirname "$script")" && PYTHONUNBUFFERED=1 exec timeout -k 10 "$limit" "$@") > "$out/$name.out" 2> "$out/$name.log" < /dev/null &
+    wait $! || : # a signal ends this script at once
     runs=$(awk '
         function last(   n, v) {
             n = $0

@@ -23,7 +23,8 @@ sanitize_all() {
         return
     }
     mkdir -p "$out/work"
-    timeout 60 "$sanitizer" --error-exitcode 99 "$fenwicks" doctor > "$out/sanitizer-try.log" 2>&1 || code=$?
+    timeout 60 "$sanitizer" --error-exitcode 99 "$fenwicks" doctor > "$out/sanitizer-try.log" 2>&1 &
+    wait $! || code=$?
     case $code in
         0) sanitizer_says "nothing found" ;;
         99 | 124)

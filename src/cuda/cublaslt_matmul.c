@@ -71,8 +71,9 @@ static void describe(maker *m, fwi_cublaslt_plan *p)
     layout(m, &p->result, k, k->m, k->n);
 }
 
-/* Sums that are cut into parts are added in the type of the sum, in a step of their own: parts that were rounded to
- * 16 bits first, in the result's place or beside it, would be neither exact nor the definition's. */
+/* Sums that are cut into parts are added in the type of the sum, in a step of their own: parts that were
+ * rounded to 16 bits first, in the result's place or beside it, would be neither exact nor the
+ * definition's. */
 static void choose(maker *m, const fwi_cuda_libs *l, fwi_cublaslt_plan *p)
 {
     const uint64_t most = MAX_WORKSPACE;

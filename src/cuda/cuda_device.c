@@ -307,7 +307,7 @@ static fw_status cuda_lower(fwi_device *d, fwi_graph *g)
 {
     if (g->real != FW_F32)
         return fwi_fail(FW_EUNAVAILABLE,
-                        "precision %s: a GPU computes in f32, bf16 and f16; the "
+                        "precision %s: a GPU computes in f32, tf32, bf16 and f16; the "
                         "device cpu has f64",
                         fw_dtype_name(g->real));
     fw_status st = fwi_lower_fuse(g, d->table);

@@ -87,12 +87,14 @@ static __device__ inline uint32_t nanoseconds()
  * it, for ever: it ends in an error instead. */
 static __device__ inline void barrier_wait(uint32_t barrier, uint32_t parity)
 {
-    const uint32_t LONG_AGO = 1000000000;
+    enum : uint32_t { A_SECOND = 1000000000 };
     if (barrier_try(barrier, parity))
         return;
     const uint32_t from = nanoseconds();
     while (!barrier_try(barrier, parity)) {
-        if (nanoseconds() - from > LONG_AGO)
+        const bool late = nanoseconds() - from > A_SECOND;
+        if (late &&
+            !barrier_try(barrier, parity)) /* it may have come while this warp was held up */
             __trap();
     }
 }

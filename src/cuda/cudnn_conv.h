@@ -16,12 +16,11 @@ enum { FWI_CUDNN_DESCRIPTORS = 64 };
 struct fwi_cudnn_plan {
     fwi_cudnn_plan *next;
     fwi_dnn_key key;
-    fwi_dnn_key
-        asked;   /* as cuDNN is asked for it: the key, or with its channels padded with zeros */
-    int32_t pad; /* to multiples of this; 0: as they are */
-    bool usable; /* false: cuDNN has no engine for it that we allow; `why` says so */
-    fw_dtype dw; /* pass dw: the type in which cuDNN gives the filter's gradient */
-    size_t workspace;      /* bytes */
+    fwi_dnn_key asked; /* as cuDNN is asked for it: the key, or with its channels padded by zeros */
+    int32_t pad;       /* to multiples of this; 0: as they are */
+    bool usable;       /* false: cuDNN has no engine for it that we allow; `why` says so */
+    fw_dtype dw;       /* pass dw: the type in which cuDNN gives the filter's gradient */
+    size_t workspace;  /* bytes */
     fwi_dnn_choice engine; /* what is in use */
     bool measured;         /* by a stored choice, not by the heuristic */
     char why[256];
@@ -44,7 +43,8 @@ void fwi_cudnn_plans_free(fwi_cuda_libs *l);
 const fwi_cudnn_plan *fwi_cudnn_plan_renew(fwi_cuda_libs *l, const fwi_dnn_key *key);
 
 /* Enqueues it. x, w, y, of the sizes that are asked for: device memory on 16-byte boundaries; the one that
- * the pass computes is written. workspace: plan->workspace bytes on a boundary of FWI_LIBS_ALIGN, NULL where that is 0. */
+ * the pass computes is written. workspace: plan->workspace bytes on a boundary of FWI_LIBS_ALIGN, NULL
+ * where that is 0. */
 fw_status fwi_cudnn_run(const fwi_cuda_libs *l, const fwi_cudnn_plan *p, void *x, void *w, void *y,
                         void *workspace);
 

@@ -7,11 +7,8 @@
 
 #include "cudnn_conv.h"
 
-enum {
-    FWI_DNN_ID_X = 1,
-    FWI_DNN_ID_W = 2,
-    FWI_DNN_ID_Y = 3
-}; /* cuDNN's names for the three tensors */
+/* cuDNN's names for the three tensors. */
+enum { FWI_DNN_ID_X = 1, FWI_DNN_ID_W = 2, FWI_DNN_ID_Y = 3 };
 
 typedef struct fwi_dnn_maker {
     const fwi_cudnn_api *api;

@@ -1,5 +1,6 @@
-/* cudnn_engines.c: choosing an engine of cuDNN for a convolution that is described: what is allowed, the measured
- * choice, and the heuristic's list, each made into an execution plan. Read before: cudnn_describe.h. */
+/* cudnn_engines.c: choosing an engine of cuDNN for a convolution that is described: what is allowed, the
+ * measured choice, and the heuristic's list, each made into an execution plan. Read before:
+ * cudnn_describe.h. */
 #include "cudnn_engines.h"
 
 #include "cudnn_describe.h"

@@ -82,11 +82,16 @@ static void text_of(const fwi_dnn_choice *c, const char *how, char *text, size_t
 /* Of one of our own engines. */
 static bool own_text(const fwi_call *c, const fwi_kernel *k, char *text, size_t cap)
 {
+    static const char narrow[] = "own:narrow";
+    /* its row takes calls unchosen too, whatever is allowed */
+    if (strstr(k->name, "_narrow") != NULL) {
+        snprintf(text, cap, "%s%s", narrow, fwi_own_conv_chosen(c, narrow) ? ", chosen" : "");
+        return true;
+    }
     fwi_own_conv own[FWI_OWN_CONVS];
     const int n = fwi_own_conv_candidates(c, own);
     for (int i = 0; i < n; i++) {
-        if (strcmp(own[i].kernel->name, k->name) !=
-            0) /* a row that was not chosen may be the same */
+        if (strcmp(own[i].kernel->name, k->name) != 0)
             continue;
         snprintf(text, cap, "%s%s", own[i].name,
                  fwi_own_conv_chosen(c, own[i].name) ? ", chosen" : "");
@@ -102,7 +107,8 @@ void fwi_libs_row_text(const fwi_cuda_libs *l, const fwi_call *c, const fwi_kern
     text[0] = 0;
     if (l != NULL && fwi_op_is_conv(c->kind) && own_text(c, k, text, cap))
         return;
-    if (l == NULL || l->dnn_handle == NULL || !fwi_dnn_key_of(c, l->tf32, &key))
+    if (l == NULL || l->dnn_handle == NULL || strstr(k->name, "_cudnn") == NULL ||
+        !fwi_dnn_key_of(c, l->tf32, &key))
         return;
     const fwi_cudnn_plan *const p = fwi_cudnn_plan_find(l, &key);
     if (p != NULL && p->usable)

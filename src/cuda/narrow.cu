@@ -4,15 +4,16 @@
  * once, 16 bytes a thread beside its neighbour's. Defined in cpu/ref/conv2d_body.h, held to it by
  * tests/ops/test_conv2d.c.
  *
- * A block has a tile of one image's places of y, whole lines where a line is not too long, and the lines of x
- * that these see, in f32 in shared memory with zeros around them; there the kw x c taps of a filter's line
- * are neighbours. *Forward*, a thread has 8 filters at up to 8 places: 64 sums in registers, for which a tap
- * costs 10 reads of shared memory, 2 of them of 16 bytes, so that the multiplying units and not shared memory are
- * busy; neighbouring threads have the filters of one place, so that a warp stores 512 bytes in a row. *By the
- * filters*, a thread has 8 filters by one line of taps, 24 to 96 sums, at every n-th place of the
- * block's tiles, of which dy too is in shared memory: its 16 bytes are on their way for all of a tile at once.
- * A tile of 32 x 32 images takes 5 to 20 KB forward, and up to 36 KB by the filters; registers, at most 128 a thread, let two
- * blocks of 256 threads on a multiprocessor, and there one loads while the other multiplies.
+  * A block has a tile of one image's places of y, whole lines where a line is not too long, and the lines
+  * of x that these see, in f32 in shared memory with zeros around them; there the kw x c taps of a filter's
+  * line are neighbours. *Forward*, a thread has 8 filters at up to 8 places: 64 sums in registers, for
+  * which a tap costs 10 reads of shared memory, 2 of them of 16 bytes, so that the multiplying units and
+  * not shared memory are busy; neighbouring threads have the filters of one place, so that a warp stores
+  * 512 bytes in a row. *By the filters*, a thread has 8 filters by one line of taps, 24 to 96 sums, at
+  * every n-th place of the block's tiles, of which dy too is in shared memory: its 16 bytes are on their
+  * way for all of a tile at once. A tile of 32 x 32 images takes 5 to 20 KB forward, and up to 36 KB by the
+  * filters; registers, at most 128 a thread, let two blocks of 256 threads on a multiprocessor, and there
+  * one loads while the other multiplies.
  *
  * The same bits every time: a sum forward goes by one thread, tap after tap. By the filters, the threads of a
  * block are added in their order, blocks have runs of tiles that are cut by the shape alone, and a second
@@ -38,7 +39,8 @@ enum {
     MOST_RUNS = 264  /* two blocks for each multiprocessor of a large GPU */
 };
 
-/* How threads share out a tile's places: each has every one of `lanes`, which is so many lines and places on. */
+/* How threads share out a tile's places: each has every one of `lanes`, which is so many lines and places
+ * on. */
 struct shares {
     int lanes, h, w;
 };

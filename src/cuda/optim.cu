@@ -1,7 +1,7 @@
 /* optim.cu: gradients' norm, and the updates of SGD, Adam and LARS, and averages of weights; defined in
  * cpu/ref/optim_body.h, held to it by tests/ops/test_optim.c. Updates of many tensors are one kernel, their
- * norm is two (cuda_joint.h; tests/cuda/test_joint.c). Rates are read where they are, on the GPU: a step that is
- * enqueued again finds new ones there. Each step of an update rounds, as in the definition: nvcc
+ * norm is two (cuda_joint.h; tests/cuda/test_joint.c). Rates are read where they are, on the GPU: a step
+ * that is enqueued again finds new ones there. Each step of an update rounds, as in the definition: nvcc
  * fuses nothing here (-fmad=false). */
 #include "cuda_joint.h"
 

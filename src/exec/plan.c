@@ -134,6 +134,18 @@ static bool meet(const fwi_graph *g, const fwi_op *a, const fwi_op *b)
     return false;
 }
 
+/* Whether op i reads, but by its input `link`, what an op from `first` on makes. */
+static bool reads_made(const fwi_graph *g, int32_t first, int32_t i, int link)
+{
+    const fwi_op *const op = &g->ops[i];
+    for (int k = 0; k < op->n_in; k++)
+        for (int32_t j = first; k != link && j < i; j++)
+            for (int o = 0; o < g->ops[j].n_out; o++)
+                if (fwi_graph_root(g, op->in[k]) == fwi_graph_root(g, g->ops[j].out[o]))
+                    return true;
+    return false;
+}
+
 /* Whether op i may run as one with the ops from `first` on, all of which do. */
 static bool may_join(const builder *b, int32_t first, int32_t i)
 {
@@ -143,7 +155,7 @@ static bool may_join(const builder *b, int32_t first, int32_t i)
         return false;
     const int follows = b->kernel[i]->joint->follows;
     if (follows > 0)
-        return g->ops[i].in[follows] == g->ops[i - 1].out[0];
+        return g->ops[i].in[follows] == g->ops[i - 1].out[0] && !reads_made(g, first, i, follows);
     assert(g->ops[i].n_out == 0);
     for (int32_t j = first; j < i; j++)
         if (meet(g, &g->ops[j], &g->ops[i]))

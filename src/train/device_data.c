@@ -1,6 +1,6 @@
-/* device_data.c: see device_data.h. What the device keeps is one block: images, labels, the
- * numbers of the rows of a batch, and what the caller wants beside. The batch itself is made where the plan would have copied the
- * host's to, so that it costs no memory, and a recorded step finds it where it was. */
+/* device_data.c: see device_data.h. What the device keeps is one block: images, labels, the numbers of the
+ * rows of a batch, and what the caller wants beside. The batch itself is made where the plan would have
+ * copied the host's to, so that it costs no memory, and a recorded step finds it where it was. */
 #include "device_data.h"
 
 #include <inttypes.h>

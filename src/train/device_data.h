@@ -19,26 +19,26 @@ typedef struct fwi_device_data {
     fwi_device *device;
     fwi_augment how;
     uint64_t seed;
-    int64_t n, batch,
-        n_classes; /* records; rows of a batch; that labels were held against, 0: none */
-    int32_t lines; /* batches whose rows' numbers there is room for */
-    void *block;   /* of the device: images, labels, rows, and what is asked for beside */
+    int64_t n, batch;  /* records; rows of a batch */
+    int64_t n_classes; /* that labels were held against; 0: none */
+    int32_t lines;     /* batches whose rows' numbers there is room for */
+    void *block;       /* of the device: images, labels, rows, and what is asked for beside */
     size_t bytes;
     size_t labels_at, rows_at, beside_at, beside;
     double seconds;        /* of the upload, or of the host reading what it will hold */
     int32_t *host_labels;  /* [n] */
     int32_t *batch_labels; /* [batch] */
-    int64_t
-        *rows; /* [lines,3 batch + 1] as augment.h has them; of fwi_device_data_next: the first */
+    /* [lines,3 batch + 1] as augment.h has them; fwi_device_data_next has the first. */
+    int64_t *rows;
 } fwi_device_data;
 
 /* What is wanted of it. */
 typedef struct fwi_device_data_want {
-    int64_t batch; /* rows of a batch; 0: as many as the data set's have, which alone suits
-                            fwi_device_data_next and _line */
+    /* Rows of a batch; 0: as many as the data set's have, which alone suits fwi_device_data_next and _line. */
+    int64_t batch;
     int32_t lines; /* batches that are to be on their way at once */
-    size_t
-        beside; /* bytes of the caller's own behind all else, on a boundary of 64; zeros at first */
+    /* Bytes of the caller's own behind all else, on a boundary of 64; zeros at first. */
+    size_t beside;
     const char *why_not; /* NULL, or a reason of the caller's against it */
 } fwi_device_data_want;
 /* Whether the device is to keep ds, by what it can do, the data, and `spare` bytes of memory that it

@@ -57,6 +57,9 @@ fw_status fwi_estimator_fill(fw_estimator *e);
 /* The plan that evaluates batches of so many images with what evaluation uses after so many steps. */
 fw_status fwi_estimator_eval_plan(fw_estimator *e, int64_t batch, int64_t step,
                                   fwi_network_plan **out);
+/* How p evaluates ds by windows, with the views of the options. */
+fwi_eval_pass fwi_estimator_pass(fw_estimator *e, fw_dataset *ds, fwi_network_plan *p,
+                                 fwi_left left);
 /* The stages of a run (stages.h), plans for batches of ds, made on first demand. */
 typedef struct fwi_stage {
     int64_t until; /* the step that is the next one's first; INT64_MAX: none */

@@ -1,6 +1,6 @@
-/* estimator_build.c: all that is made before a run's clock starts, once for several runs of one
- * estimator: plans, memory, images on the device, and recordings of the steps and of the evaluation. No recording is made
- * in a run then, and what a device does the first time it is asked (loading a kernel, building a
+/* estimator_build.c: all that is made before a run's clock starts, once for several runs of one estimator:
+ * plans, memory, images on the device, and recordings of the steps and of the evaluation. No recording is
+ * made in a run then, and what a device does the first time it is asked (loading a kernel, building a
  * recording) is done. Read before: estimator.h; how a run begins: fwi_estimator_restart, estimator.c. */
 #include "ahead.h"
 
@@ -105,12 +105,8 @@ static fw_status warm_training(fw_estimator *e, const fw_dataset *train,
 /* One pass of an evaluation by windows, twice as well. */
 static fw_status warm_pass(fw_estimator *e, fw_dataset *eval, fwi_network_plan *p, fw_tta views)
 {
-    fwi_eval_pass pass = {.network = &e->network,
-                          .plan = p,
-                          .kept = &e->eval_data,
-                          .ds = eval,
-                          .left = e->opt.tta == FW_TTA_NONE ? FWI_LEFT_SUMS : FWI_LEFT_VERDICTS,
-                          .smoothing = e->opt.label_smoothing};
+    fwi_eval_pass pass = fwi_estimator_pass(
+        e, eval, p, e->opt.tta == FW_TTA_NONE ? FWI_LEFT_SUMS : FWI_LEFT_VERDICTS);
     pass.views = fwi_tta_views(views, &pass.n_views);
     const fw_status st = fwi_eval_kept(&e->eval_ahead, &pass, 0);
     return st == FW_OK ? fwi_eval_kept(&e->eval_ahead, &pass, 0) : st;

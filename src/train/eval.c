@@ -44,7 +44,8 @@ static fwi_binding bind(const fw_estimator *e, const fwi_network_plan *p, const 
 }
 
 /* By windows of batches. */
-static fwi_eval_pass pass_of(fw_estimator *e, fw_dataset *ds, fwi_network_plan *p, fwi_left left)
+fwi_eval_pass fwi_estimator_pass(fw_estimator *e, fw_dataset *ds, fwi_network_plan *p,
+                                 fwi_left left)
 {
     fwi_eval_pass pass = {.network = &e->network,
                           .plan = p,
@@ -60,7 +61,7 @@ static fwi_eval_pass pass_of(fw_estimator *e, fw_dataset *ds, fwi_network_plan *
 static fw_status tally_views(fw_estimator *e, fw_dataset *ds, fwi_network_plan *p, fwi_tally *tally)
 {
     const bool ahead = fwi_eval_can(&e->eval_data), selective = e->opt.tta == FW_TTA_SELECTIVE;
-    const fwi_eval_pass pass = pass_of(e, ds, p, FWI_LEFT_VERDICTS);
+    const fwi_eval_pass pass = fwi_estimator_pass(e, ds, p, FWI_LEFT_VERDICTS);
     fw_batch batch;
     fw_status st = FW_OK;
     if (ahead && selective)
@@ -106,7 +107,7 @@ static fw_status add_windows(fw_estimator *e, fw_dataset *ds, fwi_network_plan *
                              double *correct, int64_t *records)
 {
     fwi_eval_ahead *const a = &e->eval_ahead;
-    const fwi_eval_pass pass = pass_of(e, ds, p, FWI_LEFT_SUMS);
+    const fwi_eval_pass pass = fwi_estimator_pass(e, ds, p, FWI_LEFT_SUMS);
     fw_status st = fwi_eval_begin(a, &pass);
     while (st == FW_OK && (st = fwi_eval_window(a)) == FW_OK) {
         st = fwi_eval_read_sums(a, loss, correct);
@@ -210,7 +211,7 @@ static fw_status predict_windows(fw_estimator *e, fw_dataset *ds, fwi_network_pl
                                  int64_t *done)
 {
     fwi_eval_ahead *const a = &e->eval_ahead;
-    const fwi_eval_pass pass = pass_of(e, ds, p, FWI_LEFT_PROBABILITIES);
+    const fwi_eval_pass pass = fwi_estimator_pass(e, ds, p, FWI_LEFT_PROBABILITIES);
     fw_status st = fwi_eval_begin(a, &pass);
     while (st == FW_OK && (st = fwi_eval_window(a)) == FW_OK) {
         st = fwi_eval_read_probabilities(a, out + *done * e->network.n_classes);

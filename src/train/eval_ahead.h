@@ -86,8 +86,8 @@ static inline int32_t fwi_eval_label(const fwi_eval_ahead *a, int64_t i)
 }
 
 /* A window of images 0 to n - 1 of those that are kept, in that order and without a data set (pass->ds
- * NULL, or one that memory is made ready for): as many as fwi_eval_most says, at most. Of none it is a batch without a record: that makes
- * the recordings of a pass, or runs them. */
+ * NULL, or one that memory is made ready for): as many as fwi_eval_most says, at most. Of none it is a
+ * batch without a record: that makes the recordings of a pass, or runs them. */
 int64_t fwi_eval_most(const fwi_eval_pass *pass);
 fw_status fwi_eval_kept(fwi_eval_ahead *a, const fwi_eval_pass *pass, int64_t n);
 

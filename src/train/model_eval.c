@@ -81,8 +81,8 @@ static fw_status keep(const fw_model *m, fw_dataset *ds, fwi_device_data *kept)
     fw_status st = fwi_model_spare(m, &spare);
     if (st == FW_OK)
         st = fwi_device_data_choose(kept, m->device, ds, &want, spare);
-    return st == FW_OK ? fwi_device_data_load(kept, ds, 0)
-                       : st; /* labels are looked at row by row */
+    /* labels are looked at row by row */
+    return st == FW_OK ? fwi_device_data_load(kept, ds, 0) : st;
 }
 
 static fw_status count_windows(const fw_model *m, fwi_eval_ahead *a, const fwi_eval_pass *pass,

@@ -324,7 +324,7 @@ rm no-end
 # a convolution by our own slow kernel is named
 rm -rf result && touch slow-conv
 check 1 "$PATH_ALL" --budget 100 --recipes airbench94-muon --out "$HERE/result" --only bench
-with 'convolutions or Muon by neither a library nor our own on tensor cores: \"conv2d_dx_bf16_nhwc\" '
+with 'convolutions or Muon by neither a library nor our own on tensor cores or for few channels: \"conv2d_dx_bf16_nhwc\" '
 rm slow-conv
 
 # what fails is named, and what depends on it is left out

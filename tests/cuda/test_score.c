@@ -104,8 +104,8 @@ static void check(int64_t n, int64_t k, fw_tta tta, double smoothing)
     }
     for (int64_t r = 0; r < n; r++)
         assert_row(r, k, views, n_views, smoothing, &left[n + r]);
-    const uint8_t *const bytes = (const uint8_t *)left, *const beyond =
-                                                            (const uint8_t *)&sum[n * k];
+    const uint8_t *const bytes = (const uint8_t *)left;
+    const uint8_t *const beyond = (const uint8_t *)&sum[n * k];
     for (size_t i = 0; i < sizeof left; i++)
         if (i < (size_t)n * sizeof *left || i >= 2 * (size_t)n * sizeof *left)
             assert_int_equal(bytes[i], 0xA5);

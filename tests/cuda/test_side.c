@@ -83,11 +83,8 @@ static void test_conversions(void **state)
 static void test_sizes(void **state)
 {
     (void)state;
-    static const int64_t sizes[][3] = {/* n of one, n of the other, taps */
-                                       {5, 5, 9},
-                                       {3, 8, 4},
-                                       {40, 40, 1},
-                                       {1, 8, 1}};
+    /* n of one, n of the other, taps */
+    static const int64_t sizes[][3] = {{5, 5, 9}, {3, 8, 4}, {40, 40, 1}, {1, 8, 1}};
     static const int64_t channels[][2] = {{3, 4}, {3, 8}, {8, 8}, {1, 4}, {5, 8}};
     static const fw_dtype types[][2] = {{FW_F32, FW_F32},   {FW_F32, FW_BF16}, {FW_F32, FW_F16},
                                         {FW_BF16, FW_BF16}, {FW_F16, FW_F16},  {FW_BF16, FW_F32},

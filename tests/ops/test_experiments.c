@@ -4,7 +4,7 @@
  * P6-2  with a constant rate and weight decay the norm of such a filter settles where
  *       |g| / |w| = sqrt(2 lambda (1 - rho) / eta);
  * P7-2  through 50 layers of ReLU the output forgets the input, unless mean and variance of each
- *       activation are put right; without ReLU it does not. */
+ *       activation are put right; without ReLU it does not. (ctest: once) */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

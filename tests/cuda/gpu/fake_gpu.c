@@ -53,8 +53,8 @@ static fw_status open_libs(bool tf32)
 {
     (void)setenv("FENWICKS_CUDNN", FW_FAKE_CUDNN, 0);
     (void)setenv("FENWICKS_CUBLASLT", FW_FAKE_CUBLASLT, 0);
-    (void)setenv("FENWICKS_CONV_ENGINE", "cudnn",
-                 0); /* our own engines, not emulated, need a GPU */
+    /* our own engines, not emulated, need a GPU */
+    (void)setenv("FENWICKS_CONV_ENGINE", "cudnn", 0);
     void *const lib = dlopen(FW_FAKE_CUDNN, RTLD_NOW | RTLD_LOCAL);
     gpu.dnn = lib != NULL ? dlsym(lib, "fake_cudnn") : NULL;
     if (gpu.dnn == NULL)
