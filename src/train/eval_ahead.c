@@ -123,23 +123,28 @@ static fw_status copy_out(const looking *x, int i, size_t n_bytes, size_t at, si
     return FW_OK;
 }
 
-static fw_status leave_sums(const looking *x, int32_t *turn)
+static int32_t *turn_of(const looking *x)
+{
+    return (int32_t *)(uintptr_t)x->want->score.turn;
+}
+
+static fw_status leave_sums(const looking *x)
 {
     fwi_device *const d = x->pass->network->device;
     const fwi_network_plan *p = x->pass->plan;
-    fwi_line_job job = {.turn = turn, .last = true};
+    fwi_line_job job = {.turn = turn_of(x), .last = true};
     fw_status st = copy_out(x, p->out_loss, sizeof(float), 0, SUMS_BYTES, &job);
     if (st == FW_OK)
         st = copy_out(x, p->out_correct, sizeof(float), CORRECT_AT, SUMS_BYTES, &job);
     return st == FW_OK ? d->backend->move_lines(d, &job) : st;
 }
 
-static fw_status leave_rows(const looking *x, int32_t *turn)
+static fw_status leave_rows(const looking *x)
 {
     fwi_device *const d = x->pass->network->device;
     const fwi_network_plan *p = x->pass->plan;
     fwi_score_job score = x->want->score;
-    fwi_line_job copy = {.turn = turn};
+    fwi_line_job copy = {.turn = turn_of(x)};
     fw_status st = FW_OK;
     if (x->want->left == FWI_LEFT_VERDICTS) {
         score.logits = fwi_plan_output_at(p->plan, x->b, p->out_logits);
@@ -155,12 +160,11 @@ static fw_status behind(const void *user)
 {
     const looking *x = user;
     fwi_device *const d = x->pass->network->device;
-    int32_t *const turn = (int32_t *)(uintptr_t)x->want->score.turn;
     if (x->want->left == FWI_LEFT_SUMS)
-        return leave_sums(x, turn);
-    const fw_status st = leave_rows(x, turn);
+        return leave_sums(x);
+    const fw_status st = leave_rows(x);
     return st == FW_OK && x->want->score.last
-               ? d->backend->move_lines(d, &(fwi_line_job){.turn = turn, .last = true})
+               ? d->backend->move_lines(d, &(fwi_line_job){.turn = turn_of(x), .last = true})
                : st;
 }
 
