@@ -12,8 +12,8 @@
 #
 # A test that cannot run here exits with 77 (skipped). Tests of threads have the label tsan too: those
 # whose name matches FW_TSAN_TESTS and those that say "ctest: tsan" in a comment. Long tests of which another compiler
-# or a sanitizer tells little more say "ctest: once": presets clang and asan leave out that label. Each test runs in an
-# empty folder of its own.
+# or a sanitizer tells little more say "ctest: once": presets clang and asan leave out that label, and clang the label
+# cuda, whose kernels the op tests run too. Each test runs in an empty folder of its own.
 enable_testing()
 enable_language(CXX) # for the headers only
 set(CMAKE_CXX_STANDARD 11)

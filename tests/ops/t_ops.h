@@ -45,7 +45,7 @@ enum { T_RESULTS = FWI_MAX_OUT + 3 };
 #define T_SLOW_BUILD 0
 #endif
 /* Of n random cases, those that such a build has time for. */
-#define T_RANDOM(n) (T_THREADS_BUILD ? ((n) + 7) / 8 : T_SLOW_BUILD ? ((n) + 3) / 4 : (n))
+#define T_RANDOM(n) (T_THREADS_BUILD ? ((n) + 7) / 8 : T_SLOW_BUILD ? ((n) + 5) / 6 : (n))
 
 /* Runs the tests and then the checks on the program as a whole; gives main's exit status. name:
  * "test_conv2d", as in ops.def. Understands --seed N. */

@@ -52,8 +52,7 @@ static void one_seed_is_one_model(void **state)
         const char *folder;
         uint64_t seed;
         int threads, same_as; /* -1: none before it */
-    } runs[RUNS] = {
-        {"a", 3, 1, -1}, {"b", 4, 1, -1}, {"c", 3, 1, 0}, {"d", 4, 2, 1}, {"e", 3, 2, 0}};
+    } runs[] = {{"a", 3, 1, -1}, {"b", 4, 1, -1}, {"c", 3, 1, 0}, {"d", 4, 2, 1}, {"e", 3, 2, 0}};
     fw_recipe *const r = narrow_sprint(NULL);
     t_bytes model[RUNS];
     fw_run_result result[RUNS];
