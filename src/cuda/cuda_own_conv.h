@@ -55,9 +55,11 @@ struct engine {
 #ifdef FWI_CUDA_EMULATED
 #define FWI_OWN_ENGINES(family) emulated_engines_##family
 #define FWI_OWN_CANDIDATES      fwi_emulated_own_conv_candidates
+#define FWI_OWN_ENGINE_OF       fwi_emulated_own_conv_engine_of
 #else
 #define FWI_OWN_ENGINES(family) engines_##family
 #define FWI_OWN_CANDIDATES      fwi_own_conv_candidates
+#define FWI_OWN_ENGINE_OF       fwi_own_conv_engine_of
 #endif
 
 /* A family: its rows, which take a call where their engine was chosen, and their engines in the same order. */

@@ -82,22 +82,11 @@ static void text_of(const fwi_dnn_choice *c, const char *how, char *text, size_t
 /* Of one of our own engines. */
 static bool own_text(const fwi_call *c, const fwi_kernel *k, char *text, size_t cap)
 {
-    static const char narrow[] = "own:narrow";
-    /* its row takes calls unchosen too, whatever is allowed */
-    if (strstr(k->name, "_narrow") != NULL) {
-        snprintf(text, cap, "%s%s", narrow, fwi_own_conv_chosen(c, narrow) ? ", chosen" : "");
-        return true;
-    }
-    fwi_own_conv own[FWI_OWN_CONVS];
-    const int n = fwi_own_conv_candidates(c, own);
-    for (int i = 0; i < n; i++) {
-        if (strcmp(own[i].kernel->name, k->name) != 0)
-            continue;
-        snprintf(text, cap, "%s%s", own[i].name,
-                 fwi_own_conv_chosen(c, own[i].name) ? ", chosen" : "");
-        return true;
-    }
-    return false;
+    const char *const engine = fwi_own_conv_engine_of(k);
+    if (engine == NULL)
+        return false;
+    snprintf(text, cap, "%s%s", engine, fwi_own_conv_chosen(c, engine) ? ", chosen" : "");
+    return true;
 }
 
 void fwi_libs_row_text(const fwi_cuda_libs *l, const fwi_call *c, const fwi_kernel *k, char *text,

@@ -22,6 +22,8 @@ int fwi_own_conv_candidates(const fwi_call *c, fwi_own_conv out[FWI_OWN_CONVS]);
 
 /* ---- for the kernels' files (own_conv.c) ---- */
 
+/* The engine that a row of a table is, by the row's name, whatever is allowed; NULL: it is none of ours. */
+const char *fwi_own_conv_engine_of(const fwi_kernel *k);
 /* Whether engines of ours may be used; and whether the call's device can run those for Hopper GPUs. */
 bool fwi_own_conv_allowed(const fwi_call *c);
 bool fwi_own_conv_possible(const fwi_call *c);

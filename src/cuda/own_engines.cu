@@ -3,6 +3,8 @@
  * real one. Read before: cuda_own_conv.h. */
 #include "cuda_own_conv.h"
 
+#include <string.h>
+
 namespace fwi_cuda
 {
 
@@ -27,6 +29,25 @@ extern "C" int FWI_OWN_CANDIDATES(const fwi_call *c, fwi_own_conv out[FWI_OWN_CO
     if (allowed(c))
         n = fitting(c, FWI_CUDA_ROWS(narrow_chosen), FWI_OWN_ENGINES(narrow_chosen), out, n);
     return n;
+}
+
+/* The engine of the row of this name in a list; NULL: none. */
+static const char *named(const char *name, const fwi_kernel *rows, const engine *list)
+{
+    for (; rows->run != nullptr; rows++, list++)
+        if (strcmp(rows->name, name) == 0)
+            return list->name;
+    return nullptr;
+}
+
+extern "C" const char *FWI_OWN_ENGINE_OF(const fwi_kernel *k)
+{
+    const char *e = named(k->name, FWI_CUDA_ROWS(wgmma), FWI_OWN_ENGINES(wgmma));
+    if (e == nullptr)
+        e = named(k->name, FWI_CUDA_ROWS(wgmma_dw), FWI_OWN_ENGINES(wgmma_dw));
+    return e != nullptr
+               ? e
+               : named(k->name, FWI_CUDA_ROWS(narrow_chosen), FWI_OWN_ENGINES(narrow_chosen));
 }
 
 } // namespace fwi_cuda

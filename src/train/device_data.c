@@ -25,6 +25,17 @@ static size_t line_numbers(const fwi_device_data *k)
     return (size_t)fwi_batch_row_numbers(k->batch);
 }
 
+fw_status fwi_device_memory(fwi_device *d, size_t *free_bytes, size_t *its_own)
+{
+    enum { ITS_OWN = 32 }; /* one part in so many */
+    size_t all_bytes = 0;
+    *free_bytes = SIZE_MAX / 2;
+    const fw_status st =
+        d->backend->memory != NULL ? d->backend->memory(d, free_bytes, &all_bytes) : FW_OK;
+    *its_own = all_bytes / ITS_OWN;
+    return st;
+}
+
 static size_t line_bytes(const fwi_device_data *k)
 {
     return line_numbers(k) * sizeof(int64_t);

@@ -41,6 +41,9 @@ typedef struct fwi_device_data_want {
     size_t beside;
     const char *why_not; /* NULL, or a reason of the caller's against it */
 } fwi_device_data_want;
+/* Bytes that are free on a device, and those of them to be left to it, for what it keeps for itself
+ * (recordings, the libraries' code). One that does not count its memory: any number, none. */
+fw_status fwi_device_memory(fwi_device *d, size_t *free_bytes, size_t *its_own);
 /* Whether the device is to keep ds, by what it can do, the data, and `spare` bytes of memory that it
  * may have there, what k has already included. Allocates nothing; what is not to be kept any more is
  * released. */

@@ -71,18 +71,14 @@ static fw_budget count(const fw_estimator *e, fw_dataset *train, fw_dataset *eva
 static fw_status spare_for_images(const fw_estimator *e, fw_dataset *train, fw_dataset *eval,
                                   size_t *out)
 {
-    enum { ITS_OWN = 32 }; /* one part in so many */
-    const fwi_backend *b = e->device->backend;
-    size_t free_bytes = SIZE_MAX / 2, all_bytes = 0;
+    size_t free_bytes, its_own;
     *out = 0;
-    if (b->memory != NULL && b->make_batch != NULL) {
-        const fw_status st = b->memory(e->device, &free_bytes, &all_bytes);
-        if (st != FW_OK)
-            return st;
-    }
+    const fw_status st = fwi_device_memory(e->device, &free_bytes, &its_own);
+    if (st != FW_OK)
+        return st;
     const size_t have = free_bytes + fwi_device_data_held(&e->train_data) +
                         fwi_device_data_held(&e->eval_data),
-                 taken = fwi_network_to_come(&e->network) + all_bytes / ITS_OWN;
+                 taken = fwi_network_to_come(&e->network) + its_own;
     *out = have > taken ? have - taken : 0;
     if (e->opt.memory_limit > 0) {
         const fw_budget all = count(e, train, eval);

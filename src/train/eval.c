@@ -38,9 +38,14 @@ static fw_status settle(fw_estimator *e, fw_dataset *ds, int64_t n_classes)
     return st;
 }
 
-static fwi_binding bind(const fw_estimator *e, const fwi_network_plan *p, const fw_batch *b)
+/* A batch through the plan; *b: what it is to be read by. */
+static fw_status run_batch(fw_estimator *e, const fwi_network_plan *p, const fw_batch *batch,
+                           fwi_binding *b)
 {
-    return fwi_network_binding(p, e->network.scratch, b->images, b->labels, NULL, NULL);
+    const fwi_shown shown = fwi_device_data_shown(&e->eval_data, batch);
+    *b = fwi_network_binding(p, e->network.scratch, batch->images, batch->labels, NULL, NULL);
+    const fw_status st = fwi_device_data_bind(&shown, p, 0, false, b);
+    return st == FW_OK ? fwi_plan_run(p->plan, b) : st;
 }
 
 /* By windows of batches. */
@@ -122,12 +127,9 @@ static fw_status add_batches(fw_estimator *e, fw_dataset *ds, const fwi_network_
     fw_batch batch;
     fw_status st;
     while ((st = fwi_device_data_next(&e->eval_data, ds, &batch)) == FW_OK) {
-        const fwi_shown shown = fwi_device_data_shown(&e->eval_data, &batch);
-        fwi_binding b = bind(e, p, &batch);
+        fwi_binding b;
         double l = 0, c = 0;
-        st = fwi_device_data_bind(&shown, p, 0, false, &b);
-        if (st == FW_OK)
-            st = fwi_plan_run(p->plan, &b);
+        st = run_batch(e, p, &batch, &b);
         if (st == FW_OK)
             st = fwi_network_read(p, &b, p->out_loss, &l, 1);
         if (st == FW_OK)
@@ -229,11 +231,8 @@ static fw_status predict_batches(fw_estimator *e, fw_dataset *ds, const fwi_netw
     fw_batch batch;
     fw_status st = staging == NULL ? FW_ENOMEM : FW_OK;
     while (st == FW_OK && (st = fwi_device_data_next(&e->eval_data, ds, &batch)) == FW_OK) {
-        const fwi_shown shown = fwi_device_data_shown(&e->eval_data, &batch);
-        fwi_binding b = bind(e, p, &batch);
-        st = fwi_device_data_bind(&shown, p, 0, false, &b);
-        if (st == FW_OK)
-            st = fwi_plan_run(p->plan, &b);
+        fwi_binding b;
+        st = run_batch(e, p, &batch, &b);
         if (st == FW_OK)
             st = read_rows(p, &b, batch.valid, n_classes, staging, out + *done * n_classes);
         *done += batch.valid;

@@ -35,11 +35,9 @@ static void lay_out_workspace(fw_model *m)
 
 fw_status fwi_model_spare(const fw_model *m, size_t *spare)
 {
-    enum { ITS_OWN = 32 }; /* one part in so many is left to it */
-    const fwi_backend *const b = m->device->backend;
-    size_t free_bytes = SIZE_MAX / 2, all_bytes = 0;
-    const fw_status st = b->memory != NULL ? b->memory(m->device, &free_bytes, &all_bytes) : FW_OK;
-    *spare = free_bytes > all_bytes / ITS_OWN ? free_bytes - all_bytes / ITS_OWN : 0;
+    size_t free_bytes, its_own;
+    const fw_status st = fwi_device_memory(m->device, &free_bytes, &its_own);
+    *spare = free_bytes > its_own ? free_bytes - its_own : 0;
     return st;
 }
 

@@ -186,9 +186,11 @@ static int64_t first_maximum(const double *x, int64_t k)
     return best;
 }
 
-/* score.cu has the same, step by step. */
+/* 0 where the label is no class. score.cu has the same, step by step. */
 static double cross_entropy(const double *x, int64_t k, int32_t label, double smoothing)
 {
+    if (label < 0 || label >= k)
+        return 0;
     const double max = x[first_maximum(x, k)];
     double sum = 0, others = 0;
     for (int64_t i = 0; i < k; i++)
@@ -200,21 +202,12 @@ static double cross_entropy(const double *x, int64_t k, int32_t label, double sm
     return (1 - smoothing) * (log_sum - x[label]) + smoothing * others / (double)k;
 }
 
-static fw_status check_label(int32_t label, int64_t record, int64_t k)
-{
-    return label >= 0 && label < k
-               ? FW_OK
-               : fwi_fail(FW_EARG,
-                          "record %" PRId64 ": label %d, the model has %" PRId64 " classes", record,
-                          (int)label, k);
-}
-
 fw_status fwi_tally_add(fwi_tally *tally, const fwi_verdict *v, int32_t label, int64_t record,
                         int64_t k, int64_t *confusion)
 {
-    const fw_status st = check_label(label, record, k);
-    if (st != FW_OK)
-        return st;
+    if (label < 0 || label >= k)
+        return fwi_fail(FW_EARG, "record %" PRId64 ": label %d, the model has %" PRId64 " classes",
+                        record, (int)label, k);
     tally->loss += v->loss;
     tally->correct += v->best == label;
     tally->correct_plain += v->plain == label;
@@ -232,13 +225,11 @@ fw_status fwi_tta_count(const fwi_tta *t, const int32_t *labels, const int64_t *
     (void)fwi_tta_views(t->kind, &views);
     tally->forwards += n * views;
     for (int64_t i = 0; i < n; i++) {
-        fw_status st = check_label(labels[i], records[i], k);
-        if (st != FW_OK)
-            return st;
         const fwi_verdict v = {.loss = cross_entropy(t->sum + i * k, k, labels[i], smoothing),
                                .best = (int32_t)first_maximum(t->sum + i * k, k),
                                .plain = (int32_t)first_maximum(t->plain + i * k, k)};
-        if ((st = fwi_tally_add(tally, &v, labels[i], records[i], k, confusion)) != FW_OK)
+        const fw_status st = fwi_tally_add(tally, &v, labels[i], records[i], k, confusion);
+        if (st != FW_OK)
             return st;
     }
     return FW_OK;

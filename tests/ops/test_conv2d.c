@@ -48,6 +48,15 @@ static void check_shape(const conv_shape *s, bool exact)
     }
 }
 
+/* All of them, and the one of number `exact` in whole numbers too; -1: none. */
+static void check_shapes(const conv_shape *shapes, int n, int exact)
+{
+    for (int i = 0; i < n; i++)
+        check_shape(&shapes[i], false);
+    if (exact >= 0)
+        check_shape(&shapes[exact], true);
+}
+
 static void test_odd_shapes(void **state)
 {
     (void)state;
@@ -61,8 +70,7 @@ static void test_odd_shapes(void **state)
         {3, 4, 3, 1, 64, 3, 3, 1, 1, 1, 1, 1},  {1, 1, 9, 16, 16, 1, 5, 2, 0, 2, 0, 2},
         {1, 6, 6, 8, 8, 3, 3, 3, 0, 0, 0, 0},
     };
-    for (int i = 0; i < T_COUNT(shapes); i++)
-        check_shape(&shapes[i], false);
+    check_shapes(shapes, T_COUNT(shapes), -1);
 }
 
 /* The walk-through's layers at batch 1 to 3: the shapes that fast kernels are written for. */
@@ -75,8 +83,7 @@ static void test_net_shapes(void **state)
         {3, 8, 8, 64, 64, 3, 3, 1, 1, 1, 1, 1},
         {3, 4, 4, 128, 128, 3, 3, 1, 1, 1, 1, 1},
     };
-    for (int i = 0; i < T_COUNT(shapes); i++)
-        check_shape(&shapes[i], false);
+    check_shapes(shapes, T_COUNT(shapes), -1);
 }
 
 /* More images than a block has: whole blocks, and a last one with padding. */
@@ -88,9 +95,7 @@ static void test_many_images(void **state)
         {29, 2, 2, 64, 40, 3, 3, 1, 1, 1, 1, 1}, {31, 5, 4, 27, 7, 3, 3, 2, 1, 1, 1, 1},
         {28, 1, 1, 16, 64, 1, 1, 1, 0, 0, 0, 0},
     };
-    for (int i = 0; i < T_COUNT(shapes); i++)
-        check_shape(&shapes[i], false);
-    check_shape(&shapes[2], true);
+    check_shapes(shapes, T_COUNT(shapes), 2);
 }
 
 /* Images of several strips, whose source lines overlap, and chunks of a filter's gradient that end
@@ -104,9 +109,7 @@ static void test_strips(void **state)
         {16, 17, 5, 5, 49, 3, 3, 1, 1, 1, 1, 1},  {13, 16, 16, 40, 56, 3, 3, 2, 1, 1, 1, 1},
         {27, 8, 9, 27, 24, 2, 2, 1, 0, 0, 0, 0},  {3, 21, 19, 10, 12, 5, 5, 1, 2, 2, 2, 2},
     };
-    for (int i = 0; i < T_COUNT(shapes); i++)
-        check_shape(&shapes[i], false);
-    check_shape(&shapes[1], true);
+    check_shapes(shapes, T_COUNT(shapes), 1);
 }
 
 /* Images of 1 to 4 channels, which have a kernel of their own on GPUs: lines that are cut into tiles, with and
@@ -122,9 +125,7 @@ static void test_few_channels(void **state)
         {3, 8, 8, 1, 32, 3, 3, 1, 1, 1, 1, 1},   {1, 4, 9, 3, 16, 1, 4, 2, 0, 5, 0, 2},
         {793, 2, 3, 3, 8, 2, 2, 1, 0, 1, 0, 0},  {2, 40, 3, 2, 8, 4, 1, 1, 0, 0, 2, 0},
     };
-    for (int i = 0; i < T_COUNT(shapes); i++)
-        check_shape(&shapes[i], false);
-    check_shape(&shapes[2], true);
+    check_shapes(shapes, T_COUNT(shapes), 2);
 }
 
 static conv_shape random_shape(void)
