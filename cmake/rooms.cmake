@@ -60,6 +60,13 @@ set(FW_FLAGS_KERNELS -fno-math-errno -fno-trapping-math)
 if(CMAKE_C_COMPILER_ID MATCHES Clang) # which warns where a loop that calls libm in double makes no vectors
   list(APPEND FW_FLAGS_KERNELS -Wno-pass-failed)
 endif()
+# Checks of each pointer in unrolled loops take minutes to compile, and the address sanitizer finds what they would;
+# of whole tiles in registers (Winograd's) even those of integers do.
+set(fw_unchecked "")
+if(FW_SANITIZE MATCHES undefined)
+  list(APPEND FW_FLAGS_KERNELS -fno-sanitize=null,alignment,pointer-overflow,bounds,object-size)
+  set(fw_unchecked -fno-sanitize=signed-integer-overflow,shift)
+endif()
 set(FW_FLAGS_AVX2 -mavx2 -mfma)
 set(FW_FLAGS_AVX512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512)
 
@@ -76,6 +83,9 @@ function(fw_room name)
   cmake_parse_arguments(R "" "ARCH;FEATURE;EMPTY" "NEEDS;LIBS;FLAGS" ${ARGN})
   string(REPLACE "/" "_" room fw_${name})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/${name}/*.c)
+  set(tiles ${sources})
+  list(FILTER tiles INCLUDE REGEX "/winograd[^/]*$")
+  set_source_files_properties(${tiles} PROPERTIES COMPILE_OPTIONS "${fw_unchecked}")
   file(GLOB protos CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/${name}/*.proto)
   foreach(proto ${protos})
     get_filename_component(base ${proto} NAME_WE)
