@@ -39,7 +39,7 @@ clean:
 help:
 	@echo 'make            build the library and the command in build/release'
 	@echo 'make train      ... and train: CIFAR-10 where it is found, else the bundled digits'
-	@echo 'make test       every check: gcc, clang, sanitizers, format, analyser'
+	@echo 'make test       every check: gcc, clang with sanitizers, format, analyser'
 	@echo 'make bench      speed of this machine, of the input pipeline and of a training step'
 	@echo 'make install    into PREFIX=$(PREFIX)'
 	@echo 'make interop    exchange files with TensorFlow (installs it from PyPI)'

@@ -1,7 +1,7 @@
 # avx512.cmake: the kernels of cpu/avx512 and cpu/avx512_bf16 on a processor without AVX-512. They are
 # compiled again, for AVX2, with tests/avx512/immintrin.h in place of the compiler's; fw_emulated(TARGET)
 # gives them to a test program in place of the library's, which stays as it is. Compiling them takes half
-# a minute on two cores, so one stage of the tests asks for it (preset asan). On a processor that has
+# a minute on two cores, so one stage of the tests asks for it (presets asan and clang). On a processor that has
 # AVX-512 BF16 every test runs the real kernels, and nothing is emulated.
 option(FW_EMULATE_AVX512 "Op tests run the AVX-512 kernels under emulation where the processor lacks it" OFF)
 
@@ -10,7 +10,9 @@ if(FW_EMULATE_AVX512)
   check_c_source_runs("int main(void) { return !__builtin_cpu_supports(\"avx512bf16\"); }" FW_HAVE_avx512bf16)
   check_c_source_runs("int main(void) { return !(__builtin_cpu_supports(\"avx2\") && __builtin_cpu_supports(\"fma\")); }"
     FW_HAVE_AVX2)
-  if(FW_HAVE_AVX2 AND NOT FW_HAVE_avx512bf16)
+  if(FW_SANITIZE AND FW_HAVE_avx512vl) # the real ones of cpu/avx512, with the sanitizers' checks, say more
+    message(STATUS "fenwicks: the AVX-512 kernels are not emulated beside sanitizers where the processor has AVX-512")
+  elseif(FW_HAVE_AVX2 AND NOT FW_HAVE_avx512bf16)
     set(avx512_emulated ON)
   endif()
 endif()

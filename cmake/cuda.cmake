@@ -1,18 +1,21 @@
 # cuda.cmake: the CUDA backend: room `cuda`, built where nvcc is found. Its .cu files go through nvcc by
 # rules of our own, as protoc-c's files do: so the tree stays a C project, linked by the C compiler.
 #
-#   FW_CUDA          on where nvcc and the headers are found, and no sanitizer is asked for: nvcc knows none.
-#                    Asked for where it cannot be, it is an error that says what is missing
+#   FW_CUDA          on where nvcc and the headers are found; with sanitizers, which nvcc does not know, where
+#                    FW_CUDA_PREBUILT says so. Asked for where it cannot be, it is an error that says what is missing
+#   FW_CUDA_PREBUILT the folder `cuda` of another build of this tree: its objects are linked, none are compiled. So a
+#                    build with sanitizers has the backend, in which all but the kernels is checked
 #   FW_CUDA_TARGETS  80 is sm_80; 90-virtual is compute_90 as PTX, for GPUs that come later. Empty: all
 #                    that the project supports, or sm_90a alone where warnings are errors (CI), since each
 #                    one costs as much time again
 find_program(FW_NVCC nvcc HINTS $ENV{CUDA_HOME}/bin $ENV{CUDA_PATH}/bin /usr/local/cuda/bin)
+set(FW_CUDA_PREBUILT "" CACHE PATH "Folder with the CUDA objects of another build, to be linked in place of new ones")
 set(FW_CUDA_OFF_REASON "FW_CUDA is off")
 set(can_cuda OFF)
 if(NOT FW_NVCC)
   set(FW_CUDA_OFF_REASON "nvcc was not found")
-elseif(FW_SANITIZE OR FW_FUZZ)
-  set(FW_CUDA_OFF_REASON "nvcc builds without sanitizers only")
+elseif((FW_SANITIZE AND NOT FW_CUDA_PREBUILT) OR FW_FUZZ)
+  set(FW_CUDA_OFF_REASON "nvcc builds without sanitizers only (FW_CUDA_PREBUILT takes another build's objects)")
 else()
   get_filename_component(FW_CUDA_ROOT ${FW_NVCC} REALPATH)
   get_filename_component(FW_CUDA_ROOT ${FW_CUDA_ROOT} DIRECTORY)
@@ -54,6 +57,10 @@ if(FW_CUDA AND NOT can_cuda)
 endif()
 set(FW_CUDA_TARGETS "" CACHE STRING "GPU architectures of the CUDA backend; empty: those of the project")
 set(cuda_targets ${FW_CUDA_TARGETS})
+if(FW_CUDA_PREBUILT) # what that build compiled them for
+  load_cache(${FW_CUDA_PREBUILT}/.. READ_WITH_PREFIX prebuilt_ FW_CUDA_TARGETS)
+  set(cuda_targets ${prebuilt_FW_CUDA_TARGETS})
+endif()
 if(NOT cuda_targets AND FW_WERROR)
   set(cuda_targets 90a)
 elseif(NOT cuda_targets)
@@ -93,13 +100,20 @@ if(FW_CUDA)
   file(MAKE_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/cuda)
   foreach(source ${cu_sources})
     get_filename_component(base ${source} NAME_WE)
+    if(FW_CUDA_PREBUILT)
+      list(APPEND FW_CUDA_OBJECTS ${FW_CUDA_PREBUILT}/${base}.o)
+      continue()
+    endif()
     set(object ${CMAKE_CURRENT_BINARY_DIR}/cuda/${base}.o)
     add_custom_command(OUTPUT ${object}
       COMMAND ${launcher} ${FW_NVCC} ${nvcc_flags} ${nvcc_includes} -MD -MF ${object}.d -c ${source} -o ${object}
       DEPENDS ${source} DEPFILE ${object}.d COMMENT "Building CUDA object cuda/${base}.o" VERBATIM)
     list(APPEND FW_CUDA_OBJECTS ${object})
   endforeach()
-  set_source_files_properties(${FW_CUDA_OBJECTS} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
+  set_source_files_properties(${FW_CUDA_OBJECTS} PROPERTIES EXTERNAL_OBJECT ON)
+  if(NOT FW_CUDA_PREBUILT)
+    set_source_files_properties(${FW_CUDA_OBJECTS} PROPERTIES GENERATED ON)
+  endif()
   add_custom_target(fw_cuda_objects DEPENDS ${FW_CUDA_OBJECTS})
   set(FW_CUDA_LIBS ${FW_CUDART} ${CMAKE_DL_LIBS} rt)
   get_filename_component(FW_CUDA_LIBRARY_DIR ${FW_CUDART} DIRECTORY) # where cuDNN may be too

@@ -60,8 +60,8 @@ set(FW_FLAGS_KERNELS -fno-math-errno -fno-trapping-math)
 if(CMAKE_C_COMPILER_ID MATCHES Clang) # which warns where a loop that calls libm in double makes no vectors
   list(APPEND FW_FLAGS_KERNELS -Wno-pass-failed)
 endif()
-# Checks of each pointer in unrolled loops take minutes to compile, and the address sanitizer finds what they would;
-# of whole tiles in registers (Winograd's) even those of integers do.
+# Checks of each pointer in unrolled loops take minutes to compile. The address sanitizer finds what they would, but for
+# misaligned access and an index past an inner dimension. Of whole tiles in registers (Winograd's) even checks of integers do.
 set(fw_unchecked "")
 if(FW_SANITIZE MATCHES undefined)
   list(APPEND FW_FLAGS_KERNELS -fno-sanitize=null,alignment,pointer-overflow,bounds,object-size)

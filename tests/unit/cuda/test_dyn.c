@@ -4,14 +4,16 @@
 
 #include <stdio.h>
 
-/* The real file, or NULL with a line: no GPU is needed to look at its functions. */
+/* The real file, or NULL with a line: no GPU is needed to look at its functions. It stays loaded: unloaded, what its
+ * constructors allocated would count as a leak. */
 static void *real_library(const fwi_dyn_library *lib)
 {
-    void *found = dlopen(lib->file, RTLD_LAZY | RTLD_LOCAL);
+    const int flags = RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE;
+    void *found = dlopen(lib->file, flags);
     if (found == NULL) {
         char path[512];
         snprintf(path, sizeof path, "%s/%s", FW_CUDA_LIBRARY_DIR, lib->file);
-        found = dlopen(path, RTLD_LAZY | RTLD_LOCAL);
+        found = dlopen(path, flags);
     }
     if (found == NULL)
         printf("%s is not on this machine\n", lib->file);
