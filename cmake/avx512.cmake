@@ -10,9 +10,7 @@ if(FW_EMULATE_AVX512)
   check_c_source_runs("int main(void) { return !__builtin_cpu_supports(\"avx512bf16\"); }" FW_HAVE_avx512bf16)
   check_c_source_runs("int main(void) { return !(__builtin_cpu_supports(\"avx2\") && __builtin_cpu_supports(\"fma\")); }"
     FW_HAVE_AVX2)
-  if(FW_SANITIZE AND FW_HAVE_avx512vl) # the real ones of cpu/avx512, with the sanitizers' checks, say more
-    message(STATUS "fenwicks: the AVX-512 kernels are not emulated beside sanitizers where the processor has AVX-512")
-  elseif(FW_HAVE_AVX2 AND NOT FW_HAVE_avx512bf16)
+  if(FW_HAVE_AVX2 AND NOT FW_HAVE_avx512bf16)
     set(avx512_emulated ON)
   endif()
 endif()
