@@ -110,10 +110,10 @@ foreach(room ${FW_ROOMS})
     endforeach()
     target_link_libraries(${target} PRIVATE Threads::Threads m)
     if(room STREQUAL fw_cuda)
-      target_compile_definitions(${target} PRIVATE "T_HAS_90A=$<IN_LIST:90a,${cuda_targets}>")
       target_include_directories(${target} SYSTEM PRIVATE ${FW_CUDA_INCLUDE} ${FW_CUDA_LIB_INCLUDES})
       target_compile_definitions(${target} PRIVATE FW_FAKE_CUDNN="$<TARGET_FILE:fake_cudnn>"
-        FW_FAKE_CUBLASLT="$<TARGET_FILE:fake_cublaslt>" FW_CUDA_LIBRARY_DIR="${FW_CUDA_LIBRARY_DIR}")
+        FW_FAKE_CUBLASLT="$<TARGET_FILE:fake_cublaslt>" FW_CUDA_LIBRARY_DIR="${FW_CUDA_LIBRARY_DIR}"
+        "T_HAS_90A=$<IN_LIST:90a,${cuda_targets}>")
       add_dependencies(${target} fake_cudnn fake_cublaslt)
     endif()
   endforeach()
