@@ -6,6 +6,7 @@
  * Included after the names PER, OPERAND, STORE, NAME, FN, NR and VL are set (lanes_avx512_bf16.h),
  * once for outputs in bf16 (TILE_C uint16_t) and once in float (TILE_C float). */
 #include "channel_sums.h"
+#include "tile_ahead.h"
 
 typedef struct NAME(seg) {
     const OPERAND *a; /* row i, step k: a[i*rs + k*cs] */
@@ -20,6 +21,7 @@ typedef struct NAME(tile_out) {
     int64_t n;                 /* columns to store, 1..NR */
     bool add;                  /* c += sums; float only */
     NAME(channel_sums) * sums; /* also adds up what it stores, before that is rounded; NULL: no */
+    tile_ahead ahead[2];       /* what is asked for meanwhile */
 } NAME(tile_out);
 
 #define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13)
@@ -78,10 +80,16 @@ NAME(tile_m)(const int m, const int width, const NAME(seg) *restrict seg, const 
         EACH_ROW(ROW)
 #undef ROW
     }
+    const char *next0 = tile_ahead_at(&out.ahead[0], out.c);
+    const char *next1 = tile_ahead_at(&out.ahead[1], out.c);
     for (int64_t s = 0; s < n_seg; s++) {
         const OPERAND *restrict a = seg[s].a;
         const OPERAND *restrict b = seg[s].b;
         for (const OPERAND *const end = b + seg[s].len * NR; b != end; b += NR, a += cs) {
+            __builtin_prefetch(next0);
+            __builtin_prefetch(next1);
+            next0 += out.ahead[0].move;
+            next1 += out.ahead[1].move;
             const __m512bh b0 = (__m512bh)_mm512_loadu_si512(b);
             if (width == 24) {
                 const __m512bh b1 = (__m512bh)_mm512_broadcast_i64x4(

@@ -8,6 +8,7 @@
  * depend on how outputs are cut into tiles. Read next: fast_conv2d.h, fast_matmul.h. */
 #define NR (2 * VL)
 #include "channel_sums.h"
+#include "tile_ahead.h"
 
 typedef struct NAME(seg) {
     const REAL *a; /* row i, step k: a[i*rs + k*cs] */
@@ -22,6 +23,7 @@ typedef struct NAME(tile_out) {
     int64_t n; /* columns to store, 1..NR; the others are computed from padding and dropped */
     bool add;  /* c += sums instead of c = sums */
     NAME(channel_sums) * sums; /* also adds up what it stores; NULL: does not */
+    tile_ahead ahead[2];       /* what is asked for meanwhile */
 } NAME(tile_out);
 
 /* X(i) for each row that a tile can have. Written out rather than looped over, so that no compiler
@@ -55,10 +57,16 @@ NAME(tile_m)(const int m, const int width, const NAME(seg) *restrict seg, const 
         EACH_ROW(ROW)
 #undef ROW
     }
+    const char *next0 = tile_ahead_at(&out.ahead[0], out.c);
+    const char *next1 = tile_ahead_at(&out.ahead[1], out.c);
     for (int64_t s = 0; s < n_seg; s++) {
         const REAL *restrict a = seg[s].a;
         const REAL *restrict b = seg[s].b;
         for (const REAL *const end = b + seg[s].len * NR; b != end; b += NR, a += cs) {
+            __builtin_prefetch(next0);
+            __builtin_prefetch(next1);
+            next0 += out.ahead[0].move;
+            next1 += out.ahead[1].move;
             const NAME(vec) b0 = NAME(v_load)(b);
 #ifdef V_HALVES
             if (width < NR && width > VL) {

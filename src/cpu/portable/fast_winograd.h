@@ -300,21 +300,34 @@ static inline void NAME(wino_ask)(const NAME(wino) * g, const uintptr_t *rows, i
             __builtin_prefetch((const void *)(rows[r] + at + line), 1);
 }
 
-/* One panel: all products. */
+/* One panel: all products. Each tile asks for the rows of the next and, with the others of its point, for the next
+ * point's slice of the filter: neither V nor the filter stays in L2 beside the other. */
 static void NAME(wino_products)(const NAME(wino) * g, const uintptr_t *out_rows, int64_t j,
                                 int64_t rows, const OPERAND *v, REAL *s)
 {
     const int64_t heights = parts_of(rows, MR), n = min_i64(NR, g->dc - j * NR);
+    const int64_t slice = g->steps * NR, size = (int64_t)sizeof(OPERAND);
     const OPERAND *filter = g->filter + j * g->points * g->steps * NR;
-    for (int64_t p = 0; p < g->points; p++, filter += g->steps * NR)
+    for (int64_t p = 0; p < g->points; p++, filter += slice) {
+        const bool last = p + 1 == g->points;
+        const OPERAND *const next_point = last ? v : v + (p + 1) * g->v_plane;
+        const OPERAND *const next_slice = last && j + 1 == g->panels ? g->filter : filter + slice;
         for (int64_t k = 0; k < heights; k++) {
             const int64_t r0 = part_begin(rows, heights, k), r1 = part_begin(rows, heights, k + 1);
-            const NAME(seg) seg = {v + p * g->v_plane + r0 * g->row, filter, g->steps};
-            const NAME(tile_out) out = {.c = s + p * g->s_plane + r0 * NR, .ldc = NR, .n = n};
+            const OPERAND *const here = v + p * g->v_plane;
+            const OPERAND *const next_rows = k + 1 < heights ? here + r1 * g->row : next_point;
+            const NAME(seg) seg = {here + r0 * g->row, filter, g->steps};
+            const NAME(tile_out)
+                out = {.c = s + p * g->s_plane + r0 * NR,
+                       .ldc = NR,
+                       .n = n,
+                       .ahead = {tile_share(next_rows, (r1 - r0) * g->row * size, 0, 1, g->steps),
+                                 tile_share(next_slice, slice * size, k, heights, g->steps)}};
             if (p < g->m * g->m)
                 NAME(wino_ask)(g, out_rows, j, p, r0, r1);
             NAME(tile)(r1 - r0, &seg, 1, g->row, 1, &out);
         }
+    }
 }
 
 /* Panels j0 .. j1 of a group. before: values of a channel that the run has had; returns how many it
