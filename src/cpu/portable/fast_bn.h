@@ -1,272 +1,7 @@
-/* fast_bn.h: batch normalisation in two readings of its input, and the sum over rows. Included once
- * per element type and instruction set. Definitions: cpu/ref/bn_body.h, bias_body.h.
- *
- * A block is a run of rows. Statistics: each block sums d = x - shift and d^2, where shift is the
- * mean of a few of its rows, so that a mean that is large against the deviation costs no digits.
- * Sums run in REAL over 64 rows at most, then in double; blocks are joined in order by Chan's
- * formula (Chan, Golub, LeVeque 1983). So memory is read once for the statistics and once to
- * normalise, and the result depends on shapes alone.
- *
- * Batch-blocked images: rows are [block][place][image], and in the last block the rows of padding
- * are left out of every sum, whatever they hold; blocks of rows begin at a place's first image. With
- * several groups a group's blocks are what it has of each block of images: at every place the same
- * few rows side by side, a piece (bn_piece). */
-#include "fast_store.h"
-#ifndef BN_BLOCK
-enum {
-    BN_BLOCK = 65536, /* elements of a block */
-    BN_RUN = 64,      /* rows summed in REAL */
-    BN_SAMPLE = 16    /* rows that give the shift */
-};
-#define BN_BLOCK BN_BLOCK
-#endif
-
-void FN(max_pool_places)(const fwi_call *c, int64_t begin, int64_t end); /* fast_pool.h */
-
-typedef struct NAME(bn_job) {
-    const STORE *x, *dy; /* [groups * rows][c] */
-    STORE *y;            /* y or dx */
-    const REAL *gamma, *beta;
-    REAL *mean, *var; /* [groups][c] */
-    double eps;
-    int64_t c, groups, rows; /* rows: of one group, in memory */
-    int64_t count;           /* of them, those that are images */
-    int64_t nb, full, tail; /* rows before `full` are all images, then the first `tail` of nb are */
-    int64_t blocks, block;  /* of one group; rows of a block */
-    int64_t places, len;    /* pieces: places of an image, images of a group; else 0 */
-    double *sums;           /* [groups][blocks][2][c] */
-    REAL *run;              /* per slot: [3][c] */
-    REAL *coef;             /* [groups][4][c], what the second reading needs */
-    const fwi_call *pooled; /* a max_pool whose output x is: each block is made before it is read */
-} NAME(bn_job);
-
-static void NAME(bn_plan)(NAME(bn_job) * g, const fwi_call *c, const fwi_arg *x, int64_t groups,
-                          scratch_cut *s)
-{
-    *g = (NAME(bn_job)){.x = x->data, .c = cols_of(&x->shape), .groups = groups};
-    g->count = rows_of(&x->shape) / groups;
-    g->rows = stored_of(x) / g->c / groups;
-    g->nb = block_of(x);
-    g->tail = x->shape.d[0] % g->nb;
-    if (groups > 1 && x->nb != 0) {
-        g->len = x->shape.d[0] / groups;
-        g->places = g->count / g->len;
-        g->blocks = (g->len + g->nb - 2) / g->nb + 1; /* some groups touch one less */
-        g->sums = scratch_take(s, groups * g->blocks * 2 * g->c, sizeof(double));
-        g->run = scratch_take(s, call_slots(c) * 3 * g->c, sizeof(REAL));
-        g->coef = scratch_take(s, groups * 4 * g->c, sizeof(REAL));
-        return;
-    }
-    g->full = g->tail == 0 ? g->rows : g->rows - g->rows / wide_images(x);
-    g->block = min_i64(g->rows, parts_of(max_i64(BN_RUN, BN_BLOCK / g->c), g->nb) * g->nb);
-    g->blocks = parts_of(g->rows, g->block);
-    g->sums = scratch_take(s, groups * g->blocks * 2 * g->c, sizeof(double));
-    g->run = scratch_take(s, call_slots(c) * 3 * g->c, sizeof(REAL));
-    g->coef = scratch_take(s, groups * 4 * g->c, sizeof(REAL));
-}
-
-/* How many rows from r on, at most up to `end`, are images in a run; r is one. */
-static inline int64_t NAME(bn_span)(const NAME(bn_job) * g, int64_t r, int64_t end)
-{
-    return min_i64(BN_RUN, r < g->full ? min_i64(end, g->full) - r : g->tail);
-}
-/* The row to go on with after a run of n rows. */
-static inline int64_t NAME(bn_next)(const NAME(bn_job) * g, int64_t r, int64_t n)
-{
-    return r < g->full ? r + n : r + g->nb;
-}
-/* Images among rows r0 .. r1, both at a place's first image. */
-static inline int64_t NAME(bn_images)(const NAME(bn_job) * g, int64_t r0, int64_t r1)
-{
-    const int64_t whole = max_i64(0, min_i64(r1, g->full) - r0);
-    return whole + (r1 - r0 - whole) / g->nb * g->tail;
-}
-
-/* What a group has of a block of images: `run` rows from row `first` on, and the same at each place,
- * nb rows further. run 0: nothing. */
-typedef struct NAME(bn_piece) {
-    int64_t first, run;
-} NAME(bn_piece);
-
-static inline NAME(bn_piece) NAME(bn_piece_of)(const NAME(bn_job) * g, int64_t task)
-{
-    const int64_t group = task / g->blocks;
-    const int64_t block = group * g->len / g->nb + task % g->blocks, at = block * g->nb;
-    const int64_t i0 = max_i64(group * g->len, at), i1 = min_i64((group + 1) * g->len, at + g->nb);
-    return (NAME(bn_piece)){.first = at * g->places + i0 - at, .run = max_i64(0, i1 - i0)};
-}
-
-/* Images times places of a group's block. */
-static inline int64_t NAME(bn_block_images)(const NAME(bn_job) * g, int64_t group, int64_t b)
-{
-    if (g->len > 0)
-        return NAME(bn_piece_of)(g, group * g->blocks + b).run * g->places;
-    return NAME(bn_images)(g, b * g->block, min_i64((b + 1) * g->block, g->rows));
-}
-
-/* s0 += x - shift, s1 += (x - shift)^2 over rows of c elements. */
-static void NAME(bn_add_rows)(int64_t rows, int64_t c, const STORE *restrict x,
-                              const REAL *restrict shift, REAL *restrict s0, REAL *restrict s1)
-{
-    int64_t r = 0;
-    for (; r + 4 <= rows; r += 4, x += 4 * c)
-        for (int64_t i = 0; i < c; i++) {
-            const REAL a = LOAD(x[i]) - shift[i], b = LOAD(x[c + i]) - shift[i];
-            const REAL d = LOAD(x[2 * c + i]) - shift[i], e = LOAD(x[3 * c + i]) - shift[i];
-            s0[i] += (a + b) + (d + e);
-            s1[i] += (a * a + b * b) + (d * d + e * e);
-        }
-    for (; r < rows; r++, x += c)
-        for (int64_t i = 0; i < c; i++) {
-            const REAL a = LOAD(x[i]) - shift[i];
-            s0[i] += a;
-            s1[i] += a * a;
-        }
-}
-
-/* s0 += dy, s1 += dy (x - mean). */
-static void NAME(bn_add_grad_rows)(int64_t rows, int64_t c, const STORE *restrict dy,
-                                   const STORE *restrict x, const REAL *restrict mean,
-                                   REAL *restrict s0, REAL *restrict s1)
-{
-    int64_t r = 0;
-    for (; r + 4 <= rows; r += 4, x += 4 * c, dy += 4 * c)
-        for (int64_t i = 0; i < c; i++) {
-            const REAL a = LOAD(x[i]) - mean[i], b = LOAD(x[c + i]) - mean[i];
-            const REAL d = LOAD(x[2 * c + i]) - mean[i], e = LOAD(x[3 * c + i]) - mean[i];
-            const REAL p = LOAD(dy[i]), q = LOAD(dy[c + i]);
-            const REAL r2 = LOAD(dy[2 * c + i]), r3 = LOAD(dy[3 * c + i]);
-            s0[i] += (p + q) + (r2 + r3);
-            s1[i] += (p * a + q * b) + (r2 * d + r3 * e);
-        }
-    for (; r < rows; r++, x += c, dy += c)
-        for (int64_t i = 0; i < c; i++) {
-            s0[i] += LOAD(dy[i]);
-            s1[i] += LOAD(dy[i]) * (LOAD(x[i]) - mean[i]);
-        }
-}
-
-/* Adds a run's sums to the block's and clears them. */
-static void NAME(bn_flush)(int64_t c, REAL *restrict s, double *restrict sum)
-{
-    for (int64_t i = 0; i < 2 * c; i++) {
-        sum[i] += (double)s[i];
-        s[i] = 0;
-    }
-}
-
-/* From sums of x - shift and of its square over so many images: mean and sum of squared deviations. */
-static void NAME(bn_settle)(int64_t c, int64_t images, const REAL *restrict shift,
-                            double *restrict sum)
-{
-    const double inv_n = 1.0 / (double)images;
-    for (int64_t i = 0; i < c; i++) {
-        const double d = sum[i] * inv_n;
-        sum[c + i] -= sum[i] * d;
-        sum[i] = (double)shift[i] + d;
-    }
-}
-
-/* bn_stats_task of a piece. */
-static void NAME(bn_piece_stats)(const NAME(bn_job) * g, int64_t task, int slot)
-{
-    const int64_t c = g->c, sample = min_i64(g->places, BN_SAMPLE);
-    const NAME(bn_piece) piece = NAME(bn_piece_of)(g, task);
-    const STORE *x = g->x + piece.first * c;
-    REAL *const restrict shift = g->run + slot * 3 * c;
-    REAL *const s = shift + c;
-    double *const restrict sum = g->sums + task * 2 * c;
-    memset(shift, 0, (size_t)(3 * c) * sizeof(REAL));
-    memset(sum, 0, (size_t)(2 * c) * sizeof(double));
-    if (piece.run == 0)
-        return;
-    for (int64_t k = 0; k < sample; k++) {
-        const STORE *const row = x + part_begin(g->places, sample, k) * g->nb * c;
-        for (int64_t i = 0; i < c; i++)
-            shift[i] += LOAD(row[i]);
-    }
-    for (int64_t i = 0; i < c; i++)
-        shift[i] /= (REAL)sample;
-    for (int64_t p = 0, held = piece.run; p < g->places; p++, x += g->nb * c, held += piece.run) {
-        NAME(bn_add_rows)(piece.run, c, x, shift, s, s + c);
-        if (held + piece.run > BN_RUN || p + 1 == g->places) {
-            NAME(bn_flush)(c, s, sum);
-            held = 0;
-        }
-    }
-    NAME(bn_settle)(c, piece.run * g->places, shift, sum);
-}
-
-/* One block's mean and sum of squared deviations, [2][c]. */
-static void NAME(bn_stats_task)(void *arg, int64_t task, int slot)
-{
-    const NAME(bn_job) *const g = arg;
-    if (g->len > 0) {
-        NAME(bn_piece_stats)(g, task, slot);
-        return;
-    }
-    const int64_t c = g->c, group = task / g->blocks, block = task % g->blocks;
-    const int64_t r0 = block * g->block, r1 = min_i64(r0 + g->block, g->rows);
-    const int64_t n = r1 - r0, images = NAME(bn_images)(g, r0, r1);
-    const STORE *const x = g->x + group * g->rows * c;
-    REAL *const restrict shift = g->run + slot * 3 * c;
-    REAL *const s = shift + c;
-    double *const restrict sum = g->sums + task * 2 * c;
-    const int64_t sample = min_i64(n, BN_SAMPLE);
-    if (g->pooled != NULL)
-        FN(max_pool_places)(g->pooled, r0 / g->nb, r1 / g->nb);
-    memset(shift, 0, (size_t)(3 * c) * sizeof(REAL));
-    memset(sum, 0, (size_t)(2 * c) * sizeof(double));
-    for (int64_t k = 0; k < sample; k++) {
-        const int64_t at = r0 + part_begin(n, sample, k);
-        const STORE *const row = x + (at < g->full ? at : at - at % g->nb) * c;
-        for (int64_t i = 0; i < c; i++)
-            shift[i] += LOAD(row[i]);
-    }
-    for (int64_t i = 0; i < c; i++)
-        shift[i] /= (REAL)sample;
-    for (int64_t r = r0, run; r < r1; r = NAME(bn_next)(g, r, run)) {
-        run = NAME(bn_span)(g, r, r1);
-        NAME(bn_add_rows)(run, c, x + r * c, shift, s, s + c);
-        NAME(bn_flush)(c, s, sum);
-    }
-    NAME(bn_settle)(c, images, shift, sum);
-}
-
-/* Joins a group's blocks, in order, and makes what the second reading needs: mean, gamma/std, beta
- */
-static void NAME(bn_join_task)(void *arg, int64_t group, int slot)
-{
-    (void)slot;
-    const NAME(bn_job) *const g = arg;
-    const int64_t c = g->c;
-    double *const restrict mean = g->sums + group * g->blocks * 2 * c; /* block 0's, in place */
-    double *const restrict m2 = mean + c;
-    double n = (double)NAME(bn_block_images)(g, group, 0);
-    for (int64_t b = 1; b < g->blocks; b++) {
-        const double *const restrict bm = mean + b * 2 * c, *const restrict b2 = bm + c;
-        const double bn = (double)NAME(bn_block_images)(g, group, b);
-        if (bn == 0)
-            continue;
-        const double share = bn / (n + bn), cross = n * share;
-        n += bn;
-        for (int64_t i = 0; i < c; i++) {
-            const double d = bm[i] - mean[i];
-            mean[i] += d * share;
-            m2[i] += b2[i] + d * d * cross;
-        }
-    }
-    REAL *const coef = g->coef + group * 4 * c;
-    for (int64_t i = 0; i < c; i++) {
-        const double var = m2[i] < 0 ? 0 : m2[i] / n; /* a NaN stays one */
-        g->mean[group * c + i] = coef[i] = (REAL)mean[i];
-        g->var[group * c + i] = (REAL)var;
-        if (g->gamma == NULL)
-            continue;
-        coef[c + i] = (REAL)((double)g->gamma[i] / sqrt(var + g->eps));
-        coef[2 * c + i] = g->beta[i];
-    }
-}
+/* fast_bn.h: batch normalisation in two readings of its input, one for the statistics or for the sums
+ * that the gradient needs (fast_bn_stats.h, to be read before), one to normalise. Included once per
+ * element type and instruction set. Definitions: cpu/ref/bn_body.h. */
+#include "fast_bn_stats.h"
 
 /* y = (x - mean) * scale + beta for n rows from row `at` on, with the group's coefficients */
 static void NAME(bn_apply_rows)(const NAME(bn_job) * g, int64_t group, int64_t at, int64_t n)
@@ -293,52 +28,6 @@ static void NAME(bn_apply_task)(void *arg, int64_t task, int slot)
     const NAME(bn_piece) piece = NAME(bn_piece_of)(g, task);
     for (int64_t p = 0; p < g->places; p++)
         NAME(bn_apply_rows)(g, group, piece.first + p * g->nb, piece.run);
-}
-
-/* ---- statistics alone ---- */
-size_t FN(bn_stats_scratch)(const fwi_call *c)
-{
-    NAME(bn_job) g;
-    scratch_cut s = {0};
-    NAME(bn_plan)(&g, c, &c->in[0], 1, &s);
-    return s.used;
-}
-
-/* Of x, into outputs `mean` and the next. */
-static void NAME(bn_stats_of)(NAME(bn_job) * g, const fwi_call *c, int mean)
-{
-    g->mean = c->out[mean].data;
-    g->var = c->out[mean + 1].data;
-    fwi_pool_for(c->pool, g->blocks, NAME(bn_stats_task), g);
-    fwi_pool_for(c->pool, 1, NAME(bn_join_task), g);
-}
-
-fw_status FN(bn_stats)(const fwi_call *c)
-{
-    NAME(bn_job) g;
-    scratch_cut s = {.base = c->scratch};
-    NAME(bn_plan)(&g, c, &c->in[0], 1, &s);
-    NAME(bn_stats_of)(&g, c, 0);
-    return FW_OK;
-}
-
-/* Of the result of a pool, on batch-blocked images alone. */
-size_t FN(max_pool_stats_scratch)(const fwi_call *c)
-{
-    NAME(bn_job) g;
-    scratch_cut s = {0};
-    NAME(bn_plan)(&g, c, &c->out[0], 1, &s);
-    return s.used;
-}
-
-fw_status FN(max_pool_stats)(const fwi_call *c)
-{
-    NAME(bn_job) g;
-    scratch_cut s = {.base = c->scratch};
-    NAME(bn_plan)(&g, c, &c->out[0], 1, &s);
-    g.pooled = c;
-    NAME(bn_stats_of)(&g, c, 2);
-    return FW_OK;
 }
 
 size_t FN(bn_train_scratch)(const fwi_call *c)
@@ -393,6 +82,28 @@ fw_status FN(bn_eval)(const fwi_call *c)
 }
 
 /* ---- gradient ---- */
+/* s0 += dy, s1 += dy (x - mean). */
+static void NAME(bn_add_grad_rows)(int64_t rows, int64_t c, const STORE *restrict dy,
+                                   const STORE *restrict x, const REAL *restrict mean,
+                                   REAL *restrict s0, REAL *restrict s1)
+{
+    int64_t r = 0;
+    for (; r + 4 <= rows; r += 4, x += 4 * c, dy += 4 * c)
+        for (int64_t i = 0; i < c; i++) {
+            const REAL a = LOAD(x[i]) - mean[i], b = LOAD(x[c + i]) - mean[i];
+            const REAL d = LOAD(x[2 * c + i]) - mean[i], e = LOAD(x[3 * c + i]) - mean[i];
+            const REAL p = LOAD(dy[i]), q = LOAD(dy[c + i]);
+            const REAL r2 = LOAD(dy[2 * c + i]), r3 = LOAD(dy[3 * c + i]);
+            s0[i] += (p + q) + (r2 + r3);
+            s1[i] += (p * a + q * b) + (r2 * d + r3 * e);
+        }
+    for (; r < rows; r++, x += c, dy += c)
+        for (int64_t i = 0; i < c; i++) {
+            s0[i] += LOAD(dy[i]);
+            s1[i] += LOAD(dy[i]) * (LOAD(x[i]) - mean[i]);
+        }
+}
+
 /* One block's sums of dy and dy (x - mean), [2][c]. */
 static void NAME(bn_grad_sums_task)(void *arg, int64_t task, int slot)
 {
@@ -511,48 +222,4 @@ fw_status FN(bn_train_grad)(const fwi_call *c)
     return FW_OK;
 }
 
-/* ---- sum over rows ---- */
-static void NAME(sum_rows_task)(void *arg, int64_t task, int slot)
-{
-    const NAME(bn_job) *const g = arg;
-    const int64_t c = g->c, r0 = task * g->block, r1 = min_i64(r0 + g->block, g->rows);
-    REAL *const restrict s = g->run + slot * 3 * c;
-    double *const restrict sum = g->sums + task * 2 * c;
-    memset(s, 0, (size_t)c * sizeof(REAL));
-    memset(sum, 0, (size_t)c * sizeof(double));
-    for (int64_t r = r0, run; r < r1; r = NAME(bn_next)(g, r, run)) {
-        run = NAME(bn_span)(g, r, r1);
-        const STORE *restrict x = g->x + r * c;
-        for (int64_t k = run; k > 0; k--, x += c)
-            for (int64_t i = 0; i < c; i++)
-                s[i] += LOAD(x[i]);
-        for (int64_t i = 0; i < c; i++) {
-            sum[i] += (double)s[i];
-            s[i] = 0;
-        }
-    }
-}
-
-size_t FN(sum_rows_scratch)(const fwi_call *c)
-{
-    NAME(bn_job) g;
-    scratch_cut s = {0};
-    NAME(bn_plan)(&g, c, &c->in[0], 1, &s);
-    return s.used;
-}
-
-fw_status FN(sum_rows)(const fwi_call *c)
-{
-    NAME(bn_job) g;
-    scratch_cut s = {.base = c->scratch};
-    NAME(bn_plan)(&g, c, &c->in[0], 1, &s);
-    REAL *const y = c->out[0].data;
-    fwi_pool_for(c->pool, g.blocks, NAME(sum_rows_task), &g);
-    for (int64_t i = 0; i < g.c; i++) {
-        double sum = 0;
-        for (int64_t b = 0; b < g.blocks; b++)
-            sum += g.sums[b * 2 * g.c + i];
-        y[i] = (REAL)sum;
-    }
-    return FW_OK;
-}
+#include "fast_sum_rows.h"

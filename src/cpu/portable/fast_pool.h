@@ -129,7 +129,7 @@ static void NAME(max_pool_run)(const fwi_call *call, int64_t begin, int64_t end)
     }
 }
 
-/* For fast_bn.h, which has no pools of its own. */
+/* For fast_bn_stats.h, which has no pools of its own. */
 void FN(max_pool_places)(const fwi_call *c, int64_t begin, int64_t end);
 void FN(max_pool_places)(const fwi_call *c, int64_t begin, int64_t end)
 {
