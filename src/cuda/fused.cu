@@ -1,6 +1,6 @@
 /* fused.cu: batch norm in its two halves with what stands around it; defined in
  * cpu/ref/fused_body.h, held to it by tests/ops/test_fused.c. Nothing is rounded to storage on the
- * way, and the gradients work the norm out again. bias_act: bias.cu. */
+ * way, and the gradients work the norm out again. Groups of statistics: as bn.cu. bias_act: bias.cu. */
 #include "cuda_norm.h"
 
 using namespace fwi_cuda;
@@ -10,22 +10,28 @@ static act_fn fn_of(const fwi_call *c)
     return act_fn{(int)c->attr->bn_act.fn, (float)c->attr->bn_act.alpha};
 }
 
-/* gamma beta mean var are the inputs from `at` on; x is `x` */
+/* gamma beta mean var are the inputs from `at` on */
+static int groups_from(const fwi_call *c, int at)
+{
+    return (int)fwi_stat_groups(&c->in[at + 2].shape);
+}
+
+/* The same; x is `x` */
 static norm_args norm_from(const fwi_call *c, int at, const fwi_arg *x)
 {
-    return norm_of(&c->in[at], c->attr->bn_act.eps, x, 1);
+    return norm_of(&c->in[at], c->attr->bn_act.eps, x, groups_from(c, at));
 }
 
 /* ---- forward ---- */
 
 template <class T> static size_t stats_scratch(const fwi_call *c)
 {
-    return stats_room(&c->in[0], 1);
+    return stats_room(&c->in[0], (int)c->attr->stats.groups);
 }
 
 template <class T> static fw_status bn_stats(const fwi_call *c)
 {
-    return stats<T>(c, &c->in[0], 1, out<float>(c, 0), out<float>(c, 1));
+    return stats<T>(c, &c->in[0], (int)c->attr->stats.groups, out<float>(c, 0), out<float>(c, 1));
 }
 
 template <class T> struct norm_act : over_norm {
@@ -57,7 +63,7 @@ template <class T> static fw_status bn_act(const fwi_call *c)
 {
     const T *r = c->kind == FWI_OP_bn_act_add ? in<T>(c, 5) : nullptr;
     return sweep<T>(
-        c, norm_cut(&c->in[0], 1),
+        c, norm_cut(&c->in[0], groups_from(c, 1)),
         norm_act<T>(norm_from(c, 1, &c->in[0]), in<T>(c, 0), r, out<T>(c, 0), fn_of(c)));
 }
 
@@ -115,7 +121,7 @@ template <class T> struct norm_act_pool : over_norm {
 
 template <class T> static fw_status bn_act_pool(const fwi_call *c)
 {
-    return sweep<T>(c, norm_cut(&c->out[0], 1),
+    return sweep<T>(c, norm_cut(&c->out[0], groups_from(c, 1)),
                     norm_act_pool<T>(norm_from(c, 1, &c->in[0]), in<T>(c, 0), out<T>(c, 0),
                                      out<uint8_t>(c, 1), fn_of(c), shape_of(c, &c->out[0])));
 }
@@ -173,25 +179,25 @@ template <class T> struct pool_arrives {
 
 template <class T> static size_t grad_room(const fwi_call *c)
 {
-    return grads_room(&c->in[1], 1);
+    return grads_room(&c->in[1], groups_from(c, 2));
 }
 
 /* The sums come first: dx may be dy's memory. */
 template <class T> static fw_status bn_act_grad(const fwi_call *c)
 {
     const norm_args n = norm_from(c, 2, &c->in[1]);
-    return grads_and_sweep<T>(c, &c->in[1], 1, n, arrives_of<T>(c, n.c));
+    return grads_and_sweep<T>(c, &c->in[1], groups_from(c, 2), n, arrives_of<T>(c, n.c));
 }
 
 template <class T> static size_t pool_grad_room(const fwi_call *c)
 {
-    return grads_room(&c->in[2], 1);
+    return grads_room(&c->in[2], groups_from(c, 3));
 }
 
 template <class T> static fw_status bn_act_pool_grad(const fwi_call *c)
 {
     const norm_args n = norm_from(c, 3, &c->in[2]);
-    return grads_and_sweep<T>(c, &c->in[2], 1, n,
+    return grads_and_sweep<T>(c, &c->in[2], groups_from(c, 3), n,
                               pool_arrives<T>{in<T>(c, 0), in<uint8_t>(c, 1), fn_of(c),
                                               shape_of(c, &c->in[0]), on_quads(in<T>(c, 0))});
 }
@@ -230,14 +236,15 @@ template <class T> struct unpool_sweep : over_norm {
 template <class T> static fw_status bn_act_unpool_grad(const fwi_call *c)
 {
     const fwi_arg *x = &c->in[2];
+    const int groups = groups_from(c, 3);
     norm_args n = norm_from(c, 3, x);
     const act_arrives<T> arrives = arrives_of<T>(c, n.c);
-    const fw_status st = grads<T>(c, x, 1, n, arrives, out<float>(c, 1), out<float>(c, 2));
+    const fw_status st = grads<T>(c, x, groups, n, arrives, out<float>(c, 1), out<float>(c, 2));
     if (st != FW_OK)
         return st;
-    n.sums = group_sums(c, x, 1);
+    n.sums = group_sums(c, x, groups);
     return sweep<T>(
-        c, norm_cut(&c->out[0], 1),
+        c, norm_cut(&c->out[0], groups),
         unpool_sweep<T>(n, in<T>(c, 2), in<uint8_t>(c, 1), out<T>(c, 0), arrives, shape_of(c, x)));
 }
 

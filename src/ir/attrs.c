@@ -26,6 +26,9 @@ TABLE(matmul, I(matmul, ta), I(matmul, tb));
 TABLE(bn, D(bn, eps), I(bn, groups), D(bn, update), I(bn, count));
 TABLE(act, I(act, fn), D(act, alpha));
 TABLE(pool, I(pool, k), I(pool, stride), I(pool, ih), I(pool, iw));
+TABLE(pool_stats, I(pool_stats, k), I(pool_stats, stride), I(pool_stats, ih), I(pool_stats, iw),
+      I(pool_stats, groups));
+TABLE(stats, I(stats, groups));
 TABLE(image, I(image, h), I(image, w), I(image, ih), I(image, iw));
 TABLE(scalar, D(scalar, value));
 TABLE(slice, I(slice, begin), I(slice, len));
@@ -58,6 +61,8 @@ enum { /* how many fields; none has none */
        COUNT(bn),
        COUNT(act),
        COUNT(pool),
+       COUNT(pool_stats),
+       COUNT(stats),
        COUNT(image),
        COUNT(scalar),
        COUNT(slice),

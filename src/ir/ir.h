@@ -100,8 +100,15 @@ typedef struct fwi_act_attr {
 typedef struct fwi_pool_attr {
     int64_t k, stride, ih, iw;
 } fwi_pool_attr;
+typedef struct fwi_pool_stats_attr {
+    int64_t k, stride, ih, iw; /* as in fwi_pool_attr, which a kernel may read in its place */
+    int64_t groups;
+} fwi_pool_stats_attr;
+typedef struct fwi_stats_attr {
+    int64_t groups;
+} fwi_stats_attr;
 /* fn: of fwi_act_fn or FWI_FUSED_*. Ops with a pool: windows k x k, k apart, on images of ih x iw;
- * in the others all three are 0. */
+ * in the others all three are 0. How many groups there are the statistics' shape says: fwi_stat_groups. */
 typedef struct fwi_bn_act_attr {
     double eps;
     int64_t fn;
@@ -170,7 +177,15 @@ typedef union fwi_attr {
     fwi_average_attr average;
     fwi_layout_attr layout;
     fwi_bn_act_attr bn_act;
+    fwi_pool_stats_attr pool_stats;
+    fwi_stats_attr stats;
 } fwi_attr;
+
+/* Of mean or var as fused ops take them: [groups,c] of a batch; [c] is running ones, or of one group. */
+static inline int64_t fwi_stat_groups(const fwi_shape *mean)
+{
+    return mean->rank == 2 ? mean->d[0] : 1;
+}
 
 typedef int32_t fwi_val; /* a tensor's number in its graph */
 

@@ -39,6 +39,9 @@ fw_status fwi_want_finite(const char *name, double v);
 fw_status fwi_want_share(const char *name, double v, double lo, double hi); /* [lo, hi) */
 fw_status fwi_want_positive(const char *name, double v);
 
+/* shapes_layer.c: groups of a batch of n, which are contiguous runs of it. */
+fw_status fwi_want_groups(int64_t groups, int64_t n);
+
 void fwi_give(fwi_rule *r, int i, fw_dtype dtype, fwi_shape shape);
 
 /* shapes_window.c: k and stride of a pool over ih x iw; gives the output's height and width. */

@@ -1,7 +1,6 @@
 /* shapes_backend.c: the shape rules of ops that only a lowered graph has: changes of layout and fused
- * ops. The latter lean on the rules of the ops that they stand for and add what fusing asks: one
- * group of statistics, pools whose windows lie side by side. Read before: shapes.h, the last part of
- * ops.def, cpu/lower. */
+ * ops. The latter lean on the rules of the ops that they stand for and add what fusing asks: pools
+ * whose windows lie side by side. Read before: shapes.h, the last part of ops.def, cpu/lower. */
 #include "shapes.h"
 
 #include <inttypes.h>
@@ -39,19 +38,20 @@ static fw_status fused_fn(int64_t fn, double alpha)
     return fn == FWI_CELU ? fwi_want_positive("alpha", alpha) : fwi_want_finite("alpha", alpha);
 }
 
-/* Inputs from i on: gamma, beta, mean, var, for c channels. */
-static fw_status fused_norm(const fwi_rule *r, int i, int64_t c)
+/* Inputs from i on: gamma, beta, mean, var, for c channels of a batch of n. */
+static fw_status fused_norm(const fwi_rule *r, int i, int64_t n, int64_t c)
 {
     static const char *const names[] = {"gamma", "beta", "mean", "var"};
     const fwi_bn_act_attr *a = &r->attr->bn_act;
     TRY(fwi_want_share("eps", a->eps, 0.0, INFINITY));
     TRY(fused_fn(a->fn, a->alpha));
+    const int64_t groups = fwi_stat_groups(&r->in[i + 2].shape);
     for (int k = 0; k < 4; k++) {
-        const bool running = r->in[i + k].shape.rank == 1; /* or of the batch: [1,c] */
+        const bool running = groups == 1 && r->in[i + k].shape.rank == 1; /* or of the batch */
         TRY(fwi_want_shape(r, i + k, names[k], r->real,
-                           k < 2 || running ? fwi_shape1(c) : fwi_shape2(1, c)));
+                           k < 2 || running ? fwi_shape1(c) : fwi_shape2(groups, c)));
     }
-    return FW_OK;
+    return fwi_want_groups(groups, n);
 }
 
 static fw_status fused_no_pool(const fwi_bn_act_attr *a)
@@ -71,37 +71,37 @@ static fw_status fused_pool(const fwi_bn_act_attr *a, int64_t *oh, int64_t *ow)
     return fwi_want_max_window(&pool);
 }
 
-static void give_stats(fwi_rule *r, int i, int64_t c)
+/* Of images like s. */
+static fw_status give_stats(fwi_rule *r, int i, int64_t groups, const fwi_shape *s)
 {
-    fwi_give(r, i, r->real, fwi_shape2(1, c));
-    fwi_give(r, i + 1, r->real, fwi_shape2(1, c));
+    TRY(fwi_want_groups(groups, s->d[0]));
+    fwi_give(r, i, r->real, fwi_shape2(groups, s->d[3]));
+    fwi_give(r, i + 1, r->real, fwi_shape2(groups, s->d[3]));
+    return FW_OK;
 }
 
 fw_status fwi_rule_conv2d_stats(fwi_rule *r)
 {
     TRY(fwi_rule_conv2d(r));
-    give_stats(r, 1, r->out[0].shape.d[3]);
-    return FW_OK;
+    return give_stats(r, 1, 1, &r->out[0].shape);
 }
 
 fw_status fwi_rule_max_pool_stats(fwi_rule *r)
 {
     TRY(fwi_rule_max_pool(r));
-    give_stats(r, 2, r->out[0].shape.d[3]);
-    return FW_OK;
+    return give_stats(r, 2, r->attr->pool_stats.groups, &r->out[0].shape);
 }
 
 fw_status fwi_rule_bn_stats(fwi_rule *r)
 {
     TRY(fwi_want_real(r, 0, "x", 4, 4));
-    give_stats(r, 0, r->in[0].shape.d[3]);
-    return FW_OK;
+    return give_stats(r, 0, r->attr->stats.groups, &r->in[0].shape);
 }
 
 fw_status fwi_rule_bn_act(fwi_rule *r)
 {
     TRY(fwi_want_real(r, 0, "x", 4, 4));
-    TRY(fused_norm(r, 1, r->in[0].shape.d[3]));
+    TRY(fused_norm(r, 1, r->in[0].shape.d[0], r->in[0].shape.d[3]));
     TRY(fused_no_pool(&r->attr->bn_act));
     fwi_give(r, 0, r->real, r->in[0].shape);
     return FW_OK;
@@ -119,7 +119,7 @@ fw_status fwi_rule_bn_act_pool(fwi_rule *r)
     int64_t oh = 0, ow = 0;
     TRY(fwi_want_real(r, 0, "x", 4, 4));
     const int64_t *x = r->in[0].shape.d;
-    TRY(fused_norm(r, 1, x[3]));
+    TRY(fused_norm(r, 1, x[0], x[3]));
     TRY(fused_pool(a, &oh, &ow));
     TRY(fwi_want_shape(r, 0, "x", r->real, fwi_shape4(x[0], a->ih, a->iw, x[3])));
     fwi_give(r, 0, r->real, fwi_shape4(x[0], oh, ow, x[3]));
@@ -138,7 +138,7 @@ fw_status fwi_rule_bn_act_grad(fwi_rule *r)
 {
     TRY(fwi_want_real(r, 1, "x", 4, 4));
     TRY(fwi_want_shape(r, 0, "dy", r->real, r->in[1].shape));
-    TRY(fused_norm(r, 2, r->in[1].shape.d[3]));
+    TRY(fused_norm(r, 2, r->in[1].shape.d[0], r->in[1].shape.d[3]));
     TRY(fused_no_pool(&r->attr->bn_act));
     give_grads(r, r->in[1].shape);
     return FW_OK;
@@ -156,7 +156,7 @@ static fw_status fused_pool_grad(fwi_rule *r, bool x_pooled)
     TRY(fwi_want_shape(r, 0, "dy", r->real, small));
     TRY(fwi_want_shape(r, 1, "idx", FW_U8, small));
     TRY(fwi_want_shape(r, 2, "x", r->real, x_pooled ? small : full));
-    TRY(fused_norm(r, 3, c));
+    TRY(fused_norm(r, 3, n, c));
     give_grads(r, full);
     return FW_OK;
 }

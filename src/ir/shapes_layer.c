@@ -12,16 +12,22 @@ static fw_status want_eps(const fwi_bn_attr *a)
     return fwi_want_share("eps", a->eps, 0.0, INFINITY);
 }
 
-/* Groups are contiguous runs of the batch; count, where it is given, must be what x has. */
+fw_status fwi_want_groups(int64_t groups, int64_t n)
+{
+    TRY(fwi_want_int("groups", groups, 1, n));
+    if (n % groups != 0)
+        return fwi_fail(FW_ESHAPE, "a batch of %" PRId64 " does not split into %" PRId64 " groups",
+                        n, groups);
+    return FW_OK;
+}
+
+/* count, where it is given, must be what x has. */
 static fw_status bn_groups(const fwi_rule *r, int i)
 {
     const fwi_bn_attr *a = &r->attr->bn;
     const fwi_shape *x = &r->in[i].shape;
     TRY(want_eps(a));
-    TRY(fwi_want_int("groups", a->groups, 1, x->d[0]));
-    if (x->d[0] % a->groups != 0)
-        return fwi_fail(FW_ESHAPE, "a batch of %" PRId64 " does not split into %" PRId64 " groups",
-                        x->d[0], a->groups);
+    TRY(fwi_want_groups(a->groups, x->d[0]));
     const int64_t count = fwi_shape_elems(x) / fwi_last_dim(x) / a->groups;
     if (a->count != 0 && a->count != count)
         return fwi_fail(FW_ESHAPE,

@@ -113,6 +113,11 @@ fwi_attr fwi_sweep_attr(const fw_bench_ops_opt *o, const fw_conv_shape *s, const
     const char *const attr = fwi_op_info_get(w->op)->attr;
     if (strcmp(attr, "bn") == 0)
         return (fwi_attr){.bn = {.eps = 1e-5, .groups = 1}};
+    if (strcmp(attr, "stats") == 0)
+        return (fwi_attr){.stats = {.groups = 1}};
+    if (strcmp(attr, "pool_stats") == 0)
+        return (fwi_attr){
+            .pool_stats = {.k = 2, .stride = 2, .ih = s->oh, .iw = s->ow, .groups = 1}};
     if (strcmp(attr, "bn_act") == 0)
         return (fwi_attr){.bn_act = {.eps = 1e-5,
                                      .fn = act->fn,

@@ -20,40 +20,63 @@ typedef struct fused_case {
     int64_t n, h, w, c;
     int64_t fn;
     double alpha;
-    double mean; /* of the inputs, in deviations */
+    double mean;    /* of the inputs, in deviations */
+    int64_t groups; /* of statistics; 0: one, whose shape may be [c] */
 } fused_case;
 
 static const fused_case cases[] = {
-    {3, 4, 4, 16, FWI_FUSED_RELU, 0, 0},
-    {2, 5, 7, 3, FWI_GELU, 0, 1},
-    {5, 6, 6, 33, FWI_CELU, 0.5, 0},
-    {1, 2, 2, 1, FWI_FUSED_IDENTITY, 0, 0},
-    {23, 4, 6, 64, FWI_FUSED_RELU, 0, 3},
-    {15, 8, 8, 24, FWI_GELU, 0, 0},
-    {4, 3, 3, 130, FWI_SILU, 0, 0},
-    {7, 2, 9, 7, FWI_TANH, 0, 0},
-    {2, 31, 31, 24, FWI_GELU, 0, 0},
-    {3, 7, 5, 5, FWI_SIGMOID, 0, 0},
-    {14, 2, 2, 100, FWI_SOFTPLUS, 0, 2},
-    {11, 3, 2, 48, FWI_FUSED_RELU, 0, 0},
-    {29, 2, 2, 512, FWI_FUSED_RELU, 0, 0.5},
-    {6, 9, 4, 17, FWI_FUSED_IDENTITY, 0, 20},
-    {13, 4, 6, 64, FWI_SILU, 0, 0.5},
-    {21, 6, 5, 40, FWI_CELU, 0.6, 0},
-    {3, 6, 9, 7, FWI_CELU, 2, 1},
-    {8, 5, 4, 24, FWI_SILU, 0, -1},
-    {12, 4, 4, 72, FWI_CELU, 0.75, 0},
+    {3, 4, 4, 16, FWI_FUSED_RELU, 0, 0, 0},
+    {2, 5, 7, 3, FWI_GELU, 0, 1, 0},
+    {5, 6, 6, 33, FWI_CELU, 0.5, 0, 0},
+    {1, 2, 2, 1, FWI_FUSED_IDENTITY, 0, 0, 0},
+    {23, 4, 6, 64, FWI_FUSED_RELU, 0, 3, 0},
+    {15, 8, 8, 24, FWI_GELU, 0, 0, 0},
+    {4, 3, 3, 130, FWI_SILU, 0, 0, 0},
+    {7, 2, 9, 7, FWI_TANH, 0, 0, 0},
+    {2, 31, 31, 24, FWI_GELU, 0, 0, 0},
+    {3, 7, 5, 5, FWI_SIGMOID, 0, 0, 0},
+    {14, 2, 2, 100, FWI_SOFTPLUS, 0, 2, 0},
+    {11, 3, 2, 48, FWI_FUSED_RELU, 0, 0, 0},
+    {29, 2, 2, 512, FWI_FUSED_RELU, 0, 0.5, 0},
+    {6, 9, 4, 17, FWI_FUSED_IDENTITY, 0, 20, 0},
+    {13, 4, 6, 64, FWI_SILU, 0, 0.5, 0},
+    {21, 6, 5, 40, FWI_CELU, 0.6, 0, 0},
+    {3, 6, 9, 7, FWI_CELU, 2, 1, 0},
+    {8, 5, 4, 24, FWI_SILU, 0, -1, 0},
+    {12, 4, 4, 72, FWI_CELU, 0.75, 0, 0},
+    /* groups that end where blocks do, within blocks, and several of them in a block */
+    {12, 4, 4, 64, FWI_CELU, 0.3, 0, 3},
+    {20, 3, 5, 24, FWI_FUSED_RELU, 0, 2, 4},
+    {27, 4, 3, 7, FWI_SILU, 0, 1, 3},
+    {16, 5, 4, 33, FWI_CELU, 0.5, -3, 16},
+    {6, 4, 4, 48, FWI_FUSED_IDENTITY, 0, 0, 2},
+    {28, 2, 3, 128, FWI_GELU, 0, 0.5, 2},
+    {15, 4, 5, 512, FWI_FUSED_RELU, 0, 0, 3},
+    {24, 6, 4, 40, FWI_CELU, 0.3, 5, 8},
 };
+
+static int64_t groups_of(const fused_case *f)
+{
+    return f->groups > 0 ? f->groups : 1;
+}
+
+/* The statistic [group][channel] of element j of a batch of n elements. */
+static int64_t stat_of(const fused_case *f, int64_t j, int64_t n)
+{
+    return j / (n / groups_of(f)) * f->c + j % f->c;
+}
 
 /* The norm's parameters as they are in c->in, from input p on: gamma, beta, mean, var. */
 typedef struct norm_at {
     double z, scale, tol; /* tol: of z */
 } norm_at;
 
+/* i: as stat_of */
 static norm_at norm_of(const t_case *c, int p, double eps, double x, int64_t i)
 {
-    const double beta = c->in[p + 1].v[i], mean = c->in[p + 2].v[i];
-    const double scale = c->in[p].v[i] / sqrt(c->in[p + 3].v[i] + eps);
+    const int64_t channel = i % c->in[p].n;
+    const double beta = c->in[p + 1].v[channel], mean = c->in[p + 2].v[i];
+    const double scale = c->in[p].v[channel] / sqrt(c->in[p + 3].v[i] + eps);
     const double z = (x - mean) * scale + beta;
     return (norm_at){.z = z,
                      .scale = scale,
@@ -106,11 +129,11 @@ static void input_x(t_case *c, const fused_case *f, fwi_shape s)
 }
 
 /* gamma beta mean var, then every x whose norm lies near 0 moved. x is input `at`. Whether of both
- * shapes of statistics: those of the batch are [1,c], running ones [c]. */
+ * shapes of statistics, where the case has one group: those of the batch are [1,c], running ones [c]. */
 static void input_norm(t_case *c, const fused_case *f, int at, bool running)
 {
-    const int64_t n = f->c;
-    const fwi_shape stats = running ? fwi_shape1(n) : fwi_shape2(1, n);
+    const int64_t n = f->c, groups = groups_of(f);
+    const fwi_shape stats = running && f->groups == 0 ? fwi_shape1(n) : fwi_shape2(groups, n);
     const int p = c->n_in;
     double *gamma = t_real(c, fwi_shape1(n), T_NORMAL), *beta = t_real(c, fwi_shape1(n), T_NORMAL);
     double *mean = t_real(c, stats, T_NORMAL);
@@ -118,11 +141,12 @@ static void input_norm(t_case *c, const fused_case *f, int at, bool running)
     for (int64_t i = 0; i < n; i++) {
         gamma[i] = (double)(float)(1 + 0.2 * gamma[i]);
         beta[i] = (double)(float)(0.5 * beta[i]);
-        mean[i] = (double)(float)(f->mean + 0.1 * mean[i]);
     }
+    for (int64_t i = 0; i < groups * n; i++)
+        mean[i] = (double)(float)(f->mean + 0.1 * mean[i]);
     t_input *x = &c->in[at];
     for (int64_t j = 0; j < x->n; j++) {
-        const norm_at z = norm_of(c, p, 1e-5, x->v[j], j % n);
+        const norm_at z = norm_of(c, p, 1e-5, x->v[j], stat_of(f, j, x->n));
         if (fabs(z.z) < 0.02)
             x->v[j] = (double)(float)(x->v[j] + 0.1 / z.scale);
     }
@@ -145,7 +169,8 @@ static void test_sweeps(void **state)
             t_expect(&c);
             double *more = t_more(&c, 0);
             for (int64_t j = 0; j < c.result[0].n; j++) {
-                const norm_at n = norm_of(&c, 1, a.bn_act.eps, c.in[0].v[j], j % f->c);
+                const norm_at n =
+                    norm_of(&c, 1, a.bn_act.eps, c.in[0].v[j], stat_of(f, j, c.in[0].n));
                 const double r = add ? c.in[5].v[j] : 0;
                 c.result[0].tol[j] = value_tol(f, &n) + T_U * fabs(c.result[0].want[j]);
                 /* 1.01: inputs are rounded first; so the value is this one but for a hundredth */
@@ -207,7 +232,8 @@ static void test_pooled(void **state)
             }
             const int64_t at =
                 row_of(&a.bn_act, j / f->c, (int64_t)c.result[1].want[j]) * f->c + j % f->c;
-            const norm_at n = norm_of(&c, 1, a.bn_act.eps, c.in[0].v[at], j % f->c);
+            const norm_at n =
+                norm_of(&c, 1, a.bn_act.eps, c.in[0].v[at], stat_of(f, at, c.in[0].n));
             c.result[0].tol[j] = value_tol(f, &n) + T_U * fabs(c.result[0].want[j]);
         }
         free(full);
@@ -240,49 +266,70 @@ static void test_pool_edges(void **state)
 
 /* ---- gradients ---- */
 
-/* Tolerances of dx, dgamma, dbeta. x is input `at`, the norm's parameters follow it. arrives[j]: what
- * comes back to the norm's output at element j of x, by the reference's rules; to[j]: its place in
- * dx. */
+/* Tolerances of a case's gradients: what they are made of. x is input `at`, the norm's parameters
+ * follow it. */
+typedef struct grad_tols {
+    t_case *c;
+    const fused_case *f;
+    int at;
+    double eps;
+    const double *
+        dy_at; /* [elements of x]: what comes back to the norm's output, by the reference's rules */
+    const int64_t *to; /* [rows of x]: its place in dx */
+    double *more[3];
+} grad_tols;
+
+/* Of channel i in one group: adds its part to dgamma's and dbeta's, and gives dx's. */
+static void tol_group(const grad_tols *g, int64_t group, int64_t i)
+{
+    t_case *c = g->c;
+    const int at = g->at;
+    const int64_t n_c = g->f->c, rows = c->in[at].n / n_c / groups_of(g->f), s = group * n_c + i;
+    const double root = sqrt((double)rows), count = (double)rows;
+    const double *x = c->in[at].v;
+    const double mean = c->in[at + 3].v[s], inv = 1 / sqrt(c->in[at + 4].v[s] + g->eps);
+    double s_abs = 0, q_abs = 0, ts = 0, tq = 0;
+    for (int64_t r = group * rows; r < (group + 1) * rows; r++) {
+        const int64_t j = r * n_c + i;
+        const norm_at n = norm_of(c, at + 1, g->eps, x[j], s);
+        const double z = fabs(x[j] - mean) * inv, tol = back_tol(g->f, &n, g->dy_at[j]);
+        s_abs += 1.2 * fabs(g->dy_at[j]);
+        q_abs += 1.2 * fabs(g->dy_at[j]) * z;
+        ts += tol;
+        tq += tol * z;
+    }
+    ts += 2 * T_U * root * s_abs + T_U * s_abs;
+    tq += (2 * root + 5) * T_U * q_abs + T_U * q_abs;
+    c->result[1].tol[i] += tq;
+    c->result[2].tol[i] += ts;
+    const double slope = 1.02 * short_slope(g->f); /* of inputs as rounded to bf16 */
+    g->more[1][i] += slope * q_abs;
+    g->more[2][i] += slope * s_abs;
+    for (int64_t r = group * rows; r < (group + 1) * rows; r++) {
+        const int64_t j = r * n_c + i;
+        const norm_at n = norm_of(c, at + 1, g->eps, x[j], s);
+        const double z = fabs(x[j] - mean) * inv;
+        c->result[0].tol[g->to[r] * n_c + i] =
+            fabs(n.scale) * ((ts + z * tq) / count + back_tol(g->f, &n, g->dy_at[j]) +
+                             8 * T_U * (1.2 * fabs(g->dy_at[j]) + (s_abs + z * q_abs) / count));
+        g->more[0][g->to[r] * n_c + i] =
+            slope * fabs(n.scale) * (fabs(g->dy_at[j]) + (s_abs + z * q_abs) / count);
+    }
+}
+
 static void tol_grads(t_case *c, const fused_case *f, int at, double eps, const double *dy_at,
                       const int64_t *to)
 {
-    const int64_t n_c = f->c, rows = c->in[at].n / n_c;
-    const double root = sqrt((double)rows), count = (double)rows;
-    const double *x = c->in[at].v;
-    double *more[3];
+    grad_tols g = {c, f, at, eps, dy_at, to, {NULL}};
     for (int r = 0; r < 3; r++)
-        more[r] = t_more(c, r);
+        g.more[r] = t_more(c, r);
     for (int64_t j = 0; j < c->result[0].n; j++)
         c->result[0].tol[j] = 0;
-    for (int64_t i = 0; i < n_c; i++) {
-        const double mean = c->in[at + 3].v[i], inv = 1 / sqrt(c->in[at + 4].v[i] + eps);
-        double s_abs = 0, q_abs = 0, ts = 0, tq = 0;
-        for (int64_t r = 0; r < rows; r++) {
-            const int64_t j = r * n_c + i;
-            const norm_at n = norm_of(c, at + 1, eps, x[j], i);
-            const double z = fabs(x[j] - mean) * inv, tol = back_tol(f, &n, dy_at[j]);
-            s_abs += 1.2 * fabs(dy_at[j]);
-            q_abs += 1.2 * fabs(dy_at[j]) * z;
-            ts += tol;
-            tq += tol * z;
-        }
-        ts += 2 * T_U * root * s_abs + T_U * s_abs;
-        tq += (2 * root + 5) * T_U * q_abs + T_U * q_abs;
-        c->result[1].tol[i] = tq + T_U * fabs(c->result[1].want[i]);
-        c->result[2].tol[i] = ts + T_U * fabs(c->result[2].want[i]);
-        const double slope = 1.02 * short_slope(f); /* of inputs as rounded to bf16 */
-        more[1][i] = slope * q_abs;
-        more[2][i] = slope * s_abs;
-        for (int64_t r = 0; r < rows; r++) {
-            const int64_t j = r * n_c + i;
-            const norm_at n = norm_of(c, at + 1, eps, x[j], i);
-            const double z = fabs(x[j] - mean) * inv;
-            c->result[0].tol[to[r] * n_c + i] =
-                fabs(n.scale) * ((ts + z * tq) / count + back_tol(f, &n, dy_at[j]) +
-                                 8 * T_U * (1.2 * fabs(dy_at[j]) + (s_abs + z * q_abs) / count));
-            more[0][to[r] * n_c + i] =
-                slope * fabs(n.scale) * (fabs(dy_at[j]) + (s_abs + z * q_abs) / count);
-        }
+    for (int64_t i = 0; i < f->c; i++) {
+        c->result[1].tol[i] = T_U * fabs(c->result[1].want[i]);
+        c->result[2].tol[i] = T_U * fabs(c->result[2].want[i]);
+        for (int64_t group = 0; group < groups_of(f); group++)
+            tol_group(&g, group, i);
     }
 }
 
@@ -385,14 +432,17 @@ static void test_unpool_grad(void **state)
 /* ---- statistics ---- */
 
 /* Mean and variance of result `y` as results r and r + 1. y_tol: of y, or NULL where it is exact.
- * As in test_bn.c, and what y is off by. */
+ * As in test_bn.c, what y is off by, and what the variance loses when sums are taken around one of the
+ * channel's values in place of its mean. */
 static void tol_stats(t_case *c, const double *y, int64_t n, int r, const double *y_tol)
 {
-    const int64_t n_c = c->result[r].n, rows = n / n_c;
+    const int64_t groups = c->result[r].shape.d[0], n_c = c->result[r].n / groups;
+    const int64_t rows = n / n_c / groups;
     const double root = sqrt((double)rows), count = (double)rows;
-    for (int64_t i = 0; i < n_c; i++) {
+    for (int64_t i = 0; i < groups * n_c; i++) {
+        const int64_t first = i / n_c * rows * n_c + i % n_c;
         double sum_abs = 0, off = 0, off2 = 0;
-        for (int64_t k = i; k < n; k += n_c) {
+        for (int64_t k = first; k < first + rows * n_c; k += n_c) {
             const double t = y_tol != NULL ? y_tol[k] : 0;
             sum_abs += fabs(y[k]);
             off += t / count;
@@ -401,8 +451,9 @@ static void tol_stats(t_case *c, const double *y, int64_t n, int r, const double
         const double mean = c->result[r].want[i], var = c->result[r + 1].want[i];
         const double tm = off + 2 * T_U * root * sum_abs / count + 2 * T_U * fabs(mean);
         c->result[r].tol[i] = tm;
-        c->result[r + 1].tol[i] =
-            (2 * root + 5) * T_U * var + tm * tm + 2 * sqrt(var * off2) + off2;
+        const double shift = y[first] - mean;
+        c->result[r + 1].tol[i] = (2 * root + 5) * T_U * var + 4 * T_U * shift * shift + tm * tm +
+                                  2 * sqrt(var * off2) + off2;
     }
 }
 
@@ -412,14 +463,15 @@ static void test_stats(void **state)
     for (int i = 0; i < T_COUNT(cases); i++) {
         const fused_case *f = &cases[i];
         t_case c;
-        t_begin(&c, FWI_OP_bn_stats, NULL);
+        t_begin(&c, FWI_OP_bn_stats, &(fwi_attr){.stats = {.groups = groups_of(f)}});
         input_x(&c, f, fwi_shape4(f->n, f->h, f->w, f->c));
         t_expect(&c);
         tol_stats(&c, c.in[0].v, c.in[0].n, 0, NULL);
         t_check(&c);
 
         const int64_t k = f->h >= 3 && f->w >= 3 && i % 3 == 1 ? 3 : 2;
-        const fwi_attr a = {.pool = {.k = k, .stride = i % 4 == 3 ? 1 : k}};
+        const fwi_attr a = {
+            .pool_stats = {.k = k, .stride = i % 4 == 3 ? 1 : k, .groups = groups_of(f)}};
         t_begin(&c, FWI_OP_max_pool_stats, &a);
         input_x(&c, f, fwi_shape4(f->n, f->h, f->w, f->c));
         t_expect(&c);
@@ -557,7 +609,7 @@ static void test_numbers(void **state)
         for (int grad = 0; grad < 2; grad++) {
             const int64_t fn = i < FWI_ACT_COUNT ? i : FWI_CELU;
             const double alpha = alphas[i < FWI_ACT_COUNT ? 0 : i - FWI_ACT_COUNT + 1];
-            const fused_case f = {14, 8, 8, 16, fn, alpha, 0};
+            const fused_case f = {14, 8, 8, 16, fn, alpha, 0, 0};
             const fwi_shape s = fwi_shape4(f.n, f.h, f.w, f.c);
             const fwi_attr a = {.act = {.fn = fn, .alpha = alpha}};
             t_case c;

@@ -1,6 +1,7 @@
 /* test_fused_nets.c: small nets, forward and every gradient, fused against not fused: residual blocks
- * with their pool behind the activation, groups with the pool in front of the norm, bias and gelu,
- * sizes that pools do not divide, and evaluation.
+ * with their pool behind the activation, groups of convolutions with the pool in front of the norm, bias
+ * and gelu, sizes that pools do not divide, ghost batch norm in groups that end within blocks, and
+ * evaluation.
  *
  * In double the fused ops' reference kernels run on the graph that cpu/lower/lower_fuse.c makes when
  * asked to fuse all it can; with sums in double in both, 1e-12 leaves three digits to spare. In float
@@ -34,6 +35,7 @@ typedef struct result {
 typedef struct results {
     result r[MAX_RESULTS];
     int n;
+    int plain_norms; /* in the plan that gave them */
 } results;
 
 static result *add_result(results *out, const char *name, int64_t n)
@@ -61,6 +63,7 @@ typedef struct net_case {
     int64_t h, w;
     bool kinks;
     fw_layer *(*make)(void);
+    int alone; /* norms that have nothing to fuse with in training */
 } net_case;
 
 static fw_layer *make_residual(void)
@@ -129,10 +132,50 @@ static fw_layer *make_smooth(void)
     return net;
 }
 
-static const net_case nets[] = {{"residual", 9, 8, true, make_residual},
-                                {"pool first", 14, 11, true, make_pool_first},
-                                {"mixed", 13, 10, true, make_mixed},
-                                {"smooth", 8, 6, false, make_smooth}};
+/* Pools on both sides of ghost norms, a sum, and a norm that stays alone. */
+static fw_layer *make_ghost(void)
+{
+    fw_layer_opt o = fw_pytorch_opt;
+    o.act = FW_CELU;
+    o.act_alpha = 0.3F;
+    o.bn_groups = N / 5;
+    fw_layer_opt first = o;
+    first.pool_first = true;
+    first.bn_fixed_scale = true;
+    fw_layer_opt relu = fw_pytorch_opt;
+    relu.bn_groups = o.bn_groups;
+    fw_layer *net = fw_sequential();
+    fw_add(net, fw_conv_bn(8, &o));
+    fw_add(net, fw_conv_res_blk(12, 1, &first));
+    fw_add(net, fw_conv2d(9, false, FW_PYTORCH));
+    fw_add(net, fw_batch_norm(&relu));
+    fw_add(net, fw_conv_blk(17, &relu));
+    fw_add(net, fw_global_max_pool());
+    fw_add(net, fw_classifier(CLASSES, 0.125F, FW_PYTORCH));
+    return net;
+}
+
+static fw_layer *make_smooth_ghost(void)
+{
+    fw_layer_opt o = fw_pytorch_opt;
+    o.act = FW_SILU;
+    o.bn_groups = 5;
+    fw_layer_opt average = o;
+    average.pooling = FW_POOL_AVERAGE;
+    fw_layer *net = fw_sequential();
+    fw_add(net, fw_conv_bn(8, &o));
+    fw_add(net, fw_conv_res_blk(16, 1, &average));
+    fw_add(net, fw_global_average_pool());
+    fw_add(net, fw_classifier(CLASSES, 1.0F, FW_PYTORCH));
+    return net;
+}
+
+static const net_case nets[] = {{"residual", 9, 8, true, make_residual, 0},
+                                {"pool first", 14, 11, true, make_pool_first, 0},
+                                {"mixed", 13, 10, true, make_mixed, 0},
+                                {"smooth", 8, 6, false, make_smooth, 0},
+                                {"ghost", 12, 9, true, make_ghost, 1},
+                                {"smooth ghost", 8, 6, false, make_smooth_ghost, 0}};
 
 /* ---- running one ---- */
 
@@ -205,6 +248,18 @@ static void widen(const void *raw, fw_dtype type, result *r)
         r->v[i] = type == FW_F64 ? ((const double *)raw)[i] : (double)((const float *)raw)[i];
 }
 
+/* How many norms the plan has that are not fused. */
+static int plain_norms(const fwi_plan *plan)
+{
+    int n = 0;
+    for (int i = 0; i < fwi_plan_steps(plan); i++) {
+        fwi_step_info s;
+        fwi_plan_step(plan, i, &s);
+        n += s.op == FWI_OP_bn_train;
+    }
+    return n;
+}
+
 /* Every output of the graph, and what training made of the running statistics. */
 static void run(fwi_device *d, const net_case *nc, fw_dtype type, bool training, results *out)
 {
@@ -215,6 +270,7 @@ static void run(fwi_device *d, const net_case *nc, fw_dtype type, bool training,
     t_require(fwi_store_new(&s, d, (const fwi_graph *const *)&g, 1));
     fill_store(s);
     t_require(fwi_plan_new(&plan, d, s, g));
+    out->plain_norms = plain_norms(plan);
     const int64_t n_x = N * nc->h * nc->w * C;
     double *x64 = malloc((size_t)n_x * sizeof *x64);
     float *x32 = malloc((size_t)n_x * sizeof *x32);
@@ -358,7 +414,7 @@ static void double_is_the_same(void **state)
             const double e = error_of(&got, &want, NULL);
             printf("%-10s %s double: %.1e\n", nets[i].name, training ? "train" : "eval ", e);
             assert_true(e <= 1e-12);
-            assert_int_equal(counts[FWI_OP_bn_train], 0);
+            assert_int_equal(counts[FWI_OP_bn_train], training ? nets[i].alone : 0);
             for (int k = 0; k < FWI_OP_COUNT; k++)
                 total[k] += counts[k];
             free_results(&got);
@@ -391,6 +447,8 @@ static void check_device(const char *name, const char *isa, fw_dtype type, bool 
                    training ? "train" : "eval ", isa, t_device_precision(type, tf32), logits, all);
             assert_true(logits <= (exact ? 1e-5 : narrow * 2e-2));
             assert_true(all <= bound);
+            if (name == NULL && strcmp(isa, "ref") != 0) /* all blocked kernels know groups */
+                assert_int_equal(got.plain_norms, training ? nets[i].alone : 0);
             free_results(&got);
             free_results(&want);
         }

@@ -58,6 +58,8 @@ SWEEP void sweep_store(__mmask32 some, bool stream, __m512i v, uint16_t *p)
 /* Whether a tensor made of the job's runs is written past the caches. */
 static bool sweep_streams(const fused_job_bf16 *g, const fwi_arg *y)
 {
+    if (g->cut.groups > 1 && g->c % 32 != 0) /* runs end where a group does */
+        return false;
     return ((uintptr_t)y->data | (uintptr_t)g->run * 2 | (uintptr_t)g->width * 2) % 64 == 0 &&
            stored_of(y) * 2 > FUSED_LLC;
 }
@@ -265,22 +267,26 @@ SWEEP void sweep_act_32(const fused_job_bf16 *g, sweep_fn fn, __mmask32 some, bo
 }
 SWEEP void sweep_act_task(const fused_job_bf16 *g, int64_t task, sweep_fn fn)
 {
-    const int64_t begin = task * g->step * g->run;
-    const int64_t n = min_i64(g->places * g->run, begin + g->step * g->run) - begin;
-    const uint16_t *const x = (const uint16_t *)g->x->data + begin;
-    const uint16_t *const r =
-        g->call->kind == FWI_OP_bn_act_add ? (const uint16_t *)g->call->in[5].data + begin : NULL;
-    uint16_t *const y = (uint16_t *)g->call->out[0].data + begin;
+    const fused_groups_bf16 b = fused_groups_of_bf16(g, task / g->cut.chunks);
+    const int64_t end = group_end(&g->cut, task) * g->run;
+    const int64_t begin = group_begin(&g->cut, task) * g->run;
+    const int64_t n = b.count == 1 ? end - begin : g->run;
     const bool stream = sweep_streams(g, &g->call->out[0]);
-    for (int64_t at = 0, len, from; at < n; at += len) {
-        len = fused_len_bf16(g, at, n, &from);
-        int64_t j = 0;
-        for (; j + 32 <= len; j += 32)
-            sweep_act_32(g, fn, SWEEP_ALL, stream, from + j, x + at + j,
-                         r == NULL ? NULL : r + at + j, y + at + j);
-        if (j < len)
-            sweep_act_32(g, fn, sweep_some(len, j), stream, from + j, x + at + j,
-                         r == NULL ? NULL : r + at + j, y + at + j);
+    for (int64_t i = begin; i < end; i += n) {
+        const uint16_t *const x = (const uint16_t *)g->x->data + i;
+        const uint16_t *const more =
+            g->call->kind == FWI_OP_bn_act_add ? (const uint16_t *)g->call->in[5].data + i : NULL;
+        uint16_t *const y = (uint16_t *)g->call->out[0].data + i;
+        for (fused_part_bf16 r = fused_first_bf16(g, &b, n); r.at < r.end;
+             fused_next_bf16(g, &b, &r)) {
+            int64_t j = 0;
+            for (; j + 32 <= r.len; j += 32)
+                sweep_act_32(g, fn, SWEEP_ALL, stream, r.from + j, x + r.at + j,
+                             more == NULL ? NULL : more + r.at + j, y + r.at + j);
+            if (j < r.len)
+                sweep_act_32(g, fn, sweep_some(r.len, j), stream, r.from + j, x + r.at + j,
+                             more == NULL ? NULL : more + r.at + j, y + r.at + j);
+        }
     }
     if (stream)
         stream_end();
@@ -316,21 +322,22 @@ SWEEP void sweep_pool_32(const fused_job_bf16 *g, sweep_fn fn, __mmask32 some, i
 }
 SWEEP void sweep_pool_task(const fused_job_bf16 *g, int64_t task, sweep_fn fn)
 {
+    const fused_groups_bf16 b = fused_groups_of_bf16(g, task / g->cut.chunks);
     const uint16_t *const x = g->x->data;
-    const int64_t end = min_i64(g->places, (task + 1) * g->step);
-    for (int64_t i = task * g->step; i < end; i++) {
+    const int64_t end = group_end(&g->cut, task);
+    for (int64_t i = group_begin(&g->cut, task); i < end; i++) {
         uint16_t *const y = (uint16_t *)g->call->out[0].data + i * g->run;
         uint8_t *const idx = (uint8_t *)g->call->out[1].data + i * g->run;
         const uint16_t *window[4];
         for (int p = 0; p < 4; p++)
             window[p] = x + fused_window_bf16(g, i, p);
-        for (int64_t at = 0, len, from; at < g->run; at += len) {
-            len = fused_len_bf16(g, at, g->run, &from);
+        for (fused_part_bf16 r = fused_first_bf16(g, &b, g->run); r.at < r.end;
+             fused_next_bf16(g, &b, &r)) {
             int64_t j = 0;
-            for (; j + 32 <= len; j += 32)
-                sweep_pool_32(g, fn, SWEEP_ALL, from + j, window, at + j, y, idx);
-            if (j < len)
-                sweep_pool_32(g, fn, sweep_some(len, j), from + j, window, at + j, y, idx);
+            for (; j + 32 <= r.len; j += 32)
+                sweep_pool_32(g, fn, SWEEP_ALL, r.from + j, window, r.at + j, y, idx);
+            if (j < r.len)
+                sweep_pool_32(g, fn, sweep_some(r.len, j), r.from + j, window, r.at + j, y, idx);
         }
     }
 }
@@ -410,30 +417,31 @@ SWEEP void sweep_sums_32(const fused_job_bf16 *g, sweep_fn fn, int form, __mmask
 }
 SWEEP void sweep_sums_task(const fused_job_bf16 *g, int64_t task, int slot, sweep_fn fn, int form)
 {
-    const int64_t end = min_i64(g->places, (task + 1) * g->step);
-    float *const s = g->s + slot * 2 * g->width;
-    double *const sum = g->sums + task * 2 * g->c;
+    const fused_groups_bf16 b = fused_groups_of_bf16(g, task / g->cut.chunks);
+    const int64_t end = group_end(&g->cut, task);
+    float *const s = g->s + slot * g->cut.most * 2 * g->width;
+    double *const sum = g->sums + task * g->cut.most * 2 * g->c;
     const int64_t most = FUSED_VALUES / parts_of(g->run, g->width); /* places between flushes */
     int64_t since = 0;
-    memset(s, 0, (size_t)(2 * g->width) * sizeof(float));
-    memset(sum, 0, (size_t)(2 * g->c) * sizeof(double));
-    for (int64_t i = task * g->step; i < end; i++) {
+    memset(s, 0, (size_t)(b.count * 2 * g->width) * sizeof(float));
+    memset(sum, 0, (size_t)(b.count * 2 * g->c) * sizeof(double));
+    for (int64_t i = group_begin(&g->cut, task); i < end; i++) {
         const sweep_place w = sweep_place_at(g, i, form);
-        const int64_t n = fused_valid_bf16(g, i);
-        for (int64_t at = 0, len, from; at < n; at += len) {
-            len = fused_len_bf16(g, at, n, &from);
+        for (fused_part_bf16 r = fused_first_bf16(g, &b, fused_valid_bf16(g, i)); r.at < r.end;
+             fused_next_bf16(g, &b, &r)) {
+            float *const to = s + r.sum;
             int64_t j = 0;
-            for (; j + 32 <= len; j += 32)
-                sweep_sums_32(g, fn, form, SWEEP_ALL, from + j, &w, at + j, s + from + j);
-            if (j < len)
-                sweep_sums_32(g, fn, form, sweep_some(len, j), from + j, &w, at + j, s + from + j);
+            for (; j + 32 <= r.len; j += 32)
+                sweep_sums_32(g, fn, form, SWEEP_ALL, r.from + j, &w, r.at + j, to + j);
+            if (j < r.len)
+                sweep_sums_32(g, fn, form, sweep_some(r.len, j), r.from + j, &w, r.at + j, to + j);
         }
         if (++since >= most) {
-            fused_flush_bf16(g, s, sum);
+            fused_flush_bf16(g, b.count, s, sum);
             since = 0;
         }
     }
-    fused_flush_bf16(g, s, sum);
+    fused_flush_bf16(g, b.count, s, sum);
 }
 
 SWEEP void sweep_dx_32(const fused_job_bf16 *g, sweep_fn fn, int form, __mmask32 some, bool stream,
@@ -466,17 +474,18 @@ SWEEP void sweep_dx_32(const fused_job_bf16 *g, sweep_fn fn, int form, __mmask32
 }
 SWEEP void sweep_dx_task(const fused_job_bf16 *g, int64_t task, sweep_fn fn, int form)
 {
-    const int64_t end = min_i64(g->places, (task + 1) * g->step);
+    const fused_groups_bf16 b = fused_groups_of_bf16(g, task / g->cut.chunks);
+    const int64_t end = group_end(&g->cut, task);
     const bool stream = sweep_streams(g, &g->call->out[0]);
-    for (int64_t i = task * g->step; i < end; i++) {
+    for (int64_t i = group_begin(&g->cut, task); i < end; i++) {
         const sweep_place w = sweep_place_at(g, i, form);
-        for (int64_t at = 0, len, from; at < g->run; at += len) {
-            len = fused_len_bf16(g, at, g->run, &from);
+        for (fused_part_bf16 r = fused_first_bf16(g, &b, g->run); r.at < r.end;
+             fused_next_bf16(g, &b, &r)) {
             int64_t j = 0;
-            for (; j + 32 <= len; j += 32)
-                sweep_dx_32(g, fn, form, SWEEP_ALL, stream, from + j, &w, at + j);
-            if (j < len)
-                sweep_dx_32(g, fn, form, sweep_some(len, j), stream, from + j, &w, at + j);
+            for (; j + 32 <= r.len; j += 32)
+                sweep_dx_32(g, fn, form, SWEEP_ALL, stream, r.from + j, &w, r.at + j);
+            if (j < r.len)
+                sweep_dx_32(g, fn, form, sweep_some(r.len, j), stream, r.from + j, &w, r.at + j);
         }
     }
     if (stream)

@@ -199,13 +199,11 @@ static void set_pool(const fusion *f, fwi_attr *a, int64_t k, fwi_val v)
 static fwi_op make(fwi_opkind kind, const fwi_attr *a)
 {
     const fwi_op_info *info = fwi_op_info_get(kind);
-    fwi_op op = {.kind = kind, .n_in = info->n_in, .n_out = info->n_out};
+    fwi_op op = {.kind = kind, .n_in = info->n_in, .n_out = info->n_out, .attr = *a};
     for (int k = 0; k < FWI_MAX_IN; k++)
         op.in[k] = FWI_NO_VAL;
     for (int k = 0; k < FWI_MAX_OUT; k++)
         op.out[k] = FWI_NO_VAL;
-    if (a != NULL)
-        op.attr = *a;
     return op;
 }
 
@@ -272,16 +270,20 @@ static fwi_op back_op(const fusion *f, const chain *c, const plan *p)
     return op;
 }
 
-/* What gathers the statistics: who makes x, if the table can do that, else an op of its own. */
+/* What gathers the statistics: who makes x, if the table can do that, else an op of its own. A
+ * convolution's sums know no groups. */
 static fwi_op stats_op(const fusion *f, const chain *c, int32_t *at)
 {
     const fwi_op *norm = &f->g->ops[c->norm];
-    const int32_t conv = maker_of(f, norm->in[0], FWI_OP_conv2d);
+    const int64_t groups = norm->attr.bn.groups;
+    const int32_t conv = groups == 1 ? maker_of(f, norm->in[0], FWI_OP_conv2d) : NONE;
     const int32_t pool = maker_of(f, norm->in[0], FWI_OP_max_pool);
     *at = conv != NONE ? conv : pool;
     if (*at != NONE && (conv != NONE || places_stay(f, f->g->ops[pool].out[1]))) {
         const fwi_op *old = &f->g->ops[*at];
         fwi_op op = make(conv != NONE ? FWI_OP_conv2d_stats : FWI_OP_max_pool_stats, &old->attr);
+        if (conv == NONE)
+            op.attr.pool_stats.groups = groups;
         memcpy(op.in, old->in, sizeof op.in);
         memcpy(op.out, old->out, sizeof op.out);
         op.out[old->n_out] = norm->out[1];
@@ -290,7 +292,7 @@ static fwi_op stats_op(const fusion *f, const chain *c, int32_t *at)
             return op;
     }
     *at = c->norm;
-    fwi_op op = make(FWI_OP_bn_stats, NULL);
+    fwi_op op = make(FWI_OP_bn_stats, &(fwi_attr){.stats = {.groups = groups}});
     op.in[0] = norm->in[0];
     op.out[0] = norm->out[1];
     op.out[1] = norm->out[2];
@@ -372,9 +374,7 @@ static void apply(fusion *f, const chain *c, const plan *p)
 
 static void fuse_norm(fusion *f, int32_t norm)
 {
-    const fwi_op *op = &f->g->ops[norm];
-    if (f->g->tensors[op->in[0]].shape.rank != 4 ||
-        (op->kind == FWI_OP_bn_train && op->attr.bn.groups != 1))
+    if (f->g->tensors[f->g->ops[norm].in[0]].shape.rank != 4)
         return;
     static const tail_kind tails[] = {TAIL_POOL, TAIL_ADD, TAIL_NONE};
     static const back_kind backs[] = {BACK_POOL, BACK_UNPOOL, BACK_ACT, BACK_NONE};

@@ -20,14 +20,16 @@ static void NAME(bn_apply_task)(void *arg, int64_t task, int slot)
 {
     (void)slot;
     const NAME(bn_job) *const g = arg;
-    const int64_t group = task / g->blocks, r0 = task % g->blocks * g->block;
-    if (g->len == 0) {
+    if (!g->pieces) {
+        const int64_t group = task / g->blocks, r0 = task % g->blocks * g->block;
         NAME(bn_apply_rows)(g, group, group * g->rows + r0, min_i64(g->block, g->rows - r0));
         return;
     }
-    const NAME(bn_piece) piece = NAME(bn_piece_of)(g, task);
-    for (int64_t p = 0; p < g->places; p++)
-        NAME(bn_apply_rows)(g, group, piece.first + p * g->nb, piece.run);
+    for (int64_t i = 0; i < NAME(bn_pieces)(g, task); i++) {
+        const NAME(bn_piece) piece = NAME(bn_piece_of)(g, task, i);
+        for (int64_t p = 0; p < piece.places; p++)
+            NAME(bn_apply_rows)(g, piece.group, piece.first + p * g->nb, piece.run);
+    }
 }
 
 size_t FN(bn_train_scratch)(const fwi_call *c)
@@ -49,9 +51,9 @@ fw_status FN(bn_train)(const fwi_call *c)
     g.mean = c->out[1].data;
     g.var = c->out[2].data;
     g.eps = c->attr->bn.eps;
-    fwi_pool_for(c->pool, g.groups * g.blocks, NAME(bn_stats_task), &g);
+    fwi_pool_for(c->pool, g.tasks, NAME(bn_stats_task), &g);
     fwi_pool_for(c->pool, g.groups, NAME(bn_join_task), &g);
-    fwi_pool_for(c->pool, g.groups * g.blocks, NAME(bn_apply_task), &g);
+    fwi_pool_for(c->pool, g.tasks, NAME(bn_apply_task), &g);
     return FW_OK;
 }
 
@@ -77,7 +79,7 @@ fw_status FN(bn_eval)(const fwi_call *c)
         g.coef[g.c + i] = (REAL)((double)gamma[i] / sqrt((double)var[i] + c->attr->bn.eps));
         g.coef[2 * g.c + i] = beta[i];
     }
-    fwi_pool_for(c->pool, g.blocks, NAME(bn_apply_task), &g);
+    fwi_pool_for(c->pool, g.tasks, NAME(bn_apply_task), &g);
     return FW_OK;
 }
 
@@ -104,10 +106,35 @@ static void NAME(bn_add_grad_rows)(int64_t rows, int64_t c, const STORE *restric
         }
 }
 
+/* A piece's sums of dy and dy (x - mean). */
+static void NAME(bn_piece_grad_sums)(const NAME(bn_job) * g, const NAME(bn_piece) * piece, int slot)
+{
+    const int64_t c = g->c;
+    const REAL *const mean = g->mean + piece->group * c;
+    REAL *const s = g->run + slot * 3 * c;
+    memset(s, 0, (size_t)(2 * c) * sizeof(REAL));
+    memset(piece->sum, 0, (size_t)(2 * c) * sizeof(double));
+    for (int64_t p = 0, held = piece->run; p < piece->places; p++, held += piece->run) {
+        const int64_t at = (piece->first + p * g->nb) * c;
+        NAME(bn_add_grad_rows)(piece->run, c, g->dy + at, g->x + at, mean, s, s + c);
+        if (held + piece->run > BN_RUN || p + 1 == piece->places) {
+            NAME(bn_flush)(c, s, piece->sum);
+            held = 0;
+        }
+    }
+}
+
 /* One block's sums of dy and dy (x - mean), [2][c]. */
 static void NAME(bn_grad_sums_task)(void *arg, int64_t task, int slot)
 {
     const NAME(bn_job) *const g = arg;
+    if (g->pieces) {
+        for (int64_t i = 0; i < NAME(bn_pieces)(g, task); i++) {
+            const NAME(bn_piece) piece = NAME(bn_piece_of)(g, task, i);
+            NAME(bn_piece_grad_sums)(g, &piece, slot);
+        }
+        return;
+    }
     const int64_t c = g->c, group = task / g->blocks, block = task % g->blocks;
     const int64_t r0 = block * g->block, r1 = min_i64(r0 + g->block, g->rows);
     const int64_t at = group * g->rows * c;
@@ -115,20 +142,6 @@ static void NAME(bn_grad_sums_task)(void *arg, int64_t task, int slot)
     double *const sum = g->sums + task * 2 * c;
     memset(s, 0, (size_t)(2 * c) * sizeof(REAL));
     memset(sum, 0, (size_t)(2 * c) * sizeof(double));
-    if (g->len > 0) {
-        const NAME(bn_piece) piece = NAME(bn_piece_of)(g, task);
-        const int64_t first = piece.first * c;
-        for (int64_t p = 0, held = piece.run; p < g->places; p++, held += piece.run) {
-            const int64_t row = first + p * g->nb * c;
-            NAME(bn_add_grad_rows)
-            (piece.run, c, g->dy + row, g->x + row, g->mean + group * c, s, s + c);
-            if (held + piece.run > BN_RUN || p + 1 == g->places) {
-                NAME(bn_flush)(c, s, sum);
-                held = 0;
-            }
-        }
-        return;
-    }
     for (int64_t r = r0, run; r < r1; r = NAME(bn_next)(g, r, run)) {
         run = NAME(bn_span)(g, r, r1);
         NAME(bn_add_grad_rows)
@@ -144,9 +157,10 @@ static void NAME(bn_grad_join_task)(void *arg, int64_t group, int slot)
     (void)slot;
     const NAME(bn_job) *const g = arg;
     const int64_t c = g->c;
-    double *const restrict sum = g->sums + group * g->blocks * 2 * c; /* block 0's, in place */
-    for (int64_t b = 1; b < g->blocks; b++) {
-        const double *const restrict add = sum + b * 2 * c;
+    int64_t images;
+    double *const restrict sum = NAME(bn_sum)(g, group, 0, &images); /* block 0's, in place */
+    for (int64_t b = 1; b < NAME(bn_blocks)(g, group); b++) {
+        const double *const restrict add = NAME(bn_sum)(g, group, b, &images);
         for (int64_t i = 0; i < 2 * c; i++)
             sum[i] += add[i];
     }
@@ -177,14 +191,16 @@ static void NAME(bn_grad_apply_task)(void *arg, int64_t task, int slot)
 {
     (void)slot;
     const NAME(bn_job) *const g = arg;
-    const int64_t group = task / g->blocks, r0 = task % g->blocks * g->block;
-    if (g->len == 0) {
+    if (!g->pieces) {
+        const int64_t group = task / g->blocks, r0 = task % g->blocks * g->block;
         NAME(bn_grad_apply_rows)(g, group, group * g->rows + r0, min_i64(g->block, g->rows - r0));
         return;
     }
-    const NAME(bn_piece) piece = NAME(bn_piece_of)(g, task);
-    for (int64_t p = 0; p < g->places; p++)
-        NAME(bn_grad_apply_rows)(g, group, piece.first + p * g->nb, piece.run);
+    for (int64_t i = 0; i < NAME(bn_pieces)(g, task); i++) {
+        const NAME(bn_piece) piece = NAME(bn_piece_of)(g, task, i);
+        for (int64_t p = 0; p < piece.places; p++)
+            NAME(bn_grad_apply_rows)(g, piece.group, piece.first + p * g->nb, piece.run);
+    }
 }
 
 size_t FN(bn_train_grad_scratch)(const fwi_call *c)
@@ -207,17 +223,19 @@ fw_status FN(bn_train_grad)(const fwi_call *c)
     g.eps = c->attr->bn.eps;
     g.y = c->out[0].data;
     REAL *const dgamma = c->out[1].data, *const dbeta = c->out[2].data;
-    fwi_pool_for(c->pool, g.groups * g.blocks, NAME(bn_grad_sums_task), &g);
+    fwi_pool_for(c->pool, g.tasks, NAME(bn_grad_sums_task), &g);
     fwi_pool_for(c->pool, g.groups, NAME(bn_grad_join_task), &g);
-    fwi_pool_for(c->pool, g.groups * g.blocks, NAME(bn_grad_apply_task), &g);
+    fwi_pool_for(c->pool, g.tasks, NAME(bn_grad_apply_task), &g);
+    int64_t images;
+    double *const sum = NAME(bn_sum)(&g, 0, 0, &images);
+    for (int64_t k = 1; k < g.groups; k++) {
+        const double *const add = NAME(bn_sum)(&g, k, 0, &images);
+        for (int64_t i = 0; i < 2 * g.c; i++)
+            sum[i] += add[i];
+    }
     for (int64_t i = 0; i < g.c; i++) {
-        double b = 0, a = 0;
-        for (int64_t k = 0; k < g.groups; k++) {
-            b += g.sums[k * g.blocks * 2 * g.c + i];
-            a += g.sums[k * g.blocks * 2 * g.c + g.c + i];
-        }
-        dbeta[i] = (REAL)b;
-        dgamma[i] = (REAL)a;
+        dbeta[i] = (REAL)sum[i];
+        dgamma[i] = (REAL)sum[g.c + i];
     }
     return FW_OK;
 }

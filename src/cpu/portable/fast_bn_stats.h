@@ -10,8 +10,9 @@
  *
  * Batch-blocked images: rows are [block][place][image], and in the last block the rows of padding
  * are left out of every sum, whatever they hold; blocks of rows begin at a place's first image. With
- * several groups a group's blocks are what it has of each block of images: at every place the same
- * few rows side by side, a piece (bn_piece). */
+ * several groups a block of rows is what a group has of a run of places: at every place the same few
+ * rows side by side, a piece (bn_piece, fast_groups.h). */
+#include "fast_groups.h"
 #include "fast_store.h"
 #ifndef BN_BLOCK
 enum {
@@ -34,8 +35,10 @@ typedef struct NAME(bn_job) {
     int64_t count;           /* of them, those that are images */
     int64_t nb, full, tail; /* rows before `full` are all images, then the first `tail` of nb are */
     int64_t blocks, block;  /* of one group; rows of a block */
-    int64_t places, len;    /* pieces: places of an image, images of a group; else 0 */
-    double *sums;           /* [groups][blocks][2][c] */
+    int64_t tasks;          /* one per block, or of pieces those of a run of places */
+    bool pieces;            /* blocks are those of `cut` */
+    group_cut cut;
+    double *sums;           /* [groups][blocks][2][c], or [tasks][most][2][c] as the cut has them */
     REAL *run;              /* per slot: [3][c] */
     REAL *coef;             /* [groups][4][c], what the second reading needs */
     const fwi_call *pooled; /* a max_pool whose output x is: each block is made before it is read */
@@ -49,19 +52,20 @@ static void NAME(bn_plan)(NAME(bn_job) * g, const fwi_call *c, const fwi_arg *x,
     g->rows = stored_of(x) / g->c / groups;
     g->nb = block_of(x);
     g->tail = x->shape.d[0] % g->nb;
-    if (groups > 1 && x->nb != 0) {
-        g->len = x->shape.d[0] / groups;
-        g->places = g->count / g->len;
-        g->blocks = (g->len + g->nb - 2) / g->nb + 1; /* some groups touch one less */
-        g->sums = scratch_take(s, groups * g->blocks * 2 * g->c, sizeof(double));
-        g->run = scratch_take(s, call_slots(c) * 3 * g->c, sizeof(REAL));
-        g->coef = scratch_take(s, groups * 4 * g->c, sizeof(REAL));
-        return;
+    const int64_t step = parts_of(max_i64(BN_RUN, BN_BLOCK / g->c), g->nb); /* in places */
+    int64_t sums;
+    g->pieces = groups > 1 && x->nb != 0;
+    if (g->pieces) {
+        g->cut = group_cut_of(x, groups, x->shape.d[1] * x->shape.d[2], step);
+        g->tasks = g->cut.tasks;
+        sums = g->tasks * g->cut.most;
+    } else {
+        g->full = g->tail == 0 ? g->rows : g->rows - g->rows / wide_images(x);
+        g->block = min_i64(g->rows, step * g->nb);
+        g->blocks = parts_of(g->rows, g->block);
+        g->tasks = sums = groups * g->blocks;
     }
-    g->full = g->tail == 0 ? g->rows : g->rows - g->rows / wide_images(x);
-    g->block = min_i64(g->rows, parts_of(max_i64(BN_RUN, BN_BLOCK / g->c), g->nb) * g->nb);
-    g->blocks = parts_of(g->rows, g->block);
-    g->sums = scratch_take(s, groups * g->blocks * 2 * g->c, sizeof(double));
+    g->sums = scratch_take(s, sums * 2 * g->c, sizeof(double));
     g->run = scratch_take(s, call_slots(c) * 3 * g->c, sizeof(REAL));
     g->coef = scratch_take(s, groups * 4 * g->c, sizeof(REAL));
 }
@@ -83,26 +87,47 @@ static inline int64_t NAME(bn_images)(const NAME(bn_job) * g, int64_t r0, int64_
     return whole + (r1 - r0 - whole) / g->nb * g->tail;
 }
 
-/* What a group has of a block of images: `run` rows from row `first` on, and the same at each place,
- * nb rows further. run 0: nothing. */
+/* What a group has of a task's places: `run` rows from row `first` on, and the same at each place, nb
+ * rows further. */
 typedef struct NAME(bn_piece) {
-    int64_t first, run;
+    int64_t group, first, run, places;
+    double *sum; /* [2][c] */
 } NAME(bn_piece);
 
-static inline NAME(bn_piece) NAME(bn_piece_of)(const NAME(bn_job) * g, int64_t task)
+static inline int64_t NAME(bn_pieces)(const NAME(bn_job) * g, int64_t task)
 {
-    const int64_t group = task / g->blocks;
-    const int64_t block = group * g->len / g->nb + task % g->blocks, at = block * g->nb;
-    const int64_t i0 = max_i64(group * g->len, at), i1 = min_i64((group + 1) * g->len, at + g->nb);
-    return (NAME(bn_piece)){.first = at * g->places + i0 - at, .run = max_i64(0, i1 - i0)};
+    return group_count(&g->cut, task / g->cut.chunks);
+}
+/* Number i of the task's. */
+static inline NAME(bn_piece) NAME(bn_piece_of)(const NAME(bn_job) * g, int64_t task, int64_t i)
+{
+    const int64_t block = task / g->cut.chunks, group = group_first(&g->cut, block) + i;
+    const int64_t place = group_begin(&g->cut, task);
+    int64_t begin, end;
+    group_rows(&g->cut, block, group, &begin, &end);
+    return (NAME(bn_piece)){.group = group,
+                            .first = place * g->nb + begin,
+                            .run = end - begin,
+                            .places = group_end(&g->cut, task) - place,
+                            .sum = g->sums + (task * g->cut.most + i) * 2 * g->c};
 }
 
-/* Images times places of a group's block. */
-static inline int64_t NAME(bn_block_images)(const NAME(bn_job) * g, int64_t group, int64_t b)
+/* How many blocks a group has, and the sums of one; *images: images times places in it. */
+static inline int64_t NAME(bn_blocks)(const NAME(bn_job) * g, int64_t group)
 {
-    if (g->len > 0)
-        return NAME(bn_piece_of)(g, group * g->blocks + b).run * g->places;
-    return NAME(bn_images)(g, b * g->block, min_i64((b + 1) * g->block, g->rows));
+    return g->pieces ? group_sums(&g->cut, group) : g->blocks;
+}
+static double *NAME(bn_sum)(const NAME(bn_job) * g, int64_t group, int64_t b, int64_t *images)
+{
+    if (g->pieces) {
+        int64_t task;
+        const int64_t at = group_sum(&g->cut, group, b, &task);
+        const NAME(bn_piece) piece = NAME(bn_piece_of)(g, task, at - task * g->cut.most);
+        *images = piece.run * piece.places;
+        return piece.sum;
+    }
+    *images = NAME(bn_images)(g, b * g->block, min_i64((b + 1) * g->block, g->rows));
+    return g->sums + (group * g->blocks + b) * 2 * g->c;
 }
 
 /* s0 += x - shift, s1 += (x - shift)^2 over rows of c elements. */
@@ -146,42 +171,52 @@ static void NAME(bn_settle)(int64_t c, int64_t images, const REAL *restrict shif
     }
 }
 
-/* bn_stats_task of a piece. */
-static void NAME(bn_piece_stats)(const NAME(bn_job) * g, int64_t task, int slot)
+/* Mean and sum of squared deviations of a piece. */
+static void NAME(bn_piece_stats)(const NAME(bn_job) * g, const NAME(bn_piece) * piece, int slot)
 {
-    const int64_t c = g->c, sample = min_i64(g->places, BN_SAMPLE);
-    const NAME(bn_piece) piece = NAME(bn_piece_of)(g, task);
-    const STORE *x = g->x + piece.first * c;
+    const int64_t c = g->c, rows = piece->run * piece->places, sample = min_i64(rows, BN_SAMPLE);
+    const STORE *x = g->x + piece->first * c;
     REAL *const restrict shift = g->run + slot * 3 * c;
     REAL *const s = shift + c;
-    double *const restrict sum = g->sums + task * 2 * c;
+    double *const restrict sum = piece->sum;
     memset(shift, 0, (size_t)(3 * c) * sizeof(REAL));
     memset(sum, 0, (size_t)(2 * c) * sizeof(double));
-    if (piece.run == 0)
-        return;
     for (int64_t k = 0; k < sample; k++) {
-        const STORE *const row = x + part_begin(g->places, sample, k) * g->nb * c;
+        const int64_t at = part_begin(rows, sample, k);
+        const STORE *const row = x + (at / piece->run * g->nb + at % piece->run) * c;
         for (int64_t i = 0; i < c; i++)
             shift[i] += LOAD(row[i]);
     }
     for (int64_t i = 0; i < c; i++)
         shift[i] /= (REAL)sample;
-    for (int64_t p = 0, held = piece.run; p < g->places; p++, x += g->nb * c, held += piece.run) {
-        NAME(bn_add_rows)(piece.run, c, x, shift, s, s + c);
-        if (held + piece.run > BN_RUN || p + 1 == g->places) {
+    for (int64_t p = 0, held = piece->run; p < piece->places;
+         p++, x += g->nb * c, held += piece->run) {
+        NAME(bn_add_rows)(piece->run, c, x, shift, s, s + c);
+        if (held + piece->run > BN_RUN || p + 1 == piece->places) {
             NAME(bn_flush)(c, s, sum);
             held = 0;
         }
     }
-    NAME(bn_settle)(c, piece.run * g->places, shift, sum);
+    NAME(bn_settle)(c, rows, shift, sum);
+}
+
+/* All pieces of a task. */
+static void NAME(bn_pieces_stats)(const NAME(bn_job) * g, int64_t task, int slot)
+{
+    if (g->pooled != NULL)
+        FN(max_pool_places)(g->pooled, group_begin(&g->cut, task), group_end(&g->cut, task));
+    for (int64_t i = 0; i < NAME(bn_pieces)(g, task); i++) {
+        const NAME(bn_piece) piece = NAME(bn_piece_of)(g, task, i);
+        NAME(bn_piece_stats)(g, &piece, slot);
+    }
 }
 
 /* One block's mean and sum of squared deviations, [2][c]. */
 static void NAME(bn_stats_task)(void *arg, int64_t task, int slot)
 {
     const NAME(bn_job) *const g = arg;
-    if (g->len > 0) {
-        NAME(bn_piece_stats)(g, task, slot);
+    if (g->pieces) {
+        NAME(bn_pieces_stats)(g, task, slot);
         return;
     }
     const int64_t c = g->c, group = task / g->blocks, block = task % g->blocks;
@@ -219,14 +254,14 @@ static void NAME(bn_join_task)(void *arg, int64_t group, int slot)
     (void)slot;
     const NAME(bn_job) *const g = arg;
     const int64_t c = g->c;
-    double *const restrict mean = g->sums + group * g->blocks * 2 * c; /* block 0's, in place */
+    int64_t images;
+    double *const restrict mean = NAME(bn_sum)(g, group, 0, &images); /* block 0's, in place */
     double *const restrict m2 = mean + c;
-    double n = (double)NAME(bn_block_images)(g, group, 0);
-    for (int64_t b = 1; b < g->blocks; b++) {
-        const double *const restrict bm = mean + b * 2 * c, *const restrict b2 = bm + c;
-        const double bn = (double)NAME(bn_block_images)(g, group, b);
-        if (bn == 0)
-            continue;
+    double n = (double)images;
+    for (int64_t b = 1; b < NAME(bn_blocks)(g, group); b++) {
+        const double *const restrict bm = NAME(bn_sum)(g, group, b, &images);
+        const double *const restrict b2 = bm + c;
+        const double bn = (double)images;
         const double share = bn / (n + bn), cross = n * share;
         n += bn;
         for (int64_t i = 0; i < c; i++) {
@@ -252,7 +287,7 @@ size_t FN(bn_stats_scratch)(const fwi_call *c)
 {
     NAME(bn_job) g;
     scratch_cut s = {0};
-    NAME(bn_plan)(&g, c, &c->in[0], 1, &s);
+    NAME(bn_plan)(&g, c, &c->in[0], c->attr->stats.groups, &s);
     return s.used;
 }
 
@@ -261,15 +296,15 @@ static void NAME(bn_stats_of)(NAME(bn_job) * g, const fwi_call *c, int mean)
 {
     g->mean = c->out[mean].data;
     g->var = c->out[mean + 1].data;
-    fwi_pool_for(c->pool, g->blocks, NAME(bn_stats_task), g);
-    fwi_pool_for(c->pool, 1, NAME(bn_join_task), g);
+    fwi_pool_for(c->pool, g->tasks, NAME(bn_stats_task), g);
+    fwi_pool_for(c->pool, g->groups, NAME(bn_join_task), g);
 }
 
 fw_status FN(bn_stats)(const fwi_call *c)
 {
     NAME(bn_job) g;
     scratch_cut s = {.base = c->scratch};
-    NAME(bn_plan)(&g, c, &c->in[0], 1, &s);
+    NAME(bn_plan)(&g, c, &c->in[0], c->attr->stats.groups, &s);
     NAME(bn_stats_of)(&g, c, 0);
     return FW_OK;
 }
@@ -279,7 +314,7 @@ size_t FN(max_pool_stats_scratch)(const fwi_call *c)
 {
     NAME(bn_job) g;
     scratch_cut s = {0};
-    NAME(bn_plan)(&g, c, &c->out[0], 1, &s);
+    NAME(bn_plan)(&g, c, &c->out[0], c->attr->pool_stats.groups, &s);
     return s.used;
 }
 
@@ -287,7 +322,7 @@ fw_status FN(max_pool_stats)(const fwi_call *c)
 {
     NAME(bn_job) g;
     scratch_cut s = {.base = c->scratch};
-    NAME(bn_plan)(&g, c, &c->out[0], 1, &s);
+    NAME(bn_plan)(&g, c, &c->out[0], c->attr->pool_stats.groups, &s);
     g.pooled = c;
     NAME(bn_stats_of)(&g, c, 2);
     return FW_OK;

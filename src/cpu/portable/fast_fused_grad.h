@@ -115,30 +115,30 @@ static void NAME(fused_arrives)(const NAME(fused_job) * g, int64_t i, int64_t at
 static void NAME(fused_sums_task)(void *arg, int64_t task, int slot)
 {
     const NAME(fused_job) *const g = arg;
-    const int64_t end = min_i64(g->places, (task + 1) * g->step);
-    REAL *const s = g->s + slot * 2 * g->width;
-    double *const sum = g->sums + task * 2 * g->c;
+    const NAME(fused_groups) b = NAME(fused_groups_of)(g, task / g->cut.chunks);
+    const int64_t end = group_end(&g->cut, task);
+    REAL *const s = g->s + slot * g->cut.most * 2 * g->width;
+    double *const sum = g->sums + task * g->cut.most * 2 * g->c;
     const int64_t most = FUSED_VALUES / parts_of(g->run, g->width); /* places between flushes */
     int64_t since = 0;
     _Alignas(64) REAL d[RUN_MAX], v[RUN_MAX];
     _Alignas(64) PLACE place[RUN_MAX];
-    memset(s, 0, (size_t)(2 * g->width) * sizeof(REAL));
-    memset(sum, 0, (size_t)(2 * g->c) * sizeof(double));
-    for (int64_t i = task * g->step; i < end; i++) {
-        const int64_t n = NAME(fused_valid)(g, i);
-        for (int64_t at = 0, len, from; at < n; at += len) {
-            len = NAME(fused_len)(g, at, n, &from);
-            NAME(fused_arrives)(g, i, at, len, from, place, d, v);
-            NAME(fused_sum)(len, v, d, s + from, s + g->width + from);
+    memset(s, 0, (size_t)(b.count * 2 * g->width) * sizeof(REAL));
+    memset(sum, 0, (size_t)(b.count * 2 * g->c) * sizeof(double));
+    for (int64_t i = group_begin(&g->cut, task); i < end; i++) {
+        for (NAME(fused_part) r = NAME(fused_first)(g, &b, NAME(fused_valid)(g, i)); r.at < r.end;
+             NAME(fused_next)(g, &b, &r)) {
+            NAME(fused_arrives)(g, i, r.at, r.len, r.from, place, d, v);
+            NAME(fused_sum)(r.len, v, d, s + r.sum, s + g->width + r.sum);
             if (g->store_sum)
-                NAME(keep_run)(len, v, (STORE *)g->call->out[0].data + i * g->run + at);
+                NAME(keep_run)(r.len, v, (STORE *)g->call->out[0].data + i * g->run + r.at);
         }
         if (++since >= most) {
-            NAME(fused_flush)(g, s, sum);
+            NAME(fused_flush)(g, b.count, s, sum);
             since = 0;
         }
     }
-    NAME(fused_flush)(g, s, sum);
+    NAME(fused_flush)(g, b.count, s, sum);
 }
 
 static inline void NAME(fused_write)(const NAME(fused_job) * g, int64_t n, const STORE *v, STORE *y)
@@ -154,14 +154,16 @@ static void NAME(fused_dx_task)(void *arg, int64_t task, int slot)
 {
     (void)slot;
     const NAME(fused_job) *const g = arg;
-    const int64_t end = min_i64(g->places, (task + 1) * g->step);
+    const NAME(fused_groups) b = NAME(fused_groups_of)(g, task / g->cut.chunks);
+    const int64_t end = group_end(&g->cut, task);
     STORE *const dx = g->call->out[0].data;
     _Alignas(64) REAL d[RUN_MAX], v[RUN_MAX];
     _Alignas(64) STORE kept[RUN_MAX], only[RUN_MAX];
     _Alignas(64) PLACE place[RUN_MAX];
-    for (int64_t i = task * g->step; i < end; i++)
-        for (int64_t at = 0, len, from; at < g->run; at += len) {
-            len = NAME(fused_len)(g, at, g->run, &from);
+    for (int64_t i = group_begin(&g->cut, task); i < end; i++)
+        for (NAME(fused_part) r = NAME(fused_first)(g, &b, g->run); r.at < r.end;
+             NAME(fused_next)(g, &b, &r)) {
+            const int64_t at = r.at, len = r.len, from = r.from;
             NAME(fused_arrives)(g, i, at, len, from, place, d, v);
             if (g->k == 0) {
                 NAME(fused_dx)(g, len, from, v, d);
@@ -195,17 +197,18 @@ static void NAME(fused_rest_task)(void *arg, int64_t line, int slot)
     (void)slot;
     const NAME(fused_job) *const g = arg;
     const int64_t first = line % g->h < g->ph * g->k ? g->pw * g->k : 0;
+    const NAME(fused_groups) b = NAME(fused_groups_of)(g, line / g->h);
     _Alignas(64) REAL d[RUN_MAX], v[RUN_MAX];
     for (int64_t pixel = first; pixel < g->w; pixel++)
-        for (int64_t at = 0, len, from; at < g->run; at += len) {
-            const int64_t to = (line * g->w + pixel) * g->run + at;
-            len = NAME(fused_len)(g, at, g->run, &from);
+        for (NAME(fused_part) r = NAME(fused_first)(g, &b, g->run); r.at < r.end;
+             NAME(fused_next)(g, &b, &r)) {
+            const int64_t to = (line * g->w + pixel) * g->run + r.at;
             if (g->pooled_x)
-                NAME(fused_norm)(g, len, from, (const STORE *)g->x->data + to, d, v);
+                NAME(fused_norm)(g, r.len, r.from, (const STORE *)g->x->data + to, d, v);
             memset(v, 0, sizeof v);
             if (g->pooled_x)
-                NAME(fused_dx)(g, len, from, v, d);
-            NAME(keep_run)(len, v, (STORE *)g->call->out[0].data + to);
+                NAME(fused_dx)(g, r.len, r.from, v, d);
+            NAME(keep_run)(r.len, v, (STORE *)g->call->out[0].data + to);
         }
 }
 
@@ -213,7 +216,9 @@ static void NAME(fused_rest_task)(void *arg, int64_t line, int slot)
 static void NAME(fused_backward)(NAME(fused_job) * g, const fwi_call *c, scratch_cut *s)
 {
     const bool pool = c->kind == FWI_OP_bn_act_pool_grad || c->kind == FWI_OP_bn_act_unpool_grad;
-    NAME(fused_plan)(g, c, &c->in[0], s);
+    const fwi_shape *const mean = &c->in[pool ? 5 : 4].shape;
+    const int64_t groups = c->kind == FWI_OP_bias_act_grad ? 1 : fwi_stat_groups(mean);
+    NAME(fused_plan)(g, c, &c->in[0], groups, s);
     g->dy = &c->in[0];
     g->idx = pool ? c->in[1].data : NULL;
     g->x = &c->in[pool ? 2 : 1];
@@ -223,13 +228,43 @@ static void NAME(fused_backward)(NAME(fused_job) * g, const fwi_call *c, scratch
     g->stream = pool && stored_of(&c->out[0]) * (int64_t)sizeof(STORE) > FUSED_LLC;
 }
 
-/* Joins the tasks in order: the sums of v and of v d, [2][c]. */
-static double *NAME(fused_join)(const NAME(fused_job) * g)
+/* A group's sums of v and of v d, [2][c], of a task that has some of it: number i of these. */
+static double *NAME(fused_sums)(const NAME(fused_job) * g, int64_t group, int64_t i)
 {
-    for (int64_t t = 1; t < g->tasks; t++)
+    int64_t task;
+    return g->sums + group_sum(&g->cut, group, i, &task) * 2 * g->c;
+}
+/* Joins them, in order, in the place of the first. */
+static double *NAME(fused_join)(const NAME(fused_job) * g, int64_t group)
+{
+    double *const restrict sum = NAME(fused_sums)(g, group, 0);
+    for (int64_t t = 1; t < group_sums(&g->cut, group); t++) {
+        const double *const restrict add = NAME(fused_sums)(g, group, t);
         for (int64_t i = 0; i < 2 * g->c; i++)
-            g->sums[i] += g->sums[t * 2 * g->c + i];
-    return g->sums;
+            sum[i] += add[i];
+    }
+    return sum;
+}
+/* What the second reading needs of a group; of its sums, the first become its dbeta and dgamma. */
+static void NAME(fused_join_task)(void *arg, int64_t group, int slot)
+{
+    (void)slot;
+    const NAME(fused_job) *const g = arg;
+    double *const sum = NAME(fused_join)(g, group);
+    const REAL *const var = (const REAL *)g->norm[3].data + group * g->c;
+    const int64_t *const x = g->x->shape.d;
+    const double count = (double)(g->cut.len * x[1] * x[2]);
+    REAL *const p = g->p + group * g->width, *const q = g->q + group * g->width;
+    for (int64_t i = 0; i < g->c; i++) {
+        const double inv_var = 1.0 / ((double)var[i] + g->call->attr->bn_act.eps);
+        p[i] = (REAL)(sum[i] / count);
+        q[i] = (REAL)(sum[g->c + i] * inv_var / count);
+        sum[g->c + i] *= sqrt(inv_var);
+    }
+    for (int64_t i = g->c; i < g->width; i++) {
+        p[i] = p[i - g->c];
+        q[i] = q[i - g->c];
+    }
 }
 
 size_t FN(bn_act_grad_scratch)(const fwi_call *c)
@@ -241,28 +276,23 @@ size_t FN(bn_act_grad_scratch)(const fwi_call *c)
 }
 fw_status FN(bn_act_grad)(const fwi_call *c)
 {
-    const fwi_bn_act_attr *const a = &c->attr->bn_act;
     NAME(fused_job) g;
     scratch_cut s = {.base = c->scratch};
     NAME(fused_backward)(&g, c, &s);
-    const fwi_arg *const norm = g.x + 1;
-    NAME(fused_norm_of)(&g, a, norm);
+    NAME(fused_norm_of)(&g, g.x + 1);
     REAL *const dgamma = c->out[1].data, *const dbeta = c->out[2].data;
-    const REAL *const var = norm[3].data;
-    const double count = (double)(g.x->shape.d[0] * g.x->shape.d[1] * g.x->shape.d[2]);
-    fwi_pool_for(c->pool, g.tasks, NAME(fused_task)(&g, FUSED_SUMS_IN, NAME(fused_sums_task)), &g);
-    const double *const sum = NAME(fused_join)(&g);
-    for (int64_t i = 0; i < g.width; i++) {
-        const int64_t ch = i % g.c;
-        const double inv_var = 1.0 / ((double)var[ch] + a->eps);
-        g.p[i] = (REAL)(sum[ch] / count);
-        g.q[i] = (REAL)(sum[g.c + ch] * inv_var / count);
-        if (i < g.c) {
-            dbeta[i] = (REAL)sum[i];
-            dgamma[i] = (REAL)(sum[g.c + i] * sqrt(inv_var));
-        }
+    fwi_pool_for(c->pool, g.cut.tasks, NAME(fused_task)(&g, FUSED_SUMS_IN, NAME(fused_sums_task)),
+                 &g);
+    fwi_pool_for(c->pool, g.cut.groups, NAME(fused_join_task), &g);
+    double *const sum = NAME(fused_sums)(&g, 0, 0);
+    for (int64_t group = 1; group < g.cut.groups; group++)
+        for (int64_t i = 0; i < 2 * g.c; i++)
+            sum[i] += NAME(fused_sums)(&g, group, 0)[i];
+    for (int64_t i = 0; i < g.c; i++) {
+        dbeta[i] = (REAL)sum[i];
+        dgamma[i] = (REAL)sum[g.c + i];
     }
-    fwi_pool_for(c->pool, g.tasks, NAME(fused_task)(&g, FUSED_DX_OUT, NAME(fused_dx_task)), &g);
+    fwi_pool_for(c->pool, g.cut.tasks, NAME(fused_task)(&g, FUSED_DX_OUT, NAME(fused_dx_task)), &g);
     if (g.k > 0 && (g.ph * g.k < g.h || g.pw * g.k < g.w))
         fwi_pool_for(c->pool, wide_images(&c->out[0]) * g.h, NAME(fused_rest_task), &g);
     return FW_OK;
@@ -296,8 +326,9 @@ fw_status FN(bias_act_grad)(const fwi_call *c)
     NAME(fused_bias_of)(&g, &c->in[2]);
     g.store_sum = true;
     REAL *const db = c->out[1].data;
-    fwi_pool_for(c->pool, g.tasks, NAME(fused_task)(&g, FUSED_SUMS_IN, NAME(fused_sums_task)), &g);
-    const double *const sum = NAME(fused_join)(&g);
+    fwi_pool_for(c->pool, g.cut.tasks, NAME(fused_task)(&g, FUSED_SUMS_IN, NAME(fused_sums_task)),
+                 &g);
+    const double *const sum = NAME(fused_join)(&g, 0);
     for (int64_t i = 0; i < g.c; i++)
         db[i] = (REAL)sum[i];
     return FW_OK;

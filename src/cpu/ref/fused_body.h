@@ -3,18 +3,19 @@
  * the ops it stands for (conv2d_body.h, bn_body.h, act_body.h, pool_body.h), only that what lies
  * between them is never rounded. */
 
-/* Mean and variance of each channel, as bn_train has them. */
-static void FWI_NAME(fused_stats)(const FWI_REAL *x, const fwi_shape *s, FWI_REAL *mean,
-                                  FWI_REAL *var)
+/* Mean and variance of each channel in each group, as bn_train has them; rows: of a group. */
+static void FWI_NAME(fused_stats)(const FWI_REAL *x, const fwi_shape *s, int64_t groups,
+                                  FWI_REAL *mean, FWI_REAL *var)
 {
-    const int64_t c = fwi_ref_cols(s), rows = fwi_ref_rows(s);
-    for (int64_t i = 0; i < c; i++) {
+    const int64_t c = fwi_ref_cols(s), rows = fwi_ref_rows(s) / groups;
+    for (int64_t i = 0; i < groups * c; i++) {
+        const FWI_REAL *xi = x + i / c * rows * c + i % c;
         double sum = 0, squares = 0;
         for (int64_t r = 0; r < rows; r++)
-            sum += (double)x[r * c + i];
+            sum += (double)xi[r * c];
         const double m = sum / (double)rows;
         for (int64_t r = 0; r < rows; r++)
-            squares += ((double)x[r * c + i] - m) * ((double)x[r * c + i] - m);
+            squares += ((double)xi[r * c] - m) * ((double)xi[r * c] - m);
         mean[i] = (FWI_REAL)m;
         var[i] = (FWI_REAL)(squares / (double)rows);
     }
@@ -25,7 +26,7 @@ fw_status FWI_NAME(conv2d_stats)(const fwi_call *call)
 {
     const fw_status st = FWI_NAME(conv2d)(call);
     FWI_NAME(fused_stats)
-    (call->out[0].data, &call->out[0].shape, call->out[1].data, call->out[2].data);
+    (call->out[0].data, &call->out[0].shape, 1, call->out[1].data, call->out[2].data);
     return st;
 }
 
@@ -34,7 +35,8 @@ fw_status FWI_NAME(max_pool_stats)(const fwi_call *call)
 {
     const fw_status st = FWI_NAME(max_pool)(call);
     FWI_NAME(fused_stats)
-    (call->out[0].data, &call->out[0].shape, call->out[2].data, call->out[3].data);
+    (call->out[0].data, &call->out[0].shape, call->attr->pool_stats.groups, call->out[2].data,
+     call->out[3].data);
     return st;
 }
 
@@ -42,22 +44,24 @@ fw_status FWI_NAME(max_pool_stats)(const fwi_call *call)
 fw_status FWI_NAME(bn_stats)(const fwi_call *call)
 {
     FWI_NAME(fused_stats)
-    (call->in[0].data, &call->in[0].shape, call->out[0].data, call->out[1].data);
+    (call->in[0].data, &call->in[0].shape, call->attr->stats.groups, call->out[0].data,
+     call->out[1].data);
     return FW_OK;
 }
 
-/* One channel's norm. */
+/* One channel's norm in one group. */
 typedef struct FWI_NAME(fused_channel) {
     double mean, inv_std, gamma, beta;
 } FWI_NAME(fused_channel);
 
 /* p: the arguments gamma, beta, mean, var */
 static FWI_NAME(fused_channel)
-    FWI_NAME(fused_channel_of)(const fwi_arg *p, const fwi_bn_act_attr *a, int64_t i)
+    FWI_NAME(fused_channel_of)(const fwi_arg *p, const fwi_bn_act_attr *a, int64_t group, int64_t i)
 {
     const FWI_REAL *gamma = p[0].data, *beta = p[1].data, *mean = p[2].data, *var = p[3].data;
-    return (FWI_NAME(fused_channel)){.mean = (double)mean[i],
-                                     .inv_std = 1.0 / sqrt((double)var[i] + a->eps),
+    const int64_t at = group * fwi_ref_cols(&p[2].shape) + i;
+    return (FWI_NAME(fused_channel)){.mean = (double)mean[at],
+                                     .inv_std = 1.0 / sqrt((double)var[at] + a->eps),
                                      .gamma = (double)gamma[i],
                                      .beta = (double)beta[i]};
 }
@@ -74,10 +78,13 @@ fw_status FWI_NAME(bn_act)(const fwi_call *call)
     const FWI_REAL *x = call->in[0].data;
     const FWI_REAL *r = call->kind == FWI_OP_bn_act_add ? call->in[5].data : NULL;
     FWI_REAL *y = call->out[0].data;
-    const int64_t rows = fwi_ref_rows(&call->in[0].shape), c = fwi_ref_cols(&call->in[0].shape);
-    for (int64_t i = 0; i < c; i++) {
-        const FWI_NAME(fused_channel) n = FWI_NAME(fused_channel_of)(&call->in[1], a, i);
-        for (int64_t k = i; k < rows * c; k += c) {
+    const int64_t groups = fwi_stat_groups(&call->in[3].shape);
+    const int64_t c = fwi_ref_cols(&call->in[0].shape);
+    const int64_t rows = fwi_ref_rows(&call->in[0].shape) / groups;
+    for (int64_t i = 0; i < groups * c; i++) {
+        const int64_t group = i / c, first = group * rows * c + i % c;
+        const FWI_NAME(fused_channel) n = FWI_NAME(fused_channel_of)(&call->in[1], a, group, i % c);
+        for (int64_t k = first; k < first + rows * c; k += c) {
             const double v = fused_value(a->fn, a->alpha, FWI_NAME(fused_norm)(&n, x[k]));
             y[k] = (FWI_REAL)(r != NULL ? v + (double)r[k] : v);
         }
@@ -99,10 +106,11 @@ fw_status FWI_NAME(bn_act_pool)(const fwi_call *call)
     FWI_REAL *y = call->out[0].data;
     uint8_t *idx = call->out[1].data;
     const int64_t *d = call->out[0].shape.d;
-    const int64_t c = d[3];
-    for (int64_t i = 0; i < c; i++) {
-        const FWI_NAME(fused_channel) norm = FWI_NAME(fused_channel_of)(&call->in[1], a, i);
-        for (int64_t n = 0; n < d[0]; n++)
+    const int64_t c = d[3], images = d[0] / fwi_stat_groups(&call->in[3].shape);
+    for (int64_t i = 0; i < c; i++)
+        for (int64_t n = 0; n < d[0]; n++) {
+            const FWI_NAME(fused_channel) norm =
+                FWI_NAME(fused_channel_of)(&call->in[1], a, n / images, i);
             for (int64_t oh = 0; oh < d[1]; oh++)
                 for (int64_t ow = 0; ow < d[2]; ow++) {
                     double best = 0;
@@ -119,7 +127,7 @@ fw_status FWI_NAME(bn_act_pool)(const fwi_call *call)
                     y[((n * d[1] + oh) * d[2] + ow) * c + i] = (FWI_REAL)best;
                     idx[((n * d[1] + oh) * d[2] + ow) * c + i] = (uint8_t)at;
                 }
-    }
+        }
     return FW_OK;
 }
 
@@ -145,32 +153,41 @@ static double FWI_NAME(fused_arrives)(const fwi_bn_act_attr *a, const FWI_NAME(f
 }
 
 /* The gradients of bn_train (bn_body.h) for what arrives at its output. p: gamma, beta, mean, var;
- * rows: of x. unpool: where the place of a row in dx is, by a window's maximum; NULL: dx is as x. */
+ * rows: of a group of x. unpool: where the place of a row in dx is, by a window's maximum; NULL: dx is as x. */
 static void FWI_NAME(fused_grads)(const fwi_call *call, const fwi_arg *xa, const fwi_arg *p,
                                   const uint8_t *idx, const uint8_t *unpool)
 {
     const fwi_bn_act_attr *a = &call->attr->bn_act;
     const FWI_REAL *x = xa->data;
     FWI_REAL *dx = call->out[0].data, *dgamma = call->out[1].data, *dbeta = call->out[2].data;
-    const int64_t c = fwi_ref_cols(&xa->shape), rows = fwi_ref_rows(&xa->shape);
+    const int64_t groups = fwi_stat_groups(&p[2].shape);
+    const int64_t c = fwi_ref_cols(&xa->shape), rows = fwi_ref_rows(&xa->shape) / groups;
     const int64_t h = xa->shape.d[1], w = xa->shape.d[2];
     for (int64_t i = 0; i < c; i++) {
-        const FWI_NAME(fused_channel) n = FWI_NAME(fused_channel_of)(p, a, i);
-        double s = 0, sz = 0;
-        for (int64_t r = 0; r < rows; r++) {
-            const double g = FWI_NAME(fused_arrives)(a, &n, &call->in[0], idx, x, r, i);
-            s += g;
-            sz += g * ((double)x[r * c + i] - n.mean) * n.inv_std;
+        double dgamma_sum = 0, dbeta_sum = 0;
+        for (int64_t group = 0; group < groups; group++) {
+            const FWI_NAME(fused_channel) n = FWI_NAME(fused_channel_of)(p, a, group, i);
+            const int64_t first = group * rows;
+            double s = 0, sz = 0;
+            for (int64_t r = first; r < first + rows; r++) {
+                const double g = FWI_NAME(fused_arrives)(a, &n, &call->in[0], idx, x, r, i);
+                s += g;
+                sz += g * ((double)x[r * c + i] - n.mean) * n.inv_std;
+            }
+            for (int64_t r = first; r < first + rows; r++) {
+                const double g = FWI_NAME(fused_arrives)(a, &n, &call->in[0], idx, x, r, i);
+                const double z = ((double)x[r * c + i] - n.mean) * n.inv_std;
+                const int64_t to =
+                    unpool == NULL ? r
+                                   : window_row(a, r / w / h, r / w % h, r % w, unpool[r * c + i]);
+                dx[to * c + i] =
+                    (FWI_REAL)(n.gamma * n.inv_std * (g - (s + z * sz) / (double)rows));
+            }
+            dbeta_sum += s;
+            dgamma_sum += sz;
         }
-        for (int64_t r = 0; r < rows; r++) {
-            const double g = FWI_NAME(fused_arrives)(a, &n, &call->in[0], idx, x, r, i);
-            const double z = ((double)x[r * c + i] - n.mean) * n.inv_std;
-            const int64_t to =
-                unpool == NULL ? r : window_row(a, r / w / h, r / w % h, r % w, unpool[r * c + i]);
-            dx[to * c + i] = (FWI_REAL)(n.gamma * n.inv_std * (g - (s + z * sz) / (double)rows));
-        }
-        dgamma[i] = (FWI_REAL)sz;
-        dbeta[i] = (FWI_REAL)s;
+        dgamma[i] = (FWI_REAL)dgamma_sum;
+        dbeta[i] = (FWI_REAL)dbeta_sum;
     }
 }
 

@@ -158,7 +158,7 @@ static const char pool_first_fused[] =
     "input %4 \"labels\" i32[4]\n"
     "%5 f32[4,4,4,3] = bias_act %0 %1 fn=1 alpha=0\n"
     "%6 f32[4,2,2,3], %7 u8[4,2,2,3], %8 f32[1,3], %9 f32[1,3] = max_pool_stats %5 k=2 "
-    "stride=2 ih=0 iw=0\n"
+    "stride=2 ih=0 iw=0 groups=1\n"
     "%10 f32[4,2,2,3] = bn_act %6 %2 %3 %8 %9 eps=0.001 fn=0 alpha=0.5 k=0 ih=0 iw=0\n"
     "%11 f32[4,3] = global_avg_pool %10\n"
     "%12 f32[1], %13 f32[4] = softmax_xent %11 %4 smoothing=0 mean=1\n"
@@ -205,7 +205,8 @@ static int count(const fwi_graph *g, fwi_opkind kind)
     return n;
 }
 
-/* The text with one part replaced, or, where `from` is empty, with `to` behind its end. */
+/* The text with one part replaced, where it stands first, or, where `from` is empty, with `to` behind its
+ * end. */
 static char *changed(const char *text, const char *from, const char *to)
 {
     const char *const at = *from != 0 ? strstr(text, from) : text + strlen(text);
@@ -215,6 +216,27 @@ static char *changed(const char *text, const char *from, const char *to)
     assert_non_null(out);
     snprintf(out, cap, "%.*s%s%s", (int)head, text, to, at + strlen(from));
     return out;
+}
+
+/* The same wherever it stands. */
+static char *changed_all(const char *text, const char *from, const char *to)
+{
+    char *out = changed(text, from, to);
+    while (strstr(out, from) != NULL) {
+        char *const next = changed(out, from, to);
+        free(out);
+        out = next;
+    }
+    return out;
+}
+
+/* The text with two groups of statistics in every norm. */
+static char *in_two_groups(const char *text)
+{
+    char *const groups = changed_all(text, "groups=1", "groups=2");
+    char *const three = changed_all(groups, "f32[1,3]", "f32[2,3]");
+    free(groups);
+    return three;
 }
 
 /* ---- what fuses ---- */
@@ -264,6 +286,50 @@ static void what_the_table_lacks_stays(void **state)
     assert_int_equal(count(g, FWI_OP_max_pool_grad), 1);
     assert_int_equal(count(g, FWI_OP_relu_grad), 0);
     fwi_graph_free(g);
+}
+
+/* With groups all is as with one, only that a convolution does not gather their statistics; and a norm
+ * that has nothing else to fuse with is left whole. */
+static void groups_fuse_too(void **state)
+{
+    (void)state;
+    char *text = in_two_groups(pool_first), *want = in_two_groups(pool_first_fused);
+    expect_text(text, &all, want);
+    free(text);
+    free(want);
+
+    char *const groups = changed_all(residual, "groups=1", "groups=2");
+    text = changed_all(groups, "f32[1,8]", "f32[2,8]");
+    fwi_graph *g = fuse(text, &all);
+    assert_int_equal(count(g, FWI_OP_conv2d), 2);
+    assert_int_equal(count(g, FWI_OP_conv2d_stats), 0);
+    assert_int_equal(count(g, FWI_OP_bn_stats), 2);
+    assert_int_equal(count(g, FWI_OP_bn_act_pool), 1);
+    assert_int_equal(count(g, FWI_OP_bn_act_add), 1);
+    assert_int_equal(count(g, FWI_OP_bn_act_grad), 1);
+    assert_int_equal(count(g, FWI_OP_bn_act_pool_grad), 1);
+    assert_int_equal(count(g, FWI_OP_bn_train), 0);
+    assert_int_equal(count(g, FWI_OP_bn_train_grad), 0);
+    fwi_graph_free(g);
+    free(groups);
+    free(text);
+
+    static const char alone[] =
+        "graph f32\n"
+        "input %0 \"x\" f32[4,4,4,3]\n"
+        "var %1 \"w\" f32[3,1,1,3] conv fixed const 0 0\n"
+        "var %2 \"p\" f32[3] conv fixed const 0 0\n"
+        "%3 f32[4,4,4,3] = conv2d %0 %1 kh=1 kw=1 stride=1 pad_t=0 pad_l=0 pad_b=0 pad_r=0 "
+        "ih=4 iw=4 algo=0\n"
+        "%4 f32[4,4,4,3], %5 f32[1,3], %6 f32[1,3] = bn_train %3 %2 %2 eps=0.001 groups=1 "
+        "update=0 count=0\n"
+        "output \"y\" %4\n";
+    g = fuse(alone, &all);
+    assert_int_equal(count(g, FWI_OP_conv2d_stats), 1);
+    fwi_graph_free(g);
+    text = in_two_groups(alone);
+    expect_text(text, &all, text);
+    free(text);
 }
 
 static void evaluation_fuses_too(void **state)
@@ -318,24 +384,12 @@ static void other_readers_are_served(void **state)
     }
 }
 
-static void groups_and_places_stay_apart(void **state)
+/* A pool's places as an output have no blocked form to be made from. */
+static void places_stay_apart(void **state)
 {
     (void)state;
-    char *one = changed(pool_first, "groups=1", "groups=2");
-    char *two = changed(one, "groups=1", "groups=2");
-    char *mean = changed(two, "%10 f32[1,3], %11 f32[1,3]", "%10 f32[2,3], %11 f32[2,3]");
-    fwi_graph *g = fuse(mean, &all);
-    assert_int_equal(count(g, FWI_OP_bn_train), 1);
-    assert_int_equal(count(g, FWI_OP_bn_train_grad), 1);
-    assert_int_equal(count(g, FWI_OP_max_pool), 1);
-    assert_int_equal(count(g, FWI_OP_bias_act), 1); /* which is no norm */
-    fwi_graph_free(g);
-    free(one);
-    free(two);
-    free(mean);
-    /* a pool's places as an output have no blocked form to be made from */
     char *places = changed(pool_first, "", "output \"places\" %8\n");
-    g = fuse(places, &all);
+    fwi_graph *g = fuse(places, &all);
     assert_int_equal(count(g, FWI_OP_max_pool_stats), 0);
     assert_int_equal(count(g, FWI_OP_bn_act_unpool_grad), 0);
     assert_int_equal(count(g, FWI_OP_bn_stats), 1);
@@ -369,7 +423,8 @@ int main(void)
         cmocka_unit_test(what_the_table_lacks_stays),
         cmocka_unit_test(evaluation_fuses_too),
         cmocka_unit_test(other_readers_are_served),
-        cmocka_unit_test(groups_and_places_stay_apart),
+        cmocka_unit_test(groups_fuse_too),
+        cmocka_unit_test(places_stay_apart),
         cmocka_unit_test(running_out_of_memory_is_reported),
     };
     return cmocka_run_group_tests_name("lower_fuse", tests, NULL, NULL);

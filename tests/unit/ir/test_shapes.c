@@ -99,6 +99,43 @@ static void bn_ops(void **state)
     fwi_graph_free(g);
 }
 
+/* Statistics of groups, and what takes them. */
+static void fused_bn_ops(void **state)
+{
+    (void)state;
+    fwi_graph *g = t_graph();
+    const fwi_val c = t_var(g, T_SHAPE(3)), x = t_x(g, T_SHAPE(6, 4, 5, 3));
+    const fwi_attr stats = {.stats = {.groups = 3}};
+    const fwi_attr pool = {.pool_stats = {.k = 2, .stride = 2, .groups = 2}};
+    const fwi_attr plain = {.bn_act = {.fn = FWI_FUSED_RELU}};
+    const fwi_attr pooled = {.bn_act = {.fn = FWI_FUSED_RELU, .k = 2, .ih = 4, .iw = 5}};
+    fwi_val s[2], y[4], z[2], d[3];
+    fwi_graph_op(g, FWI_OP_bn_stats, &stats, &x, 1, s);
+    t_is_shape(g, s[0], FW_F32, T_SHAPE(3, 3));
+    t_is_shape(g, s[1], FW_F32, T_SHAPE(3, 3));
+    fwi_graph_op(g, FWI_OP_max_pool_stats, &pool, &x, 1, y);
+    t_is_shape(g, y[0], FW_F32, T_SHAPE(6, 2, 2, 3));
+    t_is_shape(g, y[2], FW_F32, T_SHAPE(2, 3));
+    t_is_shape(g, y[3], FW_F32, T_SHAPE(2, 3));
+    const fwi_val norm[] = {x, c, c, s[0], s[1]}, small[] = {y[0], c, c, y[2], y[3]};
+    t_is_shape(g, fwi_graph_op(g, FWI_OP_bn_act, &plain, norm, 5, NULL), FW_F32,
+               T_SHAPE(6, 4, 5, 3));
+    t_is_shape(g, fwi_graph_op(g, FWI_OP_bn_act, &plain, small, 5, NULL), FW_F32,
+               T_SHAPE(6, 2, 2, 3));
+    fwi_graph_op(g, FWI_OP_bn_act_pool, &pooled, norm, 5, z);
+    t_is_shape(g, z[0], FW_F32, T_SHAPE(6, 2, 2, 3));
+    const fwi_val back[] = {z[0], z[1], x, c, c, s[0], s[1]};
+    fwi_graph_op(g, FWI_OP_bn_act_pool_grad, &pooled, back, 7, d);
+    t_is_shape(g, d[0], FW_F32, T_SHAPE(6, 4, 5, 3));
+    t_is_shape(g, d[1], FW_F32, T_SHAPE(3));
+    const fwi_val unpool[] = {y[0], y[1], y[0], c, c, y[2], y[3]};
+    fwi_graph_op(g, FWI_OP_bn_act_unpool_grad, &pooled, unpool, 7, d);
+    t_is_shape(g, d[0], FW_F32, T_SHAPE(6, 4, 5, 3));
+    t_is_shape(g, d[2], FW_F32, T_SHAPE(3));
+    t_ok(g);
+    fwi_graph_free(g);
+}
+
 static void pool_ops(void **state)
 {
     (void)state;
@@ -199,9 +236,10 @@ static void head_and_updates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shape_elements),  cmocka_unit_test(linear_ops),
-        cmocka_unit_test(bn_ops),          cmocka_unit_test(pool_ops),
-        cmocka_unit_test(elementwise_ops), cmocka_unit_test(head_and_updates),
+        cmocka_unit_test(shape_elements),   cmocka_unit_test(linear_ops),
+        cmocka_unit_test(bn_ops),           cmocka_unit_test(fused_bn_ops),
+        cmocka_unit_test(pool_ops),         cmocka_unit_test(elementwise_ops),
+        cmocka_unit_test(head_and_updates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -245,6 +245,48 @@ static void bn_refusals(void **state)
     }
 }
 
+/* Fused norms: how many groups there are the statistics say. */
+static void fused_group_refusals(void **state)
+{
+    (void)state;
+    const struct {
+        fwi_shape mean, var;
+        const char *why;
+    } cases[] = {
+        {T_SHAPE(4, 3), T_SHAPE(4, 3), "a batch of 6 does not split into 4 groups"},
+        {T_SHAPE(7, 3), T_SHAPE(7, 3), "groups is 7, expected 1 to 6"},
+        {T_SHAPE(2, 3), T_SHAPE(3, 3), "var is f32[3,3], expected f32[2,3]"},
+        {T_SHAPE(2, 3), T_SHAPE(3), "var is f32[3], expected f32[2,3]"},
+        {T_SHAPE(2, 4), T_SHAPE(2, 4), "mean is f32[2,4], expected f32[2,3]"},
+    };
+    for (int i = 0; i < T_COUNT(cases); i++) {
+        fwi_graph *g = t_graph();
+        const fwi_attr a = {.bn_act = {.fn = FWI_FUSED_RELU}};
+        const fwi_val c = t_x(g, T_SHAPE(3));
+        const fwi_val in[] = {t_x(g, T_SHAPE(6, 2, 2, 3)), c, c, t_x(g, cases[i].mean),
+                              t_x(g, cases[i].var)};
+        fwi_graph_op(g, FWI_OP_bn_act, &a, in, 5, NULL);
+        const fw_status st = fwi_graph_status(g);
+        t_refused(g, st == FW_EARG ? FW_EARG : FW_ESHAPE, cases[i].why, "bn_act(");
+    }
+    for (int64_t groups = 0; groups < 8; groups += 4) { /* none, and what 6 does not divide by */
+        fwi_graph *g = t_graph();
+        const fwi_attr a = {.stats = {.groups = groups}};
+        const fwi_val x = t_x(g, T_SHAPE(6, 2, 2, 3));
+        fwi_graph_op(g, FWI_OP_bn_stats, &a, &x, 1, NULL);
+        t_refused(g, groups == 0 ? FW_EARG : FW_ESHAPE,
+                  groups == 0 ? "groups is 0" : "a batch of 6 does not split into 4 groups",
+                  "bn_stats(");
+        g = t_graph();
+        const fwi_attr pool = {.pool_stats = {.k = 2, .stride = 2, .groups = groups}};
+        const fwi_val larger = t_x(g, T_SHAPE(6, 4, 4, 3));
+        fwi_graph_op(g, FWI_OP_max_pool_stats, &pool, &larger, 1, NULL);
+        t_refused(g, groups == 0 ? FW_EARG : FW_ESHAPE,
+                  groups == 0 ? "groups is 0" : "a batch of 6 does not split into 4 groups",
+                  "max_pool_stats(");
+    }
+}
+
 static void update_refusals(void **state)
 {
     (void)state;
@@ -382,6 +424,7 @@ int main(void)
         cmocka_unit_test(pair_refusals),
         cmocka_unit_test(label_and_smoothing_refusals),
         cmocka_unit_test(bn_refusals),
+        cmocka_unit_test(fused_group_refusals),
         cmocka_unit_test(update_refusals),
         cmocka_unit_test(fill_refusals),
     };
