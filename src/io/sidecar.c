@@ -175,6 +175,8 @@ static fw_status get_classes(const json_t *o, const char *name, fw_record_info *
     if (!json_is_array(j) || json_array_size(j) > FWI_MAX_CLASSES)
         return bad(name, "classes", "a number or a list of names");
     const size_t n = json_array_size(j);
+    if (n == 0) /* no names: a scan that finds classes numbers them */
+        return FW_OK;
     in->class_names = fwi_alloc_array(n, sizeof *in->class_names);
     if (in->class_names == NULL)
         return FW_ENOMEM;

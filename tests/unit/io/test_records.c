@@ -277,6 +277,31 @@ static void label_outside_the_classes(void **state)
     fw_images_clear(&im);
 }
 
+/* A list without names is no list of names: the scan, which finds classes, must not count them as
+ * names. */
+static void no_names_in_the_list(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"version\":1,\"count\":0,\"shape\":[2,2,1],\"type\":\"uint8\",\"labelled\":false,"
+        "\"classes\":[],\"mean\":[0],\"std\":[0],\"source\":\"\",\"digest\":\"\","
+        "\"compression\":\"none\",\"files\":[]}";
+    fw_images im = random_images(20, 2, 2, 1, FW_U8, 10), back = {0};
+    fw_record_info info = {0};
+    assert_ok(fw_write_tfrecord(in_dir("e.tfrec"), &im, NULL));
+    write_bytes(in_dir("e.tfrec.json"), text, sizeof text - 1);
+    assert_ok(fw_record_info_read(in_dir("e.tfrec"), &info));
+    assert_int_equal(info.n_classes, 10);
+    assert_null(info.class_names);
+    fw_record_info_clear(&info);
+    assert_ok(fw_read_tfrecord(in_dir("e.tfrec"), &back));
+    expect_same(&im, &back, false);
+    assert_int_equal(back.n_classes, 10);
+    assert_null(back.class_names);
+    fw_images_clear(&back);
+    fw_images_clear(&im);
+}
+
 static void damaged_sidecars(void **state)
 {
     (void)state;
@@ -392,7 +417,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(round_trips),       TEST(sidecar_says_it_all), TEST(kept_or_refused),
         TEST(refused_arguments), TEST(odd_records),         TEST(label_outside_the_classes),
-        TEST(damaged_sidecars),  TEST(inspected),
+        TEST(damaged_sidecars),  TEST(inspected),           TEST(no_names_in_the_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
