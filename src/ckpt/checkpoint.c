@@ -29,18 +29,22 @@ struct fwi_ckpt {
     char path[PATH_CAP];
 };
 
-/* checkpoint-<digits>.safetensors */
+/* checkpoint-<digits>.safetensors, as name_make writes it and no other way: "checkpoint-7" is a
+ * file of somebody else. */
 static bool name_parse(const char *name, int64_t *step)
 {
+    enum { LEAST = 8 };
     static const char head[] = "checkpoint-", tail[] = ".safetensors";
-    const size_t n = strlen(name), n_head = strlen(head), n_tail = strlen(tail);
+    const size_t n = strlen(name), around = strlen(head) + strlen(tail);
     char digits[24];
-    if (n <= n_head + n_tail || n - n_head - n_tail >= sizeof digits ||
-        memcmp(name, head, n_head) != 0 || strcmp(name + n - n_tail, tail) != 0)
+    if (n < around + LEAST || n - around >= sizeof digits ||
+        memcmp(name, head, strlen(head)) != 0 || strcmp(name + n - strlen(tail), tail) != 0)
         return false;
-    memcpy(digits, name + n_head, n - n_head - n_tail);
-    digits[n - n_head - n_tail] = 0;
-    return fwi_parse_int64(digits, step) && *step >= 0;
+    const size_t n_digits = n - around;
+    memcpy(digits, name + strlen(head), n_digits);
+    digits[n_digits] = 0;
+    return strspn(digits, "0123456789") == n_digits && (n_digits == LEAST || digits[0] != '0') &&
+           fwi_parse_int64(digits, step);
 }
 
 static fw_status name_make(char *path, size_t cap, const char *dir, int64_t step)
@@ -66,8 +70,15 @@ static fw_status list_steps(const char *dir, int64_t **steps, int64_t *n)
                                : fwi_fail(FW_EIO, "%s: cannot list: %s", dir, strerror(errno));
     fwi_buf found = {0};
     fw_status st = FW_OK;
-    for (const struct dirent *e = readdir(d); e != NULL && st == FW_OK; e = readdir(d)) {
+    while (st == FW_OK) {
         int64_t step;
+        errno = 0; /* a list that breaks off is no list: the newest would be taken for another */
+        const struct dirent *e = readdir(d);
+        if (e == NULL) {
+            if (errno != 0)
+                st = fwi_fail(FW_EIO, "%s: cannot list: %s", dir, strerror(errno));
+            break;
+        }
         if (name_parse(e->d_name, &step))
             st = fwi_buf_append(&found, &step, sizeof step);
     }
@@ -215,13 +226,26 @@ fw_status fwi_ckpt_save(fwi_ckpt *c, int64_t step, const char **path)
     return FW_OK;
 }
 
+/* A whole file under the name of another step would be gone on from at that step. */
+static fw_status check_step(const fwi_safetensors *s, int64_t step)
+{
+    const char *said = fwi_st_meta(s, "step");
+    int64_t is = -1;
+    if (said != NULL && (!fwi_parse_int64(said, &is) || is != step))
+        return fwi_fail(FW_EFORMAT, "%s: its metadata says step %.32s: it is under another's name",
+                        fwi_st_path(s), said);
+    return FW_OK;
+}
+
 /* Opens the file and reads all of it against its crc, into memory if out is not NULL. */
-static fw_status open_whole(const char *path, fwi_safetensors **out)
+static fw_status open_whole(const char *path, int64_t step, fwi_safetensors **out)
 {
     fwi_safetensors *s = NULL;
     fw_status st = fwi_st_open(&s, path);
     if (st == FW_OK)
         st = out != NULL ? fwi_st_hold(s) : fwi_st_verify(s);
+    if (st == FW_OK)
+        st = check_step(s, step);
     if (st == FW_OK && out != NULL) {
         *out = s;
         s = NULL;
@@ -240,10 +264,10 @@ static fw_status newest(const char *dir, int64_t *step, char *path, size_t cap,
         st = name_make(path, cap, dir, steps[i]);
         if (st != FW_OK)
             break;
-        const fw_status whole = open_whole(path, out);
+        const fw_status whole = open_whole(path, steps[i], out);
         if (whole == FW_OK)
             *step = steps[i];
-        else if (whole == FW_ENOMEM) /* says nothing about the file */
+        else if (whole != FW_EFORMAT) /* no memory, no access: says nothing about the content */
             st = whole;
         else
             fwi_log(1, "checkpoint passed over: %s", fw_last_error());
@@ -347,7 +371,7 @@ fw_status fwi_ckpt_check(const fwi_safetensors *s, const fwi_identity *ids, int 
         if (strcmp(was, ids[i].text) != 0)
             return other_run(fwi_st_path(s), ids[i].key, was, ids[i].text);
     }
-    return FW_OK;
+    return fwi_st_meta(s, "step") != NULL ? FW_OK : key_missing(s, ids, n, "step");
 }
 
 fw_status fwi_ckpt_load(fwi_store *store, fwi_safetensors *s)

@@ -390,11 +390,126 @@ static void checkpoints(void **state)
     }
 }
 
+static void copy_file(const char *to, const char *from)
+{
+    static char bytes[1 << 16];
+    FILE *f = fopen(from, "rb");
+    assert_non_null(f);
+    const size_t n = fread(bytes, 1, sizeof bytes, f);
+    assert_true(n > 0 && n < sizeof bytes);
+    fclose(f);
+    put_file(to, bytes, n);
+}
+
+/* Checkpoints of steps 10, 20, 30 in dir/<name>, 3 of which stay. */
+static fwi_ckpt *three_checkpoints(const fwi_store *s, const char *name, char home[128])
+{
+    fwi_ckpt *c = NULL;
+    snprintf(home, 128, "%s/%s", dir, name);
+    assert_int_equal(mkdir(home, 0777), 0);
+    assert_int_equal(fwi_ckpt_new(&c, s, home, 3, ids, 3), FW_OK);
+    for (int64_t i = 1; i <= 3; i++)
+        assert_int_equal(fwi_ckpt_save(c, 10 * i, NULL), FW_OK);
+    return c;
+}
+
+/* A newest checkpoint that cannot be opened, for want of descriptors or of a file system that answers,
+ * may be whole: to go on from the one before would cost it. */
+static void not_opened_is_not_damaged(void **state)
+{
+    (void)state;
+    fwi_store *s = make_store(&host, 5);
+    assert_int_equal(fwi_store_init(s, 7), FW_OK);
+    char home[128], path[512];
+    fwi_ckpt *c = three_checkpoints(s, "unopened", home);
+    fwi_safetensors *file = NULL;
+    int64_t step = 0;
+    const char *newest = in_dir("unopened/checkpoint-00000030.safetensors");
+    assert_int_equal(unlink(newest), 0);
+    assert_int_equal(symlink("checkpoint-00000030.safetensors", newest),
+                     0); /* ELOOP, for root too */
+    assert_int_equal(fwi_ckpt_newest(home, &step, path, sizeof path), FW_EIO);
+    assert_non_null(strstr(fw_last_error(), "checkpoint-00000030.safetensors: cannot open: "));
+    assert_int_equal(fwi_ckpt_open(home, &step, &file), FW_EIO);
+    assert_null(file);
+    fwi_ckpt_free(c);
+    fwi_store_free(s);
+}
+
+/* A name is believed only if name_make gives it, and if the file says the same step. */
+static void names_and_steps(void **state)
+{
+    (void)state;
+    static const char *const foreign[] = {
+        "checkpoint-7.safetensors",         "checkpoint-+0000090.safetensors",
+        "checkpoint-0000090.safetensors",   "checkpoint-000000090.safetensors",
+        "checkpoint--0000090.safetensors",  "checkpoint-99999999999999999999.safetensors",
+        "checkpoint-00000090.safetensors~", "checkpoint-0000009a.safetensors"};
+    enum { N = sizeof foreign / sizeof *foreign };
+    fwi_store *s = make_store(&host, 5);
+    assert_int_equal(fwi_store_init(s, 7), FW_OK);
+    char home[128], path[512], name[128], of_30[256];
+    fwi_ckpt *c = three_checkpoints(s, "names", home);
+    int64_t step = 0;
+    snprintf(of_30, sizeof of_30, "%s/checkpoint-00000030.safetensors", home);
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof name, "names/%s", foreign[i]);
+        copy_file(in_dir(name), of_30);
+    }
+    assert_int_equal(fwi_ckpt_newest(home, &step, path, sizeof path), FW_OK);
+    assert_int_equal(step, 30);
+
+    /* Step 20 under a later name is passed over as a damaged one is. */
+    fwi_safetensors *file = NULL;
+    copy_file(in_dir("names/checkpoint-00000040.safetensors"),
+              in_dir("names/checkpoint-00000020.safetensors"));
+    assert_int_equal(fwi_ckpt_newest(home, &step, path, sizeof path), FW_OK);
+    assert_int_equal(step, 30);
+    assert_int_equal(fwi_ckpt_open(home, &step, &file), FW_OK);
+    assert_int_equal(step, 30);
+    assert_string_equal(fwi_st_meta(file, "step"), "30");
+    fwi_st_close(file);
+
+    /* More digits than eight are a step too. */
+    assert_int_equal(fwi_ckpt_save(c, INT64_C(1234567890), NULL), FW_OK);
+    assert_int_equal(fwi_ckpt_newest(home, &step, path, sizeof path), FW_OK);
+    assert_int_equal(step, 1234567890);
+
+    assert_int_equal(fwi_ckpt_remove_all(home), FW_OK);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(access(of_30, F_OK), -1);
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof name, "names/%s", foreign[i]);
+        assert_int_equal(access(in_dir(name), F_OK), 0);
+    }
+    fwi_ckpt_free(c);
+    fwi_store_free(s);
+}
+
+/* A tensor file that does not say its step is no checkpoint: refused, not passed over and removed. */
+static void without_a_step(void **state)
+{
+    (void)state;
+    char home[128], path[512];
+    int64_t step = 0;
+    fwi_safetensors *file = NULL;
+    snprintf(home, sizeof home, "%s/stepless", dir);
+    assert_int_equal(mkdir(home, 0777), 0);
+    static const char header[] = "{\"__metadata__\":{\"layers\":\"dense 3\\n\",\"seed\":\"7\"}}";
+    put_header(in_dir("stepless/checkpoint-00000007.safetensors"), sizeof header - 1, header, 0);
+    assert_int_equal(fwi_ckpt_newest(home, &step, path, sizeof path), FW_OK);
+    assert_int_equal(fwi_ckpt_open(home, &step, &file), FW_OK);
+    assert_int_equal(fwi_ckpt_check(file, ids, 2), FW_EFORMAT);
+    assert_non_null(strstr(fw_last_error(), "did not record \"step\""));
+    fwi_st_close(file);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(round_trip),
-                                       cmocka_unit_test(damage_is_found),
-                                       cmocka_unit_test(hostile_headers),
-                                       cmocka_unit_test(no_memory), cmocka_unit_test(checkpoints)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(round_trip),      cmocka_unit_test(damage_is_found),
+        cmocka_unit_test(hostile_headers), cmocka_unit_test(no_memory),
+        cmocka_unit_test(checkpoints),     cmocka_unit_test(not_opened_is_not_damaged),
+        cmocka_unit_test(names_and_steps), cmocka_unit_test(without_a_step)};
     return cmocka_run_group_tests_name("safetensors", tests, make_dir, remove_dir);
 }
