@@ -83,7 +83,8 @@ FW_API fw_status fw_recipe_records(const fw_recipe *r, int64_t *train, int64_t *
 
 typedef struct fw_run_opt {
     const char *data; /* records (X for X-train.tfrec and X-test.tfrec, or a folder of them), or
-                         anything fw_import reads; NULL: bundled data, where the recipe has it */
+                         anything fw_import reads; NULL: bundled data, where the recipe has it. A run with a
+                         folder has it in UTF-8, else FW_EARG */
     const char *out;  /* run folder; NULL: nothing is written */
     uint64_t seed;
     const char *device;

@@ -154,8 +154,9 @@ typedef struct fw_estimator_opt {
                                are allocated, a step is taken or a file is written */
     bool fresh; /* ignore (and replace) checkpoints in work_dir instead of resuming from the newest
                  */
-    const char *config;             /* text kept as "recipe" in config.json; may be NULL */
-    const char *const *class_names; /* [n_class_names] for the model file; copied */
+    const char *config; /* text kept as "recipe" in config.json; may be NULL */
+    const char *const
+        *class_names; /* [n_class_names] for the model file; UTF-8, else FW_EARG; copied */
     int64_t n_class_names;
     const fw_param_group *groups; /* [n_groups], copied: optimisers of their own for some classes of
                                      parameters */

@@ -5,6 +5,7 @@
 #include "bytes.h"
 #include "crc32c.h"
 #include "fail.h"
+#include "utf8.h"
 
 #include <math.h>
 #include <string.h>
@@ -222,8 +223,9 @@ fw_status fwi_class_names_parse(const char *name, const uint8_t *text, size_t n_
     if (names == NULL)
         return FW_ENOMEM;
     fw_status st = FW_OK;
-    int64_t found = 0;
+    int64_t found = 0, line = 0;
     for (size_t at = 0; st == FW_OK && at < n_bytes;) {
+        line++;
         size_t end = at;
         while (end < n_bytes && text[end] != '\n')
             end++;
@@ -232,7 +234,11 @@ fw_status fwi_class_names_parse(const char *name, const uint8_t *text, size_t n_
             stop--;
         if (stop > at && found < n) {
             if (memchr(text + at, 0, stop - at) != NULL)
-                st = fwi_fail(FW_EFORMAT, "%s: a zero byte in a class name", name);
+                st = fwi_fail(FW_EFORMAT, "%s: line %lld: a zero byte in a class name", name,
+                              (long long)line);
+            else if (!fwi_utf8_valid(text + at, stop - at))
+                st = fwi_fail(FW_EFORMAT, "%s: line %lld: the class name is not UTF-8 text", name,
+                              (long long)line);
             else if ((names[found] = fwi_sprintf("%.*s", (int)(stop - at), text + at)) == NULL)
                 st = FW_ENOMEM;
         }

@@ -42,7 +42,8 @@ fw_status fwi_images_finish(fw_images *im, const char *name, const char *source)
 /* CRC-32C of pixels, then labels, as 8 hexadecimal digits; caller frees; NULL: no memory. */
 char *fwi_images_digest(const fw_images *im);
 
-/* Names, one per line, empty lines skipped. Must be n of them. */
+/* Names in UTF-8, one per line, empty lines skipped. Must be n of them. FW_EFORMAT otherwise, with the
+ * line where one of them is at fault. */
 fw_status fwi_class_names_parse(const char *name, const uint8_t *text, size_t n_bytes, int64_t n,
                                 char ***out);
 fw_status fwi_class_names_copy(char *const *names, int64_t n, char ***out);

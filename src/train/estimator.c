@@ -14,6 +14,7 @@
 #include "nn.h"
 #include "number.h"
 #include "staged.h"
+#include "utf8.h"
 #include "whiten.h"
 
 /* ---- options ---- */
@@ -33,9 +34,14 @@ static fw_status copy_class_names(fw_estimator *e, const fw_estimator_opt *opt)
     e->class_names = fwi_alloc_array((size_t)opt->n_class_names, sizeof *e->class_names);
     if (e->class_names == NULL)
         return FW_ENOMEM;
-    for (int64_t i = 0; i < opt->n_class_names; i++)
-        if ((e->class_names[i] = fwi_strdup(opt->class_names[i])) == NULL)
+    for (int64_t i = 0; i < opt->n_class_names; i++) {
+        const char *name = opt->class_names[i];
+        if (name == NULL || !fwi_utf8_valid(name, strlen(name))) /* not when training has ended */
+            return fwi_fail(FW_EARG, "class name %" PRId64 " is %s", i,
+                            name == NULL ? "NULL" : "not UTF-8 text");
+        if ((e->class_names[i] = fwi_strdup(name)) == NULL)
             return FW_ENOMEM;
+    }
     return FW_OK;
 }
 

@@ -12,6 +12,7 @@
 #include "engines.h"
 #include "file.h"
 #include "number.h"
+#include "utf8.h"
 
 /* ---- the log ---- */
 
@@ -77,6 +78,18 @@ fw_status fwi_fit_log_checkpoint(const fit *f, double seconds)
 
 /* ---- files ---- */
 
+/* What was read from the command line, as a path, may be any bytes; JSON holds UTF-8 alone. */
+static fw_status set_text(json_t *o, const char *path, const char *key, const char *text)
+{
+    if (!fwi_utf8_valid(text, strlen(text)))
+        return fwi_fail(FW_EARG,
+                        "%s: \"%s\" is not UTF-8 text, as of a path in another encoding: %.500s",
+                        path, key, text);
+    return json_object_set_new(o, key, json_string(text)) == 0
+               ? FW_OK
+               : fwi_fail(FW_ENOMEM, "%s: out of memory", path);
+}
+
 /* Everything needed to repeat the run. The same keys as in checkpoints, the recipe's text, and the engines
  * of a GPU; a run that goes on has to have those that it was begun with. */
 static fw_status write_config(const fit *f, const fwi_ids *ids)
@@ -93,15 +106,17 @@ static fw_status write_config(const fit *f, const fwi_ids *ids)
     if (st != FW_OK)
         goto done;
     int bad = json_object_set_new(o, "fenwicks", json_string(fw_version()));
-    for (int i = 0; i < ids->n; i++)
-        bad |= json_object_set_new(o, ids->id[i].key, json_string(ids->id[i].text));
+    for (int i = 0; i < ids->n && st == FW_OK; i++)
+        st = set_text(o, path, ids->id[i].key, ids->id[i].text);
     bad |= json_object_set_new(o, "device", json_string(e->device->label));
     bad |= json_object_set_new(o, "steps_per_epoch", json_integer(f->steps_per_epoch));
     bad |= json_object_set_new(o, "steps", json_integer(f->until));
     if (engines != NULL)
         bad |= json_object_set(o, "engines", engines);
-    if (e->opt.config != NULL)
-        bad |= json_object_set_new(o, "recipe", json_string(e->opt.config));
+    if (e->opt.config != NULL && st == FW_OK)
+        st = set_text(o, path, "recipe", e->opt.config);
+    if (st != FW_OK)
+        goto done;
     text = json_dumps(o, JSON_INDENT(2));
     st = bad != 0 || text == NULL ? fwi_fail(FW_ENOMEM, "%s: cannot be put together", path)
                                   : fwi_write_file(path, text, strlen(text));

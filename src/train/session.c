@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "clock.h"
 #include "cpu.h"
@@ -15,6 +16,7 @@
 #include "fail.h"
 #include "file.h"
 #include "run_folder.h"
+#include "utf8.h"
 
 /* ---- what is watched while it trains ---- */
 
@@ -378,6 +380,13 @@ fw_status fw_session_run(fw_session *s, const fw_one_run *run, fw_run_result *re
         return fwi_fail(FW_EARG, "fw_session_run: NULL argument");
     *result = (fw_run_result){0};
     fw_status st = fwi_run_folder_check(run->out, run->resume); /* before data is read */
+    const char *data = s->opt.data;
+    if (st == FW_OK && run->out != NULL && data != NULL && !fwi_utf8_valid(data, strlen(data)))
+        st =
+            fwi_fail(FW_EARG,
+                     "%s: the path of the data is not UTF-8 text, so the run's files (config.json) "
+                     "cannot name it: call it otherwise, as by a link",
+                     data);
     if (st != FW_OK)
         return st;
     char *const proxy = run->out == NULL ? NULL : fwi_path_join(run->out, "proxy");

@@ -95,6 +95,13 @@ run 1 train digits --data x.npy --batch 2 --out r4
 err "x.npy"
 err "labels"
 
+# A path that the run's files could not name.
+odd=$(printf 'x\351.npy')
+cp x.npy "$odd" || die "cp"
+run 1 train digits --data "$odd" --batch 2 --out r4
+err "the path of the data is not UTF-8 text"
+[ -e r4 ] && die "a folder was made"
+
 for tta in "" "--tta mirror" "--tta airbench6" "--tta selective"; do
     run 1 eval run/model.safetensors --data u.tfrec $tta
     err "u.tfrec: has no labels to evaluate against"

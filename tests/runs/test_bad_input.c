@@ -294,6 +294,38 @@ static void test_damage_met_while_training(void **state)
     fw_dataset_free(ds);
 }
 
+/* What the files of a run would have to say, and JSON cannot: refused before the first step. */
+static void test_text_that_is_not_utf8(void **state)
+{
+    (void)state;
+    static const char *const names[CLASSES] = {"a", "b\xE9", "c", "d"}, *const gap[CLASSES] = {
+                                                                            "a", "b", NULL, "d"};
+    fw_estimator *e = NULL;
+    assert_bad(
+        fw_estimator_new(&e, t_net(4, 0, CLASSES), t_sgd(0.1),
+                         &(fw_estimator_opt){.class_names = names, .n_class_names = CLASSES}),
+        FW_EARG, "class name 1", "not UTF-8", "");
+    assert_null(e);
+    assert_bad(fw_estimator_new(&e, t_net(4, 0, CLASSES), t_sgd(0.1),
+                                &(fw_estimator_opt){.class_names = gap, .n_class_names = CLASSES}),
+               FW_EARG, "class name 2", "NULL", "");
+    const char *path = t_path("r\xE9"
+                              "cords.tfrec");
+    assert_ok(fw_write_tfrecord(path, &images, NULL));
+    fw_dataset *ds = NULL;
+    const fw_dataset_opt training = {.batch = 5, .training = true};
+    assert_ok(fw_tfrecord_dataset(&ds, path, fw_parse_image_array(H, W, C), NULL, &training));
+    t_trace trace = {0};
+    assert_ok(fw_estimator_new(&e, t_net(4, 0, CLASSES), t_sgd(0.1),
+                               &(fw_estimator_opt){.work_dir = t_path("utf8"),
+                                                   .progress = t_record,
+                                                   .progress_user = &trace}));
+    assert_bad(fw_estimator_train(e, ds, 4), FW_EARG, "config.json", "\"data\" is not UTF-8", path);
+    assert_int_equal(trace.n, 0);
+    fw_estimator_free(e);
+    fw_dataset_free(ds);
+}
+
 /* ---- .npy ---- */
 
 static void test_npy_headers(void **state)
@@ -497,6 +529,7 @@ int main(void)
         cmocka_unit_test(test_images_of_another_size),
         cmocka_unit_test(test_labels_outside_the_classes),
         cmocka_unit_test(test_damage_met_while_training),
+        cmocka_unit_test(test_text_that_is_not_utf8),
         cmocka_unit_test(test_npy_headers),
         cmocka_unit_test(test_missing_files),
         cmocka_unit_test(test_unwritable_folder),

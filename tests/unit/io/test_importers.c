@@ -227,6 +227,12 @@ static void cifar10(void **state)
     write_bytes(in_dir("cifar-10-batches-bin/batches.meta.txt"), "a\nb\n", 4);
     assert_fails(fw_cifar10_load(test_dir, &train, &test), FW_EFORMAT, "batches.meta.txt",
                  "2 class names, expected 10");
+    write_bytes(in_dir("cifar-10-batches-bin/batches.meta.txt"), "a\n\nb\xe9\nc\n", 8);
+    assert_fails(fw_cifar10_load(test_dir, &train, &test), FW_EFORMAT,
+                 "batches.meta.txt: line 3: the class name is not UTF-8");
+    write_bytes(in_dir("cifar-10-batches-bin/batches.meta.txt"), "a\nb\0b\n", 6);
+    assert_fails(fw_cifar10_load(test_dir, &train, &test), FW_EFORMAT,
+                 "batches.meta.txt: line 2: a zero byte");
     free(p);
 }
 
