@@ -41,6 +41,7 @@ typedef struct way {
     uint64_t seed, data_seed;
     fw_dtype precision;
     bool folder, adam, groups;
+    bool ghost; /* norms in groups that end within blocks of images */
 } way;
 
 static fw_dataset *open_data(const way *v, bool training)
@@ -71,6 +72,23 @@ typedef struct result {
     t_bytes model;
 } result;
 
+static fw_layer *ghost_net(void)
+{
+    fw_layer_opt o = *FW_PYTORCH;
+    o.bn_groups = BATCH / 4;
+    fw_layer_opt first = o;
+    first.pool_first = true;
+    first.act = FW_CELU;
+    first.act_alpha = 0.3F;
+    fw_layer *net = fw_sequential();
+    fw_add(net, fw_conv_bn(6, &o));
+    fw_add(net, fw_conv_blk(9, &first));
+    fw_add(net, fw_conv_blk(12, &o));
+    fw_add(net, fw_global_max_pool());
+    fw_add(net, fw_classifier(CLASSES, 0.125F, FW_PYTORCH));
+    return net;
+}
+
 static void run(const way *v, result *r)
 {
     *r = (result){0};
@@ -88,7 +106,8 @@ static void run(const way *v, result *r)
     const fw_optimizer optimizer =
         v->adam ? fw_adam(fw_one_cycle_lr(0.01, STEPS, 3, FW_DECAY_COSINE), NULL) : t_sgd(0.05);
     fw_estimator *e = NULL;
-    assert_ok(fw_estimator_new(&e, t_net(6, 0.25F, CLASSES), optimizer, &opt));
+    assert_ok(
+        fw_estimator_new(&e, v->ghost ? ghost_net() : t_net(6, 0.25F, CLASSES), optimizer, &opt));
     fw_dataset *train = open_data(v, true), *test = open_data(v, false);
     assert_ok(fw_estimator_train(e, train, STEPS));
     assert_ok(fw_estimator_evaluate(e, test, &r->eval));
@@ -239,6 +258,24 @@ static void test_blocked(void **state)
     assert_int_equal(unsetenv("FENWICKS_LAYOUT"), 0);
 }
 
+static void test_ghost_norm(void **state)
+{
+    (void)state;
+    static const way f32[] = {
+        {"ghost f32, 1 thread", .threads = 1, .ghost = true},
+        {"ghost f32, 2 threads", .threads = 2, .ghost = true},
+        {"ghost f32, 5 threads", .threads = 5, .ghost = true},
+    };
+    static const way bf16[] = {
+        {"ghost bf16, 1 thread", .threads = 1, .precision = FW_BF16, .ghost = true},
+        {"ghost bf16, 2 threads", .threads = 2, .precision = FW_BF16, .ghost = true},
+        {"ghost bf16, 5 threads", .threads = 5, .precision = FW_BF16, .ghost = true},
+    };
+    all_the_same(f32, T_COUNT(f32));
+    if (has_bf16())
+        all_the_same(bf16, T_COUNT(bf16));
+}
+
 /* Both seeds matter, each by itself: or the tests above would prove little. */
 static void test_seeds(void **state)
 {
@@ -264,11 +301,9 @@ static void test_seeds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_threads_and_sources),
-        cmocka_unit_test(test_compressed_source),
-        cmocka_unit_test(test_double_and_adam),
-        cmocka_unit_test(test_blocked),
-        cmocka_unit_test(test_seeds),
+        cmocka_unit_test(test_threads_and_sources), cmocka_unit_test(test_compressed_source),
+        cmocka_unit_test(test_double_and_adam),     cmocka_unit_test(test_blocked),
+        cmocka_unit_test(test_ghost_norm),          cmocka_unit_test(test_seeds),
     };
     return cmocka_run_group_tests_name("determinism", tests, make_data, drop_data);
 }
