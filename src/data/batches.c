@@ -446,7 +446,9 @@ void fwi_batches_restart(fw_dataset *ds, int64_t position)
     for (; ds->n_asked > 0; ds->n_asked--) {
         fwi_slot *slot = &ds->slots[ds->head];
         wait_for(ds, slot);
+        pthread_mutex_lock(&ds->lock); /* the rows of the slot before it may still be fed */
         slot->asked_for = false;
+        pthread_mutex_unlock(&ds->lock);
         ds->head = (ds->head + 1) % ds->n_slots;
     }
     atomic_store(&ds->stop, false);
