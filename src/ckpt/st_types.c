@@ -28,8 +28,21 @@ bool fwi_st_dtype_parse(const char *name, fw_dtype *out)
     return false;
 }
 
+/* Of 16 bits each, whose exponent is these: infinite or not a number where all of it is set. */
+static int64_t first_with_all(const uint16_t *x, uint16_t exponent, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if ((x[i] & exponent) == exponent)
+            return i;
+    return -1;
+}
+
 int64_t fwi_st_first_not_finite(const void *data, fw_dtype t, int64_t n)
 {
+    if (t == FW_F16)
+        return first_with_all(data, 0x7C00, n);
+    if (t == FW_BF16)
+        return first_with_all(data, 0x7F80, n);
     if (t == FW_F32) {
         const float *x = data;
         for (int64_t i = 0; i < n; i++)

@@ -9,7 +9,7 @@
 const char *fwi_st_dtype_name(fw_dtype t);                /* "F32" */
 bool fwi_st_dtype_parse(const char *name, fw_dtype *out); /* false: not one we have */
 
-/* The first of n elements that is infinite or not a number; -1: none. Types other than f32 and f64 have none. */
+/* The first of n elements that is infinite or not a number; -1: none. Whole numbers have none. */
 int64_t fwi_st_first_not_finite(const void *data, fw_dtype t, int64_t n);
 
 #endif

@@ -303,16 +303,21 @@ static json_t *tensor_json(const fwi_st_tensor *t)
                      shape);
 }
 
+/* A size of 0 is a tensor of no elements here, and no shape to fwi_shape_elems. */
+static int64_t n_elements(const fwi_st_tensor *t)
+{
+    return (int64_t)(t->bytes / fw_dtype_size(t->dtype));
+}
+
 static fw_status values_finite(fwi_safetensors *s, const fwi_st_tensor *t)
 {
-    if (t->dtype != FW_F32 && t->dtype != FW_F64)
+    if (t->dtype == FW_U8 || t->dtype == FW_I32 || t->dtype == FW_I64)
         return FW_OK;
     void *data = fwi_alloc((size_t)t->bytes);
     if (data == NULL)
         return FW_ENOMEM;
     fw_status st = fwi_st_read(s, t, data);
-    const int64_t bad =
-        st == FW_OK ? fwi_st_first_not_finite(data, t->dtype, fwi_shape_elems(&t->shape)) : -1;
+    const int64_t bad = st == FW_OK ? fwi_st_first_not_finite(data, t->dtype, n_elements(t)) : -1;
     if (bad >= 0)
         st = fwi_fail(FW_EFORMAT, "%s: tensor %s: element %" PRId64 " is not finite",
                       fwi_st_path(s), t->name, bad);
@@ -332,7 +337,7 @@ fw_status fw_safetensors_inspect(const char *path, bool verify, char **json)
     int64_t elements = 0;
     for (int i = 0; st == FW_OK && i < fwi_st_count(s); i++) {
         const fwi_st_tensor *t = fwi_st_get(s, i);
-        elements += fwi_shape_elems(&t->shape);
+        elements += n_elements(t);
         if (verify)
             st = values_finite(s, t);
         (void)json_array_append_new(tensors, tensor_json(t));

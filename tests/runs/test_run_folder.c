@@ -314,6 +314,37 @@ static void test_model_file(void **state)
     fw_text_free(text);
 }
 
+/* Of tensors in 16 bits the values are looked at too, and one without elements counts none. */
+static void test_inspect_of_other_files(void **state)
+{
+    (void)state;
+    static const char *const types[] = {"BF16", "F16"};
+    static const uint16_t one[] = {0x3F80, 0x3C00}, inf[] = {0xFF80, 0xFC00},
+                          nan[] = {0x7F81, 0x7FFF};
+    for (int t = 0; t < 2; t++)
+        for (int how = 0; how < 3; how++) {
+            const char *path = t_path("half.safetensors");
+            const uint16_t v = how == 0 ? one[t] : how == 1 ? inf[t] : nan[t];
+            uint8_t file[256] = {0};
+            const int n =
+                snprintf((char *)file + 8, sizeof file - 8,
+                         "{\"a\":{\"dtype\":\"%s\",\"shape\":[2],\"data_offsets\":[0,4]},"
+                         "\"e\":{\"dtype\":\"F32\",\"shape\":[3,0],\"data_offsets\":[4,4]}}",
+                         types[t]);
+            file[0] = (uint8_t)n;
+            file[8 + n + 2] = (uint8_t)v; /* little-endian, the second element */
+            file[8 + n + 3] = (uint8_t)(v >> 8);
+            t_write(path, file, (size_t)n + 12);
+            char *text = NULL;
+            if (how > 0)
+                assert_fails(fw_safetensors_inspect(path, true, &text), FW_EFORMAT,
+                             "tensor a: element 1 is not finite");
+            assert_ok(fw_safetensors_inspect(path, how == 0, &text));
+            assert_non_null(strstr(text, "\"elements\":2,"));
+            fw_text_free(text);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_events),
         cmocka_unit_test(test_config),
         cmocka_unit_test(test_model_file),
+        cmocka_unit_test(test_inspect_of_other_files),
     };
     return cmocka_run_group_tests_name("run folder", tests, make_run, drop_run);
 }

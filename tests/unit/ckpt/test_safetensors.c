@@ -17,6 +17,7 @@
 #include "checkpoint.h"
 #include "mem.h"
 #include "safetensors.h"
+#include "st_types.h"
 
 static char dir[] = "test-ckpt-XXXXXX";
 
@@ -504,12 +505,31 @@ static void without_a_step(void **state)
     fwi_st_close(file);
 }
 
+/* Every one of the 65,536 values of the two types of 16 bits, against what they stand for. */
+static void finite_in_16_bits(void **state)
+{
+    (void)state;
+    for (uint32_t v = 0; v < 65536; v++) {
+        const uint16_t x[3] = {0, 0, (uint16_t)v};
+        const uint32_t wide = v << 16; /* bf16 is the upper half of a float */
+        float f;
+        memcpy(&f, &wide, sizeof f);
+        assert_int_equal(fwi_st_first_not_finite(x, FW_BF16, 3), isfinite(f) ? -1 : 2);
+        assert_int_equal(fwi_st_first_not_finite(x, FW_F16, 3), (v >> 10 & 31) == 31 ? 2 : -1);
+        assert_int_equal(fwi_st_first_not_finite(x, FW_U8, 6), -1);
+    }
+    const double d[2] = {1, INFINITY};
+    assert_int_equal(fwi_st_first_not_finite(d, FW_F64, 2), 1);
+    assert_int_equal(fwi_st_first_not_finite(d, FW_F64, 1), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),      cmocka_unit_test(damage_is_found),
-        cmocka_unit_test(hostile_headers), cmocka_unit_test(no_memory),
-        cmocka_unit_test(checkpoints),     cmocka_unit_test(not_opened_is_not_damaged),
-        cmocka_unit_test(names_and_steps), cmocka_unit_test(without_a_step)};
+        cmocka_unit_test(round_trip),       cmocka_unit_test(damage_is_found),
+        cmocka_unit_test(hostile_headers),  cmocka_unit_test(no_memory),
+        cmocka_unit_test(checkpoints),      cmocka_unit_test(not_opened_is_not_damaged),
+        cmocka_unit_test(names_and_steps),  cmocka_unit_test(without_a_step),
+        cmocka_unit_test(finite_in_16_bits)};
     return cmocka_run_group_tests_name("safetensors", tests, make_dir, remove_dir);
 }
