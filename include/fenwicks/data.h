@@ -148,8 +148,10 @@ typedef struct fw_dataset_opt {
 /* pattern: see record.h. transforms: ends with FW_TRANSFORM_END, copied; NULL: none. Reads the
  * lengths of all records and the data of the first at once; of files that cannot be sought in the
  * sidecar or else all records, to count them, and all of them where opt asks for a cache. Errors:
- * FW_ENOTFOUND, FW_EIO, FW_EFORMAT, FW_EARG (a transform that does not fit the image, no record
- * left for this shard or fold). */
+ * FW_ENOTFOUND, FW_EIO, FW_EFORMAT, FW_EARG (an option or a constant of a transform out of range, no
+ * record left for this shard or fold), FW_ESHAPE (a first record of another size than the parser's, a
+ * transform that does not fit the image), FW_EUNAVAILABLE (encoded images, as PNG; gs:// and the like),
+ * FW_ENOMEM. */
 FW_API fw_status fw_tfrecord_dataset(fw_dataset **out, const char *pattern, fw_parser parser,
                                      const fw_transform *transforms, const fw_dataset_opt *opt);
 

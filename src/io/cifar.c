@@ -112,8 +112,9 @@ static fw_status read_archive(const layout *l, const char *path, const bool *wan
     while (st == FW_OK && (st = fwi_archive_next(a, &member)) == FW_OK) {
         const char *base = fwi_path_base(member);
         if (strcmp(base, l->meta) == 0) {
-            st = fwi_archive_read(a, MAX_META_BYTES, &f->meta);
-            f->have_meta = st == FW_OK;
+            st = f->have_meta ? fwi_fail(FW_EFORMAT, "%s: holds %s twice", path, l->meta)
+                              : fwi_archive_read(a, MAX_META_BYTES, &f->meta);
+            f->have_meta = true;
             continue;
         }
         for (int i = 0; i < l->n_parts; i++) {

@@ -33,9 +33,9 @@ size_t
 fwi_record_set_max_bytes(const fwi_record_set *s);     /* buffer that _read needs for any record */
 size_t fwi_record_set_memory(const fwi_record_set *s); /* bytes the index takes */
 
-/* Record i into buf (cap >= fwi_record_set_max_bytes(s)); *data points into buf. The length is held
- * against the index and the data's crc is checked. Seekable sets only. Thread-safe; allocates
- * nothing. */
+/* Record i into buf (cap >= fwi_record_set_max_bytes(s)); *data points into buf. As long as the index
+ * says: the length in the file was checked when the set was opened and is not read again; the data's
+ * crc is checked each time. Seekable sets only. Thread-safe; allocates nothing. */
 fw_status fwi_record_set_read(const fwi_record_set *s, int64_t i, void *buf, size_t cap,
                               const uint8_t **data, size_t *n_bytes);
 

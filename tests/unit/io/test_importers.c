@@ -248,8 +248,8 @@ static void tar_add(struct archive *a, const char *name, const void *p, size_t n
     archive_entry_free(e);
 }
 
-/* In an order of its own, as real archives have it. skip: a part to leave out; twice: one to
- * repeat. */
+/* In an order of its own, as real archives have it. skip: a part to leave out; twice: one to repeat,
+ * 6: the class names. */
 static void write_tar(const char *path, bool gzip, int skip, int twice)
 {
     struct archive *a = archive_write_new();
@@ -258,7 +258,8 @@ static void write_tar(const char *path, bool gzip, int skip, int twice)
         archive_write_add_filter_gzip(a);
     assert_int_equal(archive_write_open_filename(a, path), ARCHIVE_OK);
     tar_add(a, "cifar-10-batches-bin/readme.html", "hi", 2);
-    tar_add(a, "cifar-10-batches-bin/batches.meta.txt", meta, sizeof meta - 1);
+    for (int times = 0; times < (twice == 6 ? 2 : 1); times++)
+        tar_add(a, "cifar-10-batches-bin/batches.meta.txt", meta, sizeof meta - 1);
     for (int k = 5; k >= 0; k--)
         for (int times = 0; times < (k == twice ? 2 : 1) && k != skip; times++) {
             char name[100];
@@ -297,6 +298,9 @@ static void cifar10_archive(void **state)
     write_tar(in_dir("c.tar"), false, -1, 2);
     assert_fails(fw_cifar10_load(in_dir("c.tar"), &train, &test), FW_EFORMAT,
                  "data_batch_3.bin twice");
+    write_tar(in_dir("c.tar"), false, -1, 6);
+    assert_fails(fw_cifar10_load(in_dir("c.tar"), &train, &test), FW_EFORMAT,
+                 "batches.meta.txt twice");
     size_t n = 0;
     uint8_t *p = read_bytes(in_dir("cifar-10-binary.tar.gz"), &n);
     int refused = 0;
