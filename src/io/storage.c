@@ -4,6 +4,8 @@
 #include "fail.h"
 #include "file.h"
 
+#include <unistd.h>
+
 struct fw_path_list {
     struct fw_path_list *next;
     char *path;
@@ -15,8 +17,8 @@ fw_status fw_storage_setup(const char *root)
     if (st != FW_OK)
         return st;
     /* Permission bits do not tell (root, read-only mounts, quotas): a file is really begun, then
-     * dropped. */
-    char *probe = fwi_path_join(root, "probe");
+     * dropped. Its name is nobody's: a folder of that name would be taken for a root without room. */
+    char *probe = fwi_sprintf("%s/.fenwicks-probe-%ld", root, (long)getpid());
     if (probe == NULL)
         return FW_ENOMEM;
     fwi_file_writer *w = NULL;
