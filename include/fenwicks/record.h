@@ -66,7 +66,8 @@ FW_API void fw_record_info_clear(fw_record_info *info);
 /* The record files that a name stands for, as patterns (shards as NAME@5); NULL where not there. data:
  * X or X.tfrec, which gives X-train.tfrec, X-test.tfrec and X.tfrec itself (whole), or a folder with
  * the records of one data set, which gives the first two. Errors: FW_EARG (a folder with several data
- * sets), FW_EIO (a folder that cannot be read), FW_EUNAVAILABLE (gs:// and the like), FW_ENOMEM. */
+ * sets, or shards of one file in two numbers, as -of-00003 beside -of-00005), FW_EIO (a folder that is
+ * there and cannot be read), FW_EUNAVAILABLE (gs:// and the like), FW_ENOMEM. */
 typedef struct fw_record_parts {
     char *whole, *train, *test;
 } fw_record_parts;

@@ -32,25 +32,48 @@ static int64_t first_of_shards(const char *name, const char *base, size_t base_b
                : 0;
 }
 
+/* In how many shards the file `whole` is in its folder; *shards 0: in none, as in a folder that is not
+ * there. FW_EARG: in two numbers of them, and the order of a listing must not choose. */
+static fw_status count_shards(const char *dir, const char *whole, int64_t *shards)
+{
+    const char *base = fwi_path_base(whole);
+    *shards = 0;
+    DIR *d = opendir(*dir != 0 ? dir : ".");
+    if (d == NULL)
+        return errno == ENOENT || errno == ENOTDIR
+                   ? FW_OK
+                   : fwi_fail(FW_EIO, "%s: cannot list the folder that it would be in: %s", whole,
+                              strerror(errno));
+    fw_status st = FW_OK;
+    for (struct dirent *e; st == FW_OK && (e = readdir(d)) != NULL;) {
+        const int64_t n = first_of_shards(e->d_name, base, strlen(base)), m = *shards;
+        if (n > 0 && m > 0 && n != m)
+            st = fwi_fail(
+                FW_EARG,
+                "%s: is there in %" PRId64 " shards and in %" PRId64 " (%s-00000-of-%05" PRId64
+                ", %s-00000-of-%05" PRId64 "): keep the files of one",
+                whole, n < m ? n : m, n < m ? m : n, base, n < m ? n : m, base, n < m ? m : n);
+        else if (n > 0)
+            *shards = n;
+    }
+    closedir(d);
+    return st;
+}
+
 /* The pattern of "<dir><name><part>.tfrec"; dir: "" or ending with '/'; *out NULL: not there. */
 static fw_status find_part(const char *dir, const char *name, const char *part, char **out)
 {
     char *whole = fwi_sprintf("%s%s%s%s", dir, name, part, records_end);
-    DIR *d = NULL;
-    fw_status st = whole == NULL ? FW_ENOMEM : FW_OK;
-    if (st != FW_OK || fwi_file_exists(whole)) {
+    int64_t shards = 0;
+    if (whole == NULL)
+        return FW_ENOMEM;
+    if (fwi_file_exists(whole)) {
         *out = whole;
-        return st;
+        return FW_OK;
     }
-    const char *base = fwi_path_base(whole);
-    d = opendir(*dir != 0 ? dir : "."); /* a folder that cannot be read has none */
-    for (struct dirent *e; st == FW_OK && d != NULL && *out == NULL && (e = readdir(d)) != NULL;) {
-        const int64_t n = first_of_shards(e->d_name, base, strlen(base));
-        if (n > 0 && (*out = fwi_sprintf("%s@%" PRId64, whole, n)) == NULL)
-            st = FW_ENOMEM;
-    }
-    if (d != NULL)
-        closedir(d);
+    fw_status st = count_shards(dir, whole, &shards);
+    if (st == FW_OK && shards > 0 && (*out = fwi_sprintf("%s@%" PRId64, whole, shards)) == NULL)
+        st = FW_ENOMEM;
     fwi_free(whole);
     return st;
 }

@@ -143,9 +143,14 @@ static fw_status find_former(job *j)
 {
     fwi_sidecar is = {0};
     fw_status st = fwi_sidecar_read(j->side_path, &is);
-    if (st != FW_OK) { /* none, or one that says nothing: check_existing has the word */
+    if (st != FW_OK) {
         fwi_sidecar_clear(&is);
-        return st == FW_ENOMEM ? st : FW_OK;
+        if (st == FW_ENOMEM)
+            return st;
+        if (!fwi_file_exists(j->side_path) || j->opt->overwrite)
+            return FW_OK;
+        return fwi_fail_in(FW_EEXISTS, "%s: its sidecar cannot be read and is not overwritten",
+                           j->path);
     }
     const int n_dir = (int)(fwi_path_base(j->path) - j->path);
     j->former.items = fwi_alloc_array((size_t)is.n_files, sizeof *j->former.items);
@@ -183,14 +188,15 @@ static fw_status check_existing(const job *j, bool *keep)
     fwi_sidecar is = {0};
     const fwi_paths files = {.items = j->names, .n = j->shards};
     bool covers = false;
-    fw_status st = fwi_sidecar_read(j->side_path, &is);
+    const fw_status read = fwi_sidecar_read(j->side_path, &is);
+    fw_status st = read;
     if (st == FW_OK)
         st = fwi_sidecar_covers(&is, j->side_path, &files, &covers);
     if (st == FW_ENOMEM) {
         fwi_sidecar_clear(&is);
         return st;
     }
-    if (st == FW_ENOTFOUND)
+    if (read == FW_ENOTFOUND)
         st = fwi_fail(FW_EEXISTS, "%s: exists, and no sidecar says what it holds; not overwritten",
                       there);
     else if (st != FW_OK)

@@ -354,6 +354,9 @@ fw_status fwi_sidecar_covers(const fwi_sidecar *s, const char *path, const fwi_p
             return FW_OK;
     for (int64_t i = 0; i < files->n; i++) {
         const int64_t n = fwi_file_size(files->items[i]);
+        if (n < 0)
+            return fwi_fail(FW_ENOTFOUND, "%s: no such file, though %s lists it", files->items[i],
+                            path);
         if (n != s->files[i].n_bytes)
             return fwi_fail(
                 FW_EFORMAT,

@@ -29,7 +29,8 @@ fw_status fwi_sidecar_parse(const char *name, const void *text, size_t n_bytes, 
  * or of one of them, X.json. *out is NULL if there is none there; fwi_free(*out). */
 fw_status fwi_sidecar_find(const fwi_paths *files, char **out);
 
-/* Whether it is about exactly these files. If it is and a size differs: FW_EFORMAT. */
+/* Whether it is about exactly these files. If it is and a size differs: FW_EFORMAT; if one of them is
+ * not there: FW_ENOTFOUND. */
 fw_status fwi_sidecar_covers(const fwi_sidecar *s, const char *path, const fwi_paths *files,
                              bool *covers);
 

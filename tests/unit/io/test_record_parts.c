@@ -68,6 +68,20 @@ static void what_is_refused(void **state)
     assert_fails(fw_record_parts_find(in_dir("two"), &p), FW_EARG,
                  "holds records of several data sets", "name one of them");
     finds("two/b", NULL, NULL, "two/b-test.tfrec@1");
+    /* A part in two numbers of shards, found in whichever order the folder lists them. */
+    make("both", (const char *const[]){"c-train.tfrec-00000-of-00005",
+                                       "c-train.tfrec-00000-of-00003", "c-test.tfrec", NULL});
+    make("both", (const char *const[]){"d-train.tfrec-00000-of-00003",
+                                       "d-train.tfrec-00000-of-00005", NULL});
+    assert_fails(fw_record_parts_find(in_dir("both/c"), &p), FW_EARG,
+                 "both/c-train.tfrec: is there in 3 shards and in 5",
+                 "c-train.tfrec-00000-of-00005");
+    assert_fails(fw_record_parts_find(in_dir("both/d"), &p), FW_EARG, "in 3 shards and in 5");
+    finds("both/c-test", "both/c-test.tfrec", NULL, NULL);
+    /* A folder that is there and cannot be listed (ELOOP: of root's too) is not one without records. */
+    assert_int_equal(symlink("loop", in_dir("loop")), 0);
+    assert_fails(fw_record_parts_find(in_dir("loop/x"), &p), FW_EIO, "loop/x.tfrec: cannot list");
+    finds("two/a-train.tfrec/x", NULL, NULL, NULL); /* a file where a folder would be */
     make("none", (const char *const[]){"-train.tfrec", "train.tfrec", "x.tfrec", NULL});
     finds("none", NULL, NULL, NULL);
     assert_fails(fw_record_parts_find("gs://bucket/x.tfrec", &p), FW_EUNAVAILABLE, "gs://");

@@ -259,6 +259,32 @@ static void odd_records(void **state)
     assert_fails(fw_read_tfrecord(in_dir("odd.tfrec"), &im), FW_EFORMAT, "holds no records");
 }
 
+/* Shards of which one is gone, and a sidecar of which nothing can be told. */
+static void parts_that_are_missing(void **state)
+{
+    (void)state;
+    const char *path = in_dir("m.tfrec");
+    fw_images im = random_images(10, 2, 2, 1, FW_U8, 3);
+    fw_record_info info = {0};
+    assert_ok(fw_write_tfrecord(path, &im, &(fw_write_opt){.shards = 3}));
+    assert_int_equal(unlink(in_dir("m.tfrec-00001-of-00003")), 0);
+    assert_fails(fw_record_info_read(in_dir("m.tfrec@3"), &info), FW_ENOTFOUND,
+                 "m.tfrec-00001-of-00003: no such file, though", "m.tfrec.json lists it");
+    assert_fails(fw_write_tfrecord(path, &im, &(fw_write_opt){.shards = 3}), FW_EEXISTS,
+                 "m.tfrec-00000-of-00003: exists and is not overwritten",
+                 "m.tfrec-00001-of-00003: no such file");
+    /* Written in another number, beside what is left of the former: none of its names is there. */
+    write_bytes(in_dir("m.tfrec.json"), "{", 1);
+    assert_fails(fw_write_tfrecord(path, &im, &(fw_write_opt){.shards = 2}), FW_EEXISTS,
+                 "m.tfrec: its sidecar cannot be read", "m.tfrec.json: line 1");
+    assert_int_equal(count_files(test_dir), 3);
+    assert_ok(fw_write_tfrecord(path, &im, &(fw_write_opt){.shards = 2, .overwrite = true}));
+    assert_ok(fw_record_info_read(in_dir("m.tfrec@2"), &info));
+    assert_int_equal(info.n, 10);
+    fw_record_info_clear(&info);
+    fw_images_clear(&im);
+}
+
 /* The sidecar says fewer classes than a record has. */
 static void label_outside_the_classes(void **state)
 {
@@ -415,9 +441,11 @@ static void inspected(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(round_trips),       TEST(sidecar_says_it_all), TEST(kept_or_refused),
-        TEST(refused_arguments), TEST(odd_records),         TEST(label_outside_the_classes),
-        TEST(damaged_sidecars),  TEST(inspected),           TEST(no_names_in_the_list),
+        TEST(round_trips),          TEST(sidecar_says_it_all),
+        TEST(kept_or_refused),      TEST(refused_arguments),
+        TEST(odd_records),          TEST(label_outside_the_classes),
+        TEST(damaged_sidecars),     TEST(inspected),
+        TEST(no_names_in_the_list), TEST(parts_that_are_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
