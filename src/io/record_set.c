@@ -2,7 +2,9 @@
  *
  * One scan reads the 12 bytes in front of every record and hops over the data; what is kept is
  * where each frame begins, 8 bytes per record. Reading is a pread, so any number of threads may
- * read at once. Files that cannot seek are left to record_stream.c. */
+ * read at once. Of a set of many files the first KEEP_OPEN stay open; one of the others is opened for
+ * each record that is read from it, a few microseconds, since 2000 shards are more descriptors than a
+ * process usually may have (1024). Files that cannot seek are left to record_stream.c. */
 #include "record_set.h"
 
 #include "fail.h"
@@ -17,12 +19,16 @@
 #include <unistd.h>
 
 enum {
+    KEEP_OPEN = 256, /* a training and a test set, and the rest of the program: under 1024 */
     SCAN_BYTES = 64 << 10,
     SCAN_SMALL = 8 << 10 /* records up to this: read on and find the next head in memory */
 };
 
 typedef struct set_file {
-    int fd;
+    int fd; /* -1: opened as it is read, if it is still this one: */
+    dev_t dev;
+    ino_t ino;
+    struct timespec changed;
     fw_compression compression;
     int64_t n_bytes;
     int64_t first; /* number in the set of its first record */
@@ -72,7 +78,7 @@ static fw_status add_offset(fwi_record_set *s, int64_t at)
 }
 
 /* Where every record of one plain file begins. buf: SCAN_BYTES of scratch. */
-static fw_status scan(fwi_record_set *s, set_file *f, const char *path, uint8_t *buf)
+static fw_status scan(fwi_record_set *s, set_file *f, int fd, const char *path, uint8_t *buf)
 {
     int64_t buf_at = 0;
     size_t buf_n = 0;
@@ -86,7 +92,7 @@ static fw_status scan(fwi_record_set *s, set_file *f, const char *path, uint8_t 
         if (at < buf_at || at + FWI_RECORD_HEAD > buf_at + (int64_t)buf_n) {
             const size_t want = length <= SCAN_SMALL ? SCAN_BYTES : FWI_RECORD_HEAD;
             buf_at = at;
-            st = pread_all(f->fd, buf, want, at, &buf_n);
+            st = pread_all(fd, buf, want, at, &buf_n);
         }
         if (st == FW_OK && (buf_n < FWI_RECORD_HEAD || left < FWI_RECORD_HEAD))
             st = fwi_fail(FW_EFORMAT,
@@ -110,27 +116,61 @@ static fw_status scan(fwi_record_set *s, set_file *f, const char *path, uint8_t 
     return add_offset(s, at);
 }
 
-static fw_status open_one(set_file *f, const char *path)
+static fw_status open_path(const char *path, int *fd)
 {
-    f->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (f->fd < 0)
-        return fwi_fail(errno == ENOENT ? FW_ENOTFOUND : FW_EIO, "%s: cannot open: %s", path,
-                        strerror(errno));
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    return *fd >= 0 ? FW_OK
+                    : fwi_fail(errno == ENOENT ? FW_ENOTFOUND : FW_EIO, "%s: cannot open: %s", path,
+                               strerror(errno));
+}
+
+static fw_status look_at(set_file *f, int fd, const char *path)
+{
     struct stat info;
-    if (fstat(f->fd, &info) != 0)
+    if (fstat(fd, &info) != 0)
         return fwi_fail(FW_EIO, "%s: cannot look at it: %s", path, strerror(errno));
     if (S_ISDIR(info.st_mode))
         return fwi_fail(FW_EIO, "%s: cannot read: it is a folder", path);
     if (!S_ISREG(info.st_mode))
         return fwi_fail(FW_EIO, "%s: cannot read records: it is no regular file", path);
     f->n_bytes = info.st_size;
+    f->dev = info.st_dev;
+    f->ino = info.st_ino;
+    f->changed = info.st_mtim;
     uint8_t head[FWI_RECORD_HEAD];
     size_t got = 0;
-    const fw_status st = pread_all(f->fd, head, sizeof head, 0, &got);
+    const fw_status st = pread_all(fd, head, sizeof head, 0, &got);
     if (st != FW_OK)
         return fwi_fail_in(st, "%s", path);
     f->compression = fwi_tfrecord_detect(head, got);
     return FW_OK;
+}
+
+/* *fd: its descriptor, which let_go takes back. A file that was not kept open may have become another
+ * one meanwhile, in which records of the same size begin at the same places: FW_EFORMAT. */
+static fw_status open_again(const set_file *f, const char *path, int *fd)
+{
+    *fd = f->fd;
+    if (*fd >= 0)
+        return FW_OK;
+    const fw_status st = open_path(path, fd);
+    struct stat is;
+    if (st != FW_OK)
+        return st;
+    if (fstat(*fd, &is) == 0 && is.st_dev == f->dev && is.st_ino == f->ino &&
+        is.st_size == f->n_bytes && is.st_mtim.tv_sec == f->changed.tv_sec &&
+        is.st_mtim.tv_nsec == f->changed.tv_nsec)
+        return FW_OK;
+    close(*fd);
+    *fd = -1;
+    return fwi_fail(FW_EFORMAT,
+                    "%s: is no longer the file that it was when the records were counted", path);
+}
+
+static void let_go(const set_file *f, int fd)
+{
+    if (fd >= 0 && fd != f->fd)
+        close(fd);
 }
 
 fw_status fwi_record_set_open(fwi_record_set **out, const char *pattern)
@@ -156,12 +196,23 @@ fw_status fwi_record_set_open(fwi_record_set **out, const char *pattern)
         s->files[i].count = -1;
     }
     for (int64_t i = 0; st == FW_OK && i < s->paths.n; i++) {
-        st = open_one(&s->files[i], s->paths.items[i]);
+        int fd = -1;
+        st = open_path(s->paths.items[i], &fd);
+        if (i < KEEP_OPEN)
+            s->files[i].fd = fd;
+        if (st == FW_OK)
+            st = look_at(&s->files[i], fd, s->paths.items[i]);
+        let_go(&s->files[i], fd);
         s->n_bytes += s->files[i].n_bytes;
         s->seekable = s->seekable && s->files[i].compression == FW_PLAIN;
     }
-    for (int64_t i = 0; st == FW_OK && s->seekable && i < s->paths.n; i++)
-        st = scan(s, &s->files[i], s->paths.items[i], buf);
+    for (int64_t i = 0; st == FW_OK && s->seekable && i < s->paths.n; i++) {
+        int fd = -1;
+        st = open_again(&s->files[i], s->paths.items[i], &fd);
+        if (st == FW_OK)
+            st = scan(s, &s->files[i], fd, s->paths.items[i], buf);
+        let_go(&s->files[i], fd);
+    }
     if (st == FW_OK && s->seekable && s->n_offsets < s->cap_offsets) { /* give the slack back */
         uint64_t *less = fwi_realloc(s->offsets, (size_t)s->n_offsets * sizeof *less);
         if (less == NULL) {
@@ -284,12 +335,16 @@ fw_status fwi_record_set_read(const fwi_record_set *s, int64_t i, void *buf, siz
     const set_file *f = &s->files[k];
     const uint64_t *at = s->offsets + f->at_base + (i - f->first);
     const size_t n = (size_t)(at[1] - at[0]) - FWI_RECORD_HEAD;
-    fw_status st = FW_OK;
+    int fd = -1;
     size_t got = 0;
+    fw_status st = open_again(f, s->paths.items[k], &fd);
+    if (st != FW_OK)
+        return st;
     if (n > cap)
         st = fwi_fail(FW_EARG, "needs a buffer of %zu bytes, this one has %zu", n, cap);
     if (st == FW_OK)
-        st = pread_all(f->fd, buf, n, (int64_t)at[0] + FWI_RECORD_HEAD, &got);
+        st = pread_all(fd, buf, n, (int64_t)at[0] + FWI_RECORD_HEAD, &got);
+    let_go(f, fd);
     if (st == FW_OK && got < n)
         st = fwi_fail(FW_EFORMAT,
                       "ends after %zu of %zu bytes of data and crc: the file became shorter", got,

@@ -17,7 +17,9 @@
 typedef struct fwi_record_set fwi_record_set;
 
 /* Expands the pattern, opens every file, tells plain from compressed. If all are plain, their
- * records are indexed by a scan of the lengths (each length's crc is checked, data is not read). */
+ * records are indexed by a scan of the lengths (each length's crc is checked, data is not read).
+ * At most 256 files stay open. One of the others is opened for each record that is read from it: gone
+ * by then it is FW_ENOTFOUND, another file or a changed one FW_EFORMAT. */
 fw_status fwi_record_set_open(fwi_record_set **out, const char *pattern);
 void fwi_record_set_close(fwi_record_set *s); /* NULL: nothing */
 

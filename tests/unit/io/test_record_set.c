@@ -5,6 +5,7 @@
 #include "record_set.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 
 /* count records "<tag>:<i>" padded to odd sizes. */
 static void write_tagged(const char *path, char tag, int count, fw_compression z)
@@ -93,6 +94,46 @@ static void large_records_are_hopped_over(void **state)
     }
     free(buf);
     fwi_record_set_close(s);
+}
+
+/* More shards than the process may have descriptors. */
+static void many_files(void **state)
+{
+    (void)state;
+    enum { N = 300, FEW = 280 };
+    fw_images im = random_images(N, 2, 2, 1, FW_U8, 5);
+    struct rlimit all, few;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+    few = all;
+    few.rlim_cur = FEW;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    assert_ok(fw_write_tfrecord(in_dir("many"), &im, &(fw_write_opt){.shards = N}));
+    fwi_record_set *s = NULL;
+    assert_ok(fwi_record_set_open(&s, in_dir("many@300")));
+    assert_int_equal(fwi_record_set_count(s), N);
+    const size_t cap = fwi_record_set_max_bytes(s);
+    uint8_t *buf = malloc(cap);
+    const uint8_t *data = NULL;
+    size_t n = 0;
+    const int64_t before = fwi_mem_count();
+    for (int round = 0; round < 3; round++) /* what is opened for a read is closed after it */
+        for (int64_t i = 0; i < N; i++) {
+            assert_ok(fwi_record_set_read(s, i, buf, cap, &data, &n));
+            assert_non_null(memmem(data, n, (const uint8_t *)im.pixels + 4 * i, 4));
+        }
+    assert_int_equal(fwi_mem_count(), before);
+    assert_fails(fwi_record_set_read(s, N - 1, buf, 3, &data, &n), FW_EARG, "needs a buffer of");
+    /* As good a file, with the same places and right crcs, is not the one that was counted. */
+    assert_int_equal(rename(in_dir("many-00298-of-00300"), in_dir("many-00299-of-00300")), 0);
+    assert_fails(fwi_record_set_read(s, N - 1, buf, cap, &data, &n), FW_EFORMAT,
+                 "many-00299-of-00300: is no longer the file");
+    assert_int_equal(unlink(in_dir("many-00299-of-00300")), 0);
+    assert_fails(fwi_record_set_read(s, N - 1, buf, cap, &data, &n), FW_ENOTFOUND,
+                 "many-00299-of-00300: cannot open");
+    free(buf);
+    fwi_record_set_close(s);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+    fw_images_clear(&im);
 }
 
 typedef struct reader {
@@ -208,6 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(numbered, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(large_records_are_hopped_over, dir_setup, dir_teardown),
+        cmocka_unit_test_setup_teardown(many_files, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(several_threads, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(interleaved, dir_setup, dir_teardown),
     };
