@@ -136,6 +136,29 @@ static void test_first_failure(void **state)
         }
 }
 
+/* A failure in the first batch, with the ring full and its last rows still being fed from a compressed
+ * file: all starts again, as often as it is asked for. */
+static void test_failure_while_fed(void **state)
+{
+    (void)state;
+    char path[128];
+    write_records(temp_path(path, "failing.gz"), &images, 0, N, FW_GZIP);
+    for (int64_t depth = 1; depth <= 2; depth++)
+        for (int turn = 0; turn < 20; turn++) {
+            atomic_int calls = 0;
+            const fw_transform list[] = {fw_user_transform(fail_at_some, &calls), FW_TRANSFORM_END};
+            const fw_dataset_opt opt = {.batch = 50, .threads = 3, .prefetch = depth};
+            fw_dataset *ds = NULL;
+            assert_ok(fw_tfrecord_dataset(&ds, temp_path(path, "failing.gz"),
+                                          fw_parse_image_array(12, 12, 3), list, &opt));
+            fw_batch b;
+            for (int again = 0; again < 3; again++)
+                assert_fails(fw_dataset_next(ds, &b), FW_EIO, "record 49: transform 0");
+            assert_true(atomic_load(&calls) >= 3);
+            fw_dataset_free(ds);
+        }
+}
+
 /* Freed with everything in motion, at every stage. */
 static void test_free_while_running(void **state)
 {
@@ -189,7 +212,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits),     cmocka_unit_test(test_same_bits_compressed),
         cmocka_unit_test(test_first_failure), cmocka_unit_test(test_free_while_running),
-        cmocka_unit_test(test_no_allocation),
+        cmocka_unit_test(test_no_allocation), cmocka_unit_test(test_failure_while_fed),
     };
     return cmocka_run_group_tests_name("dataset threads", tests, make_images, drop_images);
 }
