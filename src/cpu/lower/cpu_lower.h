@@ -11,7 +11,7 @@
 int32_t fwi_block_of(int64_t n);
 int32_t fwi_table_block_of(const fwi_op_table *table, int64_t n);
 
-/* Joins batch norms (one group, images of rank 4) and bias additions with what stands around them,
+/* Joins batch norms (of images, rank 4) and bias additions with what stands around them,
  * and their gradients, into the fused ops of ops.def, as far as `table` has rows of these for
  * blocked images. A graph that is to be blocked afterwards; g is verified before and verifies
  * after. */
