@@ -185,13 +185,14 @@ static fw_status read_lines(fw_trials *t, const char *text, size_t n, size_t *wh
     return st;
 }
 
-/* Takes off what is behind the last whole line, and gives that line its end. */
+/* Takes off what is behind the last whole line, and gives that line its end. Where nothing is to be
+ * taken off, nothing is cut: another command may have added its line since. */
 static fw_status mend(const fw_trials *t, const fwi_buf *text, size_t whole)
 {
     fwi_file_writer *w = NULL;
     if (whole < text->size)
         fwi_log(1, "%s: the last line was cut short, and is taken off", t->path);
-    fw_status st = fwi_file_writer_append(&w, t->path, (int64_t)whole);
+    fw_status st = fwi_file_writer_append(&w, t->path, whole < text->size ? (int64_t)whole : -1);
     if (st != FW_OK)
         return st;
     if (whole > 0 && text->data[whole - 1] != '\n')
@@ -313,9 +314,22 @@ const fw_trial *fw_trials_find(const fw_trials *t, const fw_trial *like, bool sa
     return NULL;
 }
 
-/* What a run is, but for its figures. machine: what texts of it view. */
+/* What names a data set: the last part of its path, however many slashes follow it. In the arena;
+ * NULL: no memory. */
+static const char *data_name(fwi_arena *texts, const char *path)
+{
+    char *const copy = fwi_arena_strdup(texts, path == NULL ? "" : path);
+    if (copy == NULL)
+        return NULL;
+    for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
+        copy[n - 1] = 0;
+    return fwi_path_base(copy);
+}
+
+/* What a run is, but for its figures. machine, texts: what it views. */
 static fw_status describe(const fw_session *s, const fw_one_run *run, const fw_trial_opt *o,
-                          char id[FW_RECIPE_ID_CAP], fw_machine *machine, fw_trial *out)
+                          char id[FW_RECIPE_ID_CAP], fw_machine *machine, fwi_arena *texts,
+                          fw_trial *out)
 {
     const fw_recipe *const r = fwi_session_recipe(s);
     const fw_run_opt *const opt = fwi_session_opt(s);
@@ -329,13 +343,14 @@ static fw_status describe(const fw_session *s, const fw_one_run *run, const fw_t
         st = fwi_run_precision(r, opt, &precision, &tf32);
     if (st == FW_OK)
         st = fw_recipe_id(r, id);
-    if (st != FW_OK)
-        return st;
+    const char *const data = data_name(texts, opt->data);
+    if (st != FW_OK || data == NULL)
+        return st != FW_OK ? st : FW_ENOMEM;
     *out = (fw_trial){.recipe = fw_recipe_name(r),
                       .id = id,
                       .variant = o->variant,
                       .changes = o->changes,
-                      .data = opt->data == NULL ? "" : fwi_path_base(opt->data),
+                      .data = data,
                       .device = opt->device == NULL ? "cpu" : opt->device,
                       .precision = fw_precision_name(precision, tf32),
                       .version = fw_version(),
@@ -359,7 +374,7 @@ fw_status fw_session_trial(fw_session *s, const fw_one_run *run, fw_trials *t,
     fw_machine machine;
     fw_trial trial;
     char id[FW_RECIPE_ID_CAP];
-    fw_status st = describe(s, run, o, id, &machine, &trial);
+    fw_status st = describe(s, run, o, id, &machine, t->texts, &trial);
     if (st != FW_OK)
         return st;
     *out = fw_trials_find(t, &trial, o->same_commit);

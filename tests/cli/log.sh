@@ -33,6 +33,15 @@ err "r.jsonl: the last line was cut short"
 run 0 train digits --epochs 0.3 --seed 5 --log r.jsonl
 run 0 train digits --epochs 0.2 --seed 5 --precision f64 --log r.jsonl
 [ "$(wc -l < r.jsonl)" = 6 ] || die "six lines"
+# data in a folder is named by it, with or without a slash behind
+"$TOOL" npy x.npy 40 && mkdir set other || die "t_tool"
+"$FENWICKS" convert x.npy set/x.tfrec --labels x.npy-labels.npy --split-every 4 > /dev/null || die "convert"
+cp set/* other/
+run 0 train digits --data set/ --batch 8 --epochs 1 --log named.jsonl
+run 0 train digits --data set --batch 8 --epochs 1 --log named.jsonl
+err "done before"
+run 0 train digits --data other/ --batch 8 --epochs 1 --log named.jsonl
+[ "$(grep -o '"data": "[a-z]*"' named.jsonl | tr -d '\n')" = '"data": "set""data": "other"' ] || die "names of data"
 # with folders, too; the same bits as a run by itself
 run 0 train digits --epochs 0.2 --runs 2 --seed 9 --log r.jsonl --out both
 run 0 train digits --epochs 0.2 --seed 10 --out alone
