@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_VARIANTS = 64, MOST_RUNS = 100000 };
+enum { MOST_VARIANTS = 64, MOST_RUNS = 100000, RUNS = 5, WORD_CAP = 256 };
 
 typedef struct ablate_args {
     const char *data, *log, *device, *precision, *epochs, *batch, *slope, *plot, *base;
@@ -245,23 +245,38 @@ static fw_status run_all(lab *l, const fw_run_opt *opt, fw_trials *log)
     return st;
 }
 
+/* The plot, where one is asked for and there is something to draw; *drawn: whether there is one. */
+static fw_status draw(const ablate_args *a, const comparison *c, bool *drawn)
+{
+    *drawn = false;
+    const fw_status st = a->plot == NULL ? FW_OK : compare_plot(c, a->plot, drawn);
+    if (st == FW_OK && a->plot != NULL && !*drawn)
+        fprintf(stderr, "fenwicks ablate: %s: no variant has a difference to draw\n", a->plot);
+    return st;
+}
+
+/* The figures, whatever becomes of the picture: it is not worth the runs behind them. */
 static int report(const command *self, const ablate_args *a, comparison *c, const char *recipe)
 {
-    if (!a->json) { /* the figures first: no picture is worth the runs behind them */
-        fw_status st = compare_print(c);
-        if (st == FW_OK && a->plot != NULL && (st = compare_plot(c, a->plot)) == FW_OK)
+    bool drawn;
+    fw_status st;
+    int written;
+    if (a->json) {
+        json_t *list = compare_json(c);
+        st = draw(a, c, &drawn);
+        written = print_json(json_pack("{s:s, s:f, s:o, s:o, s:s, s:s, s:s}", "recipe", recipe,
+                                       "confidence", c->confidence, "variants", list, "slope",
+                                       slope_json(c), "plot", drawn ? a->plot : "", "version",
+                                       fw_version(), "commit", fw_commit()));
+    } else {
+        st = compare_print(c);
+        if (st == FW_OK)
+            st = draw(a, c, &drawn);
+        if (st == FW_OK && drawn)
             printf("plot     %s\n", a->plot);
-        const int written = finish_output();
-        return st != FW_OK ? fail(self->name, st, false) : written;
+        written = finish_output();
     }
-    const fw_status drawn = a->plot == NULL ? FW_OK : compare_plot(c, a->plot);
-    if (drawn != FW_OK)
-        return fail(self->name, drawn, true);
-    json_t *list = compare_json(c);
-    return print_json(json_pack("{s:s, s:f, s:o, s:o, s:s, s:s, s:s}", "recipe", recipe,
-                                "confidence", c->confidence, "variants", list, "slope",
-                                slope_json(c), "plot", a->plot == NULL ? "" : a->plot, "version",
-                                fw_version(), "commit", fw_commit()));
+    return st != FW_OK ? fail(self->name, st, false) : written;
 }
 
 static int ablate(const command *self, const ablate_args *a, const char *recipe, fw_run_opt *opt)
@@ -313,33 +328,73 @@ done:
 
 /* ---- files of runs ---- */
 
-/* What a line is called: its variant, else how it was changed, else base. */
-static const char *label_of(const fw_trial *t)
-{
-    return *t->variant != 0 ? t->variant : *t->changes != 0 ? t->changes : "base";
-}
+/* What all lines have in common, or not: a recipe, a set of data. */
+typedef struct common {
+    char first[WORD_CAP];
+    bool known, others;
+} common;
 
+/* What files hold: of several recipes, or sets of data, the names of groups say which. */
 typedef struct groups {
     cell *cells;
     int n;
     int64_t twice;
+    common recipe, data;
 } groups;
+
+static void take_word(common *c, const char *word)
+{
+    if (!c->known)
+        snprintf(c->first, sizeof c->first, "%s", word);
+    c->known = true;
+    c->others = c->others || strncmp(c->first, word, sizeof c->first - 1) != 0;
+}
+
+/* Lines of old files, which have no id, may name neither. */
+static void take_line(groups *g, const fw_trial *t)
+{
+    if (*t->recipe != 0)
+        take_word(&g->recipe, t->recipe);
+    if (*t->id != 0 || *t->data != 0)
+        take_word(&g->data, t->data);
+}
+
+/* What a line's group is called: its variant, else how it was changed, else base. The caller frees. */
+static char *label_of(const groups *g, const fw_trial *t)
+{
+    const char *label = *t->variant != 0 ? t->variant : *t->changes != 0 ? t->changes : "base";
+    const bool of = g->recipe.others, on = g->data.others;
+    const bool plain = of && *t->variant == 0 && *t->changes == 0; /* the recipe itself */
+    const size_t n = strlen(label) + strlen(t->recipe) + strlen(t->data) + 32;
+    char *name = malloc(n);
+    if (name != NULL)
+        snprintf(name, n, "%s%s%s%s%s", of ? t->recipe : "", of && !plain ? ": " : "",
+                 plain ? "" : label, on ? " on " : "",
+                 on && *t->data == 0 ? "bundled data"
+                 : on                ? t->data
+                                     : "");
+    return name;
+}
 
 static bool group_add(groups *g, const fw_trial *t)
 {
+    char *const name = label_of(g, t);
     int i = 0;
-    while (i < g->n &&
-           (strcmp(g->cells[i].name, label_of(t)) != 0 || g->cells[i].epochs != t->run.epochs))
+    if (name == NULL)
+        return false;
+    while (i < g->n && (strcmp(g->cells[i].name, name) != 0 || g->cells[i].epochs != t->run.epochs))
         i++;
+    bool ok = true;
     if (i == g->n) {
         cell *cells = realloc(g->cells, (size_t)(g->n + 1) * sizeof *cells);
-        if (cells == NULL)
-            return false;
-        g->cells = cells;
-        if (!cell_init(&g->cells[g->n++], label_of(t), NULL))
-            return false;
+        ok = cells != NULL;
+        if (ok) {
+            g->cells = cells;
+            ok = cell_init(&g->cells[g->n++], name, NULL);
+        }
     }
-    return cell_add(&g->cells[i], t, &g->twice);
+    free(name);
+    return ok && cell_add(&g->cells[i], t, &g->twice);
 }
 
 /* One table per length that the base has. */
@@ -391,14 +446,19 @@ static int compare_files(const command *self, const ablate_args *a)
     groups g = {0};
     fw_status st = FW_OK;
     int code;
-    for (int i = 0; i < a->compare.n && st == FW_OK; i++) {
-        fw_trials *t = NULL;
-        st = fw_trials_open(&t, a->compare.items[i], true);
-        for (int64_t k = 0; k < fw_trials_count(t) && st == FW_OK; k++)
-            if (!group_add(&g, fw_trials_get(t, k)))
-                st = FW_ENOMEM;
-        fw_trials_close(t);
-    }
+    for (int pass = 0; pass < 2; pass++) /* what there is, then the groups */
+        for (int i = 0; i < a->compare.n && st == FW_OK; i++) {
+            fw_trials *t = NULL;
+            st = fw_trials_open(&t, a->compare.items[i], true);
+            for (int64_t k = 0; k < fw_trials_count(t) && st == FW_OK; k++) {
+                const fw_trial *const line = fw_trials_get(t, k);
+                if (pass == 0)
+                    take_line(&g, line);
+                else if (!group_add(&g, line))
+                    st = FW_ENOMEM;
+            }
+            fw_trials_close(t);
+        }
     if (g.twice > 0)
         fprintf(stderr,
                 "fenwicks ablate: %" PRId64
@@ -421,11 +481,15 @@ static int check_args(const command *self, const ablate_args *a, int n)
         return usage_error(self, "--confidence: %g is no fraction between 0 and 1", a->confidence);
     if (a->compare.n > 0) {
         if (n > 0 || a->with.n > 0 || a->without.n > 0 || a->log != NULL || a->slope != NULL ||
-            a->plot != NULL)
+            a->plot != NULL || a->data != NULL || a->device != NULL || a->precision != NULL ||
+            a->epochs != NULL || a->batch != NULL || a->set.n > 0 || a->seed != 0 ||
+            a->runs != RUNS || a->threads != 0 || a->pin || a->same_commit || a->memory_limit != 0)
             return usage_error(self, "--compare reads files: it goes with --base, --confidence and "
                                      "--json only");
         return EXIT_DONE;
     }
+    if (a->base != NULL)
+        return usage_error(self, "--base goes with --compare: of runs the base is the recipe");
     if (n != 1)
         return usage_error(self, "needs a recipe's name or file");
     if (a->with.n == 0 && a->without.n == 0)
@@ -437,13 +501,15 @@ static int check_args(const command *self, const ablate_args *a, int n)
         return usage_error(self, "--runs: 1 to %d", (int)MOST_RUNS);
     if (a->same_commit && a->log == NULL)
         return usage_error(self, "--same-commit needs --log");
+    if (a->slope != NULL && a->runs < 2)
+        return usage_error(self, "--slope needs two runs at least: the slope has an error");
     return EXIT_DONE;
 }
 
 static int run_ablate(const command *self, int argc, char **argv)
 {
     const char *pos[1];
-    ablate_args a = {.runs = 5, .confidence = 0.95, .base = "base"};
+    ablate_args a = {.runs = RUNS, .confidence = 0.95};
     int n;
     const arg_option options[] = {
         {"--with", "CHANGES", "a variant: KEY=VALUE, several with commas (may be repeated)",
@@ -491,8 +557,11 @@ static int run_ablate(const command *self, int argc, char **argv)
         wrong = check_precision(self, a.precision);
     if (wrong != EXIT_DONE)
         return wrong;
-    if (a.compare.n > 0)
+    if (a.compare.n > 0) {
+        if (a.base == NULL)
+            a.base = "base";
         return compare_files(self, &a);
+    }
     fw_run_opt opt = {.data = a.data,
                       .device = a.device,
                       .precision = a.precision,

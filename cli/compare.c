@@ -307,7 +307,7 @@ json_t *slope_json(const comparison *c)
 
 /* ---- as a plot ---- */
 
-fw_status compare_plot(const comparison *c, const char *path)
+fw_status compare_plot(const comparison *c, const char *path, bool *drawn)
 {
     comparison copy = *c;
     fw_interval *rows = calloc((size_t)c->n, sizeof *rows);
@@ -324,8 +324,10 @@ fw_status compare_plot(const comparison *c, const char *path)
                                   .low = 100 * o.difference.low,
                                   .high = 100 * o.difference.high};
     }
-    if (st == FW_OK)
+    *drawn = st == FW_OK && n > 0;
+    if (*drawn)
         st = fw_plot_intervals(rows, n, c->title, "difference in accuracy, points", path);
+    *drawn = *drawn && st == FW_OK;
     free(rows);
     return st;
 }

@@ -35,7 +35,7 @@ fw_status compare_print(comparison *c);
 /* Array of one object per cell; NULL: no memory. Also fills slope and has_slope. */
 json_t *compare_json(comparison *c);
 json_t *slope_json(const comparison *c); /* null where there is none */
-/* Differences as dots with their intervals. */
-fw_status compare_plot(const comparison *c, const char *path);
+/* Differences as dots with their intervals. *drawn false: there is none, and nothing was made. */
+fw_status compare_plot(const comparison *c, const char *path, bool *drawn);
 
 #endif

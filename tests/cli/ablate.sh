@@ -106,6 +106,28 @@ err "none.jsonl"
 run 2 ablate my.recipe --compare r.jsonl
 err "--compare reads files"
 
+run 2 ablate --compare r.jsonl --data x
+err "--compare reads files"
+run 2 ablate --compare r.jsonl --runs 3
+err "--compare reads files"
+run 2 ablate $args --without crop --base crop
+err "--base goes with --compare"
+run 2 ablate my.recipe --runs 1 --without crop --slope 0.2
+err "--slope needs two runs"
+# several recipes, and sets of data: the names say which, and nothing is mixed
+{ grep '"changes": "train.epochs=0.5"' r.jsonl
+  grep '"changes": "train.epochs=0.5"' r.jsonl | sed -e 's/"recipe": "my"/"recipe": "other"/' -e 's/"variant": "base"/"variant": ""/' -e 's/"changes": "[^"]*"/"changes": ""/'; } > two.jsonl
+[ "$(wc -l < two.jsonl)" = 4 ] || die "four lines"
+run 0 ablate --compare two.jsonl --base other
+grep -qE '^other +2 ' out || die "no row of a recipe as it is"
+grep -qE '^my: base +2 ' out || die "no row of the other recipe"
+grep -q 'repeat a variant' err && die "runs of one recipe are left out for those of another"
+sed 's/"data": "[^"]*"/"data": "d"/; s/"recipe": "other"/"recipe": "my"/' two.jsonl | tail -n 2 >> r2.jsonl
+head -n 2 two.jsonl >> r2.jsonl
+run 1 ablate --compare r2.jsonl
+err 'no run is called "base"'
+err 'base on '
+
 if command -v gnuplot > /dev/null; then
     run 0 ablate $args --with lr=0.1,momentum=0.8 --without all --log r.jsonl --plot d.svg
     out "plot     d.svg"
@@ -115,6 +137,15 @@ if command -v gnuplot > /dev/null; then
 fi
 PATH=/nonexistent run 1 ablate $args --without crop --plot d2.svg
 err "gnuplot"
+# a picture that cannot be made takes no figure with it
+mkdir bin && printf '#!/bin/sh\nexit 1\n' > bin/gnuplot && chmod +x bin/gnuplot
+PATH=$PWD/bin:$PATH run 1 ablate $args --without crop --plot d2.svg --log r.jsonl --json
+json variants plot
+out '"plot": ""'
+err "gnuplot"
+PATH=$PWD/bin:$PATH run 0 ablate $args --with lr=1e6,schedule=constant,momentum=0.99 --epochs 0.6 --log v.jsonl --plot d3.svg
+err "d3.svg: no variant has a difference to draw"
+[ ! -e d3.svg ] || die "a picture of nothing"
 
 run 2 ablate
 err "needs a recipe's name or file"
