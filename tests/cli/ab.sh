@@ -63,6 +63,15 @@ head -n 1 before > r.jsonl
 ab && die "a comparison without its base"
 same() { sed 's/"\(t_[a-z]*\|images_per_second\|peak_memory_bytes\)": [^,]*,//g' "$1"; }
 [ "$(same before)" = "$(same r.jsonl)" ] || die "the same run has another result"
+# A run that diverges is a result: the others follow, and none is done twice.
+sed -e 's/^momentum.*/momentum = 0.99/' -e 's/^lr = .*/lr = 1e6/' -e 's/^schedule.*/schedule = constant/' \
+    "$SOURCE/recipes/digits.recipe" > wild.recipe
+wild() { "$AB" --fenwicks "$FENWICKS" --recipe wild.recipe --epochs 0.6 --runs 2 --arms "bf16-direct f32" --out w.jsonl > out 2> err; }
+wild || die "a comparison of runs that diverge"
+[ "$(grep -c '"diverged": true' w.jsonl)" = 4 ] || die "four runs that diverge"
+cp w.jsonl before
+wild || die "the same again"
+cmp -s before w.jsonl || die "runs were done again"
 "$AB" --fenwicks "$FENWICKS" --arms f16 > out 2> err && die "an unknown arm"
 err 'none of bf16-direct, bf16-f2'
 "$AB" --fenwicks "$FENWICKS" --recipe missing --arms f32 --out q.jsonl > out 2> err && die "a run that fails"
