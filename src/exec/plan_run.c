@@ -68,7 +68,7 @@ void fwi_plan_step(const fwi_plan *p, int i, fwi_step_info *out)
                            .n_calls = p->first[i + 1] - p->first[i],
                            .call = &s->call};
     for (int k = 0; k < out->n_calls; k++) {
-        out->macs += s[k].macs;
+        out->macs = fwi_macs_add(out->macs, s[k].macs);
         out->bytes += s[k].bytes;
     }
     if (s->n_in > 0)

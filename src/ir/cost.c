@@ -10,6 +10,11 @@ static int64_t product(const int64_t *d, int n)
     return p;
 }
 
+int64_t fwi_macs_add(int64_t a, int64_t b)
+{
+    return a > INT64_MAX - b ? INT64_MAX : a + b;
+}
+
 int64_t fwi_op_macs(const fwi_graph *g, const fwi_op *op)
 {
     /* the output's places times the filter's elements; dy has the output's shape, dw the filter's

@@ -13,7 +13,7 @@ static int64_t sum_macs(const fwi_graph *g)
 {
     int64_t sum = 0;
     for (int32_t i = 0; i < g->n_ops; i++)
-        sum += fwi_op_macs(g, &g->ops[i]);
+        sum = fwi_macs_add(sum, fwi_op_macs(g, &g->ops[i]));
     return sum;
 }
 

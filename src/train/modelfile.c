@@ -286,7 +286,8 @@ fw_status fwi_model_load(fwi_store *store, fwi_safetensors *s)
     return st;
 }
 
-fw_status fwi_model_warm_start(fwi_store *store, const char *path)
+/* load: into the store; else only whether that can be done. */
+static fw_status warm_start(fwi_store *store, const char *path, bool load)
 {
     fwi_safetensors *s = NULL;
     fwi_buf host = {0};
@@ -299,14 +300,25 @@ fw_status fwi_model_warm_start(fwi_store *store, const char *path)
         const fwi_st_tensor *t = evaluated(v) ? fwi_st_find(s, v->name) : NULL;
         if (t == NULL || t->dtype != v->dtype || !fwi_shape_equal(&t->shape, &v->shape))
             continue;
-        st = load_one(store, s, v, t, &host);
+        if (load)
+            st = load_one(store, s, v, t, &host);
         n++;
     }
     if (st == FW_OK && n == 0)
         st = fwi_fail(FW_ESHAPE, "%s: no tensor agrees with this network in name and shape", path);
-    if (st == FW_OK)
+    if (st == FW_OK && load)
         fwi_log(2, "warm start: %d tensors from %s", n, path);
     fwi_buf_clear(&host);
     fwi_st_close(s);
     return st;
+}
+
+fw_status fwi_model_warm_start(fwi_store *store, const char *path)
+{
+    return warm_start(store, path, true);
+}
+
+fw_status fwi_model_warm_check(fwi_store *store, const char *path)
+{
+    return warm_start(store, path, false);
 }

@@ -216,9 +216,10 @@ fw_status fwi_network_count(const fwi_network_spec *spec, const fwi_network_use 
     fwi_graph *g = NULL;
     *out = (fwi_network_macs){0};
     const fw_status st = graph_of(&g, spec, use);
-    for (int32_t i = 0; st == FW_OK && i < g->n_ops; i++)
-        *(g->ops[i].kind == FWI_OP_muon ? &out->updates : &out->passes) +=
-            fwi_op_macs(g, &g->ops[i]);
+    for (int32_t i = 0; st == FW_OK && i < g->n_ops; i++) {
+        int64_t *const sum = g->ops[i].kind == FWI_OP_muon ? &out->updates : &out->passes;
+        *sum = fwi_macs_add(*sum, fwi_op_macs(g, &g->ops[i]));
+    }
     fwi_graph_free(g);
     return st;
 }

@@ -78,8 +78,13 @@ static fw_status prepare(const fw_recipe *r, int64_t steps, int64_t steps_per_ep
     return st;
 }
 
+static int64_t min_steps(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 fw_status fwi_recipe_cost_until(const fw_recipe *r, int64_t train_records, int64_t test_records,
-                                int64_t until, fw_run_cost *out)
+                                int64_t until, int64_t proxy_until, fw_run_cost *out)
 {
     *out = (fw_run_cost){0};
     fw_layer *net = NULL, *proxy = NULL;
@@ -94,18 +99,18 @@ fw_status fwi_recipe_cost_until(const fw_recipe *r, int64_t train_records, int64
         st = fwi_recipe_steps(r, steps_per_epoch, &out->steps);
     if (st == FW_OK)
         st = prepare(r, out->steps, steps_per_epoch, &optim, resolution, &w);
-    if (st == FW_OK && until < out->steps)
-        out->steps = w.steps = until;
     if (st == FW_OK)
         st = fwi_recipe_proxy(r, &proxy);
     if (st == FW_OK && proxy != NULL) {
         w.spec.net = proxy;
         w.every = fwi_recipe_int(r, FWI_KEY_PROXY_EVERY);
-        out->images_seen = out->steps * w.rows;
+        w.steps = min_steps(proxy_until, out->steps);
+        out->images_seen = w.steps * w.rows;
         st = add_steps(&w, &out->proxy_flops, &unused);
         w.every = 0;
         w.rows = fwi_recipe_int(r, FWI_KEY_PROXY_KEEP);
     }
+    out->steps = w.steps = min_steps(until, out->steps);
     if (st == FW_OK)
         st = fwi_recipe_net(r, &net);
     w.spec.net = net;
@@ -127,7 +132,7 @@ fw_status fw_recipe_run_cost(const fw_recipe *r, int64_t train_records, int64_t 
 {
     if (r == NULL || out == NULL || train_records < 1 || test_records < 0)
         return fwi_fail(FW_EARG, "fw_recipe_run_cost: NULL argument, or no records");
-    return fwi_recipe_cost_until(r, train_records, test_records, INT64_MAX, out);
+    return fwi_recipe_cost_until(r, train_records, test_records, INT64_MAX, INT64_MAX, out);
 }
 
 fw_status fw_recipe_records(const fw_recipe *r, int64_t *train, int64_t *test)

@@ -140,9 +140,10 @@ const fw_recipe *fwi_session_recipe(const fw_session *s);
 const fw_run_opt *fwi_session_opt(const fw_session *s);
 
 /* ---- recipe_cost.c ---- */
-/* fw_recipe_run_cost of a run that ended after `until` of its steps, if it has more. */
+/* fw_recipe_run_cost of a run whose network ended after `until` of its steps, and whose proxy, if it
+ * has one, after `proxy_until`, if they have more. */
 fw_status fwi_recipe_cost_until(const fw_recipe *r, int64_t train_records, int64_t test_records,
-                                int64_t until, fw_run_cost *out);
+                                int64_t until, int64_t proxy_until, fw_run_cost *out);
 
 /* ---- recipe_resolution.c ---- */
 /* For a run of so many steps; n 0: full size all the time. */

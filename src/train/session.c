@@ -206,6 +206,9 @@ static fw_status build(fw_session *s)
         st = build_network(s);
     if (st == FW_OK)
         st = build_proxy(s);
+    if (st == FW_OK && s->proxy != NULL &&
+        s->opt.warm_start != NULL) /* it is read behind the proxy's phase */
+        st = fwi_model_warm_check(s->net->network.store, s->opt.warm_start);
     if (st != FW_OK) {
         clear(s);
         return st;
@@ -273,8 +276,10 @@ static fw_status train(fw_session *s, const fw_one_run *run, fw_run_result *resu
 static fw_status count(const fw_session *s, fw_run_figures *f)
 {
     fw_run_cost cost;
-    const fw_status st = fwi_recipe_cost_until(s->r, fw_dataset_count(s->data.train),
-                                               fw_dataset_count(s->data.test), f->steps, &cost);
+    const int64_t proxy_steps = s->proxy == NULL ? 0 : fw_estimator_step(s->proxy);
+    const fw_status st =
+        fwi_recipe_cost_until(s->r, fw_dataset_count(s->data.train), fw_dataset_count(s->data.test),
+                              f->steps, proxy_steps, &cost);
     f->train_flops = cost.train_flops + cost.update_flops + cost.proxy_flops;
     f->eval_flops = cost.eval_flops;
     return st;

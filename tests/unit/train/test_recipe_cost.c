@@ -116,6 +116,46 @@ static void shorter_runs_and_other_data(void **state)
     fw_recipe_free(r);
 }
 
+/* A network that ended early had a proxy that did not. */
+static void a_proxy_ends_by_itself(void **state)
+{
+    (void)state;
+    fw_recipe *r = NULL;
+    fw_run_cost all, net, both;
+    assert_int_equal(fw_recipe_open(&r, "airbench96"), FW_OK);
+    assert_int_equal(fw_recipe_run_cost(r, 50000, 10000, &all), FW_OK);
+    assert_int_equal(fwi_recipe_cost_until(r, 50000, 10000, 540, INT64_MAX, &net), FW_OK);
+    assert_true(net.proxy_flops == all.proxy_flops);
+    assert_int_equal(net.images_seen, all.images_seen);
+    assert_int_equal(net.steps, 540);
+    assert_true(net.train_flops < 0.3 * all.train_flops);
+    /* neither learns after its first quarter */
+    assert_int_equal(fwi_recipe_cost_until(r, 50000, 10000, 0, 540, &both), FW_OK);
+    assert_true(fabs(4 * both.proxy_flops / all.proxy_flops - 1) < 1e-12);
+    assert_int_equal(4 * both.images_seen, all.images_seen);
+    assert_true(both.train_flops == 0);
+    fw_recipe_free(r);
+}
+
+/* A net whose sums pass what 64 bits hold costs that much, not a negative number. */
+static void costs_do_not_wrap(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "[network]\ninput = 1024 1024 3\nclasses = 10\nlayer = conv2d 524288 kernel=1\n"
+        "layer = conv2d 128 kernel=127\nlayer = conv2d 524288 kernel=127\n"
+        "layer = conv2d 128 kernel=127\nlayer = global_max_pool\nlayer = classifier 10\n";
+    fw_recipe *r = NULL;
+    fw_model_cost cost;
+    assert_int_equal(fw_recipe_parse(&r, text, "wide"), FW_OK);
+    const fw_status st = fw_recipe_check(r, &cost);
+    if (st == FW_OK) {
+        assert_true(cost.macs > INT64_C(1) << 60);
+        assert_true(cost.train_flops > INT64_C(1) << 60);
+    }
+    fw_recipe_free(r);
+}
+
 /* What the program says of the data that it bundles is what is in it. */
 static void bundled_records(void **state)
 {
@@ -136,6 +176,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runs_cost_what_their_authors_say), cmocka_unit_test(one_step_of_muon),
-        cmocka_unit_test(shorter_runs_and_other_data), cmocka_unit_test(bundled_records)};
+        cmocka_unit_test(a_proxy_ends_by_itself),           cmocka_unit_test(costs_do_not_wrap),
+        cmocka_unit_test(shorter_runs_and_other_data),      cmocka_unit_test(bundled_records)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
