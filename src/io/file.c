@@ -106,6 +106,36 @@ fw_status fwi_file_writer_open(fwi_file_writer **out, const char *path)
     return FW_OK;
 }
 
+/* Bytes up to the end of the last line that has one. fd: open to read; n: its size. */
+static int64_t whole_lines(int fd, int64_t n)
+{
+    char block[4096];
+    while (n > 0) {
+        const int64_t at = n > (int64_t)sizeof block ? n - (int64_t)sizeof block : 0;
+        const ssize_t got = pread(fd, block, (size_t)(n - at), at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got != n - at)
+            return -1;
+        for (; n > at; n--)
+            if (block[n - 1 - at] == '\n')
+                return n;
+    }
+    return 0;
+}
+
+fw_status fwi_file_writer_append_lines(fwi_file_writer **out, const char *path)
+{
+    struct stat info;
+    const int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    int64_t keep = -1; /* all: also of what cannot be read, which opening it to append will tell */
+    if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode))
+        keep = whole_lines(fd, info.st_size);
+    if (fd >= 0)
+        close(fd);
+    return fwi_file_writer_append(out, path, keep);
+}
+
 fw_status fwi_file_writer_append(fwi_file_writer **out, const char *path, int64_t n_keep)
 {
     if (out == NULL || path == NULL || path[0] == '\0')

@@ -43,6 +43,8 @@ void fwi_file_writer_free(fwi_file_writer *w);
  * the system, sync also waits for the disk; close flushes and frees. Allocates nothing after open.
  */
 fw_status fwi_file_writer_append(fwi_file_writer **out, const char *path, int64_t n_keep);
+/* The same for files of lines: drops a last one that a full disk or a power cut has cut short. */
+fw_status fwi_file_writer_append_lines(fwi_file_writer **out, const char *path);
 fw_status fwi_file_writer_flush(fwi_file_writer *w);
 fw_status fwi_file_writer_sync(fwi_file_writer *w);
 fw_status fwi_file_writer_close(fwi_file_writer *w);

@@ -61,7 +61,7 @@ fw_status fwi_runlog_open(fwi_runlog **out, const char *dir)
                                (int64_t)l->wall, (long)getpid());
     if (lines == NULL || events == NULL)
         goto done;
-    st = fwi_file_writer_append(&l->lines, lines, -1);
+    st = fwi_file_writer_append_lines(&l->lines, lines);
     if (st == FW_OK)
         st = fwi_file_writer_append(&l->events, events, -1);
     if (st == FW_OK) {

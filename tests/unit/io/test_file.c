@@ -116,6 +116,42 @@ static void appends_and_cuts(void **state)
     fwi_buf_clear(&b);
 }
 
+/* A last line that was cut short goes, however long it is; the whole ones stay. */
+static void appends_behind_whole_lines(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t cut; /* bytes without a line's end behind it */
+        const char *want;
+    } cases[] = {
+        {"", 0, "new\n"},        {"one\n", 0, "one\nnew\n"},    {"one\nhal", 0, "one\nnew\n"},
+        {"hal", 0, "new\n"},     {"one\n", 4096, "one\nnew\n"}, {"one\n", 9999, "one\nnew\n"},
+        {"\n\n", 1, "\n\nnew\n"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char name[16], text[10240];
+        const size_t n = strlen(cases[i].text);
+        snprintf(name, sizeof name, "lines%zu", i);
+        memcpy(text, cases[i].text, n);
+        memset(text + n, 'x', cases[i].cut);
+        write_bytes(in_dir(name), text, n + cases[i].cut);
+        fwi_file_writer *w = NULL;
+        fwi_buf b = {0};
+        assert_ok(fwi_file_writer_append_lines(&w, in_dir(name)));
+        assert_ok(fwi_file_writer_put(w, "new\n", 4));
+        assert_ok(fwi_file_writer_close(w));
+        assert_ok(fwi_read_file(in_dir(name), sizeof text, &b));
+        assert_string_equal((const char *)b.data, cases[i].want);
+        fwi_buf_clear(&b);
+    }
+    fwi_file_writer *w = NULL;
+    assert_ok(fwi_file_writer_append_lines(&w, in_dir("fresh")));
+    assert_ok(fwi_file_writer_close(w));
+    assert_true(fwi_file_exists(in_dir("fresh")));
+    assert_fails(fwi_file_writer_append_lines(&w, in_dir("no/such")), FW_EIO, "no/such");
+    assert_fails(fwi_file_writer_append_lines(&w, NULL), FW_EARG, "NULL");
+}
+
 static void unwritable_places(void **state)
 {
     (void)state;
@@ -246,6 +282,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_size, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(reused_writer_allocates_nothing, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(appends_and_cuts, dir_setup, dir_teardown),
+        cmocka_unit_test_setup_teardown(appends_behind_whole_lines, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(unwritable_places, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(folders, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(patterns, dir_setup, dir_teardown),
