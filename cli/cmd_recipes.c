@@ -146,6 +146,8 @@ static int run_recipes(const command *self, int argc, char **argv)
         return code;
     if (costs && n > 0)
         return usage_error(self, "--costs is a table of all recipes: leave %s out", pos[0]);
+    if (n == 0 && set.n > 0)
+        return usage_error(self, "--set changes a recipe: name one");
     if (costs)
         return list_costs(self, json);
     return n == 0 ? list_all(json) : show_one(self, pos[0], &set, json);

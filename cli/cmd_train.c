@@ -249,6 +249,24 @@ static fw_status one_run(const train_args *a, const char *recipe, fw_session *se
     return FW_OK;
 }
 
+/* The folder of one seed of the command; out: that of all. */
+static void seed_folder(const train_args *a, const char *out, uint64_t seed, char *text, size_t cap)
+{
+    snprintf(text, cap, a->runs == 1 ? "%s" : "%s/seed-%" PRIu64, out, seed);
+}
+
+/* Whether a seed's folder holds a run already: its name in `text`. The library says so too, but of a
+ * later seed only after hours of work on the first ones. */
+static bool folder_taken(const train_args *a, const char *out, char *text, size_t cap)
+{
+    for (int64_t i = 0; i < a->runs; i++) {
+        seed_folder(a, out, a->seed + (uint64_t)i, text, cap);
+        if (begun(text))
+            return true;
+    }
+    return false;
+}
+
 /* Every seed, into rows [runs], in one session. out: the folder of all of them; NULL: there are none. */
 static fw_status run_seeds(const train_args *a, const fw_recipe *recipe, const fw_run_opt *opt,
                            fw_trials *log, const char *out, run_row *rows)
@@ -262,8 +280,7 @@ static fw_status run_seeds(const train_args *a, const fw_recipe *recipe, const f
     for (int64_t i = 0; i < a->runs && st == FW_OK; i++) {
         fw_one_run run = {.seed = a->seed + (uint64_t)i, .out = out != NULL ? run_out : NULL};
         if (out != NULL)
-            snprintf(run_out, sizeof run_out, a->runs == 1 ? "%s" : "%s/seed-%" PRIu64, out,
-                     run.seed);
+            seed_folder(a, out, run.seed, run_out, sizeof run_out);
         run.resume = a->resume && out != NULL && ((i == 0 && log == NULL) || begun(run_out));
         rows[i].seed = run.seed;
         st = one_run(a, fw_recipe_name(recipe), session, &run, log, changes, &rows[i]);
@@ -301,7 +318,7 @@ static int conclude(const command *self, const train_args *a, fw_recipe *recipe,
 
 static int train_runs(const command *self, const train_args *a, fw_recipe *recipe, fw_run_opt *opt)
 {
-    char out[OUT_CAP] = "";
+    char out[OUT_CAP] = "", taken[OUT_CAP + 64], why[OUT_CAP + 160];
     const bool folders = a->out != NULL || a->log == NULL;
     bool made_runs = false;
     fw_trials *log = NULL;
@@ -316,6 +333,14 @@ static int train_runs(const command *self, const train_args *a, fw_recipe *recip
         snprintf(out, sizeof out, "%s", a->out);
     else if (st == FW_OK && folders)
         made_runs = default_out(out, sizeof out, fw_recipe_name(recipe));
+    if (st == FW_OK && a->runs > 1 && a->out != NULL && a->log == NULL && !a->resume &&
+        folder_taken(a, out, taken, sizeof taken)) {
+        snprintf(why, sizeof why,
+                 "%s: holds a run already: go on with it (--resume), or name another folder",
+                 taken);
+        code = fail_with(self->name, FW_EEXISTS, why, a->json);
+        goto done;
+    }
     if (st == FW_OK)
         st = run_seeds(a, recipe, opt, log, folders ? out : NULL, rows);
     if (st == FW_OK) {
@@ -356,6 +381,9 @@ static int check_args(const command *self, const train_args *a, int n)
                            a->until != 0 ? "--until-accuracy" : "--warm-start");
     if ((a->same_commit || a->label != NULL) && a->log == NULL)
         return usage_error(self, "%s needs --log", a->same_commit ? "--same-commit" : "--label");
+    if (a->log != NULL && a->out == NULL && (a->keep != 0 || a->checkpoint_every != 0))
+        return usage_error(self, "%s needs --out: without it --log keeps no checkpoints",
+                           a->keep != 0 ? "--keep" : "--checkpoint-every");
     if (a->until != 0 && a->runs > 1)
         return usage_error(self, "--until-accuracy does not go with --runs: runs that stop when "
                                  "they are good do not make a mean");

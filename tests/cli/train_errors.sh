@@ -18,6 +18,24 @@ run 1 train digits --epochs 0.25 --out run --resume
 err "run"
 cmp -s before run/model.safetensors || die "a refused run changed the model"
 
+# Of several seeds a later one's folder: said before the first one is trained.
+mkdir -p many/seed-6 && cp run/config.json many/seed-6
+run 1 train digits --epochs 0.5 --out many --runs 3 --seed 5
+err "many/seed-6: holds a run already"
+[ ! -e many/seed-5 ] || die "a run was begun"
+run 2 train digits --log r.jsonl --keep 3
+err "--keep needs --out"
+run 2 train digits --log r.jsonl --checkpoint-every 3
+err "--checkpoint-every needs --out"
+run 2 recipes --set lr=1
+err "--set changes a recipe"
+# Weights to begin with, where a proxy is trained first: looked at before that.
+{ cat "$SOURCE/recipes/digits.recipe"
+  printf '[network proxy]\nkeep = 16\nlayer = conv_bn 3\nlayer = global_max_pool\nlayer = classifier 10\n'; } > proxy.recipe
+run 1 train proxy.recipe --epochs 0.5 --out pw --warm-start missing.safetensors
+err "missing.safetensors"
+[ ! -e pw/proxy ] || die "the proxy was trained"
+
 # Data that does not fit.
 run 1 train fenwicks --out r2
 err "--data"
