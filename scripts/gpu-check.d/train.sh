@@ -49,7 +49,7 @@ check_bits() { # recipe, name, the second at which its time ends
 }
 
 train() { # recipe, seconds for it
-    local recipe=$1 limit=$2 name until per more to_result rest complete=true
+    local recipe=$1 limit=$2 name until per more ran to_result rest complete=true
     name=$(basename "$recipe")
     until=$((EPOCHSECONDS + limit))
     forget steps "(train|same-bits|order)-$name(-first|-again|-alone|-seeds)?"
@@ -70,9 +70,12 @@ train() { # recipe, seconds for it
     fi
     # Each run is a line of a log as soon as it is done: those of a step that was stopped are not lost.
     rm -f "$out/$name.jsonl"
+    ran=$more
     watch "$out/train-$name.gpu"
     if ! train_run "train-$name" "$rest" "$recipe" --seed 0 --runs "$more" --log "$out/$name.jsonl" && [ -s "$out/$name.jsonl" ]; then
         echo "{\"stopped\": true, \"runs\": [$(awk '/}$/ { printf "%s%s", n++ ? "," : "", $0 }' "$out/$name.jsonl")]}" > "$out/train-$name.out"
+        complete=false
+        ran=$(grep -c '}$' "$out/$name.jsonl")
     fi
     unwatch
     [ -s "$out/train-$name.out" ] || return
@@ -84,7 +87,7 @@ train() { # recipe, seconds for it
         \"first_run\": $(cat "$out/train-$name-first.out"), \"result\": $(cat "$out/train-$name.out")}"
     find_limits
     write_result
-    [ $complete = true ] || record "train-$name-seeds" "only $more of $seeds seeds fitted" 1 0
+    [ $complete = true ] || record "train-$name-seeds" "only $ran of $seeds seeds fitted" 1 0
 }
 train_all() {
     local recipe n
