@@ -126,11 +126,13 @@ static int64_t whole_lines(int fd, int64_t n)
 
 fw_status fwi_file_writer_append_lines(fwi_file_writer **out, const char *path)
 {
-    struct stat info;
-    const int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    struct stat info = {0};
+    const int fd = path == NULL ? -1 : open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     int64_t keep = -1; /* all: also of what cannot be read, which opening it to append will tell */
     if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode))
         keep = whole_lines(fd, info.st_size);
+    if (fd >= 0 && keep == info.st_size)
+        keep = -1;
     if (fd >= 0)
         close(fd);
     return fwi_file_writer_append(out, path, keep);

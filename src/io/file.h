@@ -62,7 +62,7 @@ char *fwi_path_join(const char *dir,
 const char *fwi_path_base(const char *path); /* view: what follows the last '/' */
 bool fwi_is_dir(const char *path);
 bool fwi_file_exists(const char *path);  /* and is no folder */
-int64_t fwi_file_size(const char *path); /* -1: not there */
+int64_t fwi_file_size(const char *path); /* -1: no file, and errno says why */
 
 /* gs://, s3:// and the like: FW_EUNAVAILABLE with a message; else FW_OK. */
 fw_status fwi_path_check_local(const char *path);

@@ -38,7 +38,11 @@ bool fwi_file_exists(const char *path)
 int64_t fwi_file_size(const char *path)
 {
     struct stat info;
-    return stat(path, &info) == 0 && !S_ISDIR(info.st_mode) ? (int64_t)info.st_size : -1;
+    if (stat(path, &info) != 0)
+        return -1;
+    if (S_ISDIR(info.st_mode))
+        errno = EISDIR;
+    return S_ISDIR(info.st_mode) ? -1 : (int64_t)info.st_size;
 }
 
 fw_status fwi_path_check_local(const char *path)

@@ -33,17 +33,18 @@ static int64_t first_of_shards(const char *name, const char *base, size_t base_b
 }
 
 /* In how many shards the file `whole` is in its folder; *shards 0: in none, as in a folder that is not
- * there. FW_EARG: in two numbers of them, and the order of a listing must not choose. */
-static fw_status count_shards(const char *dir, const char *whole, int64_t *shards)
+ * there, or that cannot be listed (*unlisted: errno). FW_EARG: in two numbers of them, and the order of a
+ * listing must not choose. */
+static fw_status count_shards(const char *dir, const char *whole, int64_t *shards, int *unlisted)
 {
     const char *base = fwi_path_base(whole);
     *shards = 0;
     DIR *d = opendir(*dir != 0 ? dir : ".");
-    if (d == NULL)
-        return errno == ENOENT || errno == ENOTDIR
-                   ? FW_OK
-                   : fwi_fail(FW_EIO, "%s: cannot list the folder that it would be in: %s", whole,
-                              strerror(errno));
+    if (d == NULL) {
+        if (errno != ENOENT && errno != ENOTDIR)
+            *unlisted = errno;
+        return FW_OK;
+    }
     fw_status st = FW_OK;
     for (struct dirent *e; st == FW_OK && (e = readdir(d)) != NULL;) {
         const int64_t n = first_of_shards(e->d_name, base, strlen(base)), m = *shards;
@@ -61,7 +62,8 @@ static fw_status count_shards(const char *dir, const char *whole, int64_t *shard
 }
 
 /* The pattern of "<dir><name><part>.tfrec"; dir: "" or ending with '/'; *out NULL: not there. */
-static fw_status find_part(const char *dir, const char *name, const char *part, char **out)
+static fw_status find_part(const char *dir, const char *name, const char *part, char **out,
+                           int *unlisted)
 {
     char *whole = fwi_sprintf("%s%s%s%s", dir, name, part, records_end);
     int64_t shards = 0;
@@ -71,7 +73,7 @@ static fw_status find_part(const char *dir, const char *name, const char *part, 
         *out = whole;
         return FW_OK;
     }
-    fw_status st = count_shards(dir, whole, &shards);
+    fw_status st = count_shards(dir, whole, &shards, unlisted);
     if (st == FW_OK && shards > 0 && (*out = fwi_sprintf("%s@%" PRId64, whole, shards)) == NULL)
         st = FW_ENOMEM;
     fwi_free(whole);
@@ -126,6 +128,7 @@ fw_status fw_record_parts_find(const char *data, fw_record_parts *out)
         return fwi_fail(FW_EARG, "fw_record_parts_find: NULL argument");
     fw_record_parts p = {0};
     char *dir = NULL, *name = NULL;
+    int unlisted = 0;
     fw_status st = fwi_path_check_local(data);
     if (st != FW_OK)
         return st;
@@ -145,11 +148,16 @@ fw_status fw_record_parts_find(const char *data, fw_record_parts *out)
             st = FW_ENOMEM;
     }
     if (st == FW_OK && name != NULL && !folder)
-        st = find_part(dir, name, "", &p.whole);
+        st = find_part(dir, name, "", &p.whole, &unlisted);
     if (st == FW_OK && name != NULL)
-        st = find_part(dir, name, train_end, &p.train);
+        st = find_part(dir, name, train_end, &p.train, &unlisted);
     if (st == FW_OK && name != NULL)
-        st = find_part(dir, name, test_end, &p.test);
+        st = find_part(dir, name, test_end, &p.test, &unlisted);
+    /* files that are there are used; that there are none cannot be told of a folder that has no listing */
+    if (st == FW_OK && unlisted != 0 && p.whole == NULL && p.train == NULL && p.test == NULL &&
+        !fwi_file_exists(data))
+        st = fwi_fail(FW_EIO, "%s%s%s: cannot list the folder that it would be in: %s", dir, name,
+                      records_end, strerror(unlisted));
     if (st == FW_OK)
         *out = p;
     else

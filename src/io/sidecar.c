@@ -5,6 +5,7 @@
 #include "fail.h"
 #include "image_set.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <math.h>
 #include <string.h>
@@ -354,9 +355,12 @@ fw_status fwi_sidecar_covers(const fwi_sidecar *s, const char *path, const fwi_p
             return FW_OK;
     for (int64_t i = 0; i < files->n; i++) {
         const int64_t n = fwi_file_size(files->items[i]);
-        if (n < 0)
+        if (n < 0 && errno == ENOENT)
             return fwi_fail(FW_ENOTFOUND, "%s: no such file, though %s lists it", files->items[i],
                             path);
+        if (n < 0)
+            return fwi_fail(FW_EIO, "%s, which %s lists: %s", files->items[i], path,
+                            strerror(errno));
         if (n != s->files[i].n_bytes)
             return fwi_fail(
                 FW_EFORMAT,
