@@ -44,10 +44,25 @@ int fail(const char *what, fw_status st, bool json)
     return fail_with(what, st, fw_last_error(), json);
 }
 
+/* A message may quote a path, which is any bytes; JSON is UTF-8. NULL: no memory. */
+static json_t *message_json(const char *message)
+{
+    json_t *text = json_string(message);
+    char *copy = text != NULL ? NULL : strdup(message);
+    for (char *p = copy; p != NULL && *p != 0; p++)
+        if ((unsigned char)*p >= 0x80)
+            *p = '?';
+    if (copy != NULL)
+        text = json_string(copy);
+    free(copy);
+    return text;
+}
+
 int fail_with(const char *what, fw_status st, const char *message, bool json)
 {
     fprintf(stderr, "fenwicks %s: %s\n", what, message);
     if (json)
-        (void)print_json(json_pack("{s:s, s:s}", "error", message, "status", fw_status_name(st)));
+        (void)print_json(
+            json_pack("{s:o, s:s}", "error", message_json(message), "status", fw_status_name(st)));
     return st == FW_ESTOPPED ? EXIT_INTERRUPTED : EXIT_FAILED;
 }

@@ -29,8 +29,8 @@ fw_status fwi_model_meta_read(const fwi_safetensors *s, fwi_model_meta *out);
 fw_status fwi_model_load(fwi_store *store, fwi_safetensors *s);
 /* Those that agree in name and shape; FW_ESHAPE if none does. */
 fw_status fwi_model_warm_start(fwi_store *store, const char *path);
-fw_status fwi_model_warm_check(fwi_store *store,
-                               const char *path); /* whether it can; changes nothing */
+/* Whether that can be done; changes nothing. */
+fw_status fwi_model_warm_check(fwi_store *store, const char *path);
 
 /* The deterministic transforms of a chain, as text ("standardize 3 m m m s s s", "" for none) and
  * back. */

@@ -206,9 +206,6 @@ static fw_status build(fw_session *s)
         st = build_network(s);
     if (st == FW_OK)
         st = build_proxy(s);
-    if (st == FW_OK && s->proxy != NULL &&
-        s->opt.warm_start != NULL) /* it is read behind the proxy's phase */
-        st = fwi_model_warm_check(s->net->network.store, s->opt.warm_start);
     if (st != FW_OK) {
         clear(s);
         return st;
@@ -399,6 +396,9 @@ fw_status fw_session_run(fw_session *s, const fw_one_run *run, fw_run_result *re
         return FW_ENOMEM;
     const size_t there = proxy == NULL ? 0 : fwi_run_folder_there(proxy);
     st = s->built ? FW_OK : build(s);
+    /* read behind the proxy's phase; a run that goes on may have it behind itself */
+    if (st == FW_OK && s->proxy != NULL && s->opt.warm_start != NULL && !run->resume)
+        st = fwi_model_warm_check(s->net->network.store, s->opt.warm_start);
     if (st == FW_OK)
         st = run_built(s, run, result);
     if (st != FW_OK && proxy != NULL)

@@ -16,6 +16,7 @@
 #include "file.h"
 #include "mem.h"
 #include "recipe_inner.h"
+#include "utf8.h"
 
 enum { MOST_BYTES = 256 << 20 }; /* of a file */
 
@@ -362,6 +363,23 @@ static fw_status describe(const fw_session *s, const fw_one_run *run, const fw_t
     return FW_OK;
 }
 
+/* What its line could not hold is refused before the run, not behind it. */
+static fw_status check_texts(const fw_trial *t)
+{
+    const struct {
+        const char *name, *text;
+    } texts[] = {{"the name of the recipe", t->recipe},
+                 {"the name of the variant", t->variant},
+                 {"a change", t->changes},
+                 {"the path of the data", t->data}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i].text != NULL && !fwi_utf8_valid(texts[i].text, strlen(texts[i].text)))
+            return fwi_fail(FW_EARG,
+                            "%s is not UTF-8 text, so no line of a results file can hold it",
+                            texts[i].name);
+    return FW_OK;
+}
+
 fw_status fw_session_trial(fw_session *s, const fw_one_run *run, fw_trials *t,
                            const fw_trial_opt *opt, const fw_trial **out, fw_run_result *result,
                            bool *held)
@@ -381,6 +399,10 @@ fw_status fw_session_trial(fw_session *s, const fw_one_run *run, fw_trials *t,
     *held = *out != NULL;
     if (*held)
         return FW_OK;
+    if (t->path != NULL)
+        st = check_texts(&trial);
+    if (st != FW_OK)
+        return st;
     st = fw_session_run(s, run, res);
     if (st != FW_OK && !(st == FW_ENONFINITE && res->run.diverged))
         return st;

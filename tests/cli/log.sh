@@ -42,6 +42,17 @@ run 0 train digits --data set --batch 8 --epochs 1 --log named.jsonl
 err "done before"
 run 0 train digits --data other/ --batch 8 --epochs 1 --log named.jsonl
 [ "$(grep -o '"data": "[a-z]*"' named.jsonl | tr -d '\n')" = '"data": "set""data": "other"' ] || die "names of data"
+# what no line could hold is refused before the run, and said in JSON all the same
+odd=$(printf 'K\344se')
+mkdir "$odd" && cp set/* "$odd"/
+run 1 train digits --data "$odd" --batch 8 --epochs 1 --log named.jsonl
+err "the path of the data is not UTF-8 text"
+run 1 train digits --epochs 0.2 --label "$odd" --log named.jsonl
+err "the name of the variant is not UTF-8 text"
+run 1 train digits --data "$odd" --batch 8 --epochs 1 --out odd --json
+json error status
+out "K?se"
+[ "$(wc -l < named.jsonl)" = 2 ] || die "a line of a refused run"
 # with folders, too; the same bits as a run by itself
 run 0 train digits --epochs 0.2 --runs 2 --seed 9 --log r.jsonl --out both
 run 0 train digits --epochs 0.2 --seed 10 --out alone
