@@ -363,16 +363,14 @@ static void take_line(groups *g, const fw_trial *t)
 static char *label_of(const groups *g, const fw_trial *t)
 {
     const char *label = *t->variant != 0 ? t->variant : *t->changes != 0 ? t->changes : "base";
-    const bool of = g->recipe.others, on = g->data.others;
+    const bool of = g->recipe.others && *t->recipe != 0;
     const bool plain = of && *t->variant == 0 && *t->changes == 0; /* the recipe itself */
-    const size_t n = strlen(label) + strlen(t->recipe) + strlen(t->data) + 32;
+    const char *data = *t->data != 0 ? t->data : *t->id != 0 ? "bundled data" : "unknown data";
+    const size_t n = strlen(label) + strlen(t->recipe) + strlen(data) + 8;
     char *name = malloc(n);
     if (name != NULL)
         snprintf(name, n, "%s%s%s%s%s", of ? t->recipe : "", of && !plain ? ": " : "",
-                 plain ? "" : label, on ? " on " : "",
-                 on && *t->data == 0 ? "bundled data"
-                 : on                ? t->data
-                                     : "");
+                 plain ? "" : label, g->data.others ? " on " : "", g->data.others ? data : "");
     return name;
 }
 
