@@ -414,7 +414,7 @@ void fwi_memplan_clear(fwi_memplan *m);
 
 /* Cost, for `recipes` and `bench`: multiply-accumulates of an op's forward definition. */
 int64_t fwi_op_macs(const fwi_graph *g, const fwi_op *op);
-int64_t fwi_macs_add(int64_t a,
-                     int64_t b); /* of counts from 0 on: INT64_MAX where the sum is more */
+/* Of counts from 0 on: INT64_MAX where the sum is more. */
+int64_t fwi_macs_add(int64_t a, int64_t b);
 
 #endif

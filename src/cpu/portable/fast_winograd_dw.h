@@ -58,7 +58,7 @@ static void NAME(wino_cut)(NAME(wino_job) * g, int64_t threads)
 {
     const bool deep = g->x.c + g->dy.c >= 384;
     const int64_t x_most = deep ? 512 : 128, most = deep ? 1024 : 320; /* channels of a task */
-    /* processors without AVX-512 have half of its L2, and what goes through L3 waits */
+    /* an L2 of 512 KiB is common without AVX-512, of 1 MiB with it; what goes through L3 waits */
     const int64_t deep_kib = VL * (int64_t)sizeof(REAL) < 64 ? 700 : 1400;
     const int64_t panel_bytes = (deep ? deep_kib : 512) * 1024;
     const int64_t sums_bytes = 20 << 20; /* of all chunks */
