@@ -118,18 +118,31 @@ static fw_layer *make_mixed(void)
     return net;
 }
 
-static fw_layer *make_smooth(void)
+static fw_layer *smooth(const fw_layer_opt *o)
 {
-    fw_layer_opt o = fw_pytorch_opt;
-    o.act = FW_GELU;
-    fw_layer_opt average = o;
+    fw_layer_opt average = *o;
     average.pooling = FW_POOL_AVERAGE;
     fw_layer *net = fw_sequential();
-    fw_add(net, fw_conv_bn(8, &o));
+    fw_add(net, fw_conv_bn(8, o));
     fw_add(net, fw_conv_res_blk(16, 1, &average));
     fw_add(net, fw_global_average_pool());
     fw_add(net, fw_classifier(CLASSES, 1.0F, FW_PYTORCH));
     return net;
+}
+
+static fw_layer *make_smooth(void)
+{
+    fw_layer_opt o = fw_pytorch_opt;
+    o.act = FW_GELU;
+    return smooth(&o);
+}
+
+static fw_layer *make_smooth_ghost(void)
+{
+    fw_layer_opt o = fw_pytorch_opt;
+    o.act = FW_SILU;
+    o.bn_groups = 5;
+    return smooth(&o);
 }
 
 /* Pools on both sides of ghost norms, a sum, and a norm that stays alone. */
@@ -152,21 +165,6 @@ static fw_layer *make_ghost(void)
     fw_add(net, fw_conv_blk(17, &relu));
     fw_add(net, fw_global_max_pool());
     fw_add(net, fw_classifier(CLASSES, 0.125F, FW_PYTORCH));
-    return net;
-}
-
-static fw_layer *make_smooth_ghost(void)
-{
-    fw_layer_opt o = fw_pytorch_opt;
-    o.act = FW_SILU;
-    o.bn_groups = 5;
-    fw_layer_opt average = o;
-    average.pooling = FW_POOL_AVERAGE;
-    fw_layer *net = fw_sequential();
-    fw_add(net, fw_conv_bn(8, &o));
-    fw_add(net, fw_conv_res_blk(16, 1, &average));
-    fw_add(net, fw_global_average_pool());
-    fw_add(net, fw_classifier(CLASSES, 1.0F, FW_PYTORCH));
     return net;
 }
 
