@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_VARIANTS = 64, MOST_RUNS = 100000, RUNS = 5, WORD_CAP = 256 };
+enum { MOST_VARIANTS = 64, MOST_RUNS = 100000, RUNS = 5 };
 
 typedef struct ablate_args {
     const char *data, *log, *device, *precision, *epochs, *batch, *slope, *plot, *base;
@@ -330,8 +330,8 @@ done:
 
 /* What all lines have in common, or not: a recipe, a set of data. */
 typedef struct common {
-    char first[WORD_CAP];
-    bool known, others;
+    const char *first; /* view of a line's; NULL: no line names one */
+    bool others;
 } common;
 
 /* What files hold: of several recipes, or sets of data, the names of groups say which. */
@@ -344,10 +344,9 @@ typedef struct groups {
 
 static void take_word(common *c, const char *word)
 {
-    if (!c->known)
-        snprintf(c->first, sizeof c->first, "%s", word);
-    c->known = true;
-    c->others = c->others || strncmp(c->first, word, sizeof c->first - 1) != 0;
+    if (c->first == NULL)
+        c->first = word;
+    c->others = c->others || strcmp(c->first, word) != 0;
 }
 
 /* Lines of old files, which have no id, may name neither. */
@@ -442,31 +441,31 @@ static int report_groups(const command *self, const ablate_args *a, groups *g)
 static int compare_files(const command *self, const ablate_args *a)
 {
     groups g = {0};
-    fw_status st = FW_OK;
-    int code;
-    for (int pass = 0; pass < 2; pass++) /* what there is, then the groups */
-        for (int i = 0; i < a->compare.n && st == FW_OK; i++) {
-            fw_trials *t = NULL;
-            st = fw_trials_open(&t, a->compare.items[i], true);
-            for (int64_t k = 0; k < fw_trials_count(t) && st == FW_OK; k++) {
-                const fw_trial *const line = fw_trials_get(t, k);
-                if (pass == 0)
-                    take_line(&g, line);
-                else if (!group_add(&g, line))
-                    st = FW_ENOMEM;
-            }
-            fw_trials_close(t);
-        }
+    const int n = a->compare.n;
+    fw_trials **const files = calloc((size_t)n, sizeof(fw_trials *));
+    fw_status st = files != NULL ? FW_OK : FW_ENOMEM;
+    for (int i = 0; i < n && st == FW_OK; i++) { /* what there is, before groups are named by it */
+        st = fw_trials_open(&files[i], a->compare.items[i], true);
+        for (int64_t k = 0; st == FW_OK && k < fw_trials_count(files[i]); k++)
+            take_line(&g, fw_trials_get(files[i], k));
+    }
+    for (int i = 0; i < n && st == FW_OK; i++)
+        for (int64_t k = 0; k < fw_trials_count(files[i]) && st == FW_OK; k++)
+            if (!group_add(&g, fw_trials_get(files[i], k)))
+                st = FW_ENOMEM;
     if (g.twice > 0)
         fprintf(stderr,
                 "fenwicks ablate: %" PRId64
                 " lines repeat a variant, length and seed, and are left "
                 "out\n",
                 g.twice);
-    code = st != FW_OK ? fail(self->name, st, a->json) : report_groups(self, a, &g);
+    const int code = st != FW_OK ? fail(self->name, st, a->json) : report_groups(self, a, &g);
     for (int i = 0; i < g.n; i++)
         cell_clear(&g.cells[i]);
     free(g.cells);
+    for (int i = 0; files != NULL && i < n; i++)
+        fw_trials_close(files[i]);
+    free(files);
     return code;
 }
 
