@@ -113,8 +113,8 @@ typedef bool (*fw_event_fn)(void *user,
  * user is ignored. */
 FW_API bool fw_progress_stderr(void *user, const fw_event *ev);
 
-/* The precision of a word: "f32", "tf32", "bf16", "f16" (or "fp16"), "f64"; "auto": bf16 where the device multiplies in
- * it (a GPU, or a processor with AVX-512 BF16 unless FENWICKS_ISA forbids that), else f32. out, tf32: as
+/* The precision of a word: "f32", "tf32", "bf16", "f16" (or "fp16"), "f64"; "auto": bf16 where training is
+ * faster in it (a GPU, or a processor with AVX-512 unless FENWICKS_ISA forbids that), else f32. out, tf32: as
  * fw_estimator_opt has them. device NULL: "cpu". Whether the device has it is seen when it is opened. FW_EARG. */
 FW_API fw_status fw_precision_read(const char *word, const char *device, fw_dtype *out, bool *tf32);
 /* "tf32", or as fw_dtype_name. */

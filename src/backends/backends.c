@@ -80,11 +80,11 @@ static bool names_cuda(const char *name)
     return name[4] == ':' && name[5] != 0 && strspn(name + 5, "0123456789") == strlen(name + 5);
 }
 
-bool fwi_device_multiplies_bf16(const char *name)
+bool fwi_device_prefers_bf16(const char *name)
 {
     fwi_isa isa = FWI_ISA_REF;
     if (name == NULL || strcmp(name, "cpu") == 0)
-        return fwi_isa_choose(&isa) == FW_OK && fwi_cpu_peak_bf16(isa) != NULL;
+        return fwi_isa_choose(&isa) == FW_OK && isa >= FWI_ISA_AVX512;
     return names_cuda(name);
 }
 

@@ -13,9 +13,10 @@ void fwi_device_close(fwi_device *d); /* NULL: nothing */
 /* Tests only: from now on fwi_device_open knows this backend by its name too. NULL: no longer. */
 void fwi_device_offer(const fwi_backend *b);
 
-/* Whether the device of this name, if it can be had, multiplies bf16 faster than f32: a GPU, and a processor whose
- * instruction set in use has products of bf16. */
-bool fwi_device_multiplies_bf16(const char *name);
+/* Whether networks train faster in bf16 than in f32 on the device of this name, if it can be had: a GPU, and a
+ * processor whose instruction set in use is AVX-512, with products of bf16 or without (half the memory traffic);
+ * with AVX2 it depends on the network. */
+bool fwi_device_prefers_bf16(const char *name);
 
 /* Which NVIDIA GPUs this build and machine offer, or why none: cuda_backend.h. */
 bool fwi_cuda_describe(char *text, size_t cap);

@@ -17,8 +17,12 @@ typedef enum fwi_isa {
 
 const char *fwi_isa_name(fwi_isa isa); /* "ref", "portable", "avx2", "avx512", "avx512_bf16" */
 bool fwi_isa_supported(fwi_isa isa);   /* by this CPU and operating system */
+/* The fastest of a set (bit i: instruction set i; never empty) on processors of a maker, as CPUID
+ * names it: the highest, but avx512 before avx512_bf16 on Intel's. There VDPBF16PS does half the
+ * multiply-adds per second of FMA, on AMD's twice as many (`fenwicks bench peak` shows it). */
+fwi_isa fwi_isa_fastest(unsigned set, const char *maker);
 fw_status fwi_isa_choose(
-    fwi_isa *out); /* FENWICKS_ISA if set (error if unknown or unsupported), else the best */
+    fwi_isa *out); /* FENWICKS_ISA if set (error if unknown or unsupported), else the fastest */
 bool fwi_cpu_has_sse42(void); /* for CRC-32C */
 bool fwi_cpu_has_arm_crc(void);
 int fwi_cpu_count(void); /* threads this process may use: affinity and cgroup quota; at least 1 */

@@ -17,7 +17,7 @@ fw_status fw_precision_read(const char *word, const char *device, fw_dtype *out,
     if (word == NULL || out == NULL || tf32 == NULL)
         return fwi_fail(FW_EARG, "fw_precision_read: NULL argument");
     if (strcmp(word, "auto") == 0) {
-        *out = fwi_device_multiplies_bf16(device) ? FW_BF16 : FW_F32;
+        *out = fwi_device_prefers_bf16(device) ? FW_BF16 : FW_F32;
         *tf32 = false;
         return FW_OK;
     }

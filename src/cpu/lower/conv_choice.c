@@ -28,8 +28,8 @@ typedef struct choice {
 } choice;
 
 /* The first line that fits counts; none: direct. Behind a line: GFLOP/s counting every tap, direct
- * / F2 / F4, of the layer of bench/shapes.txt that decided it, on two cores of Zen 5; those of avx2
- * on two of Zen 3 that were shared: medians of 5 runs or the best of 10 to 15. */
+ * / F2 / F4, of the layer of bench/shapes.txt that decided it, on two cores of Zen 5 where no other
+ * is named; those of Zen 3 were shared: medians of 5 or 7 runs or the best of 10 to 15. */
 static const choice choices[] = {
     /* bf16 products: airbench94/block1. A side of 3 stays direct: 1290 / 890 / 950 (block3). */
     {"avx512_bf16", FW_BF16, FWD, 4, ANY, 32, F2, F4}, /* 1020 / 1310 / 1440 */
@@ -38,20 +38,16 @@ static const choice choices[] = {
     /* 24 channels (airbench94/block1_in); forward 930 / 930 / 830 */
     {"avx512_bf16", FW_BF16, DX, 4, ANY, 24, F2, F2},     /* 870 / 990 / 850 */
     {"avx512_bf16", FW_BF16, DW, 4, ANY, 24, DIRECT, F4}, /* 810 / 820 / 980 */
-    /* AVX2: block1, block1_in. A side of 3 stays direct: 220 / 160 / 210 forward (block3). */
-    {"avx2", FW_F32, FWD, 4, ANY, 32, F2, F4}, /* 149 / 217 / 318 */
-    {"avx2", FW_F32, DX, 4, ANY, 32, F2, F4},  /* 156 / 197 / 312 */
-    {"avx2", FW_F32, DW, 4, ANY, 32, F2, F4},  /* 160 / 186 / 207 */
-    {"avx2", FW_F32, FWD, 4, ANY, 24, F2, F4}, /* 125 / 165 / 256 */
-    {"avx2", FW_F32, DX, 4, ANY, 24, F2, F4},  /* 117 / 140 / 175 */
-    {"avx2", FW_F32, DW, 4, ANY, 24, F2, F4},  /* 120 / 153 / 200 */
-    /* f32 products, half as many at a time, so that transforms weigh half as much: block1, block1_in. */
-    {NULL, FW_F32, FWD, 4, ANY, 32, F2, F4}, /* 490 / 650 / 800 */
-    {NULL, FW_F32, DX, 4, ANY, 32, F2, F4},  /* 480 / 650 / 790 */
-    {NULL, FW_F32, DW, 4, ANY, 32, F2, F4},  /* 410 / 530 / 700 */
-    {NULL, FW_F32, FWD, 4, ANY, 24, F2, F2}, /* 400 / 560 / 530 */
-    {NULL, FW_F32, DX, 4, ANY, 24, F2, F4},  /* 350 / 430 / 470 */
-    {NULL, FW_F32, DW, 4, ANY, 24, F2, F4},  /* 400 / 470 / 650 */
+    /* f32 products, half as many at a time, so that transforms weigh half as much:
+     *                       Zen 5             Emerald Rapids    Zen 3 (AVX2)
+     * block1, forward       490 / 650 / 800   311 / 436 / 635   149 / 217 / 318
+     *   input gradient      480 / 650 / 790   297 / 430 / 630   156 / 197 / 312
+     *   filter gradient     410 / 530 / 700   302 / 388 / 518   160 / 186 / 207
+     * block1_in, forward    400 / 560 / 530   266 / 312 / 449   125 / 165 / 256
+     *   input gradient      350 / 430 / 470   222 / 292 / 421   117 / 140 / 175
+     *   filter gradient     400 / 470 / 650   243 / 313 / 418   120 / 153 / 200
+     * block3, forward                         471 / 361 / 520   220 / 160 / 210 */
+    {NULL, FW_F32, FWD | DX | DW, 4, ANY, 24, F2, F4},
 };
 
 fwi_conv_algo fwi_conv_choice(const char *table, fw_dtype dtype, fwi_conv_pass pass, int64_t side,

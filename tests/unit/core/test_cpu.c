@@ -21,11 +21,12 @@ static void test_choose(void **state)
     assert_int_equal(fwi_isa_choose(&isa), FW_OK);
     assert_true(fwi_isa_supported(isa));
     const fwi_isa best = isa;
+    unsigned supported = 0;
     for (int i = 0; i < FWI_ISA_COUNT; i++) {
         setenv("FENWICKS_ISA", fwi_isa_name((fwi_isa)i), 1);
         isa = FWI_ISA_COUNT;
         if (fwi_isa_supported((fwi_isa)i)) {
-            assert_true(i <= (int)best);
+            supported |= 1u << i;
             assert_int_equal(fwi_isa_choose(&isa), FW_OK);
             assert_int_equal(isa, i);
         } else {
@@ -34,6 +35,8 @@ static void test_choose(void **state)
             assert_non_null(strstr(fw_last_error(), fwi_isa_name(best)));
         }
     }
+    assert_true(best == fwi_isa_fastest(supported, "GenuineIntel") ||
+                best == fwi_isa_fastest(supported, "AuthenticAMD"));
     setenv("FENWICKS_ISA", "avx1024", 1);
     assert_int_equal(fwi_isa_choose(&isa), FW_EARG);
     assert_string_equal(fw_last_error(), "FENWICKS_ISA=avx1024: unknown; valid names are ref, "
@@ -44,6 +47,22 @@ static void test_choose(void **state)
     assert_string_equal(fwi_isa_name(FWI_ISA_COUNT), "?");
     assert_true(fwi_isa_supported(FWI_ISA_REF) && fwi_isa_supported(FWI_ISA_PORTABLE));
     assert_false(fwi_isa_supported(FWI_ISA_COUNT));
+}
+
+static void test_fastest(void **state)
+{
+    (void)state;
+    static const char *const makers[] = {"AuthenticAMD", "GenuineIntel", ""};
+    for (size_t m = 0; m < sizeof makers / sizeof *makers; m++) {
+        unsigned set = 0;
+        for (int i = 0; i < FWI_ISA_COUNT; i++) {
+            set |= 1u << i;
+            const bool slow = i == FWI_ISA_AVX512_BF16 && m == 1; /* its pairs of bf16 */
+            assert_int_equal(fwi_isa_fastest(set, makers[m]), slow ? FWI_ISA_AVX512 : i);
+        }
+        assert_int_equal(fwi_isa_fastest(1u << FWI_ISA_AVX512_BF16, makers[m]),
+                         FWI_ISA_AVX512_BF16);
+    }
 }
 
 static void test_machine(void **state)
@@ -133,8 +152,8 @@ static void test_quota(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_choose),
-                                       cmocka_unit_test(test_machine),
-                                       cmocka_unit_test(test_quota)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_choose), cmocka_unit_test(test_fastest),
+        cmocka_unit_test(test_machine), cmocka_unit_test(test_quota)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
