@@ -351,6 +351,11 @@ fw_status fwi_recipe_average(const fw_recipe *r, int64_t steps, int64_t steps_pe
         return fwi_fail(FW_EARG, "%s: train.average_decay is missing: average %s needs it",
                         r->source, fwi_recipe_text(r, FWI_KEY_TRAIN_AVERAGE));
     out->decay = fwi_recipe_number(r, FWI_KEY_TRAIN_AVERAGE_DECAY);
+    /* So the average remembers the same share of a run, however long: else a short one ends with a
+     * good part of what it began with, weights that nothing was learnt by. */
+    const int64_t meant_for = fwi_recipe_int(r, FWI_KEY_TRAIN_AVERAGE_DECAY_STEPS);
+    if (meant_for > 0)
+        out->decay = pow(out->decay, (double)meant_for / (double)steps);
     out->power = fwi_recipe_number(r, FWI_KEY_TRAIN_AVERAGE_POWER);
     out->every = fwi_recipe_int(r, FWI_KEY_TRAIN_AVERAGE_EVERY);
     out->start = (int64_t)round(fwi_recipe_share(r, FWI_KEY_TRAIN_AVERAGE_START, (double)steps));

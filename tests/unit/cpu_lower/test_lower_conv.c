@@ -124,7 +124,7 @@ static void test_shapes(void **state)
     check(&up_to_4, FWI_CONV_ANY, 16, 64, 64, 5, 1, none);
     check(&up_to_4, FWI_CONV_ANY, 16, 64, 64, 3, 2, none);
     check(&up_to_4, FWI_CONV_ANY, 16, 16, 64, 3, 1, none); /* few channels */
-    check(&up_to_4, FWI_CONV_ANY, 16, 24, 64, 3, 1, (const fwi_conv_algo[3]){W2, W4, W4});
+    check(&up_to_4, FWI_CONV_ANY, 16, 24, 64, 3, 1, (const fwi_conv_algo[3]){W4, W4, W4});
     check(&up_to_4, FWI_CONV_ANY, 2, 64, 64, 3, 1, none);
     check(&up_to_4, FWI_CONV_ANY, 3, 256, 256, 3, 1, none);
     check(&up_to_2, FWI_CONV_ANY, 3, 256, 256, 3, 1, none);
