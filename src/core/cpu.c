@@ -77,7 +77,8 @@ fw_status fwi_isa_choose(fwi_isa *out)
 {
     unsigned supported = 0;
     for (int i = 0; i < FWI_ISA_COUNT; i++)
-        supported |= (unsigned)fwi_isa_supported((fwi_isa)i) << i;
+        if (fwi_isa_supported((fwi_isa)i))
+            supported |= 1u << i;
     char maker[13];
     find_cpu_maker(maker);
     const fwi_isa best = fwi_isa_fastest(supported, maker);
