@@ -125,6 +125,26 @@ fw_status fwi_device_open(fwi_device **out, const char *name, const fwi_device_o
     return fwi_fail(FW_ENOTFOUND, "device %s: unknown; known are cpu, cuda and cuda:NUMBER", name);
 }
 
+fw_status fwi_device_check_precision(const fwi_device *d, fw_dtype precision)
+{
+    if (precision == FW_F16 && !d->has_f16)
+        return fwi_fail(FW_EUNAVAILABLE,
+                        "precision f16 is for GPUs: device %s does not have it; f32, bf16 and f64 "
+                        "run here",
+                        d->label);
+    if (precision == FW_F64 && !d->has_f64)
+        return fwi_fail(FW_EUNAVAILABLE,
+                        "precision f64: device %s computes in f32, tf32, bf16 and f16; the device "
+                        "cpu has f64",
+                        d->label);
+    if (precision == FW_BF16 && !d->has_bf16)
+        return fwi_fail(FW_EUNAVAILABLE,
+                        "precision bf16 needs a processor with AVX2, which device %s does not have "
+                        "or does not use; f32 runs here",
+                        d->label);
+    return FW_OK;
+}
+
 void fwi_device_close(fwi_device *d)
 {
     if (d != NULL)

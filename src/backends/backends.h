@@ -10,6 +10,8 @@
  * had. */
 fw_status fwi_device_open(fwi_device **out, const char *name, const fwi_device_opt *opt);
 void fwi_device_close(fwi_device *d); /* NULL: nothing */
+/* FW_EUNAVAILABLE, with what runs there instead, where it cannot train in that precision. */
+fw_status fwi_device_check_precision(const fwi_device *d, fw_dtype precision);
 /* Tests only: from now on fwi_device_open knows this backend by its name too. NULL: no longer. */
 void fwi_device_offer(const fwi_backend *b);
 

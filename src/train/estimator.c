@@ -177,25 +177,7 @@ static fw_status open_device(fw_estimator *e, fwi_device *lent)
         st = fwi_device_open(
             &e->device, e->opt.device,
             &(fwi_device_opt){.threads = e->opt.threads, .pin = e->opt.pin, .tf32 = e->opt.tf32});
-    if (st == FW_OK && e->opt.precision == FW_F16 && !e->device->has_f16)
-        st =
-            fwi_fail(FW_EUNAVAILABLE,
-                     "precision f16 is for GPUs: device %s does not have it; f32, bf16 and f64 run "
-                     "here",
-                     e->device->label);
-    if (st == FW_OK && e->opt.precision == FW_F64 && !e->device->has_f64)
-        st =
-            fwi_fail(FW_EUNAVAILABLE,
-                     "precision f64: device %s computes in f32, tf32, bf16 and f16; the device cpu "
-                     "has f64",
-                     e->device->label);
-    if (st == FW_OK && e->opt.precision == FW_BF16 && !e->device->has_bf16)
-        st =
-            fwi_fail(FW_EUNAVAILABLE,
-                     "precision bf16 needs a processor with AVX2, which device %s does not have or "
-                     "does not use; f32 runs here",
-                     e->device->label);
-    return st;
+    return st == FW_OK ? fwi_device_check_precision(e->device, e->opt.precision) : st;
 }
 
 fw_status fwi_estimator_new_on(fw_estimator **out, fwi_device *device, fw_layer *net,

@@ -23,7 +23,7 @@ struct fw_estimator {
     fw_estimator_opt opt; /* texts in it are copies of our own */
     char **class_names;
     fwi_device *device;
-    bool device_lent;    /* another estimator's, which closes it */
+    bool device_lent;    /* somebody else's, who closes it */
     fwi_network network; /* compiled at the first use with data */
     bool compiled;
     bool filled;                       /* the network has weights: of a run */
@@ -105,7 +105,8 @@ fw_status fwi_estimator_settle_data(fw_estimator *e, fw_dataset *train, fw_datas
 /* ---- several runs of one estimator ----
  * fwi_estimator_build once, then for each run fwi_estimator_restart and fw_estimator_train: with the
  * same bits as an estimator made for that run alone. */
-/* fw_estimator_new on a device of another estimator's, which outlives it; NULL: on its own. */
+/* fw_estimator_new on a device of the caller's, which outlives it (opt's device, threads and pin are not looked
+ * at); NULL: on its own. */
 fw_status fwi_estimator_new_on(fw_estimator **out, fwi_device *device, fw_layer *net,
                                fw_optimizer optimizer, const fw_estimator_opt *opt);
 /* All that training to step `until`, and evaluating, take and no run decides: plans, memory, images

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backends.h"
 #include "clock.h"
 #include "cpu.h"
 #include "dataset_inner.h"
@@ -68,13 +69,16 @@ struct fw_session {
     /* from here on it is built, or empty */
     bool built;
     char *config;
+    fw_dtype precision;
+    bool tf32;
+    fwi_device *device; /* of both networks */
     fw_recipe_data data;
     int64_t steps, steps_per_epoch;
-    fw_filter *filter;   /* recorded by the proxy, used by the network; NULL: there is no proxy */
-    fw_estimator *net;   /* has the device */
-    fw_estimator *proxy; /* on the same one */
-    double t_data;       /* seconds of reading, decoding and uploading images */
-    double t_build;      /* of all of it, while no run has told them */
+    fw_filter *filter; /* recorded by the proxy, used by the network; NULL: there is no proxy */
+    fw_estimator *net;
+    fw_estimator *proxy;
+    double t_data;  /* seconds of reading, decoding and uploading images */
+    double t_build; /* of all of it, while no run has told them */
 };
 
 /* ---- what every run of it shares ---- */
@@ -88,11 +92,7 @@ static fw_status new_estimator(fw_session *s, bool proxy, fw_estimator **out)
     fw_average average;
     fw_resolution resolutions[FW_MAX_RESOLUTIONS];
     int32_t n_resolutions = 0;
-    fw_dtype precision = FW_F32;
-    bool tf32 = false;
-    fw_status st = fwi_run_precision(r, o, &precision, &tf32);
-    if (st == FW_OK)
-        st = fwi_recipe_optim(r, s->steps, s->steps_per_epoch, &optim);
+    fw_status st = fwi_recipe_optim(r, s->steps, s->steps_per_epoch, &optim);
     if (st == FW_OK)
         st = fwi_recipe_resolutions(r, s->steps, resolutions, &n_resolutions);
     if (st == FW_OK)
@@ -105,11 +105,8 @@ static fw_status new_estimator(fw_session *s, bool proxy, fw_estimator **out)
     if (o->until_accuracy > 0 && eval_every == 0)
         eval_every = 1;
     const fw_estimator_opt opt = {
-        .device = o->device,
-        .precision = precision,
-        .tf32 = tf32,
-        .threads = o->threads,
-        .pin = o->pin,
+        .precision = s->precision,
+        .tf32 = s->tf32,
         .conv = (fw_conv)fwi_recipe_word(r, FWI_KEY_TRAIN_CONV),
         .loss_sum = fwi_recipe_word(r, FWI_KEY_TRAIN_LOSS) == 1,
         .label_smoothing = fwi_recipe_number(r, FWI_KEY_TRAIN_SMOOTHING),
@@ -136,8 +133,19 @@ static fw_status new_estimator(fw_session *s, bool proxy, fw_estimator **out)
         .resolution_by = (fw_resolution_by)fwi_recipe_word(r, FWI_KEY_TRAIN_RESOLUTION_BY),
         .class_names = (const char *const *)s->data.class_names,
         .n_class_names = s->data.class_names == NULL ? 0 : s->data.n_classes};
-    return fwi_estimator_new_on(out, proxy ? s->net->device : NULL, net, optim.rest,
-                                &opt); /* takes net */
+    return fwi_estimator_new_on(out, s->device, net, optim.rest, &opt); /* takes net */
+}
+
+/* First of all: a device that cannot be had is told before data is read, which may take long. */
+static fw_status open_device(fw_session *s)
+{
+    const fw_run_opt *const o = &s->opt;
+    fw_status st = fwi_run_precision(s->r, o, &s->precision, &s->tf32);
+    if (st == FW_OK)
+        st = fwi_device_open(
+            &s->device, o->device,
+            &(fwi_device_opt){.threads = o->threads, .pin = o->pin, .tf32 = s->tf32});
+    return st == FW_OK ? fwi_device_check_precision(s->device, s->precision) : st;
 }
 
 static fw_status read_data(fw_session *s)
@@ -192,6 +200,7 @@ static void clear(fw_session *s)
     fw_estimator_free(s->proxy);
     fw_estimator_free(s->net);
     fw_filter_free(s->filter);
+    fwi_device_close(s->device);
     fw_text_free(s->config);
     *s = (fw_session){.r = s->r, .opt = s->opt};
 }
@@ -200,6 +209,8 @@ static fw_status build(fw_session *s)
 {
     const double began = fwi_now();
     fw_status st = fw_recipe_print(s->r, &s->config);
+    if (st == FW_OK)
+        st = open_device(s);
     if (st == FW_OK)
         st = read_data(s);
     if (st == FW_OK)

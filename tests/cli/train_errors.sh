@@ -88,8 +88,11 @@ done
 unset FENWICKS_ISA
 [ -e r5 ] && die "a folder was made"
 
-run 1 train digits --epochs 1 --out r3 --device tpu
-err "tpu"
+# What can't be had of the device is told before data is read.
+run 1 train fenwicks --data nowhere --out r3 --device tpu
+err "device tpu: unknown; known are cpu, cuda and cuda:NUMBER"
+run 1 train fenwicks --data nowhere --out r3 --precision f16
+err "precision f16 is for GPUs"
 run 1 train digits --epochs 1 --out r3 --warm-start x.npy
 err "x.npy"
 
