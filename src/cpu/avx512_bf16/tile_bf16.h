@@ -7,6 +7,7 @@
  * once for outputs in bf16 (TILE_C uint16_t) and once in float (TILE_C float). */
 #include "channel_sums.h"
 #include "tile_ahead.h"
+#include "tile_rows.h"
 
 typedef struct NAME(seg) {
     const OPERAND *a; /* row i, step k: a[i*rs + k*cs] */
@@ -82,6 +83,7 @@ NAME(tile_m)(const int m, const int width, const NAME(seg) *restrict seg, const 
     }
     const char *next0 = tile_ahead_at(&out.ahead[0], out.c);
     const char *next1 = tile_ahead_at(&out.ahead[1], out.c);
+    tile_rows rows = tile_rows_of(rs * (int64_t)sizeof(OPERAND));
     for (int64_t s = 0; s < n_seg; s++) {
         const OPERAND *restrict a = seg[s].a;
         const OPERAND *restrict b = seg[s].b;
@@ -90,16 +92,17 @@ NAME(tile_m)(const int m, const int width, const NAME(seg) *restrict seg, const 
             __builtin_prefetch(next1);
             next0 += out.ahead[0].move;
             next1 += out.ahead[1].move;
+            const void *const a5 = tile_row5(a, m, &rows);
             const __m512bh b0 = (__m512bh)_mm512_loadu_si512(b);
             if (width == 24) {
                 const __m512bh b1 = (__m512bh)_mm512_broadcast_i64x4(
                     _mm256_loadu_si256((const __m256i *)(const void *)(b + VL)));
 #define ROW(i)                                                                                     \
     if ((i) < m && (i) % 2 == 0) {                                                                 \
-        const __m512bh x = NAME(pair_of)(a + (i)*rs);                                              \
+        const __m512bh x = NAME(pair_of)(tile_row(a, a5, rows, i));                                \
         s0[i] = _mm512_dpbf16_ps(s0[i], x, b0);                                                    \
         if ((i) + 1 < m) {                                                                         \
-            const __m512bh x1 = NAME(pair_of)(a + ((i) + 1) * rs);                                 \
+            const __m512bh x1 = NAME(pair_of)(tile_row(a, a5, rows, (i) + 1));                     \
             s0[(i) + 1] = _mm512_dpbf16_ps(s0[(i) + 1], x1, b0);                                   \
             s1[i] = _mm512_dpbf16_ps(s1[i], NAME(halves)(x, x1), b1);                              \
         } else                                                                                     \
@@ -112,7 +115,7 @@ NAME(tile_m)(const int m, const int width, const NAME(seg) *restrict seg, const 
             const __m512bh b1 = (__m512bh)_mm512_loadu_si512(b + VL);
 #define ROW(i)                                                                                     \
     if ((i) < m) {                                                                                 \
-        const __m512bh x = NAME(pair_of)(a + (i)*rs);                                              \
+        const __m512bh x = NAME(pair_of)(tile_row(a, a5, rows, i));                                \
         s0[i] = _mm512_dpbf16_ps(s0[i], x, b0);                                                    \
         if (width == 32)                                                                           \
             s1[i] = _mm512_dpbf16_ps(s1[i], x, b1);                                                \

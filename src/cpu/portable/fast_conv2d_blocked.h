@@ -65,8 +65,7 @@ enum {
     BLOCKED_TASKS = 96,            /* so many that no thread waits long for the last one */
     BLOCKED_FILTER_BYTES = 640000, /* of a filter that stays in L2 beside a strip of few lines */
     BLOCKED_SOURCE_BYTES = 400000, /* of a strip's source, where the filter does not */
-    BLOCKED_STRIP_PIXELS = 32,
-    BLOCKED_FEW_STEPS = 64 /* a tile of fewer waits for the memory that it writes to */
+    BLOCKED_STRIP_PIXELS = 32
 };
 
 static void NAME(blocked_plan)(NAME(blocked) * g, const fwi_call *c, scratch_cut *s)
@@ -230,9 +229,9 @@ static void NAME(blocked_line)(const NAME(blocked) * g, const NAME(blocked_src) 
             for (int64_t at = pixel_bytes; at < 2 * pixel_bytes; at += 64)
                 __builtin_prefetch(last + at);
         }
-        if (g->steps < BLOCKED_FEW_STEPS)
-            for (int64_t i = 0; i < m; i++)
-                __builtin_prefetch(to + (g->nb + i) * g->dc, 1);
+        for (int64_t i = 0; i < m; i++) /* what the pixel to come writes to */
+            for (int64_t k = 0; k < NR; k += 64 / (int64_t)sizeof(STORE))
+                __builtin_prefetch(to + (g->nb + i) * g->dc + k, 1);
 #ifdef WIDENS
         out.c = g->pixels + slot * g->nb * NR;
         out.ldc = NR;

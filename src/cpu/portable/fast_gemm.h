@@ -9,6 +9,7 @@
 #define NR (2 * VL)
 #include "channel_sums.h"
 #include "tile_ahead.h"
+#include "tile_rows.h"
 
 typedef struct NAME(seg) {
     const REAL *a; /* row i, step k: a[i*rs + k*cs] */
@@ -59,6 +60,7 @@ NAME(tile_m)(const int m, const int width, const NAME(seg) *restrict seg, const 
     }
     const char *next0 = tile_ahead_at(&out.ahead[0], out.c);
     const char *next1 = tile_ahead_at(&out.ahead[1], out.c);
+    tile_rows rows = tile_rows_of(rs * (int64_t)sizeof(REAL));
     for (int64_t s = 0; s < n_seg; s++) {
         const REAL *restrict a = seg[s].a;
         const REAL *restrict b = seg[s].b;
@@ -67,16 +69,17 @@ NAME(tile_m)(const int m, const int width, const NAME(seg) *restrict seg, const 
             __builtin_prefetch(next1);
             next0 += out.ahead[0].move;
             next1 += out.ahead[1].move;
+            const void *const a5 = tile_row5(a, m, &rows);
             const NAME(vec) b0 = NAME(v_load)(b);
 #ifdef V_HALVES
             if (width < NR && width > VL) {
                 const NAME(vec) b1 = NAME(v_half_twice)(b + VL);
 #define ROW(i)                                                                                     \
     if ((i) < m && (i) % 2 == 0) {                                                                 \
-        const NAME(vec) x = NAME(v_set)(a[(i)*rs]);                                                \
+        const NAME(vec) x = NAME(v_set)(*(const REAL *)tile_row(a, a5, rows, i));                  \
         s0[i] = NAME(v_fma)(x, b0, s0[i]);                                                         \
         if ((i) + 1 < m) {                                                                         \
-            const NAME(vec) x1 = NAME(v_set)(a[((i) + 1) * rs]);                                   \
+            const NAME(vec) x1 = NAME(v_set)(*(const REAL *)tile_row(a, a5, rows, (i) + 1));       \
             s0[(i) + 1] = NAME(v_fma)(x1, b0, s0[(i) + 1]);                                        \
             s1[i] = NAME(v_fma)(NAME(v_halves)(x, x1), b1, s1[i]);                                 \
         } else                                                                                     \
@@ -90,7 +93,7 @@ NAME(tile_m)(const int m, const int width, const NAME(seg) *restrict seg, const 
             const NAME(vec) b1 = NAME(v_load)(b + VL);
 #define ROW(i)                                                                                     \
     if ((i) < m) {                                                                                 \
-        const NAME(vec) x = NAME(v_set)(a[(i)*rs]);                                                \
+        const NAME(vec) x = NAME(v_set)(*(const REAL *)tile_row(a, a5, rows, i));                  \
         s0[i] = NAME(v_fma)(x, b0, s0[i]);                                                         \
         if (width == NR)                                                                           \
             s1[i] = NAME(v_fma)(x, b1, s1[i]);                                                     \
