@@ -144,7 +144,7 @@ static fw_status import_bundled(const fw_recipe *r, fw_recipe_data *out)
 
 static fw_status import(const fw_recipe *r, const char *data, fw_recipe_data *out)
 {
-    enum { AUTO, CIFAR10, CIFAR100, MNIST };
+    enum { AUTO, CIFAR10, CIFAR100, MNIST, NPY, CSV };
     const int source = fwi_recipe_word(r, FWI_KEY_DATA_SOURCE);
     const bool coarse = fwi_recipe_bool(r, FWI_KEY_DATA_COARSE);
     int64_t hwc[3] = {0};
@@ -158,6 +158,8 @@ static fw_status import(const fw_recipe *r, const char *data, fw_recipe_data *ou
     fw_status st = source == CIFAR10    ? fw_cifar10_load(data, train, test)
                    : source == CIFAR100 ? fw_cifar100_load(data, !coarse, train, test)
                    : source == MNIST    ? fw_mnist_load(data, train, test)
+                   : source == NPY      ? fw_npy_load(data, NULL, &opt.npy, train)
+                   : source == CSV      ? fw_csv_load(data, opt.h, opt.w, opt.c, train)
                                         : fw_import(data, &opt, train, test);
     const int64_t k = fwi_recipe_int(r, FWI_KEY_DATA_SPLIT_EVERY);
     if (st != FW_OK || test->n > 0 || k == 0)

@@ -101,6 +101,15 @@ awk 'BEGIN { for (r = 0; r < 20; r++) { for (i = 0; i < 64; i++) printf "%d,", (
 run 1 train digits --data l.csv --out r4
 err "l.csv"
 err "classes"
+# Where its name does not say what it is, data.source may; and that is not second-guessed.
+cp l.csv l.txt
+run 1 train digits --data l.txt --out r4
+err "l.txt: cannot tell what it is from its name"
+run 1 train digits --data l.txt --set data.source=csv --out r4
+err "l.txt"
+err "classes"
+run 1 train digits --data l.csv --set data.source=npy --out r4
+err "l.csv: does not begin with"
 run 1 eval run/model.safetensors --data l.csv
 err "label"
 err "12"
