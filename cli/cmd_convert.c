@@ -86,6 +86,8 @@ static int run_convert(const command *self, int argc, char **argv)
         {"--split-every", "K",
          "every K-th record goes to the test part (default: the source's own parts)", ARG_COUNT,
          &in.split_every},
+        {"--take", "N", "keep only the first N records to train on (default: all)", ARG_COUNT,
+         &in.take},
         {"--json", NULL, "one JSON object on standard output", ARG_FLAG, &json}};
     const int code =
         args_read(self, argc, argv, options, sizeof options / sizeof *options, pos, 2, &n);

@@ -80,6 +80,10 @@ FW_API fw_status fw_csv_load(const char *path, int64_t h, int64_t w, int64_t c, 
  * im is consumed: cleared on success, untouched on error. FW_EARG unless 2 <= k <= n. */
 FW_API fw_status fw_images_split_every(fw_images *im, int64_t k, fw_images *train, fw_images *test);
 
+/* Keeps the first n images; statistics, source and digest are those of what is left, n_classes and
+ * class names stay. FW_EARG unless 1 <= n <= im->n; on error im is untouched. */
+FW_API fw_status fw_images_take(fw_images *im, int64_t n);
+
 /* Guesses which importer fits src (folder or archive of CIFAR-10 or CIFAR-100, folder of MNIST, IDX
  * file with its labels beside it, .npy, .npz, .csv) and runs it. test stays empty (n == 0) where
  * src has one part only. opt may be NULL. FW_ENOTFOUND if nothing fits. */
@@ -89,6 +93,7 @@ typedef struct fw_import_opt {
     bool coarse;         /* CIFAR-100: the 20 coarse labels */
     int64_t h, w, c;     /* .csv */
     int64_t split_every; /* 0: no split; k: fw_images_split_every; FW_EARG if src has two parts */
+    int64_t take;        /* of the part to train on, behind a split: fw_images_take; 0: all */
 } fw_import_opt;
 FW_API fw_status fw_import(const char *src, const fw_import_opt *opt, fw_images *train,
                            fw_images *test);

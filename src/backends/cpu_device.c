@@ -1,6 +1,6 @@
 /* cpu_device.c: the CPU as a device. Its memory is the host's, its queue is the calling thread, and
- * its kernels are those of the best instruction set that this machine and this build both have
- * (FENWICKS_ISA chooses another). Read before: exec.h. */
+ * its kernels are those of the fastest instruction set (core/cpu.h) that this machine and this build
+ * both have (FENWICKS_ISA chooses another). Read before: exec.h. */
 #include "backends.h"
 #include "backends_inner.h"
 #include "cpu_lower.h"

@@ -50,10 +50,10 @@ bool fwi_isa_supported(fwi_isa isa)
     return false;
 }
 
-fwi_isa fwi_isa_fastest(unsigned set, const char *maker)
+fwi_isa fwi_isa_fastest(unsigned set, bool intel)
 {
     const unsigned avx512 = 1u << FWI_ISA_AVX512;
-    if ((set & avx512) != 0 && strcmp(maker, "GenuineIntel") == 0)
+    if (intel && (set & avx512) != 0)
         set &= 2 * avx512 - 1;
     int highest = FWI_ISA_REF;
     for (int i = 0; i < FWI_ISA_COUNT; i++)
@@ -62,26 +62,18 @@ fwi_isa fwi_isa_fastest(unsigned set, const char *maker)
     return (fwi_isa)highest;
 }
 
-/* Who made the processor, as CPUID says it: "GenuineIntel". Empty elsewhere. */
-static void find_cpu_maker(char maker[13])
-{
-    memset(maker, 0, 13);
-#if defined(__x86_64__)
-    unsigned highest_leaf = 0, words[3]; /* their order is b, d, c */
-    if (__get_cpuid(0, &highest_leaf, words, words + 2, words + 1) != 0)
-        memcpy(maker, words, sizeof words);
-#endif
-}
-
 fw_status fwi_isa_choose(fwi_isa *out)
 {
     unsigned supported = 0;
     for (int i = 0; i < FWI_ISA_COUNT; i++)
         if (fwi_isa_supported((fwi_isa)i))
             supported |= 1u << i;
-    char maker[13];
-    find_cpu_maker(maker);
-    const fwi_isa best = fwi_isa_fastest(supported, maker);
+#if defined(__x86_64__)
+    const bool intel = __builtin_cpu_is("intel");
+#else
+    const bool intel = false;
+#endif
+    const fwi_isa best = fwi_isa_fastest(supported, intel);
     const char *asked = getenv("FENWICKS_ISA");
     if (asked == NULL || *asked == 0) {
         *out = best;

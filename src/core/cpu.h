@@ -17,10 +17,10 @@ typedef enum fwi_isa {
 
 const char *fwi_isa_name(fwi_isa isa); /* "ref", "portable", "avx2", "avx512", "avx512_bf16" */
 bool fwi_isa_supported(fwi_isa isa);   /* by this CPU and operating system */
-/* The fastest of a set (bit i: instruction set i; never empty) on processors of a maker, as CPUID
- * names it: the highest, but avx512 before avx512_bf16 on Intel's. There VDPBF16PS does half the
- * multiply-adds per second of FMA, on AMD's twice as many (`fenwicks bench peak` shows it). */
-fwi_isa fwi_isa_fastest(unsigned set, const char *maker);
+/* The fastest of a set (bit i: instruction set i; never empty): the highest, but avx512 before
+ * avx512_bf16 on Intel's processors. There VDPBF16PS does half the multiply-adds per second of FMA,
+ * on AMD's twice as many (`FENWICKS_ISA=avx512_bf16 fenwicks bench peak` shows it). */
+fwi_isa fwi_isa_fastest(unsigned set, bool intel);
 fw_status fwi_isa_choose(
     fwi_isa *out); /* FENWICKS_ISA if set (error if unknown or unsupported), else the fastest */
 bool fwi_cpu_has_sse42(void); /* for CRC-32C */

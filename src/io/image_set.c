@@ -311,3 +311,30 @@ fw_status fw_images_split_every(fw_images *im, int64_t k, fw_images *train, fw_i
     *test = b;
     return FW_OK;
 }
+
+fw_status fw_images_take(fw_images *im, int64_t n)
+{
+    if (im == NULL || im->pixels == NULL)
+        return fwi_fail(FW_EARG, "fw_images_take: NULL argument or no images");
+    if (n < 1 || n > im->n)
+        return fwi_fail(FW_EARG, "fw_images_take: the first %lld of %lld records", (long long)n,
+                        (long long)im->n);
+    const char *const name = im->source != NULL ? im->source : "images";
+    char *const source = fwi_sprintf("%s, the first %lld records", name, (long long)n);
+    if (source == NULL)
+        return FW_ENOMEM;
+    fw_images part = *im; /* of the same memory */
+    part.n = n;
+    part.source = part.digest = NULL;
+    const fw_status st = fwi_images_finish(&part, name, source);
+    fwi_free(source);
+    if (st != FW_OK) {
+        fwi_free(part.source);
+        fwi_free(part.digest);
+        return st;
+    }
+    fwi_free(im->source);
+    fwi_free(im->digest);
+    *im = part;
+    return FW_OK;
+}

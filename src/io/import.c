@@ -110,6 +110,8 @@ fw_status fw_import(const char *src, const fw_import_opt *opt, fw_images *train,
         else if ((st = fw_images_split_every(&whole, opt->split_every, &a, &b)) != FW_OK)
             a = whole;
     }
+    if (st == FW_OK && opt->take != 0)
+        st = fw_images_take(&a, opt->take);
     if (st != FW_OK) {
         fw_images_clear(&a);
         fw_images_clear(&b);

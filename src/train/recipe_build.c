@@ -351,6 +351,11 @@ fw_status fwi_recipe_average(const fw_recipe *r, int64_t steps, int64_t steps_pe
         return fwi_fail(FW_EARG, "%s: train.average_decay is missing: average %s needs it",
                         r->source, fwi_recipe_text(r, FWI_KEY_TRAIN_AVERAGE));
     out->decay = fwi_recipe_number(r, FWI_KEY_TRAIN_AVERAGE_DECAY);
+    /* What no step would change is no average, but the network as it began. */
+    if (out->decay >= 1 && !(fwi_recipe_number(r, FWI_KEY_TRAIN_AVERAGE_POWER) > 0))
+        return fwi_fail(FW_EARG,
+                        "%s: train.average_decay is %s: the average would stay what it is at first",
+                        r->source, fwi_recipe_text(r, FWI_KEY_TRAIN_AVERAGE_DECAY));
     /* So the average remembers the same share of a run, however long: else a short one ends with a
      * good part of what it began with, weights that nothing was learnt by. */
     const int64_t meant_for = fwi_recipe_int(r, FWI_KEY_TRAIN_AVERAGE_DECAY_STEPS);
@@ -361,11 +366,6 @@ fw_status fwi_recipe_average(const fw_recipe *r, int64_t steps, int64_t steps_pe
     out->start = (int64_t)round(fwi_recipe_share(r, FWI_KEY_TRAIN_AVERAGE_START, (double)steps));
     out->epoch_steps = fwi_recipe_word(r, FWI_KEY_TRAIN_AVERAGE_COUNT) == 1 ? steps_per_epoch : 0;
     out->steps = steps;
-    /* What no step would change is no average, but the network as it began. */
-    if (out->decay >= 1 && !(out->power > 0))
-        return fwi_fail(FW_EARG,
-                        "%s: train.average_decay is %s: the average would stay what it is at first",
-                        r->source, fwi_recipe_text(r, FWI_KEY_TRAIN_AVERAGE_DECAY));
     if (fwi_average_first(out) > steps)
         return fwi_fail(FW_EARG,
                         "%s: train.average_every is %" PRId64 ": the run of %" PRId64

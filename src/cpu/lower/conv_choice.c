@@ -27,8 +27,8 @@ typedef struct choice {
     fwi_conv_algo up_to_2, up_to_4; /* the fastest where WINO2, where WINO4 is the most allowed */
 } choice;
 
-/* The first line that fits counts; none: direct. Behind a line: GFLOP/s counting every tap, direct
- * / F2 / F4, of the layer of bench/shapes.txt that decided it, on two cores of Zen 5 where no other
+/* The first line that fits counts; none: direct. Beside a line: GFLOP/s counting every tap, direct
+ * / F2 / F4, of the layers of bench/shapes.txt that decided it, on two cores of Zen 5 where no other
  * is named; those of Zen 3 were shared: medians of 5 or 7 runs or the best of 10 to 15. */
 static const choice choices[] = {
     /* bf16 products: airbench94/block1. A side of 3 stays direct: 1290 / 890 / 950 (block3). */
@@ -38,7 +38,9 @@ static const choice choices[] = {
     /* 24 channels (airbench94/block1_in); forward 930 / 930 / 830 */
     {"avx512_bf16", FW_BF16, DX, 4, ANY, 24, F2, F2},     /* 870 / 990 / 850 */
     {"avx512_bf16", FW_BF16, DW, 4, ANY, 24, DIRECT, F4}, /* 810 / 820 / 980 */
-    /* f32 products, half as many at a time, so that transforms weigh half as much:
+    /* f32 products, half as many at a time, so that transforms weigh half as much. One line for all: at
+     * 24 channels F4 loses 5 % of a layer on Zen 5; a side of 3 stays direct, which loses 10 % of a small
+     * one on Emerald Rapids.
      *                       Zen 5             Emerald Rapids    Zen 3 (AVX2)
      * block1, forward       490 / 650 / 800   311 / 436 / 635   149 / 217 / 318
      *   input gradient      480 / 650 / 790   297 / 430 / 630   156 / 197 / 312

@@ -229,8 +229,8 @@ static void NAME(blocked_line)(const NAME(blocked) * g, const NAME(blocked_src) 
             for (int64_t at = pixel_bytes; at < 2 * pixel_bytes; at += 64)
                 __builtin_prefetch(last + at);
         }
-        for (int64_t i = 0; i < m; i++) /* what the pixel to come writes to */
-            for (int64_t k = 0; k < NR; k += 64 / (int64_t)sizeof(STORE))
+        for (int64_t i = 0; i < m && x + 1 < g->x.n_dst; i++) /* what the next pixel writes to */
+            for (int64_t k = 0; k < out.n; k += 64 / (int64_t)sizeof(STORE))
                 __builtin_prefetch(to + (g->nb + i) * g->dc + k, 1);
 #ifdef WIDENS
         out.c = g->pixels + slot * g->nb * NR;

@@ -25,6 +25,8 @@ static inline tile_rows tile_rows_of(int64_t bytes)
 static inline __attribute__((always_inline)) const void *tile_row5(const void *row0, int m,
                                                                    tile_rows *rows)
 {
+    if (m < 6)
+        return row0; /* there is none */
     const char *row5 = (const char *)row0 + rows->to5;
     if (m > 6)
         __asm__("" : "+r"(row5), "+r"(rows->to1), "+r"(rows->to3), "+r"(rows->to5));

@@ -13,6 +13,20 @@
 
 #include <cmocka.h>
 
+/* As Linux has it; elsewhere nobody's. */
+static bool made_by_intel(void)
+{
+    FILE *const f = fopen("/proc/cpuinfo", "re");
+    char line[4096];
+    bool intel = false;
+    while (f != NULL && fgets(line, sizeof line, f) != NULL)
+        intel =
+            intel || (strncmp(line, "vendor_id", 9) == 0 && strstr(line, "GenuineIntel") != NULL);
+    if (f != NULL)
+        fclose(f);
+    return intel;
+}
+
 static void test_choose(void **state)
 {
     (void)state;
@@ -35,8 +49,7 @@ static void test_choose(void **state)
             assert_non_null(strstr(fw_last_error(), fwi_isa_name(best)));
         }
     }
-    assert_true(best == fwi_isa_fastest(supported, "GenuineIntel") ||
-                best == fwi_isa_fastest(supported, "AuthenticAMD"));
+    assert_int_equal(best, fwi_isa_fastest(supported, made_by_intel()));
     setenv("FENWICKS_ISA", "avx1024", 1);
     assert_int_equal(fwi_isa_choose(&isa), FW_EARG);
     assert_string_equal(fw_last_error(), "FENWICKS_ISA=avx1024: unknown; valid names are ref, "
@@ -52,15 +65,14 @@ static void test_choose(void **state)
 static void test_fastest(void **state)
 {
     (void)state;
-    static const char *const makers[] = {"AuthenticAMD", "GenuineIntel", ""};
-    for (size_t m = 0; m < sizeof makers / sizeof *makers; m++) {
+    for (int intel = 0; intel < 2; intel++) {
         unsigned set = 0;
         for (int i = 0; i < FWI_ISA_COUNT; i++) {
             set |= 1u << i;
-            const bool slow = i == FWI_ISA_AVX512_BF16 && m == 1; /* its pairs of bf16 */
-            assert_int_equal(fwi_isa_fastest(set, makers[m]), slow ? FWI_ISA_AVX512 : i);
+            const bool slow = intel == 1 && i == FWI_ISA_AVX512_BF16; /* its pairs of bf16 */
+            assert_int_equal(fwi_isa_fastest(set, intel == 1), slow ? FWI_ISA_AVX512 : i);
         }
-        assert_int_equal(fwi_isa_fastest(1u << FWI_ISA_AVX512_BF16, makers[m]),
+        assert_int_equal(fwi_isa_fastest(1u << FWI_ISA_AVX512_BF16, intel == 1),
                          FWI_ISA_AVX512_BF16);
     }
 }

@@ -92,6 +92,38 @@ static void split(void **state)
     fw_images_clear(&test);
 }
 
+static void take(void **state)
+{
+    (void)state;
+    const fw_dtype types[] = {FW_U8, FW_F32};
+    for (int t = 0; t < 2; t++) {
+        fw_images im = random_images(11, 2, 3, 1, types[t], 4),
+                  whole = random_images(11, 2, 3, 1, types[t], 4);
+        const size_t kept = 7 * 6 * fw_dtype_size(types[t]);
+        assert_fails(fw_images_take(&im, 0), FW_EARG, "the first 0 of 11 records");
+        assert_fails(fw_images_take(&im, 12), FW_EARG, "the first 12 of 11 records");
+        assert_int_equal(im.n, 11);
+        assert_ok(fw_images_stats(&whole));
+        assert_ok(fw_images_take(&im, 11)); /* all: only its name is another */
+        assert_memory_equal(im.mean, whole.mean, sizeof im.mean);
+        assert_ok(fw_images_take(&im, 7));
+        assert_true(im.n == 7 && im.n_classes == 4);
+        assert_memory_equal(im.pixels, whole.pixels, kept);
+        assert_memory_equal(im.labels, whole.labels, 7 * sizeof *im.labels);
+        assert_non_null(strstr(im.source, "the first 7 records"));
+        /* what it says of itself is that of these seven */
+        whole.n = 7;
+        assert_ok(fw_images_stats(&whole));
+        assert_memory_equal(im.mean, whole.mean, sizeof im.mean);
+        assert_memory_equal(im.std, whole.std, sizeof im.std);
+        char *const digest = fwi_images_digest(&whole);
+        assert_string_equal(im.digest, digest);
+        fwi_free(digest);
+        fw_images_clear(&im);
+        fw_images_clear(&whole);
+    }
+}
+
 static void sizes(void **state)
 {
     (void)state;
@@ -129,10 +161,8 @@ static void digests(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(statistics),
-        cmocka_unit_test(split),
-        cmocka_unit_test(sizes),
-        cmocka_unit_test(digests),
+        cmocka_unit_test(statistics), cmocka_unit_test(split),   cmocka_unit_test(take),
+        cmocka_unit_test(sizes),      cmocka_unit_test(digests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

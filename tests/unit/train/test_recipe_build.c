@@ -201,6 +201,8 @@ static void averages(void **state)
     assert_int_equal(fwi_recipe_average(r, 970, 97, &a), FW_OK);
     assert_true(a.kind == FW_AVERAGE_EMA && a.decay == pow(0.99, 5) && a.power == 0);
     assert_true(a.every == 5 && a.epoch_steps == 97 && a.start == 0 && a.steps == 970);
+    assert_int_equal(fw_recipe_set(r, "average_decay_steps", "1"), FW_OK);
+    assert_int_equal(fw_recipe_check(r, NULL), FW_OK); /* of a run without an end it would be 1 */
     assert_int_equal(fw_recipe_set(r, "average_decay_steps", "970"), FW_OK);
     assert_int_equal(fwi_recipe_average(r, 970, 97, &a), FW_OK);
     assert_true(a.decay == pow(0.99, 5));
