@@ -351,8 +351,9 @@ fw_status fwi_recipe_average(const fw_recipe *r, int64_t steps, int64_t steps_pe
         return fwi_fail(FW_EARG, "%s: train.average_decay is missing: average %s needs it",
                         r->source, fwi_recipe_text(r, FWI_KEY_TRAIN_AVERAGE));
     out->decay = fwi_recipe_number(r, FWI_KEY_TRAIN_AVERAGE_DECAY);
+    out->power = fwi_recipe_number(r, FWI_KEY_TRAIN_AVERAGE_POWER);
     /* What no step would change is no average, but the network as it began. */
-    if (out->decay >= 1 && !(fwi_recipe_number(r, FWI_KEY_TRAIN_AVERAGE_POWER) > 0))
+    if (out->decay >= 1 && !(out->power > 0))
         return fwi_fail(FW_EARG,
                         "%s: train.average_decay is %s: the average would stay what it is at first",
                         r->source, fwi_recipe_text(r, FWI_KEY_TRAIN_AVERAGE_DECAY));
@@ -361,7 +362,6 @@ fw_status fwi_recipe_average(const fw_recipe *r, int64_t steps, int64_t steps_pe
     const int64_t meant_for = fwi_recipe_int(r, FWI_KEY_TRAIN_AVERAGE_DECAY_STEPS);
     if (meant_for > 0)
         out->decay = pow(out->decay, (double)meant_for / (double)steps);
-    out->power = fwi_recipe_number(r, FWI_KEY_TRAIN_AVERAGE_POWER);
     out->every = fwi_recipe_int(r, FWI_KEY_TRAIN_AVERAGE_EVERY);
     out->start = (int64_t)round(fwi_recipe_share(r, FWI_KEY_TRAIN_AVERAGE_START, (double)steps));
     out->epoch_steps = fwi_recipe_word(r, FWI_KEY_TRAIN_AVERAGE_COUNT) == 1 ? steps_per_epoch : 0;

@@ -13,16 +13,14 @@
 #include <string.h>
 
 enum { FWD = 1 << FWI_CONV_FORWARD, DX = 1 << FWI_CONV_INPUT_GRAD, DW = 1 << FWI_CONV_FILTER_GRAD };
-enum { ANY = INT32_MAX };
 #define DIRECT FWI_CONV_DIRECT
 #define F2     FWI_CONV_WINO2
 #define F4     FWI_CONV_WINO4
 
 typedef struct choice {
-    const char *table;              /* where the kernel is from; NULL: any */
-    fw_dtype dtype;                 /* of the products */
+    fw_dtype dtype;                 /* of the products: bf16 by avx512_bf16 alone */
     unsigned passes;                /* a set of them */
-    int32_t least_side, most_side;  /* of the image, in pixels */
+    int32_t least_side;             /* of the image, in pixels */
     int32_t least_c;                /* channels, of images and filters alike: at least */
     fwi_conv_algo up_to_2, up_to_4; /* the fastest where WINO2, where WINO4 is the most allowed */
 } choice;
@@ -32,12 +30,12 @@ typedef struct choice {
  * is named; those of Zen 3 were shared: medians of 5 or 7 runs or the best of 10 to 15. */
 static const choice choices[] = {
     /* bf16 products: airbench94/block1. A side of 3 stays direct: 1290 / 890 / 950 (block3). */
-    {"avx512_bf16", FW_BF16, FWD, 4, ANY, 32, F2, F4}, /* 1020 / 1310 / 1440 */
-    {"avx512_bf16", FW_BF16, DX, 4, ANY, 32, F2, F4},  /* 1040 / 1310 / 1450 */
-    {"avx512_bf16", FW_BF16, DW, 4, ANY, 32, F2, F4},  /* 840 / 1240 / 1340 */
+    {FW_BF16, FWD, 4, 32, F2, F4}, /* 1020 / 1310 / 1440 */
+    {FW_BF16, DX, 4, 32, F2, F4},  /* 1040 / 1310 / 1450 */
+    {FW_BF16, DW, 4, 32, F2, F4},  /* 840 / 1240 / 1340 */
     /* 24 channels (airbench94/block1_in); forward 930 / 930 / 830 */
-    {"avx512_bf16", FW_BF16, DX, 4, ANY, 24, F2, F2},     /* 870 / 990 / 850 */
-    {"avx512_bf16", FW_BF16, DW, 4, ANY, 24, DIRECT, F4}, /* 810 / 820 / 980 */
+    {FW_BF16, DX, 4, 24, F2, F2},     /* 870 / 990 / 850 */
+    {FW_BF16, DW, 4, 24, DIRECT, F4}, /* 810 / 820 / 980 */
     /* f32 products, half as many at a time, so that transforms weigh half as much. One line for all: at
      * 24 channels F4 loses 5 % of a layer on Zen 5; a side of 3 stays direct, which loses 10 % of a small
      * one on Emerald Rapids.
@@ -49,7 +47,7 @@ static const choice choices[] = {
      *   input gradient      350 / 430 / 470   222 / 292 / 421   117 / 140 / 175
      *   filter gradient     400 / 470 / 650   243 / 313 / 418   120 / 153 / 200
      * block3, forward                         471 / 361 / 520   220 / 160 / 210 */
-    {NULL, FW_F32, FWD | DX | DW, 4, ANY, 24, F2, F4},
+    {FW_F32, FWD | DX | DW, 4, 24, F2, F4},
 };
 
 fwi_conv_algo fwi_conv_choice(const char *table, fw_dtype dtype, fwi_conv_pass pass, int64_t side,
@@ -57,13 +55,12 @@ fwi_conv_algo fwi_conv_choice(const char *table, fw_dtype dtype, fwi_conv_pass p
 {
     const int64_t fewer = c < oc ? c : oc;
     /* elsewhere images stored as bf16 are multiplied as floats: what is fastest is the same */
-    if (dtype == FW_BF16 && strcmp(table, "avx512_bf16") != 0)
+    if (dtype == FW_BF16 && !fwi_multiplies_bf16(table))
         dtype = FW_F32;
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
         const choice *k = &choices[i];
         if (k->dtype != dtype || (k->passes >> pass & 1) == 0 || side < k->least_side ||
-            side > k->most_side || fewer < k->least_c ||
-            (k->table != NULL && strcmp(k->table, table) != 0))
+            fewer < k->least_c)
             continue;
         return most == FWI_CONV_WINO4   ? k->up_to_4
                : most == FWI_CONV_WINO2 ? k->up_to_2
