@@ -15,7 +15,7 @@ static struct {
     int algo;
     double worst;
     int runs;
-} seen[64];
+} seen[96];
 
 t_wino_shape t_wino_same(int64_t n, int32_t nb, int64_t h, int64_t w, int64_t c, int64_t oc)
 {
@@ -35,6 +35,19 @@ fwi_attr t_wino_attr(const t_wino_shape *s, int algo)
                                .ih = s->h,
                                .iw = s->w,
                                .algo = algo}};
+}
+
+int64_t t_wino_side(int algo)
+{
+    return algo >= FWI_CONV_WINO2 ? 2 * (algo - FWI_CONV_DIRECT) : 0;
+}
+
+int t_wino_rows(fw_dtype dtype, int algo)
+{
+    const bool pairs = dtype == FW_BF16 && algo != FWI_CONV_WINO6; /* F6: of f32 products alone */
+    return (dtype == FW_BF16 ? 0 : 1) + (fwi_isa_supported(FWI_ISA_AVX2) ? 1 : 0) +
+           (fwi_isa_supported(FWI_ISA_AVX512) ? 1 : 0) +
+           (pairs && fwi_isa_supported(FWI_ISA_AVX512_BF16) ? 1 : 0);
 }
 
 /* ---- numbers ---- */
@@ -129,8 +142,8 @@ const fwi_kernel *t_wino_row(fwi_isa isa, const fwi_call *c)
 
 void t_wino_say(const t_wino_shape *s, int algo, const char *kernel, char *text, size_t cap)
 {
-    snprintf(text, cap, "--seed %llu: %s F%d n%lld nb%d %lldx%lld c%lld oc%lld pad %lld %lld",
-             (unsigned long long)t_seed, kernel, algo == FWI_CONV_WINO2 ? 2 : 4, (long long)s->n,
+    snprintf(text, cap, "--seed %llu: %s F%lld n%lld nb%d %lldx%lld c%lld oc%lld pad %lld %lld",
+             (unsigned long long)t_seed, kernel, (long long)t_wino_side(algo), (long long)s->n,
              (int)s->nb, (long long)s->h, (long long)s->w, (long long)s->c, (long long)s->oc,
              (long long)s->pt, (long long)s->pl);
 }
@@ -156,8 +169,8 @@ int t_wino_main(int argc, char **argv, const char *name, const struct CMUnitTest
     }
     const int failed = t_main(argc, argv, name, tests, n);
     for (int i = 0; seen[i].name != NULL; i++)
-        printf("%-48s F%d %5d runs, worst %.3g\n", seen[i].name,
-               seen[i].algo == FWI_CONV_WINO2 ? 2 : 4, seen[i].runs, seen[i].worst);
+        printf("%-48s F%lld %5d runs, worst %.3g\n", seen[i].name,
+               (long long)t_wino_side(seen[i].algo), seen[i].runs, seen[i].worst);
     fwi_pool_free(pools[1]);
     fwi_pool_free(pools[2]);
     return failed;

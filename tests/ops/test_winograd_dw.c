@@ -5,9 +5,9 @@
  * root of the sum of the squares of all products that were added: what the result would be if signs
  * were drawn by lot. An error of rounding is as large as its operands, not as what is left of them
  * after cancelling, and so this ratio does not depend on the number of images.
- *   f32, F2 1e-6, F4 2e-6: some units of 2^-24, more of them where all x are positive and the sums of
- *   transformed numbers cancel in the last transform; F4 multiplies by up to 5 on the way in.
- *   bf16, F2 1e-2, F4 1.5e-2: two operands rounded by up to 2^-9 of themselves after a transform
+ *   f32, F2 1e-6, F4 2e-6, F6 1e-5: some units of 2^-24, more of them where all x are positive and the sums of
+ *   transformed numbers cancel in the last transform; F4 multiplies by up to 5 on the way in, F6 by up to 32.
+ *   bf16, F2 1e-2, F4 1.5e-2, F6, whose products are f32, as f32: two operands rounded by up to 2^-9 of themselves after a transform
  *   whose numbers are larger than what they come to in the end. 3 to 5e-3 and 1e-2 are usual.
  * Twice that for images smaller than a tile: the few products of a tile that is mostly empty are as
  * far off as those of a full one, and there are fewer of them.
@@ -109,8 +109,10 @@ static fwi_call call_of(const dw_case *t, const fwi_attr *attr)
 
 static double bar(const dw_case *t, int algo)
 {
-    const int64_t m = algo == FWI_CONV_WINO2 ? 2 : 4;
+    const int64_t m = t_wino_side(algo);
     const double part = t->s.oh < m || t->s.ow < m ? 2 : 1;
+    if (m == 6)
+        return part * 1e-5;
     if (t->dtype == FW_BF16)
         return part * (m == 2 ? 1e-2 : 1.5e-2);
     return part * (m == 2 ? 1e-6 : 2e-6);
@@ -155,15 +157,15 @@ static int check(const dw_case *t, int algo, bool exact)
     return rows;
 }
 
-/* Both algorithms, float and bf16, on one shape. */
+/* All algorithms, float and bf16, on one shape. */
 static void check_shape(const t_wino_shape *s, t_fill fill)
 {
     static const fw_dtype types[] = {FW_F32, FW_BF16};
     for (int d = 0; d < 2; d++) {
         dw_case t = case_of(s, types[d], fill);
         (void)check(&t, FWI_CONV_WINO2, fill == T_INTS);
-        if (fill != T_INTS)
-            (void)check(&t, FWI_CONV_WINO4, false);
+        for (int algo = FWI_CONV_WINO4; fill != T_INTS && algo < FWI_CONV_ALGOS; algo++)
+            (void)check(&t, algo, false);
         drop(&t);
     }
 }
@@ -231,16 +233,15 @@ static void test_choice(void **state)
             fwi_attr attr = t_wino_attr(&s, algo);
             const fwi_call call = call_of(&t, &attr);
             const fwi_kernel *k = fwi_table_find(table, &call, NULL);
-            const bool winograd = algo == FWI_CONV_WINO2 || algo == FWI_CONV_WINO4;
+            const bool winograd = t_wino_side(algo) > 0;
             assert_non_null(k);
             assert_int_equal(strstr(k->name, "winograd") != NULL, winograd);
             attr.conv.stride = 2;
             k = fwi_table_find(table, &call, NULL);
             assert_true(k == NULL || strstr(k->name, "winograd") == NULL);
         }
-    const int rows = check(&t, FWI_CONV_WINO2, false);
-    assert_int_equal(rows, 1 + (fwi_isa_supported(FWI_ISA_AVX2) ? 1 : 0) +
-                               (fwi_isa_supported(FWI_ISA_AVX512) ? 1 : 0));
+    for (int algo = FWI_CONV_WINO2; algo < FWI_CONV_ALGOS; algo++)
+        assert_int_equal(check(&t, algo, false), t_wino_rows(FW_F32, algo));
     drop(&t);
 }
 

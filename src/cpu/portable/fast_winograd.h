@@ -3,10 +3,10 @@
  * register tile; winograd_points.h has the mathematics. Neighbours: fast_conv2d_blocked.h, the
  * direct way; fast_winograd_dw.h, the gradient of the filter.
  *
- * An image is cut into squares of m x m outputs, m 2 or 4. Each needs a square of m + 2 source
+ * An image is cut into squares of m x m outputs, m 2, 4 or 6. Each needs a square of m + 2 source
  * pixels, which is transformed along both axes; output and filter have transforms of their own, in
  * which the convolution is one product per transformed point: (m + 2)^2 products where the
- * definition has 9 m^2, 2.25 and 4 times fewer. Each product is summed over channels: a matrix
+ * definition has 9 m^2, 2.25, 4 and 5.06 times fewer. Each product is summed over channels: a matrix
  * product with the images of some squares as rows, on the same register tile as everything else.
  *
  * A unit is a square of all the images of a block; a group of units is as many as keep a panel of
@@ -66,7 +66,7 @@ static void NAME(wino_plan)(NAME(wino) * g, const fwi_call *c, int64_t pad_y, in
                             bool stats, scratch_cut *s)
 {
     const int64_t *const from = c->in[0].shape.d, *const to = c->out[0].shape.d;
-    const int64_t m = c->attr->conv.algo == FWI_CONV_WINO4 ? 4 : 2, slots = call_slots(c);
+    const int64_t m = winograd_side(c), slots = call_slots(c);
     *g = (NAME(wino)){.m = m,
                       .points = (m + 2) * (m + 2),
                       .n = from[0],
@@ -227,13 +227,13 @@ WINO_INLINE void NAME(wino_count)(NAME(wino_stats) * t, NAME(vec) s0, NAME(vec) 
 WINO_INLINE void NAME(wino_square_out)(const int m, const NAME(wino) * g, const REAL *s, STORE *to,
                                        int64_t ny, int64_t nx, int64_t n, NAME(channel_sums) * sums)
 {
-    NAME(vec) r[2][4][4];
+    NAME(vec) r[2][WINO_OUT][WINO_OUT];
     WINO_UNROLL
     for (int h = 0; h < 2; h++) {
-        NAME(vec) t[4][WINO_SIDE];
+        NAME(vec) t[WINO_OUT][WINO_SIDE];
         WINO_UNROLL
         for (int x = 0; x < m + 2; x++) {
-            NAME(vec) in[WINO_SIDE], y[4];
+            NAME(vec) in[WINO_SIDE], y[WINO_OUT];
             WINO_UNROLL
             for (int k = 0; k < m + 2; k++)
                 in[k] = NAME(v_load)(s + (k * (m + 2) + x) * g->s_plane + h * VL);
@@ -389,6 +389,10 @@ static void NAME(wino4_task)(void *arg, int64_t task, int slot)
 {
     NAME(wino_groups)(4, arg, task, slot);
 }
+static void NAME(wino6_task)(void *arg, int64_t task, int slot)
+{
+    NAME(wino_groups)(6, arg, task, slot);
+}
 
 #include "fast_winograd_filter.h"
 
@@ -402,7 +406,11 @@ static fw_status NAME(wino_run)(NAME(wino) * g, const fwi_call *c, bool turned)
          .chunks = parts_of(g->sc, WINO_CHUNK)};
     memset(g->zeros, 0, (size_t)(g->nb * g->sc) * sizeof(STORE));
     fwi_pool_for(c->pool, g->panels * f.chunks, NAME(wino_filter_task), &f);
-    fwi_pool_for(c->pool, g->runs * g->parts, g->m == 2 ? NAME(wino2_task) : NAME(wino4_task), g);
+    fwi_pool_for(c->pool, g->runs * g->parts,
+                 g->m == 2          ? NAME(wino2_task)
+                 : WINO_ONLY4(g->m) ? NAME(wino4_task)
+                                    : NAME(wino6_task),
+                 g);
     return FW_OK;
 }
 

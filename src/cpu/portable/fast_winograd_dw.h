@@ -1,10 +1,10 @@
-/* fast_winograd_dw.h: the gradient of a 3x3 filter by Winograd's F(2x2,3x3) or F(4x4,3x3), for
- * batch-blocked images. Included once per element type and instruction set, for calls whose
+/* fast_winograd_dw.h: the gradient of a 3x3 filter by Winograd's F(2x2,3x3), F(4x4,3x3) or F(6x6,3x3),
+ * for batch-blocked images. Included once per element type and instruction set, for calls whose
  * attribute asks for the algorithm.
  *
  *   dw = G^T [ sum over tiles and images of (B^T x B) . (A dy A^T) ] G          (. : elementwise)
  *
- * Of tiles of m x m pixels of dy, m 2 or 4, come alpha x alpha numbers, alpha = m + 2, and for each
+ * Of tiles of m x m pixels of dy, m 2, 4 or 6, come alpha x alpha numbers, alpha = m + 2, and for each
  * of these the sum is a matrix product, input channels x output channels, over tiles and images:
  * alpha^2 products instead of the 9 m^2 of a direct sum. It costs transforms of both operands
  * (fast_winograd_dw_lines.h), so panels of transformed numbers must not leave the L2 cache: a task
@@ -95,7 +95,7 @@ static void NAME(wino_plan)(NAME(wino_job) * g, const fwi_call *c, scratch_cut *
 {
     const fwi_conv_attr *const a = &c->attr->conv;
     const fwi_shape *const x = &c->in[0].shape, *const dy = &c->in[1].shape;
-    const int64_t m = a->algo == FWI_CONV_WINO4 ? 4 : 2, alpha = m + 2, slots = call_slots(c);
+    const int64_t m = winograd_side(c), alpha = m + 2, slots = call_slots(c);
     *g = (NAME(wino_job)){
         .m = m,
         .alpha = alpha,
@@ -325,16 +325,14 @@ static ALWAYS_INLINE void NAME(wino_taps)(const NAME(wino_job) * g, const int m,
                                           REAL *to)
 {
     const int64_t to_xi = g->dy.groups * g->x.groups * NR * NR;
-    NAME(vec) t[3][6];
-    for (int x = 0; x < 6; x++) {
-        NAME(vec) u[6];
-        for (int y = 0; y < 6; y++) {
-            const bool there = x < m + 2 && y < m + 2;
+    NAME(vec) t[3][8];
+    for (int x = 0; x < m + 2; x++) {
+        NAME(vec) u[8];
+        for (int y = 0; y < m + 2; y++) {
             const REAL *const p = from + (y * (m + 2) + x) * to_xi;
-            u[y] = there ? NAME(v_load)(p) : NAME(v_zero)();
-            if (there) /* more streams than a processor follows by itself */
-                __builtin_prefetch(p + 8 * VL);
-            for (int64_t k = 1; there && k < g->chunks; k++)
+            u[y] = NAME(v_load)(p);
+            __builtin_prefetch(p + 8 * VL); /* more streams than a processor follows by itself */
+            for (int64_t k = 1; k < g->chunks; k++)
                 u[y] = u[y] + NAME(v_load)(p + k * g->sums_of);
         }
         for (int y = 0; y < 3; y++)
@@ -358,8 +356,10 @@ static void NAME(wino_taps_task)(void *arg, int64_t task, int slot)
     for (int64_t k = 0; k < rows * NR; k += VL)
         if (g->m == 2)
             NAME(wino_taps)(g, 2, from + k, taps + k);
-        else
+        else if (WINO_ONLY4(g->m))
             NAME(wino_taps)(g, 4, from + k, taps + k);
+        else
+            NAME(wino_taps)(g, 6, from + k, taps + k);
     for (int64_t o = 0; o < os; o++)
         for (int64_t tap = 0; tap < 9; tap++) {
             const REAL *const t = taps + tap * NR * NR + NAME(wino_place)(o);

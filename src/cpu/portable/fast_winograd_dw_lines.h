@@ -53,9 +53,38 @@ static inline int64_t NAME(wino_place)(int64_t k)
 #define WINO_B WINO4_B_BF16
 #endif
 
-/* Number `row` of B^T d. m: 2 or 4, the tiles of F(m x m, 3x3). */
-static ALWAYS_INLINE NAME(vec) NAME(wino_x)(const int m, const int row, const NAME(vec) d[6])
+/* Pair `row` of F6's points: its own and the other two pairs'. */
+static ALWAYS_INLINE void NAME(wino6_points)(const int row, REAL p[3])
 {
+    const int own = (row - 1) / 2;
+    p[0] = own == 0 ? WINO6_A : own == 1 ? WINO6_B : WINO6_C;
+    p[1] = own == 0 ? WINO6_B : WINO6_A;
+    p[2] = own == 2 ? WINO6_B : WINO6_C;
+}
+
+static ALWAYS_INLINE NAME(vec) NAME(wino6_x)(const int row, const NAME(vec) d[8])
+{
+    if (row == 0 || row == 7) {
+        const REAL a2 = WINO6_A * WINO6_A, b2 = WINO6_B * WINO6_B, c2 = WINO6_C * WINO6_C;
+        const int o = row == 0 ? 0 : 1;
+        NAME(vec) t = NAME(v_fma)(NAME(v_set)(-(a2 + b2 + c2)), d[4 + o], d[6 + o]);
+        t = NAME(v_fma)(NAME(v_set)(a2 * b2 + a2 * c2 + b2 * c2), d[2 + o], t);
+        return NAME(v_fma)(NAME(v_set)(-a2 * b2 * c2), d[o], t);
+    }
+    REAL p[3];
+    NAME(wino6_points)(row, p);
+    const NAME(vec) t = NAME(v_set)(-(p[1] * p[1] + p[2] * p[2]));
+    const NAME(vec) u = NAME(v_set)(p[1] * p[1] * p[2] * p[2]);
+    const NAME(vec) even = NAME(v_fma)(u, d[2], NAME(v_fma)(t, d[4], d[6]));
+    const NAME(vec) odd = NAME(v_fma)(u, d[1], NAME(v_fma)(t, d[3], d[5]));
+    return NAME(v_fma)(NAME(v_set)(row % 2 != 0 ? p[0] : -p[0]), odd, even);
+}
+
+/* Number `row` of B^T d. m: 2, 4 or 6, the tiles of F(m x m, 3x3). */
+static ALWAYS_INLINE NAME(vec) NAME(wino_x)(const int m, const int row, const NAME(vec) d[8])
+{
+    if (m == 6)
+        return NAME(wino6_x)(row, d);
     const REAL a = WINO_A, b = WINO_B;
     if (m == 2)
         return row == 0   ? d[2] - d[0]
@@ -74,7 +103,7 @@ static ALWAYS_INLINE NAME(vec) NAME(wino_x)(const int m, const int row, const NA
 }
 
 /* Number `row` of A y. */
-static ALWAYS_INLINE NAME(vec) NAME(wino_dy)(const int m, const int row, const NAME(vec) y[6])
+static ALWAYS_INLINE NAME(vec) NAME(wino_dy)(const int m, const int row, const NAME(vec) y[8])
 {
     const REAL p = row < 3 ? WINO_A : WINO_B;
     if (row == 0)
@@ -83,6 +112,14 @@ static ALWAYS_INLINE NAME(vec) NAME(wino_dy)(const int m, const int row, const N
         return y[m - 1];
     if (m == 2)
         return row == 1 ? y[0] + y[1] : y[0] - y[1];
+    if (m == 6) {
+        REAL q[3];
+        NAME(wino6_points)(row, q);
+        const NAME(vec) q2 = NAME(v_set)(q[0] * q[0]);
+        const NAME(vec) even6 = NAME(v_fma)(q2, NAME(v_fma)(q2, y[4], y[2]), y[0]);
+        const NAME(vec) odd6 = NAME(v_fma)(q2, NAME(v_fma)(q2, y[5], y[3]), y[1]);
+        return NAME(v_fma)(NAME(v_set)(row % 2 != 0 ? q[0] : -q[0]), odd6, even6);
+    }
     const NAME(vec) even = NAME(v_fma)(NAME(v_set)(p * p), y[2], y[0]);
     const NAME(vec) odd = NAME(v_fma)(NAME(v_set)(p * p), y[3], y[1]);
     return NAME(v_fma)(NAME(v_set)(row % 2 != 0 ? p : -p), odd, even);
@@ -91,9 +128,9 @@ static ALWAYS_INLINE NAME(vec) NAME(wino_dy)(const int m, const int row, const N
 /* The m + 2 (x) or m (dy) lines of the step's images that lie under a row of tiles. A line outside
  * of the image, and an image that is none, is a line of zeros: it does not move. */
 typedef struct NAME(wino_lines) {
-    const STORE *at[PER][6];
-    int64_t next[PER][6];  /* elements to the next pixel */
-    int64_t group[PER][6]; /* elements to the next NR channels */
+    const STORE *at[PER][8];
+    int64_t next[PER][8];  /* elements to the next pixel */
+    int64_t group[PER][8]; /* elements to the next NR channels */
 } NAME(wino_lines);
 
 /* Row `row` down each of `count` columns: out[column][image of the step][NR]. */
@@ -105,9 +142,10 @@ static ALWAYS_INLINE void NAME(wino_down)(const int m, const bool is_x, const in
     for (int i = 0; i < PER; i++) {
         const STORE *p0 = in->at[i][0], *p1 = in->at[i][1], *p2 = in->at[i][2];
         const STORE *p3 = in->at[i][3], *p4 = in->at[i][4], *p5 = in->at[i][5];
+        const STORE *p6 = in->at[i][6], *p7 = in->at[i][7];
         REAL *to = out + i * NR;
         for (int64_t x = 0; x < count; x++, to += PER * NR) {
-            NAME(vec) d[6][2], left[6], right[6];
+            NAME(vec) d[8][2], left[8], right[8];
 #define LINE(k)                                                                                    \
     if (k < lines) {                                                                               \
         NAME(wino_load)(p##k, full, n, d[k]);                                                      \
@@ -122,6 +160,8 @@ static ALWAYS_INLINE void NAME(wino_down)(const int m, const bool is_x, const in
             LINE(3)
             LINE(4)
             LINE(5)
+            LINE(6)
+            LINE(7)
 #undef LINE
             NAME(v_store)(to, is_x ? NAME(wino_x)(m, row, left) : NAME(wino_dy)(m, row, left));
             NAME(v_store)
@@ -140,9 +180,9 @@ static ALWAYS_INLINE void NAME(wino_along)(const int m, const bool is_x, const R
         for (int64_t t = 0; t < tiles; t++) {
             const REAL *const p = in + t * m * PER * NR + half * VL;
             OPERAND *to = out + t * to_tile + half * VL;
-            NAME(vec) d[PER][6];
+            NAME(vec) d[PER][8];
             for (int i = 0; i < PER; i++)
-                for (int k = 0; k < 6; k++)
+                for (int k = 0; k < 8; k++)
                     d[i][k] = k < columns ? NAME(v_load)(p + (k * PER + i) * NR) : NAME(v_zero)();
             for (int k = 0; k < m + 2; k++, to += to_panel) {
                 NAME(vec) v[PER];
@@ -202,6 +242,16 @@ WINO_ROW(4, 2)
 WINO_ROW(4, 3)
 WINO_ROW(4, 4)
 WINO_ROW(4, 5)
+#if PER == 1
+WINO_ROW(6, 0)
+WINO_ROW(6, 1)
+WINO_ROW(6, 2)
+WINO_ROW(6, 3)
+WINO_ROW(6, 4)
+WINO_ROW(6, 5)
+WINO_ROW(6, 6)
+WINO_ROW(6, 7)
+#endif
 #undef WINO_ROW
 
 typedef void (*NAME(wino_row_fn))(NAME(wino_step) *);
@@ -216,12 +266,39 @@ static NAME(wino_row_fn) NAME(wino_row_of)(int64_t m, bool is_x, int64_t row)
         four[][2] = {{NAME(wino4_dy0), NAME(wino4_x0)}, {NAME(wino4_dy1), NAME(wino4_x1)},
                      {NAME(wino4_dy2), NAME(wino4_x2)}, {NAME(wino4_dy3), NAME(wino4_x3)},
                      {NAME(wino4_dy4), NAME(wino4_x4)}, {NAME(wino4_dy5), NAME(wino4_x5)}};
+#if PER == 1
+    static const NAME(wino_row_fn)
+        six[][2] = {{NAME(wino6_dy0), NAME(wino6_x0)}, {NAME(wino6_dy1), NAME(wino6_x1)},
+                    {NAME(wino6_dy2), NAME(wino6_x2)}, {NAME(wino6_dy3), NAME(wino6_x3)},
+                    {NAME(wino6_dy4), NAME(wino6_x4)}, {NAME(wino6_dy5), NAME(wino6_x5)},
+                    {NAME(wino6_dy6), NAME(wino6_x6)}, {NAME(wino6_dy7), NAME(wino6_x7)}};
+    if (m == 6)
+        return six[row][is_x];
+#endif
     return m == 2 ? two[row][is_x] : four[row][is_x];
 }
 
 /* Number `row` of G^T u, of the 3 taps: the last transform, of the sums. */
-static ALWAYS_INLINE NAME(vec) NAME(wino_tap)(const int m, const int row, const NAME(vec) u[6])
+static ALWAYS_INLINE NAME(vec) NAME(wino_tap)(const int m, const int row, const NAME(vec) u[8])
 {
+    if (m == 6) {
+        const REAL own[3] = {WINO6_A, WINO6_B, WINO6_C};
+        const REAL n[3] = {1 / WINO6_NP(WINO6_A, WINO6_B, WINO6_C),
+                           1 / WINO6_NP(WINO6_B, WINO6_A, WINO6_C),
+                           1 / WINO6_NP(WINO6_C, WINO6_A, WINO6_B)};
+        const REAL n0 = 1 / WINO6_N0(WINO6_A, WINO6_B, WINO6_C);
+        NAME(vec) t = NAME(v_zero)();
+        if (row == 0)
+            t = NAME(v_set)(n0) * u[0];
+        if (row == 2)
+            t = u[7];
+        for (int k = 0; k < 3; k++) {
+            const REAL f = row == 0 ? n[k] : row == 1 ? own[k] * n[k] : own[k] * own[k] * n[k];
+            const NAME(vec) *const pair = u + 1 + 2 * k;
+            t = NAME(v_fma)(NAME(v_set)(f), row == 1 ? pair[0] - pair[1] : pair[0] + pair[1], t);
+        }
+        return t;
+    }
     const REAL a = WINO_A, b = WINO_B;
     if (m == 2) {
         const NAME(vec) half = NAME(v_set)((REAL)0.5);

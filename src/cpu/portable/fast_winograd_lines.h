@@ -89,7 +89,8 @@ static inline int64_t NAME(wino_channel)(int64_t step, int64_t p, int64_t n)
 #define WINO_INLINE static inline __attribute__((always_inline))
 
 enum {
-    WINO_SIDE = 6,  /* the larger square of source pixels */
+    WINO_SIDE = 8,  /* the largest square of source pixels */
+    WINO_OUT = 6,   /* of outputs */
     WINO_CHUNK = 32 /* channels of the filter that are transformed at a time; a multiple of 2 VL */
 };
 
@@ -115,6 +116,39 @@ WINO_INLINE NAME(vec) NAME(wino_fma)(REAL a, NAME(vec) b, NAME(vec) c)
     return NAME(v_fma)(NAME(v_set)(a), b, c);
 }
 
+/* What a pair of F6's points takes of every other pixel: d4 - t d2 + u d0, for the other two pairs'
+ * points p and q. */
+WINO_INLINE NAME(vec) NAME(wino6_pair)(REAL p, REAL q, NAME(vec) d0, NAME(vec) d2, NAME(vec) d4)
+{
+    return NAME(wino_fma)(p * p * q * q, d0, NAME(wino_fma)(-(p * p + q * q), d2, d4));
+}
+/* What 0 and infinity take. */
+WINO_INLINE NAME(vec) NAME(wino6_end)(NAME(vec) d0, NAME(vec) d2, NAME(vec) d4, NAME(vec) d6)
+{
+    const REAL a2 = WINO6_A * WINO6_A, b2 = WINO6_B * WINO6_B, c2 = WINO6_C * WINO6_C;
+    const NAME(vec) inner = NAME(wino_fma)(-(a2 + b2 + c2), d4, d6);
+    return NAME(wino_fma)(-a2 * b2 * c2, d0,
+                          NAME(wino_fma)(a2 * b2 + a2 * c2 + b2 * c2, d2, inner));
+}
+WINO_INLINE void NAME(wino6_line_in)(const NAME(vec) d[WINO_SIDE], NAME(vec) r[WINO_SIDE])
+{
+    const REAL a = WINO6_A, b = WINO6_B, c = WINO6_C;
+    const NAME(vec) even_a = NAME(wino6_pair)(b, c, d[2], d[4], d[6]);
+    const NAME(vec) odd_a = NAME(wino6_pair)(b, c, d[1], d[3], d[5]);
+    const NAME(vec) even_b = NAME(wino6_pair)(a, c, d[2], d[4], d[6]);
+    const NAME(vec) odd_b = NAME(wino6_pair)(a, c, d[1], d[3], d[5]);
+    const NAME(vec) even_c = NAME(wino6_pair)(a, b, d[2], d[4], d[6]);
+    const NAME(vec) odd_c = NAME(wino6_pair)(a, b, d[1], d[3], d[5]);
+    r[0] = NAME(wino6_end)(d[0], d[2], d[4], d[6]);
+    r[1] = NAME(wino_fma)(a, odd_a, even_a);
+    r[2] = NAME(wino_fma)(-a, odd_a, even_a);
+    r[3] = NAME(wino_fma)(b, odd_b, even_b);
+    r[4] = NAME(wino_fma)(-b, odd_b, even_b);
+    r[5] = NAME(wino_fma)(c, odd_c, even_c);
+    r[6] = NAME(wino_fma)(-c, odd_c, even_c);
+    r[7] = NAME(wino6_end)(d[1], d[3], d[5], d[7]);
+}
+
 /* B^T: m + 2 source pixels, to as many points. */
 WINO_INLINE void NAME(wino_line_in)(const int m, const NAME(vec) d[WINO_SIDE],
                                     NAME(vec) r[WINO_SIDE])
@@ -124,6 +158,10 @@ WINO_INLINE void NAME(wino_line_in)(const int m, const NAME(vec) d[WINO_SIDE],
         r[1] = NAME(v_add)(d[1], d[2]);
         r[2] = NAME(wino_sub)(d[2], d[1]);
         r[3] = NAME(wino_sub)(d[3], d[1]);
+        return;
+    }
+    if (m == 6) {
+        NAME(wino6_line_in)(d, r);
         return;
     }
     const REAL a = WINO_A, b = WINO_B, a2 = a * a, b2 = b * b;
@@ -139,9 +177,35 @@ WINO_INLINE void NAME(wino_line_in)(const int m, const NAME(vec) d[WINO_SIDE],
     r[5] = NAME(wino_fma)(a2 * b2, d[1], NAME(wino_fma)(-(a2 + b2), d[3], d[5]));
 }
 
-/* A^T: m + 2 points, to m outputs. */
-WINO_INLINE void NAME(wino_line_out)(const int m, const NAME(vec) s[WINO_SIDE], NAME(vec) y[4])
+/* x, y and z times the points' powers a, b and c, onto `on`. */
+WINO_INLINE NAME(vec)
+    NAME(wino6_sum)(REAL a, REAL b, REAL c, NAME(vec) x, NAME(vec) y, NAME(vec) z, NAME(vec) on)
 {
+    return NAME(wino_fma)(a, x, NAME(wino_fma)(b, y, NAME(wino_fma)(c, z, on)));
+}
+WINO_INLINE void NAME(wino6_line_out)(const NAME(vec) s[WINO_SIDE], NAME(vec) y[WINO_OUT])
+{
+    const REAL a = WINO6_A, b = WINO6_B, c = WINO6_C, a2 = a * a, b2 = b * b, c2 = c * c;
+    const NAME(vec) zero = NAME(v_zero)();
+    const NAME(vec) sum_a = NAME(v_add)(s[1], s[2]), diff_a = NAME(wino_sub)(s[1], s[2]);
+    const NAME(vec) sum_b = NAME(v_add)(s[3], s[4]), diff_b = NAME(wino_sub)(s[3], s[4]);
+    const NAME(vec) sum_c = NAME(v_add)(s[5], s[6]), diff_c = NAME(wino_sub)(s[5], s[6]);
+    y[0] = NAME(wino6_sum)(1, 1, 1, sum_a, sum_b, sum_c, s[0]);
+    y[1] = NAME(wino6_sum)(a, b, c, diff_a, diff_b, diff_c, zero);
+    y[2] = NAME(wino6_sum)(a2, b2, c2, sum_a, sum_b, sum_c, zero);
+    y[3] = NAME(wino6_sum)(a2 * a, b2 * b, c2 * c, diff_a, diff_b, diff_c, zero);
+    y[4] = NAME(wino6_sum)(a2 * a2, b2 * b2, c2 * c2, sum_a, sum_b, sum_c, zero);
+    y[5] = NAME(wino6_sum)(a2 * a2 * a, b2 * b2 * b, c2 * c2 * c, diff_a, diff_b, diff_c, s[7]);
+}
+
+/* A^T: m + 2 points, to m outputs. */
+WINO_INLINE void NAME(wino_line_out)(const int m, const NAME(vec) s[WINO_SIDE],
+                                     NAME(vec) y[WINO_OUT])
+{
+    if (m == 6) {
+        NAME(wino6_line_out)(s, y);
+        return;
+    }
     const NAME(vec) sum_a = NAME(v_add)(s[1], s[2]), diff_a = NAME(wino_sub)(s[1], s[2]);
     if (m == 2) {
         y[0] = NAME(v_add)(s[0], sum_a);
@@ -156,6 +220,14 @@ WINO_INLINE void NAME(wino_line_out)(const int m, const NAME(vec) s[WINO_SIDE], 
     y[3] = NAME(wino_fma)(a * a * a, diff_a, NAME(wino_fma)(b * b * b, diff_b, s[5]));
 }
 
+/* u[0], u[1]: the taps at p and -p, times n. */
+WINO_INLINE void NAME(wino6_filter_pair)(REAL p, REAL n, const NAME(vec) g[3], NAME(vec) * u)
+{
+    const NAME(vec) even = NAME(wino_mul)(n, NAME(wino_fma)(p * p, g[2], g[0]));
+    u[0] = NAME(wino_fma)(n * p, g[1], even);
+    u[1] = NAME(wino_fma)(-n * p, g[1], even);
+}
+
 /* G: 3 taps, to m + 2 points. */
 WINO_INLINE void NAME(wino_line_filter)(const int m, const NAME(vec) g[3], NAME(vec) u[WINO_SIDE])
 {
@@ -165,6 +237,15 @@ WINO_INLINE void NAME(wino_line_filter)(const int m, const NAME(vec) g[3], NAME(
         u[1] = NAME(wino_fma)((REAL)0.5, g[1], half);
         u[2] = NAME(wino_fma)((REAL)-0.5, g[1], half);
         u[3] = g[2];
+        return;
+    }
+    if (m == 6) {
+        const REAL a = WINO6_A, b = WINO6_B, c = WINO6_C;
+        u[0] = NAME(wino_mul)(1 / WINO6_N0(a, b, c), g[0]);
+        NAME(wino6_filter_pair)(a, 1 / WINO6_NP(a, b, c), g, u + 1);
+        NAME(wino6_filter_pair)(b, 1 / WINO6_NP(b, a, c), g, u + 3);
+        NAME(wino6_filter_pair)(c, 1 / WINO6_NP(c, a, b), g, u + 5);
+        u[7] = g[2];
         return;
     }
     const REAL a = WINO_A, b = WINO_B;

@@ -27,6 +27,11 @@ static bool takes_4(const fwi_call *c)
     return c->attr->conv.algo == FWI_CONV_WINO4;
 }
 
+static bool takes_6(const fwi_call *c)
+{
+    return c->attr->conv.algo == FWI_CONV_WINO6;
+}
+
 #define ROW(kind, takes)                                                                           \
     {                                                                                              \
         .op = FWI_OP_##kind, .dtype = FW_F32, .run = never, .accepts = takes, .name = #kind        \
@@ -35,10 +40,13 @@ static bool takes_4(const fwi_call *c)
 static const fwi_kernel direct_rows[] = {ROWS(NULL), {.run = NULL}};
 static const fwi_kernel rows_2[] = {ROWS(takes_2), {.run = NULL}};
 static const fwi_kernel rows_4[] = {ROWS(takes_2), ROWS(takes_4), {.run = NULL}};
+static const fwi_kernel rows_6[] = {ROWS(takes_2), ROWS(takes_4), ROWS(takes_6), {.run = NULL}};
 static const fwi_op_table direct = {.name = "direct", .rows = direct_rows};
 static const fwi_op_table up_to_2 = {.name = "avx512", .base = &direct, .rows = rows_2};
 static const fwi_op_table up_to_4 = {.name = "avx512", .base = &direct, .rows = rows_4};
+static const fwi_op_table up_to_6 = {.name = "avx512", .base = &direct, .rows = rows_6};
 static const fwi_op_table bf16_up_to_4 = {.name = "avx512_bf16", .base = &direct, .rows = rows_4};
+static const fwi_op_table bf16_over_6 = {.name = "avx512_bf16", .base = &up_to_6, .rows = rows_4};
 
 /* A convolution of images side x side and its gradients; no conversions: n h w c. */
 static fwi_graph *net(int64_t side, int64_t c, int64_t oc, int64_t k, int64_t stride)
@@ -97,6 +105,7 @@ static void check(const fwi_op_table *table, fwi_conv_algo wanted, int64_t side,
 #define D  FWI_CONV_DIRECT
 #define W2 FWI_CONV_WINO2
 #define W4 FWI_CONV_WINO4
+#define W6 FWI_CONV_WINO6
 
 static void test_bounds(void **state)
 {
@@ -108,6 +117,7 @@ static void test_bounds(void **state)
         {&up_to_4, FWI_CONV_ANY, W4}, {&up_to_4, W4, W4}, {&up_to_4, W2, W2}, {&up_to_4, D, D},
         {&up_to_2, FWI_CONV_ANY, W2}, {&up_to_2, W4, W2}, {&up_to_2, W2, W2}, {&up_to_2, D, D},
         {&direct, FWI_CONV_ANY, D},   {&direct, W4, D},   {&direct, W2, D},   {&direct, D, D},
+        {&up_to_4, W6, W4},           {&up_to_6, W6, W4}, {&direct, W6, D},   {&up_to_6, W4, W4},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const fwi_conv_algo e = cases[i].expected;
@@ -128,6 +138,27 @@ static void test_shapes(void **state)
     check(&up_to_4, FWI_CONV_ANY, 2, 64, 64, 3, 1, none);
     check(&up_to_4, FWI_CONV_ANY, 3, 256, 256, 3, 1, none);
     check(&up_to_2, FWI_CONV_ANY, 3, 256, 256, 3, 1, none);
+}
+
+/* F(6x6,3x3) where its squares cover an image with a tenth less to multiply than those of F(4x4,3x3). */
+static void test_six(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t side;
+        fwi_conv_algo best;
+    } cases[] = {{3, D},   {4, W4},  {5, W6},  {6, W6},  {7, W4},  {8, W4},  {9, W6},
+                 {12, W6}, {13, W4}, {16, W4}, {23, W6}, {28, W4}, {29, W6}, {32, W4}};
+    for (int i = 0; i < (int)(sizeof cases / sizeof *cases); i++) {
+        const fwi_conv_algo b = cases[i].best, four = b == W6 ? W4 : b;
+        check(&up_to_6, FWI_CONV_ANY, cases[i].side, 64, 64, 3, 1,
+              (const fwi_conv_algo[3]){b, b, b});
+        check(&up_to_6, W6, cases[i].side, 64, 64, 3, 1, (const fwi_conv_algo[3]){b, b, b});
+        check(&up_to_6, W4, cases[i].side, 64, 64, 3, 1,
+              (const fwi_conv_algo[3]){four, four, four});
+        check(&up_to_4, FWI_CONV_ANY, cases[i].side, 64, 64, 3, 1,
+              (const fwi_conv_algo[3]){four, four, four});
+    }
 }
 
 /* bf16, as it was measured; F(4x4,3x3) only where asked for. */
@@ -164,7 +195,9 @@ static void test_bf16_products(void **state)
     static const struct {
         const fwi_op_table *table;
         fwi_conv_algo wanted, expected;
-    } cases[] = {{&bf16_up_to_4, FWI_CONV_ANY, W2},
+    } cases[] = {{&bf16_over_6, FWI_CONV_ANY, W2}, /* F6 of f32 products lies below */
+                 {&bf16_over_6, W6, W4},
+                 {&bf16_up_to_4, FWI_CONV_ANY, W2},
                  {&bf16_up_to_4, W4, W4},
                  {&up_to_4, FWI_CONV_ANY, W4},
                  {&up_to_4, W2, W2},
@@ -191,7 +224,8 @@ static void test_storage_and_text(void **state)
         assert_int_equal(fwi_graph_copy(&copy, g), FW_OK);
         assert_int_equal(copy->conv, wanted);
         assert_int_equal(fwi_lower_conv(copy, &up_to_4), FW_OK);
-        const fwi_conv_algo e = wanted == FWI_CONV_ANY ? W4 : (fwi_conv_algo)wanted;
+        const fwi_conv_algo e =
+            wanted == FWI_CONV_ANY || wanted == W6 ? W4 : (fwi_conv_algo)wanted; /* no row for W6 */
         assert_int_equal(algo_of(copy, FWI_OP_conv2d, 3), e);
         assert_int_equal(fwi_graph_print(copy, &text), FW_OK);
         assert_true((strstr((const char *)text.data, "conv=winograd4\n") != NULL) ==
@@ -211,15 +245,15 @@ static void test_storage_and_text(void **state)
     assert_int_equal(fwi_graph_verify(g), FW_EARG);
     fwi_graph_free(g);
     assert_int_not_equal(fwi_graph_parse(&bad, "graph f32 conv=fast\n"), FW_OK);
-    assert_non_null(strstr(fw_last_error(), "auto, direct, winograd2 or winograd4"));
+    assert_non_null(strstr(fw_last_error(), "auto, direct, winograd2, winograd4 or winograd6"));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bounds),           cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_table_bf16),       cmocka_unit_test(test_bf16_products),
-        cmocka_unit_test(test_storage_and_text),
+        cmocka_unit_test(test_bounds),        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_six),           cmocka_unit_test(test_table_bf16),
+        cmocka_unit_test(test_bf16_products), cmocka_unit_test(test_storage_and_text),
     };
     return cmocka_run_group_tests_name("lower_conv", tests, NULL, NULL);
 }
