@@ -70,13 +70,14 @@ typedef enum fwi_sgd_form {                /* recipes: "SGD+Nesterov" in its pub
 /* Attributes. All fields are int64_t or double, so that printing and parsing need one table
  * (attrs.c). */
 /* How a convolution is to be computed: a backend's choice, made in its lowering; ANY in canonical
- * graphs. WINO2 is Winograd's F(2x2,3x3), WINO4 F(4x4,3x3), WINO6 F(6x6,3x3); a row of a table takes a
- * call of its own algorithm, rows of direct kernels take every call. */
+ * graphs. WINO2 is Winograd's F(2x2,3x3), WINO4 F(4x4,3x3) and so on; a row of a table takes a call
+ * of its own algorithm, rows of direct kernels take every call. */
 typedef enum fwi_conv_algo {
     FWI_CONV_ANY,
     FWI_CONV_DIRECT,
     FWI_CONV_WINO2,
     FWI_CONV_WINO4,
+    FWI_CONV_WINO5,
     FWI_CONV_WINO6,
     FWI_CONV_ALGOS
 } fwi_conv_algo;
@@ -309,7 +310,7 @@ typedef struct fwi_graph {
     fw_dtype storage;   /* of activations once a backend has lowered the graph: real, or FW_BF16
                          or FW_F16 where that is f32. The canonical graph computes in `real` all the same */
     fwi_conv_algo conv; /* what the user wants of convolutions. ANY: as the backend thinks best;
-                           WINO2, WINO4: no further than this, where it is faster */
+                           WINO2 to WINO6: no further than this, where it is faster */
     fwi_tensor *tensors;
     int32_t n_tensors, cap_tensors;
     fwi_op *ops;

@@ -39,12 +39,14 @@ fwi_attr t_wino_attr(const t_wino_shape *s, int algo)
 
 int64_t t_wino_side(int algo)
 {
-    return algo >= FWI_CONV_WINO2 ? 2 * (algo - FWI_CONV_DIRECT) : 0;
+    static const int64_t sides[FWI_CONV_ALGOS] = {
+        [FWI_CONV_WINO2] = 2, [FWI_CONV_WINO4] = 4, [FWI_CONV_WINO5] = 5, [FWI_CONV_WINO6] = 6};
+    return sides[algo];
 }
 
 int t_wino_rows(fw_dtype dtype, int algo)
 {
-    const bool pairs = dtype == FW_BF16 && algo != FWI_CONV_WINO6; /* F6: of f32 products alone */
+    const bool pairs = dtype == FW_BF16 && algo <= FWI_CONV_WINO4; /* others: of f32 alone */
     return (dtype == FW_BF16 ? 0 : 1) + (fwi_isa_supported(FWI_ISA_AVX2) ? 1 : 0) +
            (fwi_isa_supported(FWI_ISA_AVX512) ? 1 : 0) +
            (pairs && fwi_isa_supported(FWI_ISA_AVX512_BF16) ? 1 : 0);

@@ -5,9 +5,9 @@
  * root of the sum of the squares of all products that were added: what the result would be if signs
  * were drawn by lot. An error of rounding is as large as its operands, not as what is left of them
  * after cancelling, and so this ratio does not depend on the number of images.
- *   f32, F2 1e-6, F4 2e-6, F6 1e-5: some units of 2^-24, more of them where all x are positive and the sums of
+ *   f32, F2 1e-6, F4 2e-6, F5 and F6 1e-5: some units of 2^-24, more of them where all x are positive and the sums of
  *   transformed numbers cancel in the last transform; F4 multiplies by up to 5 on the way in, F6 by up to 32.
- *   bf16, F2 1e-2, F4 1.5e-2, F6, whose products are f32, as f32: two operands rounded by up to 2^-9 of themselves after a transform
+ *   bf16, F2 1e-2, F4 1.5e-2, F5 and F6, whose products are f32, as f32: two operands rounded by up to 2^-9 of themselves after a transform
  *   whose numbers are larger than what they come to in the end. 3 to 5e-3 and 1e-2 are usual.
  * Twice that for images smaller than a tile: the few products of a tile that is mostly empty are as
  * far off as those of a full one, and there are fewer of them.
@@ -111,7 +111,7 @@ static double bar(const dw_case *t, int algo)
 {
     const int64_t m = t_wino_side(algo);
     const double part = t->s.oh < m || t->s.ow < m ? 2 : 1;
-    if (m == 6)
+    if (m > 4)
         return part * 1e-5;
     if (t->dtype == FW_BF16)
         return part * (m == 2 ? 1e-2 : 1.5e-2);

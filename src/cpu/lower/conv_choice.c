@@ -4,10 +4,11 @@
  * knows whether there is a kernel for the answer.
  *
  * What stands behind the lines. Winograd's F(2x2,3x3) multiplies 2.25 times less than the
- * definition, F(4x4,3x3) 4 times less, F(6x6,3x3) 5 times; against it go transforms, whose cost per product falls with
- * the channels; tiles that reach beyond the image (a side of 3 costs as much as one of 4); and that
- * the direct kernels leave out the taps that fall into the padding, which are many where images are
- * small. Filter gradients transform both of their operands and win least. */
+ * definition, F(4x4,3x3) 4 times less, F(5x5,3x3) and F(6x6,3x3) about 5 times; against it go
+ * transforms, whose cost per product falls with the channels; tiles that reach beyond the image (a
+ * side of 3 costs as much as one of 4, one of 5 as much as one of 8); and that the direct kernels
+ * leave out the taps that fall into the padding, which are many where images are small. Filter
+ * gradients transform both of their operands and win least. */
 #include "cpu_lower.h"
 
 #include <string.h>
@@ -16,7 +17,6 @@ enum { FWD = 1 << FWI_CONV_FORWARD, DX = 1 << FWI_CONV_INPUT_GRAD, DW = 1 << FWI
 #define DIRECT FWI_CONV_DIRECT
 #define F2     FWI_CONV_WINO2
 #define F4     FWI_CONV_WINO4
-#define F6     FWI_CONV_WINO6
 
 typedef struct choice {
     fw_dtype dtype;                 /* of the products: bf16 by avx512_bf16 alone */
@@ -48,7 +48,7 @@ static const choice choices[] = {
      *   input gradient      350 / 430 / 470   222 / 292 / 421   117 / 140 / 175
      *   filter gradient     400 / 470 / 650   243 / 313 / 418   120 / 153 / 200
      * block3, forward                         471 / 361 / 520   220 / 160 / 210
-     * F6 in place of F4 where its squares fit an image so much better that a tenth of the products goes. */
+     * Where WINO5 or WINO6 is the most allowed, `larger` decides instead of the last column. */
     {FW_F32, FWD | DX | DW, 4, 24, F2, F4},
 };
 
@@ -57,6 +57,16 @@ static int64_t products(int64_t side, int64_t m)
 {
     const int64_t squares = (side + m - 1) / m;
     return squares * squares * (m + 2) * (m + 2);
+}
+
+/* F4, or F5 or F6 where their squares fit an image so much better that a tenth of the products goes,
+ * which pays for their transforms. */
+static fwi_conv_algo larger(int64_t side, fwi_conv_algo most)
+{
+    const int64_t four = products(side, 4), five = products(side, 5), six = products(side, 6);
+    if (most == FWI_CONV_WINO6 && 10 * six < 9 * four && six < five)
+        return FWI_CONV_WINO6;
+    return 10 * five < 9 * four ? FWI_CONV_WINO5 : F4;
 }
 
 fwi_conv_algo fwi_conv_choice(const char *table, fw_dtype dtype, fwi_conv_pass pass, int64_t side,
@@ -71,8 +81,8 @@ fwi_conv_algo fwi_conv_choice(const char *table, fw_dtype dtype, fwi_conv_pass p
         if (k->dtype != dtype || (k->passes >> pass & 1) == 0 || side < k->least_side ||
             fewer < k->least_c)
             continue;
-        if (most == F6 && dtype == FW_F32 && 10 * products(side, 6) < 9 * products(side, 4))
-            return F6;
+        if (most > F4 && dtype == FW_F32)
+            return larger(side, most);
         return most >= F4 ? k->up_to_4 : most == F2 ? k->up_to_2 : DIRECT;
     }
     return FWI_CONV_DIRECT;

@@ -39,7 +39,7 @@ typedef enum fwi_conv_pass {
     FWI_CONV_FILTER_GRAD
 } fwi_conv_pass;
 fwi_conv_pass fwi_conv_pass_of(fwi_opkind kind); /* of an op with the attributes of a convolution */
-/* The fastest of the algorithms up to `most` (DIRECT, WINO2, WINO4, WINO6) for a 3 x 3 convolution with
+/* The fastest of the algorithms up to `most` (DIRECT, WINO2 to WINO6) for a 3 x 3 convolution with
  * stride 1. table: of the kernels that would compute it ("avx512"); side: of its images, the
  * shorter one; c, oc: channels. */
 fwi_conv_algo fwi_conv_choice(const char *table, fw_dtype dtype, fwi_conv_pass pass, int64_t side,

@@ -54,8 +54,8 @@ static fwi_conv_algo choose(const fwi_graph *g, const fwi_op *op, const fwi_op_t
     const fwi_shape *filters = pass == FWI_CONV_FILTER_GRAD ? &c.out[0].shape : &c.in[1].shape;
     const int64_t side = a->ih < a->iw ? a->ih : a->iw;
     fwi_conv_algo most = g->conv == FWI_CONV_ANY ? FWI_CONV_WINO6 : g->conv;
-    /* its kernels for images stored as bf16 are those of f32 products, at half of the rate here */
-    if (most == FWI_CONV_WINO6 && g->storage == FW_BF16 && fwi_multiplies_bf16(table->name))
+    /* the larger ones' kernels for images stored as bf16 have products of f32, at half of the rate here */
+    if (most > FWI_CONV_WINO4 && g->storage == FW_BF16 && fwi_multiplies_bf16(table->name))
         most = FWI_CONV_WINO4;
     for (; most > FWI_CONV_DIRECT; most--) {
         const fwi_op_table *from = NULL;

@@ -3,10 +3,10 @@
  * register tile; winograd_points.h has the mathematics. Neighbours: fast_conv2d_blocked.h, the
  * direct way; fast_winograd_dw.h, the gradient of the filter.
  *
- * An image is cut into squares of m x m outputs, m 2, 4 or 6. Each needs a square of m + 2 source
+ * An image is cut into squares of m x m outputs, m 2, 4, 5 or 6. Each needs a square of m + 2 source
  * pixels, which is transformed along both axes; output and filter have transforms of their own, in
  * which the convolution is one product per transformed point: (m + 2)^2 products where the
- * definition has 9 m^2, 2.25, 4 and 5.06 times fewer. Each product is summed over channels: a matrix
+ * definition has 9 m^2, 2.25, 4, 4.6 and 5.1 times fewer. Each product is summed over channels: a matrix
  * product with the images of some squares as rows, on the same register tile as everything else.
  *
  * A unit is a square of all the images of a block; a group of units is as many as keep a panel of
@@ -389,6 +389,10 @@ static void NAME(wino4_task)(void *arg, int64_t task, int slot)
 {
     NAME(wino_groups)(4, arg, task, slot);
 }
+static void NAME(wino5_task)(void *arg, int64_t task, int slot)
+{
+    NAME(wino_groups)(5, arg, task, slot);
+}
 static void NAME(wino6_task)(void *arg, int64_t task, int slot)
 {
     NAME(wino_groups)(6, arg, task, slot);
@@ -407,9 +411,10 @@ static fw_status NAME(wino_run)(NAME(wino) * g, const fwi_call *c, bool turned)
     memset(g->zeros, 0, (size_t)(g->nb * g->sc) * sizeof(STORE));
     fwi_pool_for(c->pool, g->panels * f.chunks, NAME(wino_filter_task), &f);
     fwi_pool_for(c->pool, g->runs * g->parts,
-                 g->m == 2          ? NAME(wino2_task)
-                 : WINO_ONLY4(g->m) ? NAME(wino4_task)
-                                    : NAME(wino6_task),
+                 g->m == 2        ? NAME(wino2_task)
+                 : WINO_IS4(g->m) ? NAME(wino4_task)
+                 : g->m == 5      ? NAME(wino5_task)
+                                  : NAME(wino6_task),
                  g);
     return FW_OK;
 }

@@ -1,10 +1,10 @@
-/* fast_winograd_dw.h: the gradient of a 3x3 filter by Winograd's F(2x2,3x3), F(4x4,3x3) or F(6x6,3x3),
+/* fast_winograd_dw.h: the gradient of a 3x3 filter by Winograd's F(2x2,3x3) to F(6x6,3x3),
  * for batch-blocked images. Included once per element type and instruction set, for calls whose
  * attribute asks for the algorithm.
  *
  *   dw = G^T [ sum over tiles and images of (B^T x B) . (A dy A^T) ] G          (. : elementwise)
  *
- * Of tiles of m x m pixels of dy, m 2, 4 or 6, come alpha x alpha numbers, alpha = m + 2, and for each
+ * Of tiles of m x m pixels of dy, m 2, 4, 5 or 6, come alpha x alpha numbers, alpha = m + 2, and for each
  * of these the sum is a matrix product, input channels x output channels, over tiles and images:
  * alpha^2 products instead of the 9 m^2 of a direct sum. It costs transforms of both operands
  * (fast_winograd_dw_lines.h), so panels of transformed numbers must not leave the L2 cache: a task
@@ -356,8 +356,10 @@ static void NAME(wino_taps_task)(void *arg, int64_t task, int slot)
     for (int64_t k = 0; k < rows * NR; k += VL)
         if (g->m == 2)
             NAME(wino_taps)(g, 2, from + k, taps + k);
-        else if (WINO_ONLY4(g->m))
+        else if (WINO_IS4(g->m))
             NAME(wino_taps)(g, 4, from + k, taps + k);
+        else if (g->m == 5)
+            NAME(wino_taps)(g, 5, from + k, taps + k);
         else
             NAME(wino_taps)(g, 6, from + k, taps + k);
     for (int64_t o = 0; o < os; o++)

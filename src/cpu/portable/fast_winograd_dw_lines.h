@@ -53,38 +53,37 @@ static inline int64_t NAME(wino_place)(int64_t k)
 #define WINO_B WINO4_B_BF16
 #endif
 
-/* Pair `row` of F6's points: its own and the other two pairs'. */
-static ALWAYS_INLINE void NAME(wino6_points)(const int row, REAL p[3])
+/* The pair of F5's and F6's points that a row is of, and its sign: 1, or -1. */
+static ALWAYS_INLINE int NAME(wino56_pair)(const int m, const int row)
 {
-    const int own = (row - 1) / 2;
-    p[0] = own == 0 ? WINO6_A : own == 1 ? WINO6_B : WINO6_C;
-    p[1] = own == 0 ? WINO6_B : WINO6_A;
-    p[2] = own == 2 ? WINO6_B : WINO6_C;
+    return (row - (m - 5)) / 2;
+}
+static ALWAYS_INLINE REAL NAME(wino56_point)(const int m, const int row)
+{
+    const REAL p = wino_point(m, NAME(wino56_pair)(m, row));
+    return (row - (m - 5)) % 2 == 0 ? p : -p;
 }
 
-static ALWAYS_INLINE NAME(vec) NAME(wino6_x)(const int row, const NAME(vec) d[8])
+static ALWAYS_INLINE NAME(vec) NAME(wino56_x)(const int m, const int row, const NAME(vec) d[8])
 {
-    if (row == 0 || row == 7) {
-        const REAL a2 = WINO6_A * WINO6_A, b2 = WINO6_B * WINO6_B, c2 = WINO6_C * WINO6_C;
-        const int o = row == 0 ? 0 : 1;
-        NAME(vec) t = NAME(v_fma)(NAME(v_set)(-(a2 + b2 + c2)), d[4 + o], d[6 + o]);
-        t = NAME(v_fma)(NAME(v_set)(a2 * b2 + a2 * c2 + b2 * c2), d[2 + o], t);
-        return NAME(v_fma)(NAME(v_set)(-a2 * b2 * c2), d[o], t);
+    if ((m == 6 && row == 0) || row == m + 1) {
+        const NAME(vec) *const e = row == 0 ? d : d + m - 5;
+        NAME(vec) t = NAME(v_fma)(NAME(v_set)(-wino_s1(m)), e[4], e[6]);
+        t = NAME(v_fma)(NAME(v_set)(wino_s2(m)), e[2], t);
+        return NAME(v_fma)(NAME(v_set)(-wino_s3(m)), e[0], t);
     }
-    REAL p[3];
-    NAME(wino6_points)(row, p);
-    const NAME(vec) t = NAME(v_set)(-(p[1] * p[1] + p[2] * p[2]));
-    const NAME(vec) u = NAME(v_set)(p[1] * p[1] * p[2] * p[2]);
-    const NAME(vec) even = NAME(v_fma)(u, d[2], NAME(v_fma)(t, d[4], d[6]));
-    const NAME(vec) odd = NAME(v_fma)(u, d[1], NAME(v_fma)(t, d[3], d[5]));
-    return NAME(v_fma)(NAME(v_set)(row % 2 != 0 ? p[0] : -p[0]), odd, even);
+    const int k = NAME(wino56_pair)(m, row);
+    const NAME(vec) t = NAME(v_set)(-wino_t(m, k)), u = NAME(v_set)(wino_u(m, k));
+    const NAME(vec) hi = NAME(v_fma)(u, d[m - 4], NAME(v_fma)(t, d[m - 2], d[m]));
+    const NAME(vec) lo = NAME(v_fma)(u, d[m - 5], NAME(v_fma)(t, d[m - 3], d[m - 1]));
+    return NAME(v_fma)(NAME(v_set)(NAME(wino56_point)(m, row)), lo, hi);
 }
 
-/* Number `row` of B^T d. m: 2, 4 or 6, the tiles of F(m x m, 3x3). */
+/* Number `row` of B^T d. m: 2, 4, 5 or 6, the tiles of F(m x m, 3x3). */
 static ALWAYS_INLINE NAME(vec) NAME(wino_x)(const int m, const int row, const NAME(vec) d[8])
 {
-    if (m == 6)
-        return NAME(wino6_x)(row, d);
+    if (m > 4)
+        return NAME(wino56_x)(m, row, d);
     const REAL a = WINO_A, b = WINO_B;
     if (m == 2)
         return row == 0   ? d[2] - d[0]
@@ -102,24 +101,29 @@ static ALWAYS_INLINE NAME(vec) NAME(wino_x)(const int m, const int row, const NA
     return NAME(v_fma)(NAME(v_set)(row % 2 != 0 ? p : -p), odd, even);
 }
 
+static ALWAYS_INLINE NAME(vec) NAME(wino56_dy)(const int m, const int row, const NAME(vec) y[8])
+{
+    const NAME(vec) p2 = NAME(v_set)(wino_square(m, NAME(wino56_pair)(m, row)));
+    const NAME(vec) even = NAME(v_fma)(p2, NAME(v_fma)(p2, y[4], y[2]), y[0]);
+    NAME(vec) odd = y[3];
+    if (m == 6)
+        odd = NAME(v_fma)(p2, y[5], odd);
+    odd = NAME(v_fma)(p2, odd, y[1]);
+    return NAME(v_fma)(NAME(v_set)(NAME(wino56_point)(m, row)), odd, even);
+}
+
 /* Number `row` of A y. */
 static ALWAYS_INLINE NAME(vec) NAME(wino_dy)(const int m, const int row, const NAME(vec) y[8])
 {
     const REAL p = row < 3 ? WINO_A : WINO_B;
-    if (row == 0)
+    if (row == 0 && m != 5)
         return y[0];
     if (row == m + 1)
         return y[m - 1];
     if (m == 2)
         return row == 1 ? y[0] + y[1] : y[0] - y[1];
-    if (m == 6) {
-        REAL q[3];
-        NAME(wino6_points)(row, q);
-        const NAME(vec) q2 = NAME(v_set)(q[0] * q[0]);
-        const NAME(vec) even6 = NAME(v_fma)(q2, NAME(v_fma)(q2, y[4], y[2]), y[0]);
-        const NAME(vec) odd6 = NAME(v_fma)(q2, NAME(v_fma)(q2, y[5], y[3]), y[1]);
-        return NAME(v_fma)(NAME(v_set)(row % 2 != 0 ? q[0] : -q[0]), odd6, even6);
-    }
+    if (m > 4)
+        return NAME(wino56_dy)(m, row, y);
     const NAME(vec) even = NAME(v_fma)(NAME(v_set)(p * p), y[2], y[0]);
     const NAME(vec) odd = NAME(v_fma)(NAME(v_set)(p * p), y[3], y[1]);
     return NAME(v_fma)(NAME(v_set)(row % 2 != 0 ? p : -p), odd, even);
@@ -243,6 +247,13 @@ WINO_ROW(4, 3)
 WINO_ROW(4, 4)
 WINO_ROW(4, 5)
 #if PER == 1
+WINO_ROW(5, 0)
+WINO_ROW(5, 1)
+WINO_ROW(5, 2)
+WINO_ROW(5, 3)
+WINO_ROW(5, 4)
+WINO_ROW(5, 5)
+WINO_ROW(5, 6)
 WINO_ROW(6, 0)
 WINO_ROW(6, 1)
 WINO_ROW(6, 2)
@@ -268,37 +279,42 @@ static NAME(wino_row_fn) NAME(wino_row_of)(int64_t m, bool is_x, int64_t row)
                      {NAME(wino4_dy4), NAME(wino4_x4)}, {NAME(wino4_dy5), NAME(wino4_x5)}};
 #if PER == 1
     static const NAME(wino_row_fn)
+        five[][2] = {{NAME(wino5_dy0), NAME(wino5_x0)}, {NAME(wino5_dy1), NAME(wino5_x1)},
+                     {NAME(wino5_dy2), NAME(wino5_x2)}, {NAME(wino5_dy3), NAME(wino5_x3)},
+                     {NAME(wino5_dy4), NAME(wino5_x4)}, {NAME(wino5_dy5), NAME(wino5_x5)},
+                     {NAME(wino5_dy6), NAME(wino5_x6)}};
+    static const NAME(wino_row_fn)
         six[][2] = {{NAME(wino6_dy0), NAME(wino6_x0)}, {NAME(wino6_dy1), NAME(wino6_x1)},
                     {NAME(wino6_dy2), NAME(wino6_x2)}, {NAME(wino6_dy3), NAME(wino6_x3)},
                     {NAME(wino6_dy4), NAME(wino6_x4)}, {NAME(wino6_dy5), NAME(wino6_x5)},
                     {NAME(wino6_dy6), NAME(wino6_x6)}, {NAME(wino6_dy7), NAME(wino6_x7)}};
-    if (m == 6)
-        return six[row][is_x];
+    if (m > 4)
+        return m == 5 ? five[row][is_x] : six[row][is_x];
 #endif
     return m == 2 ? two[row][is_x] : four[row][is_x];
+}
+
+static ALWAYS_INLINE NAME(vec) NAME(wino56_tap)(const int m, const int row, const NAME(vec) u[8])
+{
+    NAME(vec) t = NAME(v_zero)();
+    if (m == 6 && row == 0)
+        t = NAME(v_set)(-1 / wino_s3(m)) * u[0];
+    if (row == 2)
+        t = u[m + 1];
+    const bool sum = (row == 1) == (m == 5); /* N(-p) is -N(p) for F5, N(p) for F6 */
+    for (int k = 0; k < 3; k++) {
+        const REAL p = wino_point(m, k), f = (row == 0 ? 1 : row == 1 ? p : p * p) / wino_n(m, k);
+        const NAME(vec) *const pair = u + m - 5 + 2 * k;
+        t = NAME(v_fma)(NAME(v_set)(f), sum ? pair[0] + pair[1] : pair[0] - pair[1], t);
+    }
+    return t;
 }
 
 /* Number `row` of G^T u, of the 3 taps: the last transform, of the sums. */
 static ALWAYS_INLINE NAME(vec) NAME(wino_tap)(const int m, const int row, const NAME(vec) u[8])
 {
-    if (m == 6) {
-        const REAL own[3] = {WINO6_A, WINO6_B, WINO6_C};
-        const REAL n[3] = {1 / WINO6_NP(WINO6_A, WINO6_B, WINO6_C),
-                           1 / WINO6_NP(WINO6_B, WINO6_A, WINO6_C),
-                           1 / WINO6_NP(WINO6_C, WINO6_A, WINO6_B)};
-        const REAL n0 = 1 / WINO6_N0(WINO6_A, WINO6_B, WINO6_C);
-        NAME(vec) t = NAME(v_zero)();
-        if (row == 0)
-            t = NAME(v_set)(n0) * u[0];
-        if (row == 2)
-            t = u[7];
-        for (int k = 0; k < 3; k++) {
-            const REAL f = row == 0 ? n[k] : row == 1 ? own[k] * n[k] : own[k] * own[k] * n[k];
-            const NAME(vec) *const pair = u + 1 + 2 * k;
-            t = NAME(v_fma)(NAME(v_set)(f), row == 1 ? pair[0] - pair[1] : pair[0] + pair[1], t);
-        }
-        return t;
-    }
+    if (m > 4)
+        return NAME(wino56_tap)(m, row, u);
     const REAL a = WINO_A, b = WINO_B;
     if (m == 2) {
         const NAME(vec) half = NAME(v_set)((REAL)0.5);

@@ -85,8 +85,10 @@ static void NAME(wino_filter_task)(void *arg, int64_t task, int slot)
         for (int64_t column = 0; column < NR; column += VL)
             if (g->m == 2)
                 NAME(wino_step)(2, taps, at, column, to + column, plane);
-            else if (WINO_ONLY4(g->m))
+            else if (WINO_IS4(g->m))
                 NAME(wino_step)(4, taps, at, column, to + column, plane);
+            else if (g->m == 5)
+                NAME(wino_step)(5, taps, at, column, to + column, plane);
             else
                 NAME(wino_step)(6, taps, at, column, to + column, plane);
     }

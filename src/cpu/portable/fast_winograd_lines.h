@@ -116,37 +116,31 @@ WINO_INLINE NAME(vec) NAME(wino_fma)(REAL a, NAME(vec) b, NAME(vec) c)
     return NAME(v_fma)(NAME(v_set)(a), b, c);
 }
 
-/* What a pair of F6's points takes of every other pixel: d4 - t d2 + u d0, for the other two pairs'
- * points p and q. */
-WINO_INLINE NAME(vec) NAME(wino6_pair)(REAL p, REAL q, NAME(vec) d0, NAME(vec) d2, NAME(vec) d4)
+/* F5 and F6. Points +-p take hi +- p lo, each of every other pixel; 0 and infinity one sum each. F6's
+ * 0 comes first: pair k stands at m - 5 + 2 k. */
+WINO_INLINE NAME(vec) NAME(wino56_sum)(REAL u, REAL t, NAME(vec) d0, NAME(vec) d2, NAME(vec) d4)
 {
-    return NAME(wino_fma)(p * p * q * q, d0, NAME(wino_fma)(-(p * p + q * q), d2, d4));
+    return NAME(wino_fma)(u, d0, NAME(wino_fma)(-t, d2, d4));
 }
-/* What 0 and infinity take. */
-WINO_INLINE NAME(vec) NAME(wino6_end)(NAME(vec) d0, NAME(vec) d2, NAME(vec) d4, NAME(vec) d6)
+WINO_INLINE NAME(vec) NAME(wino56_end)(const int m, const NAME(vec) * d)
 {
-    const REAL a2 = WINO6_A * WINO6_A, b2 = WINO6_B * WINO6_B, c2 = WINO6_C * WINO6_C;
-    const NAME(vec) inner = NAME(wino_fma)(-(a2 + b2 + c2), d4, d6);
-    return NAME(wino_fma)(-a2 * b2 * c2, d0,
-                          NAME(wino_fma)(a2 * b2 + a2 * c2 + b2 * c2, d2, inner));
+    const NAME(vec) inner = NAME(wino_fma)(-wino_s1(m), d[4], d[6]);
+    return NAME(wino_fma)(-wino_s3(m), d[0], NAME(wino_fma)(wino_s2(m), d[2], inner));
 }
-WINO_INLINE void NAME(wino6_line_in)(const NAME(vec) d[WINO_SIDE], NAME(vec) r[WINO_SIDE])
+WINO_INLINE void NAME(wino56_line_in)(const int m, const NAME(vec) d[WINO_SIDE],
+                                      NAME(vec) r[WINO_SIDE])
 {
-    const REAL a = WINO6_A, b = WINO6_B, c = WINO6_C;
-    const NAME(vec) even_a = NAME(wino6_pair)(b, c, d[2], d[4], d[6]);
-    const NAME(vec) odd_a = NAME(wino6_pair)(b, c, d[1], d[3], d[5]);
-    const NAME(vec) even_b = NAME(wino6_pair)(a, c, d[2], d[4], d[6]);
-    const NAME(vec) odd_b = NAME(wino6_pair)(a, c, d[1], d[3], d[5]);
-    const NAME(vec) even_c = NAME(wino6_pair)(a, b, d[2], d[4], d[6]);
-    const NAME(vec) odd_c = NAME(wino6_pair)(a, b, d[1], d[3], d[5]);
-    r[0] = NAME(wino6_end)(d[0], d[2], d[4], d[6]);
-    r[1] = NAME(wino_fma)(a, odd_a, even_a);
-    r[2] = NAME(wino_fma)(-a, odd_a, even_a);
-    r[3] = NAME(wino_fma)(b, odd_b, even_b);
-    r[4] = NAME(wino_fma)(-b, odd_b, even_b);
-    r[5] = NAME(wino_fma)(c, odd_c, even_c);
-    r[6] = NAME(wino_fma)(-c, odd_c, even_c);
-    r[7] = NAME(wino6_end)(d[1], d[3], d[5], d[7]);
+    if (m == 6)
+        r[0] = NAME(wino56_end)(m, d);
+    WINO_UNROLL
+    for (int k = 0; k < 3; k++) {
+        const REAL p = wino_point(m, k), t = wino_t(m, k), u = wino_u(m, k);
+        const NAME(vec) hi = NAME(wino56_sum)(u, t, d[m - 4], d[m - 2], d[m]);
+        const NAME(vec) lo = NAME(wino56_sum)(u, t, d[m - 5], d[m - 3], d[m - 1]);
+        r[m - 5 + 2 * k] = NAME(wino_fma)(p, lo, hi);
+        r[m - 4 + 2 * k] = NAME(wino_fma)(-p, lo, hi);
+    }
+    r[m + 1] = NAME(wino56_end)(m, d + m - 5);
 }
 
 /* B^T: m + 2 source pixels, to as many points. */
@@ -160,8 +154,8 @@ WINO_INLINE void NAME(wino_line_in)(const int m, const NAME(vec) d[WINO_SIDE],
         r[3] = NAME(wino_sub)(d[3], d[1]);
         return;
     }
-    if (m == 6) {
-        NAME(wino6_line_in)(d, r);
+    if (m > 4) {
+        NAME(wino56_line_in)(m, d, r);
         return;
     }
     const REAL a = WINO_A, b = WINO_B, a2 = a * a, b2 = b * b;
@@ -177,33 +171,43 @@ WINO_INLINE void NAME(wino_line_in)(const int m, const NAME(vec) d[WINO_SIDE],
     r[5] = NAME(wino_fma)(a2 * b2, d[1], NAME(wino_fma)(-(a2 + b2), d[3], d[5]));
 }
 
-/* x, y and z times the points' powers a, b and c, onto `on`. */
-WINO_INLINE NAME(vec)
-    NAME(wino6_sum)(REAL a, REAL b, REAL c, NAME(vec) x, NAME(vec) y, NAME(vec) z, NAME(vec) on)
+/* Output `row` of F5 and F6: the pairs' sums (even rows) or differences, times the points' powers. */
+WINO_INLINE NAME(vec) NAME(wino56_out)(const int m, const int row, const NAME(vec) pair[3])
 {
-    return NAME(wino_fma)(a, x, NAME(wino_fma)(b, y, NAME(wino_fma)(c, z, on)));
+    NAME(vec) y = NAME(v_zero)();
+    WINO_UNROLL
+    for (int k = 2; k >= 0; k--) {
+        REAL power = 1;
+        WINO_UNROLL
+        for (int i = 0; i < row; i++)
+            power *= wino_point(m, k);
+        y = NAME(wino_fma)(power, pair[k], y);
+    }
+    return y;
 }
-WINO_INLINE void NAME(wino6_line_out)(const NAME(vec) s[WINO_SIDE], NAME(vec) y[WINO_OUT])
+WINO_INLINE void NAME(wino56_line_out)(const int m, const NAME(vec) s[WINO_SIDE],
+                                       NAME(vec) y[WINO_OUT])
 {
-    const REAL a = WINO6_A, b = WINO6_B, c = WINO6_C, a2 = a * a, b2 = b * b, c2 = c * c;
-    const NAME(vec) zero = NAME(v_zero)();
-    const NAME(vec) sum_a = NAME(v_add)(s[1], s[2]), diff_a = NAME(wino_sub)(s[1], s[2]);
-    const NAME(vec) sum_b = NAME(v_add)(s[3], s[4]), diff_b = NAME(wino_sub)(s[3], s[4]);
-    const NAME(vec) sum_c = NAME(v_add)(s[5], s[6]), diff_c = NAME(wino_sub)(s[5], s[6]);
-    y[0] = NAME(wino6_sum)(1, 1, 1, sum_a, sum_b, sum_c, s[0]);
-    y[1] = NAME(wino6_sum)(a, b, c, diff_a, diff_b, diff_c, zero);
-    y[2] = NAME(wino6_sum)(a2, b2, c2, sum_a, sum_b, sum_c, zero);
-    y[3] = NAME(wino6_sum)(a2 * a, b2 * b, c2 * c, diff_a, diff_b, diff_c, zero);
-    y[4] = NAME(wino6_sum)(a2 * a2, b2 * b2, c2 * c2, sum_a, sum_b, sum_c, zero);
-    y[5] = NAME(wino6_sum)(a2 * a2 * a, b2 * b2 * b, c2 * c2 * c, diff_a, diff_b, diff_c, s[7]);
+    NAME(vec) sum[3], diff[3];
+    WINO_UNROLL
+    for (int k = 0; k < 3; k++) {
+        sum[k] = NAME(v_add)(s[m - 5 + 2 * k], s[m - 4 + 2 * k]);
+        diff[k] = NAME(wino_sub)(s[m - 5 + 2 * k], s[m - 4 + 2 * k]);
+    }
+    WINO_UNROLL
+    for (int row = 0; row < m; row++)
+        y[row] = NAME(wino56_out)(m, row, row % 2 == 0 ? sum : diff);
+    if (m == 6)
+        y[0] = NAME(v_add)(y[0], s[0]);
+    y[m - 1] = NAME(v_add)(y[m - 1], s[m + 1]);
 }
 
 /* A^T: m + 2 points, to m outputs. */
 WINO_INLINE void NAME(wino_line_out)(const int m, const NAME(vec) s[WINO_SIDE],
                                      NAME(vec) y[WINO_OUT])
 {
-    if (m == 6) {
-        NAME(wino6_line_out)(s, y);
+    if (m > 4) {
+        NAME(wino56_line_out)(m, s, y);
         return;
     }
     const NAME(vec) sum_a = NAME(v_add)(s[1], s[2]), diff_a = NAME(wino_sub)(s[1], s[2]);
@@ -220,12 +224,19 @@ WINO_INLINE void NAME(wino_line_out)(const int m, const NAME(vec) s[WINO_SIDE],
     y[3] = NAME(wino_fma)(a * a * a, diff_a, NAME(wino_fma)(b * b * b, diff_b, s[5]));
 }
 
-/* u[0], u[1]: the taps at p and -p, times n. */
-WINO_INLINE void NAME(wino6_filter_pair)(REAL p, REAL n, const NAME(vec) g[3], NAME(vec) * u)
+WINO_INLINE void NAME(wino56_line_filter)(const int m, const NAME(vec) g[3], NAME(vec) u[WINO_SIDE])
 {
-    const NAME(vec) even = NAME(wino_mul)(n, NAME(wino_fma)(p * p, g[2], g[0]));
-    u[0] = NAME(wino_fma)(n * p, g[1], even);
-    u[1] = NAME(wino_fma)(-n * p, g[1], even);
+    if (m == 6)
+        u[0] = NAME(wino_mul)(-1 / wino_s3(m), g[0]);
+    WINO_UNROLL
+    for (int k = 0; k < 3; k++) {
+        const REAL n = 1 / wino_n(m, k), np = n * wino_point(m, k);
+        const NAME(vec) even = NAME(wino_mul)(n, NAME(wino_fma)(wino_square(m, k), g[2], g[0]));
+        u[m - 5 + 2 * k] = NAME(wino_fma)(np, g[1], even);
+        u[m - 4 + 2 * k] = m == 6 ? NAME(wino_fma)(-np, g[1], even)
+                                  : NAME(wino_sub)(NAME(wino_mul)(np, g[1]), even);
+    }
+    u[m + 1] = g[2];
 }
 
 /* G: 3 taps, to m + 2 points. */
@@ -239,13 +250,8 @@ WINO_INLINE void NAME(wino_line_filter)(const int m, const NAME(vec) g[3], NAME(
         u[3] = g[2];
         return;
     }
-    if (m == 6) {
-        const REAL a = WINO6_A, b = WINO6_B, c = WINO6_C;
-        u[0] = NAME(wino_mul)(1 / WINO6_N0(a, b, c), g[0]);
-        NAME(wino6_filter_pair)(a, 1 / WINO6_NP(a, b, c), g, u + 1);
-        NAME(wino6_filter_pair)(b, 1 / WINO6_NP(b, a, c), g, u + 3);
-        NAME(wino6_filter_pair)(c, 1 / WINO6_NP(c, a, b), g, u + 5);
-        u[7] = g[2];
+    if (m > 4) {
+        NAME(wino56_line_filter)(m, g, u);
         return;
     }
     const REAL a = WINO_A, b = WINO_B;

@@ -29,7 +29,7 @@ static bool takes_4(const fwi_call *c)
 
 static bool takes_6(const fwi_call *c)
 {
-    return c->attr->conv.algo == FWI_CONV_WINO6;
+    return c->attr->conv.algo > FWI_CONV_WINO4;
 }
 
 #define ROW(kind, takes)                                                                           \
@@ -105,6 +105,7 @@ static void check(const fwi_op_table *table, fwi_conv_algo wanted, int64_t side,
 #define D  FWI_CONV_DIRECT
 #define W2 FWI_CONV_WINO2
 #define W4 FWI_CONV_WINO4
+#define W5 FWI_CONV_WINO5
 #define W6 FWI_CONV_WINO6
 
 static void test_bounds(void **state)
@@ -140,24 +141,29 @@ static void test_shapes(void **state)
     check(&up_to_2, FWI_CONV_ANY, 3, 256, 256, 3, 1, none);
 }
 
-/* F(6x6,3x3) where its squares cover an image with a tenth less to multiply than those of F(4x4,3x3). */
-static void test_six(void **state)
+/* F(5x5,3x3) or F(6x6,3x3) where their squares cover an image with a tenth less to multiply than those of
+ * F(4x4,3x3). */
+static void test_larger(void **state)
 {
     (void)state;
     static const struct {
         int64_t side;
-        fwi_conv_algo best;
-    } cases[] = {{3, D},   {4, W4},  {5, W6},  {6, W6},  {7, W4},  {8, W4},  {9, W6},
-                 {12, W6}, {13, W4}, {16, W4}, {23, W6}, {28, W4}, {29, W6}, {32, W4}};
+        fwi_conv_algo up_to_4, up_to_5, up_to_6;
+    } cases[] = {{3, D, D, D},     {4, W4, W4, W4},  {5, W4, W5, W5},  {6, W4, W4, W6},
+                 {7, W4, W4, W4},  {8, W4, W4, W4},  {9, W4, W5, W5},  {11, W4, W4, W6},
+                 {12, W4, W4, W6}, {13, W4, W5, W5}, {15, W4, W5, W5}, {16, W4, W4, W4},
+                 {23, W4, W4, W6}, {29, W4, W5, W6}, {31, W4, W4, W4}, {32, W4, W4, W4}};
     for (int i = 0; i < (int)(sizeof cases / sizeof *cases); i++) {
-        const fwi_conv_algo b = cases[i].best, four = b == W6 ? W4 : b;
-        check(&up_to_6, FWI_CONV_ANY, cases[i].side, 64, 64, 3, 1,
-              (const fwi_conv_algo[3]){b, b, b});
-        check(&up_to_6, W6, cases[i].side, 64, 64, 3, 1, (const fwi_conv_algo[3]){b, b, b});
-        check(&up_to_6, W4, cases[i].side, 64, 64, 3, 1,
-              (const fwi_conv_algo[3]){four, four, four});
-        check(&up_to_4, FWI_CONV_ANY, cases[i].side, 64, 64, 3, 1,
-              (const fwi_conv_algo[3]){four, four, four});
+        const fwi_conv_algo wanted[] = {W4, W5, W6, FWI_CONV_ANY};
+        const fwi_conv_algo best[] = {cases[i].up_to_4, cases[i].up_to_5, cases[i].up_to_6,
+                                      cases[i].up_to_6};
+        for (int k = 0; k < 4; k++) {
+            const fwi_conv_algo b = best[k], four = cases[i].up_to_4;
+            check(&up_to_6, wanted[k], cases[i].side, 64, 64, 3, 1,
+                  (const fwi_conv_algo[3]){b, b, b});
+            check(&up_to_4, wanted[k], cases[i].side, 64, 64, 3, 1,
+                  (const fwi_conv_algo[3]){four, four, four});
+        }
     }
 }
 
@@ -195,7 +201,7 @@ static void test_bf16_products(void **state)
     static const struct {
         const fwi_op_table *table;
         fwi_conv_algo wanted, expected;
-    } cases[] = {{&bf16_over_6, FWI_CONV_ANY, W2}, /* F6 of f32 products lies below */
+    } cases[] = {{&bf16_over_6, FWI_CONV_ANY, W2}, /* those of f32 products lie below */
                  {&bf16_over_6, W6, W4},
                  {&bf16_up_to_4, FWI_CONV_ANY, W2},
                  {&bf16_up_to_4, W4, W4},
@@ -225,7 +231,7 @@ static void test_storage_and_text(void **state)
         assert_int_equal(copy->conv, wanted);
         assert_int_equal(fwi_lower_conv(copy, &up_to_4), FW_OK);
         const fwi_conv_algo e =
-            wanted == FWI_CONV_ANY || wanted == W6 ? W4 : (fwi_conv_algo)wanted; /* no row for W6 */
+            wanted == FWI_CONV_ANY || wanted > W4 ? W4 : (fwi_conv_algo)wanted; /* no larger rows */
         assert_int_equal(algo_of(copy, FWI_OP_conv2d, 3), e);
         assert_int_equal(fwi_graph_print(copy, &text), FW_OK);
         assert_true((strstr((const char *)text.data, "conv=winograd4\n") != NULL) ==
@@ -245,14 +251,15 @@ static void test_storage_and_text(void **state)
     assert_int_equal(fwi_graph_verify(g), FW_EARG);
     fwi_graph_free(g);
     assert_int_not_equal(fwi_graph_parse(&bad, "graph f32 conv=fast\n"), FW_OK);
-    assert_non_null(strstr(fw_last_error(), "auto, direct, winograd2, winograd4 or winograd6"));
+    assert_non_null(
+        strstr(fw_last_error(), "auto, direct, winograd2, winograd4, winograd5 or winograd6"));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bounds),        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_six),           cmocka_unit_test(test_table_bf16),
+        cmocka_unit_test(test_larger),        cmocka_unit_test(test_table_bf16),
         cmocka_unit_test(test_bf16_products), cmocka_unit_test(test_storage_and_text),
     };
     return cmocka_run_group_tests_name("lower_conv", tests, NULL, NULL);
