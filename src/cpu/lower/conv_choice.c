@@ -60,11 +60,17 @@ static int64_t products(int64_t side, int64_t m)
 }
 
 /* F4, or F5 or F6 where their squares fit an image so much better that a tenth of the products goes,
- * which pays for their transforms. */
-static fwi_conv_algo larger(int64_t side, fwi_conv_algo most)
+ * which pays for their transforms; those of F6 for a filter's gradient cost more. Emerald Rapids, F4 / F5 /
+ * F6 of airbench94 on images of 24 (side 11, 5), 28 (6) and 32 pixels (15), one busy with other work:
+ *   side            5                   6                   11                 15
+ *   forward         300 / 1050 / 680    530 / 380 / 950     600 / 450 / 680    550 / 700 / 550
+ *   input gradient  430 / 1020 / 640    430 / 380 / 770     770 / 560 / 750    660 / 780 / 520
+ *   filter gradient 370 / 710 / 580     400 / 270 / 640     550 / 420 / 450    380 / 460 / 390 */
+static fwi_conv_algo larger(fwi_conv_pass pass, int64_t side, fwi_conv_algo most)
 {
     const int64_t four = products(side, 4), five = products(side, 5), six = products(side, 6);
-    if (most == FWI_CONV_WINO6 && 10 * six < 9 * four && six < five)
+    const int64_t bound = pass == FWI_CONV_FILTER_GRAD ? 75 * four : 90 * four;
+    if (most == FWI_CONV_WINO6 && 100 * six < bound && six < five)
         return FWI_CONV_WINO6;
     return 10 * five < 9 * four ? FWI_CONV_WINO5 : F4;
 }
@@ -82,7 +88,7 @@ fwi_conv_algo fwi_conv_choice(const char *table, fw_dtype dtype, fwi_conv_pass p
             fewer < k->least_c)
             continue;
         if (most > F4 && dtype == FW_F32)
-            return larger(side, most);
+            return larger(pass, side, most);
         return most >= F4 ? k->up_to_4 : most == F2 ? k->up_to_2 : DIRECT;
     }
     return FWI_CONV_DIRECT;

@@ -142,28 +142,29 @@ static void test_shapes(void **state)
 }
 
 /* F(5x5,3x3) or F(6x6,3x3) where their squares cover an image with a tenth less to multiply than those of
- * F(4x4,3x3). */
+ * F(4x4,3x3); F(6x6,3x3) for a filter's gradient with a quarter less. */
 static void test_larger(void **state)
 {
     (void)state;
     static const struct {
         int64_t side;
-        fwi_conv_algo up_to_4, up_to_5, up_to_6;
-    } cases[] = {{3, D, D, D},     {4, W4, W4, W4},  {5, W4, W5, W5},  {6, W4, W4, W6},
-                 {7, W4, W4, W4},  {8, W4, W4, W4},  {9, W4, W5, W5},  {11, W4, W4, W6},
-                 {12, W4, W4, W6}, {13, W4, W5, W5}, {15, W4, W5, W5}, {16, W4, W4, W4},
-                 {23, W4, W4, W6}, {29, W4, W5, W6}, {31, W4, W4, W4}, {32, W4, W4, W4}};
+        fwi_conv_algo up_to_4, up_to_5, up_to_6, up_to_6_dw;
+    } cases[] = {{3, D, D, D, D},      {4, W4, W4, W4, W4},  {5, W4, W5, W5, W5},
+                 {6, W4, W4, W6, W6},  {7, W4, W4, W4, W4},  {8, W4, W4, W4, W4},
+                 {9, W4, W5, W5, W5},  {11, W4, W4, W6, W4}, {12, W4, W4, W6, W4},
+                 {13, W4, W5, W5, W5}, {15, W4, W5, W5, W5}, {16, W4, W4, W4, W4},
+                 {23, W4, W4, W6, W4}, {29, W4, W5, W6, W6}, {32, W4, W4, W4, W4}};
     for (int i = 0; i < (int)(sizeof cases / sizeof *cases); i++) {
-        const fwi_conv_algo wanted[] = {W4, W5, W6, FWI_CONV_ANY};
-        const fwi_conv_algo best[] = {cases[i].up_to_4, cases[i].up_to_5, cases[i].up_to_6,
-                                      cases[i].up_to_6};
-        for (int k = 0; k < 4; k++) {
-            const fwi_conv_algo b = best[k], four = cases[i].up_to_4;
-            check(&up_to_6, wanted[k], cases[i].side, 64, 64, 3, 1,
-                  (const fwi_conv_algo[3]){b, b, b});
-            check(&up_to_4, wanted[k], cases[i].side, 64, 64, 3, 1,
-                  (const fwi_conv_algo[3]){four, four, four});
-        }
+        const int64_t side = cases[i].side;
+        const fwi_conv_algo four = cases[i].up_to_4, five = cases[i].up_to_5;
+        const fwi_conv_algo fours[3] = {four, four, four}, fives[3] = {five, five, five};
+        const fwi_conv_algo all[3] = {cases[i].up_to_6, cases[i].up_to_6, cases[i].up_to_6_dw};
+        check(&up_to_6, W4, side, 64, 64, 3, 1, fours);
+        check(&up_to_6, W5, side, 64, 64, 3, 1, fives);
+        check(&up_to_6, W6, side, 64, 64, 3, 1, all);
+        check(&up_to_6, FWI_CONV_ANY, side, 64, 64, 3, 1, all);
+        check(&up_to_4, FWI_CONV_ANY, side, 64, 64, 3, 1, fours);
+        check(&up_to_4, W6, side, 64, 64, 3, 1, fours);
     }
 }
 
