@@ -43,7 +43,7 @@ static void print_gpu_conv(conv_output *o, const fw_bench_conv_row *r)
     const fw_conv_shape *s = r->shape;
     char name[40], geometry[64], share[24], algo[24];
     if (o->rows++ == 0)
-        printf("%s, %s\n\n%-22s %-28s %-4s %-6s %9s %8s %7s %7s %9s  %s\n", r->device, r->precision,
+        printf("%s, %s\n\n%-24s %-28s %-4s %-6s %9s %8s %7s %7s %9s  %s\n", r->device, r->precision,
                "layer", "n hxw c > oc, k stride", "pass", "of", "us", "TFLOP/s", "of peak", "peak",
                "error", "kernel");
     snprintf(name, sizeof name, "%s/%s", s->net, s->name);
@@ -53,7 +53,7 @@ static void print_gpu_conv(conv_output *o, const fw_bench_conv_row *r)
     const double peak = r->peak_before > r->peak_after ? r->peak_before : r->peak_after;
     snprintf(algo, sizeof algo, "%s%s", r->algo, r->chosen ? "*" : "");
     snprintf(share, sizeof share, "%.1f%%", 100 * r->share_of_peak);
-    printf("%-22s %-28s %-4s %-6s %9.1f %8.1f %7s %7.1f %9.2e  %s%s%s\n", name, geometry, r->pass,
+    printf("%-24s %-28s %-4s %-6s %9.1f %8.1f %7s %7.1f %9.2e  %s%s%s\n", name, geometry, r->pass,
            algo, 1e6 * r->seconds, r->gflops / 1e3,
            r->wrong    ? "WRONG"
            : peak <= 0 ? "?"
@@ -104,14 +104,14 @@ static fw_status conv_row(void *arg, const fw_bench_conv_row *r)
         return FW_OK;
     }
     if (o->rows++ == 0)
-        printf("%-22s %-28s %-4s %-9s  %9s %8s %7s %7s %7s %9s  %s\n", "layer",
+        printf("%-24s %-28s %-4s %-9s  %9s %8s %7s %7s %7s %9s  %s\n", "layer",
                "n hxw c > oc, k stride", "pass", "algorithm", "ms", "GFLOP/s", "taps", "of peak",
                "peak", "error", "kernel");
     snprintf(name, sizeof name, "%s/%s", s->net, s->name);
     snprintf(geometry, sizeof geometry,
              "%" PRId64 " %" PRId64 "x%" PRId64 " %" PRId64 " > %" PRId64 ", %" PRId64 " %" PRId64,
              s->n, s->h, s->w, s->c, s->oc, s->k, s->stride);
-    printf("%-22s %-28s %-4s %-9s%c %9.3f %8.1f %6.1f%% ", name, geometry, r->pass, r->algo,
+    printf("%-24s %-28s %-4s %-9s%c %9.3f %8.1f %6.1f%% ", name, geometry, r->pass, r->algo,
            r->chosen ? '*' : ' ', 1e3 * r->seconds, r->gflops, 100 * r->executed);
     const double peak = r->peak_before > r->peak_after ? r->peak_before : r->peak_after;
     if (r->wrong)

@@ -70,12 +70,13 @@ typedef enum fwi_sgd_form {                /* recipes: "SGD+Nesterov" in its pub
 /* Attributes. All fields are int64_t or double, so that printing and parsing need one table
  * (attrs.c). */
 /* How a convolution is to be computed: a backend's choice, made in its lowering; ANY in canonical
- * graphs. WINO2 is Winograd's F(2x2,3x3), WINO4 F(4x4,3x3) and so on; a row of a table takes a call
+ * graphs. WINO2 is Winograd's F(2x2,3x3), WINO3 F(3x3,3x3) and so on; a row of a table takes a call
  * of its own algorithm, rows of direct kernels take every call. */
 typedef enum fwi_conv_algo {
     FWI_CONV_ANY,
     FWI_CONV_DIRECT,
     FWI_CONV_WINO2,
+    FWI_CONV_WINO3,
     FWI_CONV_WINO4,
     FWI_CONV_WINO5,
     FWI_CONV_WINO6,

@@ -411,7 +411,8 @@ static fw_status parse_header(parser *p)
     if (strncmp(p->at, " conv=", 6) == 0) {
         p->at += 6;
         TRY(read_choice(p, fwi_conv_algo_names,
-                        "auto, direct, winograd2, winograd4, winograd5 or winograd6", &conv));
+                        "auto, direct, winograd2, winograd3, winograd4, winograd5 or winograd6",
+                        &conv));
     }
     TRY(fwi_graph_new(&p->g, real));
     p->g->storage = storage; /* checked by the verifier */

@@ -23,7 +23,8 @@ const char *const fwi_conv_passes[] = {"fwd", "dx", "dw"};
 const fwi_opkind fwi_conv_pass_ops[] = {FWI_OP_conv2d, FWI_OP_conv2d_dx, FWI_OP_conv2d_dw};
 static const char *const algo_names[FWI_CONV_ALGOS] = {
     [FWI_CONV_ANY] = "auto",        [FWI_CONV_DIRECT] = "direct",   [FWI_CONV_WINO2] = "winograd2",
-    [FWI_CONV_WINO4] = "winograd4", [FWI_CONV_WINO5] = "winograd5", [FWI_CONV_WINO6] = "winograd6",
+    [FWI_CONV_WINO3] = "winograd3", [FWI_CONV_WINO4] = "winograd4", [FWI_CONV_WINO5] = "winograd5",
+    [FWI_CONV_WINO6] = "winograd6",
 };
 enum { N_PASSES = 3 };
 
@@ -341,8 +342,9 @@ static fw_status check_opt(const fw_bench_conv_opt *o)
     if (o->pass != NULL)
         st = fwi_bench_word("pass", o->pass, fwi_conv_passes, N_PASSES, "fwd, dx, dw");
     if (st == FW_OK && o->algo != NULL && strcmp(o->algo, "all") != 0)
-        st = fwi_bench_word("algorithm", o->algo, algo_names, FWI_CONV_ALGOS,
-                            "auto, direct, winograd2, winograd4, winograd5, winograd6, all");
+        st = fwi_bench_word(
+            "algorithm", o->algo, algo_names, FWI_CONV_ALGOS,
+            "auto, direct, winograd2, winograd3, winograd4, winograd5, winograd6, all");
     if (st == FW_OK && o->layout != NULL)
         st = fwi_bench_word("layout", o->layout, layouts, 2, "blocked, nhwc");
     return st;

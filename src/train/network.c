@@ -119,6 +119,7 @@ static fw_status append_updates(fwi_graph *g, const fwi_network_spec *s, const f
 
 _Static_assert((int)FW_CONV_AUTO == FWI_CONV_ANY && (int)FW_CONV_DIRECT == FWI_CONV_DIRECT &&
                    (int)FW_CONV_WINOGRAD2 == FWI_CONV_WINO2 &&
+                   (int)FW_CONV_WINOGRAD3 == FWI_CONV_WINO3 &&
                    (int)FW_CONV_WINOGRAD4 == FWI_CONV_WINO4 &&
                    (int)FW_CONV_WINOGRAD5 == FWI_CONV_WINO5 &&
                    (int)FW_CONV_WINOGRAD6 == FWI_CONV_WINO6,

@@ -48,11 +48,11 @@ steps=$(wc -l < out)
 check 0 --data d --fenwicks ./fenwicks
 [ "$(ls tree/runs/cpu-check/*.out | wc -l)" = "$steps" ] || die "a step left no output"
 grep -q "^result of step" tree/runs/cpu-check/step-airbench94-bf16.out || die "no output"
-for net in airbench94 davidnet resnet18 airbench96 vgg224 other; do # every shape of both precisions, each once
+for net in airbench94 airbench94_24 airbench94_28 davidnet resnet18 airbench96 vgg224 other; do # every shape of both precisions, each once
     grep -qx "bench conv --precision bf16 --shape $net --results bench/results" tree/calls || die "conv-bf16-$net"
     grep -qx "bench conv --precision f32 --shape $net --results bench/results" tree/calls || die "conv-f32-$net"
 done
-[ "$(awk '!/^#/ && NF { print $1 }' "$SOURCE/bench/shapes.txt" | sort -u | wc -l)" = 6 ] || die "a net without a step"
+[ "$(awk '!/^#/ && NF { print $1 }' "$SOURCE/bench/shapes.txt" | sort -u | wc -l)" = 8 ] || die "a net without a step"
 grep -qx "bench-peers --fenwicks ./fenwicks --what step --precision bf16" tree/calls || die "peers"
 grep -qx "ab --data d --epochs 4 --runs 20 --fenwicks ./fenwicks" tree/calls || die "ab"
 grep -q "^train sprint .*--seed 1000 .*--data d$" tree/calls || die "sprint"

@@ -35,3 +35,11 @@ json images_per_second
 grep -qE '^training, batches of ' err || die "bench step"
 run 1 bench step digits --runs 1 --memory-limit 1M
 err "the limit is 1 MiB"
+
+# Images of 28 pixels: sides of 13 and 6, which squares of 5 and of 6 fit.
+run 0 bench step sprint --set resolution=28 --set resolution_ends= --at 1 --batch 4 --precision f32 --runs 1 --explain
+grep -qE '^  fwd  13x13 64 > 64 .* winograd5 ' err || die "no winograd5"
+grep -qE '^  dw   6x6 256 > 256 .* winograd6 ' err || die "no winograd6"
+run 0 bench step sprint --set resolution=28 --set resolution_ends= --at 1 --batch 4 --precision f32 --runs 1 --explain --set conv=winograd3
+grep -qE ' winograd[456] ' err && die "more than was asked for"
+grep -qE '^  fwd  13x13 64 > 64 .* winograd3 ' err || die "no winograd3"

@@ -39,9 +39,7 @@ fwi_attr t_wino_attr(const t_wino_shape *s, int algo)
 
 int64_t t_wino_side(int algo)
 {
-    static const int64_t sides[FWI_CONV_ALGOS] = {
-        [FWI_CONV_WINO2] = 2, [FWI_CONV_WINO4] = 4, [FWI_CONV_WINO5] = 5, [FWI_CONV_WINO6] = 6};
-    return sides[algo];
+    return algo >= FWI_CONV_WINO2 ? algo - FWI_CONV_WINO2 + 2 : 0;
 }
 
 int t_wino_rows(fw_dtype dtype, int algo)

@@ -14,7 +14,7 @@ typedef struct t_wino_shape {
 /* With one line of padding on each side. */
 t_wino_shape t_wino_same(int64_t n, int32_t nb, int64_t h, int64_t w, int64_t c, int64_t oc);
 fwi_attr t_wino_attr(const t_wino_shape *s, int algo);
-int64_t t_wino_side(int algo); /* of its squares of outputs: 2, 4, 5 or 6; else 0 */
+int64_t t_wino_side(int algo); /* of its squares of outputs: 2 to 6; else 0 */
 
 uint16_t t_to_bf16(double v);
 double t_from_bf16(uint16_t v);

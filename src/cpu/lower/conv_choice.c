@@ -23,7 +23,7 @@ typedef struct choice {
     unsigned passes;                /* a set of them */
     int32_t least_side;             /* of the image, in pixels */
     int32_t least_c;                /* channels, of images and filters alike: at least */
-    fwi_conv_algo up_to_2, up_to_4; /* the fastest where WINO2, where more is the most allowed */
+    fwi_conv_algo up_to_2, up_to_4; /* the fastest where WINO2, where WINO4 is the most allowed */
 } choice;
 
 /* The first line that fits counts; none: direct. Beside a line: GFLOP/s counting every tap, direct
@@ -48,31 +48,41 @@ static const choice choices[] = {
      *   input gradient      350 / 430 / 470   222 / 292 / 421   117 / 140 / 175
      *   filter gradient     400 / 470 / 650   243 / 313 / 418   120 / 153 / 200
      * block3, forward                         471 / 361 / 520   220 / 160 / 210
-     * Where WINO5 or WINO6 is the most allowed, `larger` decides instead of the last column. */
+ */
     {FW_F32, FWD | DX | DW, 4, 24, F2, F4},
 };
 
 /* Products of a channel in the squares of m x m outputs that cover an image of this side. */
-static int64_t products(int64_t side, int64_t m)
+static int64_t products(int64_t side, fwi_conv_algo algo)
 {
-    const int64_t squares = (side + m - 1) / m;
+    const int64_t m = (int64_t)(algo - F2) + 2, squares = (side + m - 1) / m;
     return squares * squares * (m + 2) * (m + 2);
 }
 
-/* F4, or F5 or F6 where their squares fit an image so much better that a tenth of the products goes,
- * which pays for their transforms; those of F6 for a filter's gradient cost more. Emerald Rapids, F4 / F5 /
- * F6 of airbench94 on images of 24 (side 11, 5), 28 (6) and 32 pixels (15), one busy with other work:
+enum { MOST_FITTED = 32 }; /* pixels */
+
+/* base, which a line above has of F2 and F4, or one of the others up to `most` where its squares fit an
+ * image so much better that a tenth of the products goes; transforms for a filter's gradient cost more
+ * with F6. For small images: the sides of large ones fit nothing better than something else, and
+ * only figures could tell. Emerald Rapids, F4 / F5 / F6 of airbench94 on images of 24 (side 11, 5),
+ * 28 (6) and 32 pixels (15), busy with other work, so that a tenth more or less says nothing:
  *   side            5                   6                   11                 15
  *   forward         300 / 1050 / 680    530 / 380 / 950     600 / 450 / 680    550 / 700 / 550
  *   input gradient  430 / 1020 / 640    430 / 380 / 770     770 / 560 / 750    660 / 780 / 520
  *   filter gradient 370 / 710 / 580     400 / 270 / 640     550 / 420 / 450    380 / 460 / 390 */
-static fwi_conv_algo larger(fwi_conv_pass pass, int64_t side, fwi_conv_algo most)
+static fwi_conv_algo best_fit(fwi_conv_pass pass, int64_t side, fwi_conv_algo base,
+                              fwi_conv_algo most)
 {
-    const int64_t four = products(side, 4), five = products(side, 5), six = products(side, 6);
-    const int64_t bound = pass == FWI_CONV_FILTER_GRAD ? 75 * four : 90 * four;
-    if (most == FWI_CONV_WINO6 && 100 * six < bound && six < five)
-        return FWI_CONV_WINO6;
-    return 10 * five < 9 * four ? FWI_CONV_WINO5 : F4;
+    fwi_conv_algo best = base;
+    for (fwi_conv_algo algo = FWI_CONV_WINO3; algo <= most; algo++) {
+        if (algo == F4)
+            continue; /* measured, as base was */
+        const int64_t share = algo == FWI_CONV_WINO6 && pass == FWI_CONV_FILTER_GRAD ? 75 : 90;
+        if (100 * products(side, algo) < share * products(side, base) &&
+            products(side, algo) < products(side, best))
+            best = algo;
+    }
+    return best;
 }
 
 fwi_conv_algo fwi_conv_choice(const char *table, fw_dtype dtype, fwi_conv_pass pass, int64_t side,
@@ -87,9 +97,11 @@ fwi_conv_algo fwi_conv_choice(const char *table, fw_dtype dtype, fwi_conv_pass p
         if (k->dtype != dtype || (k->passes >> pass & 1) == 0 || side < k->least_side ||
             fewer < k->least_c)
             continue;
-        if (most > F4 && dtype == FW_F32)
-            return larger(pass, side, most);
-        return most >= F4 ? k->up_to_4 : most == F2 ? k->up_to_2 : DIRECT;
+        if (most < F2)
+            return DIRECT;
+        const fwi_conv_algo base = most >= F4 ? k->up_to_4 : k->up_to_2;
+        /* where F4 loses, its transforms weigh too much, and so would the others' */
+        return k->up_to_4 == F4 && side <= MOST_FITTED ? best_fit(pass, side, base, most) : base;
     }
     return FWI_CONV_DIRECT;
 }

@@ -17,11 +17,11 @@ static fwi_arg arg_of(const fwi_graph *g, fwi_val v)
     return (fwi_arg){.dtype = t->dtype, .shape = t->shape, .nb = t->nb};
 }
 
-/* F(4x4,3x3) rounds five times as coarsely as the definition does where its products are of bf16
- * (docs/numerics.md): there only where the user asks for it. */
+/* F(3x3,3x3) rounds three times and F(4x4,3x3) five times as coarsely as the definition does where its
+ * products are of bf16 (docs/numerics.md): there only where the user asks for it. */
 static bool too_coarse(const fwi_graph *g, fwi_conv_algo algo, const char *table)
 {
-    return g->conv == FWI_CONV_ANY && g->storage == FW_BF16 && algo == FWI_CONV_WINO4 &&
+    return g->conv == FWI_CONV_ANY && g->storage == FW_BF16 && algo > FWI_CONV_WINO2 &&
            fwi_multiplies_bf16(table);
 }
 
@@ -63,7 +63,7 @@ static fwi_conv_algo choose(const fwi_graph *g, const fwi_op *op, const fwi_op_t
             continue;
         const fwi_conv_algo best = fwi_conv_choice(from->name, c.in[0].dtype, pass, side,
                                                    filters->d[3], filters->d[0], most);
-        if (best == most || best == FWI_CONV_DIRECT)
+        if (best == most || best == FWI_CONV_DIRECT || own_row(table, &c, best, &from) != NULL)
             return best;
     }
     return FWI_CONV_DIRECT;

@@ -3,10 +3,10 @@
  * register tile; winograd_points.h has the mathematics. Neighbours: fast_conv2d_blocked.h, the
  * direct way; fast_winograd_dw.h, the gradient of the filter.
  *
- * An image is cut into squares of m x m outputs, m 2, 4, 5 or 6. Each needs a square of m + 2 source
+ * An image is cut into squares of m x m outputs, m 2 to 6. Each needs a square of m + 2 source
  * pixels, which is transformed along both axes; output and filter have transforms of their own, in
- * which the convolution is one product per transformed point: (m + 2)^2 products where the
- * definition has 9 m^2, 2.25, 4, 4.6 and 5.1 times fewer. Each product is summed over channels: a matrix
+ * which the convolution is one product per transformed point: (m + 2)^2 products where the definition
+ * has 9 m^2, 2.25 (m 2) to 5.1 (m 6) times fewer. Each product is summed over channels: a matrix
  * product with the images of some squares as rows, on the same register tile as everything else.
  *
  * A unit is a square of all the images of a block; a group of units is as many as keep a panel of
@@ -381,25 +381,21 @@ WINO_INLINE void NAME(wino_groups)(const int m, const NAME(wino) * g, int64_t ta
     if (g->sums != NULL && part == 0)
         g->counts[run] = count;
 }
-static void NAME(wino2_task)(void *arg, int64_t task, int slot)
-{
-    NAME(wino_groups)(2, arg, task, slot);
-}
-static void NAME(wino4_task)(void *arg, int64_t task, int slot)
-{
-    NAME(wino_groups)(4, arg, task, slot);
-}
-static void NAME(wino5_task)(void *arg, int64_t task, int slot)
-{
-    NAME(wino_groups)(5, arg, task, slot);
-}
-static void NAME(wino6_task)(void *arg, int64_t task, int slot)
-{
-    NAME(wino_groups)(6, arg, task, slot);
-}
+#define WINO_TASK(m)                                                                               \
+    static void NAME(wino##m##_task)(void *arg, int64_t task, int slot)                            \
+    {                                                                                              \
+        NAME(wino_groups)(m, arg, task, slot);                                                     \
+    }
+WINO_TASK(2)
+WINO_TASK(3)
+WINO_TASK(4)
+WINO_TASK(5)
+WINO_TASK(6)
+#undef WINO_TASK
 
 #include "fast_winograd_filter.h"
 
+#define WINO_RUN(m) fwi_pool_for(c->pool, g->runs * g->parts, NAME(wino##m##_task), g)
 static fw_status NAME(wino_run)(NAME(wino) * g, const fwi_call *c, bool turned)
 {
     NAME(wino_filter)
@@ -410,12 +406,7 @@ static fw_status NAME(wino_run)(NAME(wino) * g, const fwi_call *c, bool turned)
          .chunks = parts_of(g->sc, WINO_CHUNK)};
     memset(g->zeros, 0, (size_t)(g->nb * g->sc) * sizeof(STORE));
     fwi_pool_for(c->pool, g->panels * f.chunks, NAME(wino_filter_task), &f);
-    fwi_pool_for(c->pool, g->runs * g->parts,
-                 g->m == 2        ? NAME(wino2_task)
-                 : WINO_IS4(g->m) ? NAME(wino4_task)
-                 : g->m == 5      ? NAME(wino5_task)
-                                  : NAME(wino6_task),
-                 g);
+    WINO_WITH(g->m, WINO_RUN);
     return FW_OK;
 }
 
@@ -478,6 +469,7 @@ fw_status FN(winograd_conv2d_dx)(const fwi_call *c)
     NAME(wino_dx_plan)(&g, c, &s);
     return NAME(wino_run)(&g, c, true);
 }
+#undef WINO_RUN
 #undef WIDE
 #undef WINO_A
 #undef WINO_B

@@ -4,7 +4,7 @@
  *
  *   dw = G^T [ sum over tiles and images of (B^T x B) . (A dy A^T) ] G          (. : elementwise)
  *
- * Of tiles of m x m pixels of dy, m 2, 4, 5 or 6, come alpha x alpha numbers, alpha = m + 2, and for each
+ * Of tiles of m x m pixels of dy, m 2 to 6, come alpha x alpha numbers, alpha = m + 2, and for each
  * of these the sum is a matrix product, input channels x output channels, over tiles and images:
  * alpha^2 products instead of the 9 m^2 of a direct sum. It costs transforms of both operands
  * (fast_winograd_dw_lines.h), so panels of transformed numbers must not leave the L2 cache: a task
@@ -321,13 +321,12 @@ static void NAME(wino_task)(void *arg, int64_t task, int slot)
 
 /* VL output channels of one input channel: the sums at `from` of all chunks, in order, become 9
  * taps. */
-static ALWAYS_INLINE void NAME(wino_taps)(const NAME(wino_job) * g, const int m, const REAL *from,
-                                          REAL *to)
+WINO_INLINE void NAME(wino_taps)(const NAME(wino_job) * g, const int m, const REAL *from, REAL *to)
 {
     const int64_t to_xi = g->dy.groups * g->x.groups * NR * NR;
-    NAME(vec) t[3][8];
+    NAME(vec) t[3][WINO_SIDE];
     for (int x = 0; x < m + 2; x++) {
-        NAME(vec) u[8];
+        NAME(vec) u[WINO_SIDE];
         for (int y = 0; y < m + 2; y++) {
             const REAL *const p = from + (y * (m + 2) + x) * to_xi;
             u[y] = NAME(v_load)(p);
@@ -343,6 +342,7 @@ static ALWAYS_INLINE void NAME(wino_taps)(const NAME(wino_job) * g, const int m,
             NAME(v_store)(to, NAME(wino_tap)(m, x, t[y]));
 }
 
+#define WINO_TAPS(m) NAME(wino_taps)(g, m, from + k, taps + k)
 /* A group of output and one of input channels. */
 static void NAME(wino_taps_task)(void *arg, int64_t task, int slot)
 {
@@ -354,14 +354,7 @@ static void NAME(wino_taps_task)(void *arg, int64_t task, int slot)
     REAL *const taps = g->taps + (int64_t)slot * 9 * NR * NR;
     const int64_t rows = PER == 1 ? cs : NR;
     for (int64_t k = 0; k < rows * NR; k += VL)
-        if (g->m == 2)
-            NAME(wino_taps)(g, 2, from + k, taps + k);
-        else if (WINO_IS4(g->m))
-            NAME(wino_taps)(g, 4, from + k, taps + k);
-        else if (g->m == 5)
-            NAME(wino_taps)(g, 5, from + k, taps + k);
-        else
-            NAME(wino_taps)(g, 6, from + k, taps + k);
+        WINO_WITH(g->m, WINO_TAPS);
     for (int64_t o = 0; o < os; o++)
         for (int64_t tap = 0; tap < 9; tap++) {
             const REAL *const t = taps + tap * NR * NR + NAME(wino_place)(o);
@@ -370,6 +363,8 @@ static void NAME(wino_taps_task)(void *arg, int64_t task, int slot)
                 dw[k] = t[NAME(wino_place)(k) * NR];
         }
 }
+
+#undef WINO_TAPS
 
 size_t FN(winograd_conv2d_dw_scratch)(const fwi_call *c)
 {

@@ -9,16 +9,13 @@
  * NAME(wino_keep); the order of channels within NR is theirs (NAME(wino_place)). */
 #include "winograd_points.h"
 
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
 #if PER == 1
 #define WINO_A WINO4_A_F32
 #define WINO_B WINO4_B_F32
 
 /* The first n of NR channels as two vectors, zeros for the others. */
 #ifdef WIDENS
-static ALWAYS_INLINE void NAME(wino_load)(const STORE *p, const bool full, int64_t n,
-                                          NAME(vec) v[2])
+WINO_INLINE void NAME(wino_load)(const STORE *p, const bool full, int64_t n, NAME(vec) v[2])
 {
     STORE all[NR] = {0};
     if (!full)
@@ -29,8 +26,7 @@ static ALWAYS_INLINE void NAME(wino_load)(const STORE *p, const bool full, int64
     v[1] = NAME(v_widen)(from + VL);
 }
 #else
-static ALWAYS_INLINE void NAME(wino_load)(const STORE *p, const bool full, int64_t n,
-                                          NAME(vec) v[2])
+WINO_INLINE void NAME(wino_load)(const STORE *p, const bool full, int64_t n, NAME(vec) v[2])
 {
     v[0] = full ? NAME(v_load)(p) : NAME(v_load_n)(p, min_i64(n, VL));
     v[1] = full ? NAME(v_load)(p + VL) : NAME(v_load_n)(p + min_i64(n, VL), max_i64(n - VL, 0));
@@ -38,7 +34,7 @@ static ALWAYS_INLINE void NAME(wino_load)(const STORE *p, const bool full, int64
 #endif
 
 /* VL channels of a step. v[i]: image i of it. */
-static ALWAYS_INLINE void NAME(wino_keep)(OPERAND *p, const NAME(vec) v[PER])
+WINO_INLINE void NAME(wino_keep)(OPERAND *p, const NAME(vec) v[PER])
 {
     NAME(v_store)(p, v[0]);
 }
@@ -53,37 +49,43 @@ static inline int64_t NAME(wino_place)(int64_t k)
 #define WINO_B WINO4_B_BF16
 #endif
 
-/* The pair of F5's and F6's points that a row is of, and its sign: 1, or -1. */
-static ALWAYS_INLINE int NAME(wino56_pair)(const int m, const int row)
+/* F3, F5 and F6: the pair of points that a row is of, and its point with its sign. */
+WINO_INLINE int NAME(pairs_index)(const int m, const int row)
 {
-    return (row - (m - 5)) / 2;
+    return (row - wino_first(m)) / 2;
 }
-static ALWAYS_INLINE REAL NAME(wino56_point)(const int m, const int row)
+WINO_INLINE REAL NAME(pairs_point)(const int m, const int row)
 {
-    const REAL p = wino_point(m, NAME(wino56_pair)(m, row));
-    return (row - (m - 5)) % 2 == 0 ? p : -p;
+    const REAL p = wino_point(m, NAME(pairs_index)(m, row));
+    return (row - wino_first(m)) % 2 == 0 ? p : -p;
+}
+WINO_INLINE NAME(vec) NAME(pairs_half)(const int m, const int k, const NAME(vec) * d)
+{
+    const NAME(vec) sum = NAME(v_fma)(NAME(v_set)(-wino_t(m, k)), d[-2], d[0]);
+    return m == 3 ? sum : NAME(v_fma)(NAME(v_set)(wino_u(m, k)), d[-4], sum);
+}
+WINO_INLINE NAME(vec) NAME(pairs_end)(const int m, const NAME(vec) * d)
+{
+    NAME(vec) sum = NAME(v_fma)(NAME(v_set)(-wino_s1(m)), d[-2], d[0]);
+    sum = NAME(v_fma)(NAME(v_set)(wino_s2(m)), d[-4], sum);
+    return m == 3 ? sum : NAME(v_fma)(NAME(v_set)(-wino_s3(m)), d[-6], sum);
+}
+WINO_INLINE NAME(vec) NAME(pairs_x)(const int m, const int row, const NAME(vec) d[WINO_SIDE])
+{
+    if (row < wino_first(m))
+        return NAME(pairs_end)(m, d + m);
+    if (row == m + 1)
+        return NAME(pairs_end)(m, d + m + 1);
+    const int k = NAME(pairs_index)(m, row);
+    const NAME(vec) hi = NAME(pairs_half)(m, k, d + m), lo = NAME(pairs_half)(m, k, d + m - 1);
+    return NAME(v_fma)(NAME(v_set)(NAME(pairs_point)(m, row)), lo, hi);
 }
 
-static ALWAYS_INLINE NAME(vec) NAME(wino56_x)(const int m, const int row, const NAME(vec) d[8])
+/* Number `row` of B^T d. m: 2 to 6, the tiles of F(m x m, 3x3). */
+WINO_INLINE NAME(vec) NAME(wino_x)(const int m, const int row, const NAME(vec) d[WINO_SIDE])
 {
-    if ((m == 6 && row == 0) || row == m + 1) {
-        const NAME(vec) *const e = row == 0 ? d : d + m - 5;
-        NAME(vec) t = NAME(v_fma)(NAME(v_set)(-wino_s1(m)), e[4], e[6]);
-        t = NAME(v_fma)(NAME(v_set)(wino_s2(m)), e[2], t);
-        return NAME(v_fma)(NAME(v_set)(-wino_s3(m)), e[0], t);
-    }
-    const int k = NAME(wino56_pair)(m, row);
-    const NAME(vec) t = NAME(v_set)(-wino_t(m, k)), u = NAME(v_set)(wino_u(m, k));
-    const NAME(vec) hi = NAME(v_fma)(u, d[m - 4], NAME(v_fma)(t, d[m - 2], d[m]));
-    const NAME(vec) lo = NAME(v_fma)(u, d[m - 5], NAME(v_fma)(t, d[m - 3], d[m - 1]));
-    return NAME(v_fma)(NAME(v_set)(NAME(wino56_point)(m, row)), lo, hi);
-}
-
-/* Number `row` of B^T d. m: 2, 4, 5 or 6, the tiles of F(m x m, 3x3). */
-static ALWAYS_INLINE NAME(vec) NAME(wino_x)(const int m, const int row, const NAME(vec) d[8])
-{
-    if (m > 4)
-        return NAME(wino56_x)(m, row, d);
+    if (wino_of_pairs(m))
+        return NAME(pairs_x)(m, row, d);
     const REAL a = WINO_A, b = WINO_B;
     if (m == 2)
         return row == 0   ? d[2] - d[0]
@@ -101,29 +103,29 @@ static ALWAYS_INLINE NAME(vec) NAME(wino_x)(const int m, const int row, const NA
     return NAME(v_fma)(NAME(v_set)(row % 2 != 0 ? p : -p), odd, even);
 }
 
-static ALWAYS_INLINE NAME(vec) NAME(wino56_dy)(const int m, const int row, const NAME(vec) y[8])
+WINO_INLINE NAME(vec) NAME(pairs_dy)(const int m, const int row, const NAME(vec) y[WINO_SIDE])
 {
-    const NAME(vec) p2 = NAME(v_set)(wino_square(m, NAME(wino56_pair)(m, row)));
-    const NAME(vec) even = NAME(v_fma)(p2, NAME(v_fma)(p2, y[4], y[2]), y[0]);
-    NAME(vec) odd = y[3];
-    if (m == 6)
-        odd = NAME(v_fma)(p2, y[5], odd);
-    odd = NAME(v_fma)(p2, odd, y[1]);
-    return NAME(v_fma)(NAME(v_set)(NAME(wino56_point)(m, row)), odd, even);
+    const NAME(vec) p2 = NAME(v_set)(wino_square(m, NAME(pairs_index)(m, row)));
+    NAME(vec) even = y[(m - 1) / 2 * 2], odd = y[m / 2 * 2 - 1];
+    for (int k = (m - 1) / 2 * 2 - 2; k >= 0; k -= 2)
+        even = NAME(v_fma)(p2, even, y[k]);
+    for (int k = m / 2 * 2 - 3; k >= 0; k -= 2)
+        odd = NAME(v_fma)(p2, odd, y[k]);
+    return NAME(v_fma)(NAME(v_set)(NAME(pairs_point)(m, row)), odd, even);
 }
 
 /* Number `row` of A y. */
-static ALWAYS_INLINE NAME(vec) NAME(wino_dy)(const int m, const int row, const NAME(vec) y[8])
+WINO_INLINE NAME(vec) NAME(wino_dy)(const int m, const int row, const NAME(vec) y[WINO_SIDE])
 {
     const REAL p = row < 3 ? WINO_A : WINO_B;
-    if (row == 0 && m != 5)
-        return y[0];
     if (row == m + 1)
         return y[m - 1];
+    if (row == 0 && m % 2 == 0)
+        return y[0];
     if (m == 2)
         return row == 1 ? y[0] + y[1] : y[0] - y[1];
-    if (m > 4)
-        return NAME(wino56_dy)(m, row, y);
+    if (wino_of_pairs(m))
+        return NAME(pairs_dy)(m, row, y);
     const NAME(vec) even = NAME(v_fma)(NAME(v_set)(p * p), y[2], y[0]);
     const NAME(vec) odd = NAME(v_fma)(NAME(v_set)(p * p), y[3], y[1]);
     return NAME(v_fma)(NAME(v_set)(row % 2 != 0 ? p : -p), odd, even);
@@ -132,15 +134,14 @@ static ALWAYS_INLINE NAME(vec) NAME(wino_dy)(const int m, const int row, const N
 /* The m + 2 (x) or m (dy) lines of the step's images that lie under a row of tiles. A line outside
  * of the image, and an image that is none, is a line of zeros: it does not move. */
 typedef struct NAME(wino_lines) {
-    const STORE *at[PER][8];
-    int64_t next[PER][8];  /* elements to the next pixel */
-    int64_t group[PER][8]; /* elements to the next NR channels */
+    const STORE *at[PER][WINO_SIDE];
+    int64_t next[PER][WINO_SIDE];  /* elements to the next pixel */
+    int64_t group[PER][WINO_SIDE]; /* elements to the next NR channels */
 } NAME(wino_lines);
 
 /* Row `row` down each of `count` columns: out[column][image of the step][NR]. */
-static ALWAYS_INLINE void NAME(wino_down)(const int m, const bool is_x, const int row,
-                                          const bool full, const NAME(wino_lines) * in, int64_t n,
-                                          int64_t count, REAL *out)
+WINO_INLINE void NAME(wino_down)(const int m, const bool is_x, const int row, const bool full,
+                                 const NAME(wino_lines) * in, int64_t n, int64_t count, REAL *out)
 {
     const int lines = is_x ? m + 2 : m;
     for (int i = 0; i < PER; i++) {
@@ -149,7 +150,7 @@ static ALWAYS_INLINE void NAME(wino_down)(const int m, const bool is_x, const in
         const STORE *p6 = in->at[i][6], *p7 = in->at[i][7];
         REAL *to = out + i * NR;
         for (int64_t x = 0; x < count; x++, to += PER * NR) {
-            NAME(vec) d[8][2], left[8], right[8];
+            NAME(vec) d[WINO_SIDE][2], left[WINO_SIDE], right[WINO_SIDE];
 #define LINE(k)                                                                                    \
     if (k < lines) {                                                                               \
         NAME(wino_load)(p##k, full, n, d[k]);                                                      \
@@ -175,18 +176,17 @@ static ALWAYS_INLINE void NAME(wino_down)(const int m, const bool is_x, const in
 }
 
 /* Along a line of wino_down, tile by tile; the m + 2 numbers of a tile go into as many panels. */
-static ALWAYS_INLINE void NAME(wino_along)(const int m, const bool is_x, const REAL *in,
-                                           int64_t tiles, OPERAND *out, int64_t to_panel,
-                                           int64_t to_tile)
+WINO_INLINE void NAME(wino_along)(const int m, const bool is_x, const REAL *in, int64_t tiles,
+                                  OPERAND *out, int64_t to_panel, int64_t to_tile)
 {
     const int columns = is_x ? m + 2 : m;
     for (int half = 0; half < 2; half++)
         for (int64_t t = 0; t < tiles; t++) {
             const REAL *const p = in + t * m * PER * NR + half * VL;
             OPERAND *to = out + t * to_tile + half * VL;
-            NAME(vec) d[PER][8];
+            NAME(vec) d[PER][WINO_SIDE];
             for (int i = 0; i < PER; i++)
-                for (int k = 0; k < 8; k++)
+                for (int k = 0; k < WINO_SIDE; k++)
                     d[i][k] = k < columns ? NAME(v_load)(p + (k * PER + i) * NR) : NAME(v_zero)();
             for (int k = 0; k < m + 2; k++, to += to_panel) {
                 NAME(vec) v[PER];
@@ -208,8 +208,7 @@ typedef struct NAME(wino_step) {
     int64_t to_panel, to_tile, to_group;
 } NAME(wino_step);
 
-static ALWAYS_INLINE void NAME(wino_do)(const int m, const bool is_x, const int row,
-                                        NAME(wino_step) * s)
+WINO_INLINE void NAME(wino_do)(const int m, const bool is_x, const int row, NAME(wino_step) * s)
 {
     REAL *const from = s->line + s->before * PER * NR, *const to = from + s->count * PER * NR;
     memset(s->line, 0, (size_t)(s->before * PER * NR) * sizeof(REAL));
@@ -240,13 +239,17 @@ WINO_ROW(2, 0)
 WINO_ROW(2, 1)
 WINO_ROW(2, 2)
 WINO_ROW(2, 3)
+WINO_ROW(3, 0)
+WINO_ROW(3, 1)
+WINO_ROW(3, 2)
+WINO_ROW(3, 3)
+WINO_ROW(3, 4)
 WINO_ROW(4, 0)
 WINO_ROW(4, 1)
 WINO_ROW(4, 2)
 WINO_ROW(4, 3)
 WINO_ROW(4, 4)
 WINO_ROW(4, 5)
-#if PER == 1
 WINO_ROW(5, 0)
 WINO_ROW(5, 1)
 WINO_ROW(5, 2)
@@ -262,59 +265,61 @@ WINO_ROW(6, 4)
 WINO_ROW(6, 5)
 WINO_ROW(6, 6)
 WINO_ROW(6, 7)
-#endif
 #undef WINO_ROW
 
 typedef void (*NAME(wino_row_fn))(NAME(wino_step) *);
 
 static NAME(wino_row_fn) NAME(wino_row_of)(int64_t m, bool is_x, int64_t row)
 {
-    static const NAME(wino_row_fn) two[][2] = {{NAME(wino2_dy0), NAME(wino2_x0)},
+    static const NAME(wino_row_fn) of2[][2] = {{NAME(wino2_dy0), NAME(wino2_x0)},
                                                {NAME(wino2_dy1), NAME(wino2_x1)},
                                                {NAME(wino2_dy2), NAME(wino2_x2)},
                                                {NAME(wino2_dy3), NAME(wino2_x3)}};
+    static const NAME(wino_row_fn) of3[][2] = {{NAME(wino3_dy0), NAME(wino3_x0)},
+                                               {NAME(wino3_dy1), NAME(wino3_x1)},
+                                               {NAME(wino3_dy2), NAME(wino3_x2)},
+                                               {NAME(wino3_dy3), NAME(wino3_x3)},
+                                               {NAME(wino3_dy4), NAME(wino3_x4)}};
     static const NAME(wino_row_fn)
-        four[][2] = {{NAME(wino4_dy0), NAME(wino4_x0)}, {NAME(wino4_dy1), NAME(wino4_x1)},
-                     {NAME(wino4_dy2), NAME(wino4_x2)}, {NAME(wino4_dy3), NAME(wino4_x3)},
-                     {NAME(wino4_dy4), NAME(wino4_x4)}, {NAME(wino4_dy5), NAME(wino4_x5)}};
-#if PER == 1
+        of4[][2] = {{NAME(wino4_dy0), NAME(wino4_x0)}, {NAME(wino4_dy1), NAME(wino4_x1)},
+                    {NAME(wino4_dy2), NAME(wino4_x2)}, {NAME(wino4_dy3), NAME(wino4_x3)},
+                    {NAME(wino4_dy4), NAME(wino4_x4)}, {NAME(wino4_dy5), NAME(wino4_x5)}};
     static const NAME(wino_row_fn)
-        five[][2] = {{NAME(wino5_dy0), NAME(wino5_x0)}, {NAME(wino5_dy1), NAME(wino5_x1)},
-                     {NAME(wino5_dy2), NAME(wino5_x2)}, {NAME(wino5_dy3), NAME(wino5_x3)},
-                     {NAME(wino5_dy4), NAME(wino5_x4)}, {NAME(wino5_dy5), NAME(wino5_x5)},
-                     {NAME(wino5_dy6), NAME(wino5_x6)}};
+        of5[][2] = {{NAME(wino5_dy0), NAME(wino5_x0)}, {NAME(wino5_dy1), NAME(wino5_x1)},
+                    {NAME(wino5_dy2), NAME(wino5_x2)}, {NAME(wino5_dy3), NAME(wino5_x3)},
+                    {NAME(wino5_dy4), NAME(wino5_x4)}, {NAME(wino5_dy5), NAME(wino5_x5)},
+                    {NAME(wino5_dy6), NAME(wino5_x6)}};
     static const NAME(wino_row_fn)
-        six[][2] = {{NAME(wino6_dy0), NAME(wino6_x0)}, {NAME(wino6_dy1), NAME(wino6_x1)},
+        of6[][2] = {{NAME(wino6_dy0), NAME(wino6_x0)}, {NAME(wino6_dy1), NAME(wino6_x1)},
                     {NAME(wino6_dy2), NAME(wino6_x2)}, {NAME(wino6_dy3), NAME(wino6_x3)},
                     {NAME(wino6_dy4), NAME(wino6_x4)}, {NAME(wino6_dy5), NAME(wino6_x5)},
                     {NAME(wino6_dy6), NAME(wino6_x6)}, {NAME(wino6_dy7), NAME(wino6_x7)}};
-    if (m > 4)
-        return m == 5 ? five[row][is_x] : six[row][is_x];
-#endif
-    return m == 2 ? two[row][is_x] : four[row][is_x];
+#define WINO_ROW_OF(m) return of##m[row][is_x]
+    WINO_WITH(m, WINO_ROW_OF);
+#undef WINO_ROW_OF
 }
 
-static ALWAYS_INLINE NAME(vec) NAME(wino56_tap)(const int m, const int row, const NAME(vec) u[8])
+WINO_INLINE NAME(vec) NAME(pairs_tap)(const int m, const int row, const NAME(vec) u[WINO_SIDE])
 {
     NAME(vec) t = NAME(v_zero)();
     if (m == 6 && row == 0)
         t = NAME(v_set)(-1 / wino_s3(m)) * u[0];
     if (row == 2)
         t = u[m + 1];
-    const bool sum = (row == 1) == (m == 5); /* N(-p) is -N(p) for F5, N(p) for F6 */
-    for (int k = 0; k < 3; k++) {
+    const bool sum = (row == 1) == (m != 6); /* N(-p) is N(p) for F6, else -N(p) */
+    for (int k = 0; k < wino_pairs(m); k++) {
         const REAL p = wino_point(m, k), f = (row == 0 ? 1 : row == 1 ? p : p * p) / wino_n(m, k);
-        const NAME(vec) *const pair = u + m - 5 + 2 * k;
+        const NAME(vec) *const pair = u + wino_first(m) + 2 * k;
         t = NAME(v_fma)(NAME(v_set)(f), sum ? pair[0] + pair[1] : pair[0] - pair[1], t);
     }
     return t;
 }
 
 /* Number `row` of G^T u, of the 3 taps: the last transform, of the sums. */
-static ALWAYS_INLINE NAME(vec) NAME(wino_tap)(const int m, const int row, const NAME(vec) u[8])
+WINO_INLINE NAME(vec) NAME(wino_tap)(const int m, const int row, const NAME(vec) u[WINO_SIDE])
 {
-    if (m > 4)
-        return NAME(wino56_tap)(m, row, u);
+    if (wino_of_pairs(m))
+        return NAME(pairs_tap)(m, row, u);
     const REAL a = WINO_A, b = WINO_B;
     if (m == 2) {
         const NAME(vec) half = NAME(v_set)((REAL)0.5);

@@ -66,6 +66,7 @@ WINO_INLINE void NAME(wino_step)(const int m, REAL taps[9][WINO_CHUNK][NR], cons
         }
 }
 
+#define WINO_STEP(m) NAME(wino_step)(m, taps, at, column, to + column, plane)
 static void NAME(wino_filter_task)(void *arg, int64_t task, int slot)
 {
     (void)slot;
@@ -83,13 +84,7 @@ static void NAME(wino_filter_task)(void *arg, int64_t task, int slot)
             at[p] = k < g->sc ? k - c0 : -1;
         }
         for (int64_t column = 0; column < NR; column += VL)
-            if (g->m == 2)
-                NAME(wino_step)(2, taps, at, column, to + column, plane);
-            else if (WINO_IS4(g->m))
-                NAME(wino_step)(4, taps, at, column, to + column, plane);
-            else if (g->m == 5)
-                NAME(wino_step)(5, taps, at, column, to + column, plane);
-            else
-                NAME(wino_step)(6, taps, at, column, to + column, plane);
+            WINO_WITH(g->m, WINO_STEP);
     }
 }
+#undef WINO_STEP

@@ -86,11 +86,8 @@ static inline int64_t NAME(wino_channel)(int64_t step, int64_t p, int64_t n)
 #else
 #define WINO_UNROLL _Pragma("GCC unroll 8")
 #endif
-#define WINO_INLINE static inline __attribute__((always_inline))
 
 enum {
-    WINO_SIDE = 8,  /* the largest square of source pixels */
-    WINO_OUT = 6,   /* of outputs */
     WINO_CHUNK = 32 /* channels of the filter that are transformed at a time; a multiple of 2 VL */
 };
 
@@ -116,31 +113,30 @@ WINO_INLINE NAME(vec) NAME(wino_fma)(REAL a, NAME(vec) b, NAME(vec) c)
     return NAME(v_fma)(NAME(v_set)(a), b, c);
 }
 
-/* F5 and F6. Points +-p take hi +- p lo, each of every other pixel; 0 and infinity one sum each. F6's
- * 0 comes first: pair k stands at m - 5 + 2 k. */
-WINO_INLINE NAME(vec) NAME(wino56_sum)(REAL u, REAL t, NAME(vec) d0, NAME(vec) d2, NAME(vec) d4)
+/* F3, F5 and F6: points +-p take hi +- p lo, each of every other pixel; 0 and infinity one sum each. */
+WINO_INLINE NAME(vec) NAME(pairs_half)(const int m, const int k, const NAME(vec) * d)
 {
-    return NAME(wino_fma)(u, d0, NAME(wino_fma)(-t, d2, d4));
+    const NAME(vec) sum = NAME(wino_fma)(-wino_t(m, k), d[-2], d[0]);
+    return m == 3 ? sum : NAME(wino_fma)(wino_u(m, k), d[-4], sum);
 }
-WINO_INLINE NAME(vec) NAME(wino56_end)(const int m, const NAME(vec) * d)
+WINO_INLINE NAME(vec) NAME(pairs_end)(const int m, const NAME(vec) * d)
 {
-    const NAME(vec) inner = NAME(wino_fma)(-wino_s1(m), d[4], d[6]);
-    return NAME(wino_fma)(-wino_s3(m), d[0], NAME(wino_fma)(wino_s2(m), d[2], inner));
+    const NAME(vec) sum =
+        NAME(wino_fma)(wino_s2(m), d[-4], NAME(wino_fma)(-wino_s1(m), d[-2], d[0]));
+    return m == 3 ? sum : NAME(wino_fma)(-wino_s3(m), d[-6], sum);
 }
-WINO_INLINE void NAME(wino56_line_in)(const int m, const NAME(vec) d[WINO_SIDE],
-                                      NAME(vec) r[WINO_SIDE])
+WINO_INLINE void NAME(pairs_line_in)(const int m, const NAME(vec) d[WINO_SIDE],
+                                     NAME(vec) r[WINO_SIDE])
 {
     if (m == 6)
-        r[0] = NAME(wino56_end)(m, d);
+        r[0] = NAME(pairs_end)(m, d + m);
     WINO_UNROLL
-    for (int k = 0; k < 3; k++) {
-        const REAL p = wino_point(m, k), t = wino_t(m, k), u = wino_u(m, k);
-        const NAME(vec) hi = NAME(wino56_sum)(u, t, d[m - 4], d[m - 2], d[m]);
-        const NAME(vec) lo = NAME(wino56_sum)(u, t, d[m - 5], d[m - 3], d[m - 1]);
-        r[m - 5 + 2 * k] = NAME(wino_fma)(p, lo, hi);
-        r[m - 4 + 2 * k] = NAME(wino_fma)(-p, lo, hi);
+    for (int k = 0; k < wino_pairs(m); k++) {
+        const NAME(vec) hi = NAME(pairs_half)(m, k, d + m), lo = NAME(pairs_half)(m, k, d + m - 1);
+        r[wino_first(m) + 2 * k] = NAME(wino_fma)(wino_point(m, k), lo, hi);
+        r[wino_first(m) + 2 * k + 1] = NAME(wino_fma)(-wino_point(m, k), lo, hi);
     }
-    r[m + 1] = NAME(wino56_end)(m, d + m - 5);
+    r[m + 1] = NAME(pairs_end)(m, d + m + 1);
 }
 
 /* B^T: m + 2 source pixels, to as many points. */
@@ -154,8 +150,8 @@ WINO_INLINE void NAME(wino_line_in)(const int m, const NAME(vec) d[WINO_SIDE],
         r[3] = NAME(wino_sub)(d[3], d[1]);
         return;
     }
-    if (m > 4) {
-        NAME(wino56_line_in)(m, d, r);
+    if (wino_of_pairs(m)) {
+        NAME(pairs_line_in)(m, d, r);
         return;
     }
     const REAL a = WINO_A, b = WINO_B, a2 = a * a, b2 = b * b;
@@ -171,12 +167,12 @@ WINO_INLINE void NAME(wino_line_in)(const int m, const NAME(vec) d[WINO_SIDE],
     r[5] = NAME(wino_fma)(a2 * b2, d[1], NAME(wino_fma)(-(a2 + b2), d[3], d[5]));
 }
 
-/* Output `row` of F5 and F6: the pairs' sums (even rows) or differences, times the points' powers. */
-WINO_INLINE NAME(vec) NAME(wino56_out)(const int m, const int row, const NAME(vec) pair[3])
+/* Output `row`: the pairs' sums (even rows) or differences, times the points' powers. */
+WINO_INLINE NAME(vec) NAME(pairs_out)(const int m, const int row, const NAME(vec) pair[3])
 {
     NAME(vec) y = NAME(v_zero)();
     WINO_UNROLL
-    for (int k = 2; k >= 0; k--) {
+    for (int k = wino_pairs(m) - 1; k >= 0; k--) {
         REAL power = 1;
         WINO_UNROLL
         for (int i = 0; i < row; i++)
@@ -185,18 +181,19 @@ WINO_INLINE NAME(vec) NAME(wino56_out)(const int m, const int row, const NAME(ve
     }
     return y;
 }
-WINO_INLINE void NAME(wino56_line_out)(const int m, const NAME(vec) s[WINO_SIDE],
-                                       NAME(vec) y[WINO_OUT])
+WINO_INLINE void NAME(pairs_line_out)(const int m, const NAME(vec) s[WINO_SIDE],
+                                      NAME(vec) y[WINO_OUT])
 {
     NAME(vec) sum[3], diff[3];
     WINO_UNROLL
-    for (int k = 0; k < 3; k++) {
-        sum[k] = NAME(v_add)(s[m - 5 + 2 * k], s[m - 4 + 2 * k]);
-        diff[k] = NAME(wino_sub)(s[m - 5 + 2 * k], s[m - 4 + 2 * k]);
+    for (int k = 0; k < wino_pairs(m); k++) {
+        const NAME(vec) *const at = s + wino_first(m) + 2 * k;
+        sum[k] = NAME(v_add)(at[0], at[1]);
+        diff[k] = NAME(wino_sub)(at[0], at[1]);
     }
     WINO_UNROLL
     for (int row = 0; row < m; row++)
-        y[row] = NAME(wino56_out)(m, row, row % 2 == 0 ? sum : diff);
+        y[row] = NAME(pairs_out)(m, row, row % 2 == 0 ? sum : diff);
     if (m == 6)
         y[0] = NAME(v_add)(y[0], s[0]);
     y[m - 1] = NAME(v_add)(y[m - 1], s[m + 1]);
@@ -206,8 +203,8 @@ WINO_INLINE void NAME(wino56_line_out)(const int m, const NAME(vec) s[WINO_SIDE]
 WINO_INLINE void NAME(wino_line_out)(const int m, const NAME(vec) s[WINO_SIDE],
                                      NAME(vec) y[WINO_OUT])
 {
-    if (m > 4) {
-        NAME(wino56_line_out)(m, s, y);
+    if (wino_of_pairs(m)) {
+        NAME(pairs_line_out)(m, s, y);
         return;
     }
     const NAME(vec) sum_a = NAME(v_add)(s[1], s[2]), diff_a = NAME(wino_sub)(s[1], s[2]);
@@ -224,17 +221,18 @@ WINO_INLINE void NAME(wino_line_out)(const int m, const NAME(vec) s[WINO_SIDE],
     y[3] = NAME(wino_fma)(a * a * a, diff_a, NAME(wino_fma)(b * b * b, diff_b, s[5]));
 }
 
-WINO_INLINE void NAME(wino56_line_filter)(const int m, const NAME(vec) g[3], NAME(vec) u[WINO_SIDE])
+WINO_INLINE void NAME(pairs_line_filter)(const int m, const NAME(vec) g[3], NAME(vec) u[WINO_SIDE])
 {
     if (m == 6)
         u[0] = NAME(wino_mul)(-1 / wino_s3(m), g[0]);
     WINO_UNROLL
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < wino_pairs(m); k++) {
         const REAL n = 1 / wino_n(m, k), np = n * wino_point(m, k);
         const NAME(vec) even = NAME(wino_mul)(n, NAME(wino_fma)(wino_square(m, k), g[2], g[0]));
-        u[m - 5 + 2 * k] = NAME(wino_fma)(np, g[1], even);
-        u[m - 4 + 2 * k] = m == 6 ? NAME(wino_fma)(-np, g[1], even)
-                                  : NAME(wino_sub)(NAME(wino_mul)(np, g[1]), even);
+        NAME(vec) *const to = u + wino_first(m) + 2 * k;
+        to[0] = NAME(wino_fma)(np, g[1], even);
+        to[1] = m == 6 ? NAME(wino_fma)(-np, g[1], even)
+                       : NAME(wino_sub)(NAME(wino_mul)(np, g[1]), even);
     }
     u[m + 1] = g[2];
 }
@@ -250,8 +248,8 @@ WINO_INLINE void NAME(wino_line_filter)(const int m, const NAME(vec) g[3], NAME(
         u[3] = g[2];
         return;
     }
-    if (m > 4) {
-        NAME(wino56_line_filter)(m, g, u);
+    if (wino_of_pairs(m)) {
+        NAME(pairs_line_filter)(m, g, u);
         return;
     }
     const REAL a = WINO_A, b = WINO_B;

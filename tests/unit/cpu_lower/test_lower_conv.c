@@ -27,7 +27,12 @@ static bool takes_4(const fwi_call *c)
     return c->attr->conv.algo == FWI_CONV_WINO4;
 }
 
-static bool takes_6(const fwi_call *c)
+static bool takes_3(const fwi_call *c)
+{
+    return c->attr->conv.algo == FWI_CONV_WINO3;
+}
+
+static bool takes_5_6(const fwi_call *c)
 {
     return c->attr->conv.algo > FWI_CONV_WINO4;
 }
@@ -40,13 +45,17 @@ static bool takes_6(const fwi_call *c)
 static const fwi_kernel direct_rows[] = {ROWS(NULL), {.run = NULL}};
 static const fwi_kernel rows_2[] = {ROWS(takes_2), {.run = NULL}};
 static const fwi_kernel rows_4[] = {ROWS(takes_2), ROWS(takes_4), {.run = NULL}};
-static const fwi_kernel rows_6[] = {ROWS(takes_2), ROWS(takes_4), ROWS(takes_6), {.run = NULL}};
+static const fwi_kernel rows_2_to_4[] = {
+    ROWS(takes_2), ROWS(takes_3), ROWS(takes_4), {.run = NULL}};
+static const fwi_kernel rows_6[] = {
+    ROWS(takes_2), ROWS(takes_3), ROWS(takes_4), ROWS(takes_5_6), {.run = NULL}};
 static const fwi_op_table direct = {.name = "direct", .rows = direct_rows};
 static const fwi_op_table up_to_2 = {.name = "avx512", .base = &direct, .rows = rows_2};
 static const fwi_op_table up_to_4 = {.name = "avx512", .base = &direct, .rows = rows_4};
 static const fwi_op_table up_to_6 = {.name = "avx512", .base = &direct, .rows = rows_6};
 static const fwi_op_table bf16_up_to_4 = {.name = "avx512_bf16", .base = &direct, .rows = rows_4};
-static const fwi_op_table bf16_over_6 = {.name = "avx512_bf16", .base = &up_to_6, .rows = rows_4};
+static const fwi_op_table bf16_over_6 = {
+    .name = "avx512_bf16", .base = &up_to_6, .rows = rows_2_to_4};
 
 /* A convolution of images side x side and its gradients; no conversions: n h w c. */
 static fwi_graph *net(int64_t side, int64_t c, int64_t oc, int64_t k, int64_t stride)
@@ -104,6 +113,7 @@ static void check(const fwi_op_table *table, fwi_conv_algo wanted, int64_t side,
 
 #define D  FWI_CONV_DIRECT
 #define W2 FWI_CONV_WINO2
+#define W3 FWI_CONV_WINO3
 #define W4 FWI_CONV_WINO4
 #define W5 FWI_CONV_WINO5
 #define W6 FWI_CONV_WINO6
@@ -141,30 +151,33 @@ static void test_shapes(void **state)
     check(&up_to_2, FWI_CONV_ANY, 3, 256, 256, 3, 1, none);
 }
 
-/* F(5x5,3x3) or F(6x6,3x3) where their squares cover an image with a tenth less to multiply than those of
- * F(4x4,3x3); F(6x6,3x3) for a filter's gradient with a quarter less. */
-static void test_larger(void **state)
+/* Another one where its squares cover an image with a tenth less to multiply; F(6x6,3x3) for a filter's
+ * gradient with a quarter less. */
+static void test_best_fit(void **state)
 {
     (void)state;
     static const struct {
         int64_t side;
-        fwi_conv_algo up_to_4, up_to_5, up_to_6, up_to_6_dw;
-    } cases[] = {{3, D, D, D, D},      {4, W4, W4, W4, W4},  {5, W4, W5, W5, W5},
-                 {6, W4, W4, W6, W6},  {7, W4, W4, W4, W4},  {8, W4, W4, W4, W4},
-                 {9, W4, W5, W5, W5},  {11, W4, W4, W6, W4}, {12, W4, W4, W6, W4},
-                 {13, W4, W5, W5, W5}, {15, W4, W5, W5, W5}, {16, W4, W4, W4, W4},
-                 {23, W4, W4, W6, W4}, {29, W4, W5, W6, W6}, {32, W4, W4, W4, W4}};
+        fwi_conv_algo up_to[5], all_dw; /* WINO2 to WINO6 */
+    } cases[] = {{3, {D, D, D, D, D}, D},        {4, {W2, W2, W4, W4, W4}, W4},
+                 {5, {W2, W3, W3, W5, W5}, W5},  {6, {W2, W3, W3, W3, W6}, W6},
+                 {7, {W2, W3, W4, W4, W4}, W4},  {8, {W2, W3, W4, W4, W4}, W4},
+                 {9, {W2, W3, W3, W5, W5}, W5},  {11, {W2, W3, W4, W4, W6}, W4},
+                 {12, {W2, W3, W4, W4, W6}, W4}, {13, {W2, W3, W4, W5, W5}, W5},
+                 {15, {W2, W3, W4, W5, W5}, W5}, {16, {W2, W3, W4, W4, W4}, W4},
+                 {23, {W2, W3, W4, W4, W6}, W4}, {29, {W2, W3, W4, W5, W6}, W6},
+                 {32, {W2, W3, W4, W4, W4}, W4}, {33, {W2, W2, W4, W4, W4}, W4},
+                 {224, {W2, W2, W4, W4, W4}, W4}};
     for (int i = 0; i < (int)(sizeof cases / sizeof *cases); i++) {
         const int64_t side = cases[i].side;
-        const fwi_conv_algo four = cases[i].up_to_4, five = cases[i].up_to_5;
-        const fwi_conv_algo fours[3] = {four, four, four}, fives[3] = {five, five, five};
-        const fwi_conv_algo all[3] = {cases[i].up_to_6, cases[i].up_to_6, cases[i].up_to_6_dw};
-        check(&up_to_6, W4, side, 64, 64, 3, 1, fours);
-        check(&up_to_6, W5, side, 64, 64, 3, 1, fives);
-        check(&up_to_6, W6, side, 64, 64, 3, 1, all);
-        check(&up_to_6, FWI_CONV_ANY, side, 64, 64, 3, 1, all);
-        check(&up_to_4, FWI_CONV_ANY, side, 64, 64, 3, 1, fours);
-        check(&up_to_4, W6, side, 64, 64, 3, 1, fours);
+        const fwi_conv_algo all = cases[i].up_to[4];
+        for (int k = 0; k < 5; k++) {
+            const fwi_conv_algo e = cases[i].up_to[k];
+            check(&up_to_6, (fwi_conv_algo)(W2 + k), side, 64, 64, 3, 1,
+                  (const fwi_conv_algo[3]){e, e, k < 4 ? e : cases[i].all_dw});
+        }
+        check(&up_to_6, FWI_CONV_ANY, side, 64, 64, 3, 1,
+              (const fwi_conv_algo[3]){all, all, cases[i].all_dw});
     }
 }
 
@@ -204,6 +217,7 @@ static void test_bf16_products(void **state)
         fwi_conv_algo wanted, expected;
     } cases[] = {{&bf16_over_6, FWI_CONV_ANY, W2}, /* those of f32 products lie below */
                  {&bf16_over_6, W6, W4},
+                 {&bf16_over_6, W3, W3},
                  {&bf16_up_to_4, FWI_CONV_ANY, W2},
                  {&bf16_up_to_4, W4, W4},
                  {&up_to_4, FWI_CONV_ANY, W4},
@@ -231,8 +245,9 @@ static void test_storage_and_text(void **state)
         assert_int_equal(fwi_graph_copy(&copy, g), FW_OK);
         assert_int_equal(copy->conv, wanted);
         assert_int_equal(fwi_lower_conv(copy, &up_to_4), FW_OK);
-        const fwi_conv_algo e =
-            wanted == FWI_CONV_ANY || wanted > W4 ? W4 : (fwi_conv_algo)wanted; /* no larger rows */
+        const fwi_conv_algo e = wanted == FWI_CONV_ANY || wanted > W4 ? W4 /* rows for W2, W4 */
+                                : wanted == W3                        ? W2
+                                                                      : (fwi_conv_algo)wanted;
         assert_int_equal(algo_of(copy, FWI_OP_conv2d, 3), e);
         assert_int_equal(fwi_graph_print(copy, &text), FW_OK);
         assert_true((strstr((const char *)text.data, "conv=winograd4\n") != NULL) ==
@@ -252,15 +267,15 @@ static void test_storage_and_text(void **state)
     assert_int_equal(fwi_graph_verify(g), FW_EARG);
     fwi_graph_free(g);
     assert_int_not_equal(fwi_graph_parse(&bad, "graph f32 conv=fast\n"), FW_OK);
-    assert_non_null(
-        strstr(fw_last_error(), "auto, direct, winograd2, winograd4, winograd5 or winograd6"));
+    assert_non_null(strstr(
+        fw_last_error(), "auto, direct, winograd2, winograd3, winograd4, winograd5 or winograd6"));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bounds),        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_larger),        cmocka_unit_test(test_table_bf16),
+        cmocka_unit_test(test_best_fit),      cmocka_unit_test(test_table_bf16),
         cmocka_unit_test(test_bf16_products), cmocka_unit_test(test_storage_and_text),
     };
     return cmocka_run_group_tests_name("lower_conv", tests, NULL, NULL);

@@ -25,6 +25,9 @@ static void conv_refusals(void **state)
          "pad_r is -1"},
         {T_SHAPE(2, 8, 8, 3), T_SHAPE(4, 3, 3, 3), offsetof(fwi_conv_attr, pad_t), INT64_MAX,
          "pad_t is"},
+        {T_SHAPE(2, 8, 8, 3), T_SHAPE(4, 3, 3, 3), offsetof(fwi_conv_attr, algo), -1, "algo is -1"},
+        {T_SHAPE(2, 8, 8, 3), T_SHAPE(4, 3, 3, 3), offsetof(fwi_conv_attr, algo), FWI_CONV_ALGOS,
+         "algo is"},
         {T_SHAPE(2, 8, 8, 3), T_SHAPE(4, 9, 3, 3), 0, 9,
          "the filter of 9x3 is larger than the padded input of 8x8"},
     };
