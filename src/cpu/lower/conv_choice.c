@@ -16,14 +16,15 @@
 enum { FWD = 1 << FWI_CONV_FORWARD, DX = 1 << FWI_CONV_INPUT_GRAD, DW = 1 << FWI_CONV_FILTER_GRAD };
 #define DIRECT FWI_CONV_DIRECT
 #define F2     FWI_CONV_WINO2
+#define F3     FWI_CONV_WINO3
 #define F4     FWI_CONV_WINO4
 
 typedef struct choice {
-    fw_dtype dtype;                 /* of the products: bf16 by avx512_bf16 alone */
-    unsigned passes;                /* a set of them */
-    int32_t least_side;             /* of the image, in pixels */
-    int32_t least_c;                /* channels, of images and filters alike: at least */
-    fwi_conv_algo up_to_2, up_to_4; /* the fastest where WINO2, where WINO4 is the most allowed */
+    fw_dtype dtype;                          /* of the products: bf16 by avx512_bf16 alone */
+    unsigned passes;                         /* a set of them */
+    int32_t least_side;                      /* of the image, in pixels */
+    int32_t least_c;                         /* channels, of images and filters alike: at least */
+    fwi_conv_algo up_to_2, up_to_3, up_to_4; /* the fastest where no more is allowed */
 } choice;
 
 /* The first line that fits counts; none: direct. Beside a line: GFLOP/s counting every tap, direct
@@ -31,28 +32,28 @@ typedef struct choice {
  * is named; those of Zen 3 were shared: medians of 5 or 7 runs or the best of 10 to 15. */
 static const choice choices[] = {
     /* bf16 products: airbench94/block1. A side of 3 stays direct: 1290 / 890 / 950 (block3). */
-    {FW_BF16, FWD, 4, 32, F2, F4}, /* 1020 / 1310 / 1440 */
-    {FW_BF16, DX, 4, 32, F2, F4},  /* 1040 / 1310 / 1450 */
-    {FW_BF16, DW, 4, 32, F2, F4},  /* 840 / 1240 / 1340 */
+    {FW_BF16, FWD, 4, 32, F2, F2, F4}, /* 1020 / 1310 / 1440 */
+    {FW_BF16, DX, 4, 32, F2, F2, F4},  /* 1040 / 1310 / 1450 */
+    {FW_BF16, DW, 4, 32, F2, F2, F4},  /* 840 / 1240 / 1340 */
     /* 24 channels (airbench94/block1_in); forward 930 / 930 / 830 */
-    {FW_BF16, DX, 4, 24, F2, F2},     /* 870 / 990 / 850 */
-    {FW_BF16, DW, 4, 24, DIRECT, F4}, /* 810 / 820 / 980 */
-    /* f32 products, half as many at a time, so that transforms weigh half as much. One line for all: at
-     * 24 channels F4 loses 5 % of a layer on Zen 5; a side of 3 stays direct, which loses 10 % of a small
-     * one on Emerald Rapids.
+    {FW_BF16, DX, 4, 24, F2, F2, F2},         /* 870 / 990 / 850 */
+    {FW_BF16, DW, 4, 24, DIRECT, DIRECT, F4}, /* 810 / 820 / 980 */
+    /* f32 products, half as many at a time, so that transforms weigh half as much. One line from a
+     * side of 4 on: at 24 channels F4 loses 5 % of a layer on Zen 5.
      *                       Zen 5             Emerald Rapids    Zen 3 (AVX2)
      * block1, forward       490 / 650 / 800   311 / 436 / 635   149 / 217 / 318
      *   input gradient      480 / 650 / 790   297 / 430 / 630   156 / 197 / 312
      *   filter gradient     410 / 530 / 700   302 / 388 / 518   160 / 186 / 207
      * block1_in, forward    400 / 560 / 530   266 / 312 / 449   125 / 165 / 256
      *   input gradient      350 / 430 / 470   222 / 292 / 421   117 / 140 / 175
-     *   filter gradient     400 / 470 / 650   243 / 313 / 418   120 / 153 / 200
-     * block3, forward                         471 / 361 / 520   220 / 160 / 210
- */
-    {FW_F32, FWD | DX | DW, 4, 24, F2, F4},
+     *   filter gradient     400 / 470 / 650   243 / 313 / 418   120 / 153 / 200 */
+    {FW_F32, FWD | DX | DW, 4, 24, F2, F2, F4},
+    /* a side of 3 (block3), direct / F3 / F4, Emerald Rapids: forward 330 / 720 / 490, input gradient
+     * 390 / 670 / 480, filter gradient 330 / 560 / 400 */
+    {FW_F32, FWD | DX | DW, 3, 64, DIRECT, F3, F3},
 };
 
-/* Products of a channel in the squares of m x m outputs that cover an image of this side. */
+/* Products of a channel in the squares of m x m outputs that cover an image of this side; m 1: direct. */
 static int64_t products(int64_t side, fwi_conv_algo algo)
 {
     const int64_t m = (int64_t)(algo - F2) + 2, squares = (side + m - 1) / m;
@@ -61,10 +62,9 @@ static int64_t products(int64_t side, fwi_conv_algo algo)
 
 enum { MOST_FITTED = 32 }; /* pixels */
 
-/* base, which a line above has of F2 and F4, or one of the others up to `most` where its squares fit an
- * image so much better that a tenth of the products goes; transforms for a filter's gradient cost more
- * with F6. For small images: the sides of large ones fit nothing better than something else, and
- * only figures could tell. Emerald Rapids, F4 / F5 / F6 of airbench94 on images of 24 (side 11, 5),
+/* base, which a line above has, or one that no line has where its squares fit an image so much better
+ * that a tenth of the products goes; transforms for a filter's gradient cost more with F6. For small
+ * images: those of large ones fit none better than another, and only figures could tell. Emerald Rapids, F4 / F5 / F6 of airbench94 on images of 24 (side 11, 5),
  * 28 (6) and 32 pixels (15), busy with other work, so that a tenth more or less says nothing:
  *   side            5                   6                   11                 15
  *   forward         300 / 1050 / 680    530 / 380 / 950     600 / 450 / 680    550 / 700 / 550
@@ -99,7 +99,7 @@ fwi_conv_algo fwi_conv_choice(const char *table, fw_dtype dtype, fwi_conv_pass p
             continue;
         if (most < F2)
             return DIRECT;
-        const fwi_conv_algo base = most >= F4 ? k->up_to_4 : k->up_to_2;
+        const fwi_conv_algo base = most >= F4 ? k->up_to_4 : most == F3 ? k->up_to_3 : k->up_to_2;
         /* where F4 loses, its transforms weigh too much, and so would the others' */
         return k->up_to_4 == F4 && side <= MOST_FITTED ? best_fit(pass, side, base, most) : base;
     }

@@ -159,7 +159,7 @@ static void test_best_fit(void **state)
     static const struct {
         int64_t side;
         fwi_conv_algo up_to[5], all_dw; /* WINO2 to WINO6 */
-    } cases[] = {{3, {D, D, D, D, D}, D},        {4, {W2, W2, W4, W4, W4}, W4},
+    } cases[] = {{3, {D, W3, W3, W3, W3}, W3},   {4, {W2, W2, W4, W4, W4}, W4},
                  {5, {W2, W3, W3, W5, W5}, W5},  {6, {W2, W3, W3, W3, W6}, W6},
                  {7, {W2, W3, W4, W4, W4}, W4},  {8, {W2, W3, W4, W4, W4}, W4},
                  {9, {W2, W3, W3, W5, W5}, W5},  {11, {W2, W3, W4, W4, W6}, W4},
