@@ -31,10 +31,11 @@ typedef enum fw_conv {
     FW_CONV_AUTO = 0,   /* as measured to be fastest; F(2x2,3x3) alone where products are of bf16 */
     FW_CONV_DIRECT = 1, /* by their definition */
     FW_CONV_WINOGRAD2 = 2, /* F(2x2,3x3) where it is faster */
-    FW_CONV_WINOGRAD3 = 3, /* F(3x3,3x3) as well */
-    FW_CONV_WINOGRAD4 = 4, /* F(4x4,3x3) as well, in bf16 too */
+    FW_CONV_WINOGRAD3 = 3, /* F(3x3,3x3) as well, products of bf16 or not */
+    FW_CONV_WINOGRAD4 = 4, /* F(4x4,3x3) as well, likewise */
     FW_CONV_WINOGRAD5 = 5, /* F(5x5,3x3) as well, but not where products are of bf16 */
-    FW_CONV_WINOGRAD6 = 6  /* F(6x6,3x3) as well, likewise: what WINOGRAD4 allows counts there */
+    FW_CONV_WINOGRAD6 =
+        6 /* F(6x6,3x3) as well, but not there either: what WINOGRAD4 allows counts there */
 } fw_conv;
 
 /* Training images may be smaller than the data's for a part of the run: a network learns from them

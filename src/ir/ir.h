@@ -83,6 +83,7 @@ typedef enum fwi_conv_algo {
     FWI_CONV_ALGOS
 } fwi_conv_algo;
 const char *fwi_conv_algo_name(fwi_conv_algo algo); /* "auto" (ANY), "direct", "winograd2", ... */
+extern const char *const fwi_conv_algo_names[];     /* all of them, then NULL */
 typedef struct fwi_conv_attr {
     int64_t kh, kw, stride, pad_t, pad_l, pad_b, pad_r, ih, iw;
     int64_t algo; /* fwi_conv_algo */

@@ -66,6 +66,5 @@ bool fwi_attr_equal(fwi_opkind kind, const fwi_attr *a, const fwi_attr *b);
 /* print.c and parse.c share these names; a table ends with NULL. */
 extern const char *const fwi_var_class_names[];
 extern const char *const fwi_init_names[];
-extern const char *const fwi_conv_algo_names[];
 
 #endif

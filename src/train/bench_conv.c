@@ -21,11 +21,6 @@ enum { PEAK_READINGS = 6, ATTEMPTS = 3 };
 
 const char *const fwi_conv_passes[] = {"fwd", "dx", "dw"};
 const fwi_opkind fwi_conv_pass_ops[] = {FWI_OP_conv2d, FWI_OP_conv2d_dx, FWI_OP_conv2d_dw};
-static const char *const algo_names[FWI_CONV_ALGOS] = {
-    [FWI_CONV_ANY] = "auto",        [FWI_CONV_DIRECT] = "direct",   [FWI_CONV_WINO2] = "winograd2",
-    [FWI_CONV_WINO3] = "winograd3", [FWI_CONV_WINO4] = "winograd4", [FWI_CONV_WINO5] = "winograd5",
-    [FWI_CONV_WINO6] = "winograd6",
-};
 enum { N_PASSES = 3 };
 
 /* ---- operands ---- */
@@ -199,7 +194,7 @@ static fw_status measure(bench_conv *b, int pass, fwi_conv_algo algo, bool chose
     fwi_call c = call_of(fwi_conv_pass_ops[pass], last, &attr, b->pool);
     fw_bench_conv_row row = {.shape = &b->s,
                              .pass = fwi_conv_passes[pass],
-                             .algo = algo_names[algo],
+                             .algo = fwi_conv_algo_names[algo],
                              .chosen = chosen,
                              .kernel = k->name,
                              .layout = b->nb > 0 ? "blocked" : "nhwc",
@@ -251,8 +246,8 @@ static fw_status measure(bench_conv *b, int pass, fwi_conv_algo algo, bool chose
 static bool wants_algo(const fw_bench_conv_opt *o, fwi_conv_algo algo, bool chosen)
 {
     return o->algo == NULL || strcmp(o->algo, "all") == 0 ||
-           strcmp(o->algo, algo_names[algo]) == 0 ||
-           (chosen && strcmp(o->algo, algo_names[FWI_CONV_ANY]) == 0);
+           strcmp(o->algo, fwi_conv_algo_names[algo]) == 0 ||
+           (chosen && strcmp(o->algo, fwi_conv_algo_names[FWI_CONV_ANY]) == 0);
 }
 
 static bool wants_layout(const fw_bench_conv_opt *o, bool blocked)
@@ -343,7 +338,7 @@ static fw_status check_opt(const fw_bench_conv_opt *o)
         st = fwi_bench_word("pass", o->pass, fwi_conv_passes, N_PASSES, "fwd, dx, dw");
     if (st == FW_OK && o->algo != NULL && strcmp(o->algo, "all") != 0)
         st = fwi_bench_word(
-            "algorithm", o->algo, algo_names, FWI_CONV_ALGOS,
+            "algorithm", o->algo, fwi_conv_algo_names, FWI_CONV_ALGOS,
             "auto, direct, winograd2, winograd3, winograd4, winograd5, winograd6, all");
     if (st == FW_OK && o->layout != NULL)
         st = fwi_bench_word("layout", o->layout, layouts, 2, "blocked, nhwc");

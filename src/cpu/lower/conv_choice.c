@@ -1,13 +1,13 @@
-/* conv_choice.c: which algorithm computes a 3 x 3 convolution fastest, as a table of what was
- * measured. It is data: `fenwicks bench conv` times every algorithm on a shape, and where it shows
- * another order than a line here, the line is what has to change. Asked by lower_conv.c, which
- * knows whether there is a kernel for the answer.
+/* conv_choice.c: which algorithm computes a 3 x 3 convolution fastest: a table of what was measured,
+ * and for images of up to 32 pixels which squares fit them best. The table is data: `fenwicks bench conv`
+ * times every algorithm on a shape, and where it shows another order than a line here, the line is what
+ * has to change. Asked by lower_conv.c, which knows whether there is a kernel for the answer.
  *
  * What stands behind the lines. Winograd's F(2x2,3x3) multiplies 2.25 times less than the
  * definition, F(4x4,3x3) 4 times less, F(5x5,3x3) and F(6x6,3x3) about 5 times; against it go
- * transforms, whose cost per product falls with the channels; tiles that reach beyond the image (a
- * side of 3 costs as much as one of 4, one of 5 as much as one of 8); and that the direct kernels
- * leave out the taps that fall into the padding, which are many where images are small. Filter
+ * transforms, whose cost per product falls with the channels; squares that reach beyond the image (for
+ * F(4x4,3x3) a side of 3 costs as much as one of 4, one of 5 as much as one of 8); and that the direct
+ * kernels leave out the taps that fall into the padding, which are many where images are small. Filter
  * gradients transform both of their operands and win least. */
 #include "cpu_lower.h"
 
@@ -48,32 +48,37 @@ static const choice choices[] = {
      *   input gradient      350 / 430 / 470   222 / 292 / 421   117 / 140 / 175
      *   filter gradient     400 / 470 / 650   243 / 313 / 418   120 / 153 / 200 */
     {FW_F32, FWD | DX | DW, 4, 24, F2, F2, F4},
-    /* a side of 3 (block3), direct / F3 / F4, Emerald Rapids: forward 330 / 720 / 490, input gradient
-     * 390 / 670 / 480, filter gradient 330 / 560 / 400 */
+    /* a side of 3 (block3, 256 channels), direct / F3 / F4, Emerald Rapids, which neighbours used too:
+     * forward 330 / 720 / 490, input gradient 390 / 670 / 480, filter gradient 330 / 560 / 400. On an idle
+     * day direct and F4 had 471 and 520 forward, on Zen 3 220 and 210. */
     {FW_F32, FWD | DX | DW, 3, 64, DIRECT, F3, F3},
 };
 
-/* Products of a channel in the squares of m x m outputs that cover an image of this side; m 1: direct. */
+/* Products of a channel in the squares of m x m outputs that cover an image of this side. */
 static int64_t products(int64_t side, fwi_conv_algo algo)
 {
-    const int64_t m = (int64_t)(algo - F2) + 2, squares = (side + m - 1) / m;
+    const int64_t m = (int64_t)algo - F2 + 2, squares = (side + m - 1) / m;
     return squares * squares * (m + 2) * (m + 2);
 }
 
 enum { MOST_FITTED = 32 }; /* pixels */
 
-/* base, which a line above has, or one that no line has where its squares fit an image so much better
- * that a tenth of the products goes; transforms for a filter's gradient cost more with F6. For small
- * images: those of large ones fit none better than another, and only figures could tell. Emerald Rapids, F4 / F5 / F6 of airbench94 on images of 24 (side 11, 5),
- * 28 (6) and 32 pixels (15), busy with other work, so that a tenth more or less says nothing:
- *   side            5                   6                   11                 15
- *   forward         300 / 1050 / 680    530 / 380 / 950     600 / 450 / 680    550 / 700 / 550
- *   input gradient  430 / 1020 / 640    430 / 380 / 770     770 / 560 / 750    660 / 780 / 520
- *   filter gradient 370 / 710 / 580     400 / 270 / 640     550 / 420 / 450    380 / 460 / 390 */
+/* base, F2 or F4 by a line above, or another one where its squares fit an image so much better that a
+ * tenth of the products goes; transforms for a filter's gradient cost more with F6. Larger images were not
+ * measured. Products of f32, Emerald Rapids, which neighbours used too, so that a tenth more or less says
+ * nothing; F4 / F5 / F6 of airbench94 on images of 24 (sides 23, 11, 5), 28 (6) and 32 pixels (15):
+ *   side            5                  6                 11                15
+ *   forward         300 / 1050 / 680   530 / 380 / 950   600 / 450 / 680   550 / 700 / 550
+ *   input gradient  430 / 1020 / 640   430 / 380 / 770   770 / 560 / 750   660 / 780 / 520
+ *   filter gradient 370 / 710 / 580    400 / 270 / 640   550 / 420 / 450   380 / 460 / 390
+ *   side 23, 24 channels: 370 / 330 / 360, 380 / 360 / 420, 350 / 300 / 400
+ * Of bf16, where F3 may be asked for: docs/benchmarks.md. */
 static fwi_conv_algo best_fit(fwi_conv_pass pass, int64_t side, fwi_conv_algo base,
                               fwi_conv_algo most)
 {
     fwi_conv_algo best = base;
+    if (base == DIRECT)
+        return DIRECT;
     for (fwi_conv_algo algo = FWI_CONV_WINO3; algo <= most; algo++) {
         if (algo == F4)
             continue; /* measured, as base was */
@@ -100,7 +105,7 @@ fwi_conv_algo fwi_conv_choice(const char *table, fw_dtype dtype, fwi_conv_pass p
         if (most < F2)
             return DIRECT;
         const fwi_conv_algo base = most >= F4 ? k->up_to_4 : most == F3 ? k->up_to_3 : k->up_to_2;
-        /* where F4 loses, its transforms weigh too much, and so would the others' */
+        /* where F4 loses by this line, its transforms weigh too much, and so would the others' */
         return k->up_to_4 == F4 && side <= MOST_FITTED ? best_fit(pass, side, base, most) : base;
     }
     return FWI_CONV_DIRECT;

@@ -32,7 +32,7 @@ fw_status fwi_lower_blocked(fwi_graph *g, const fwi_op_table *table);
  * call, else DIRECT. The last of the passes: others may make convolutions. */
 fw_status fwi_lower_conv(fwi_graph *g, const fwi_op_table *table);
 
-/* ---- conv_choice.c: what was measured to be fastest, as a table ---- */
+/* ---- conv_choice.c: what was measured to be fastest ---- */
 typedef enum fwi_conv_pass {
     FWI_CONV_FORWARD,
     FWI_CONV_INPUT_GRAD,

@@ -17,8 +17,8 @@ static fwi_arg arg_of(const fwi_graph *g, fwi_val v)
     return (fwi_arg){.dtype = t->dtype, .shape = t->shape, .nb = t->nb};
 }
 
-/* F(3x3,3x3) rounds three times and F(4x4,3x3) five times as coarsely as the definition does where its
- * products are of bf16 (docs/numerics.md): there only where the user asks for it. */
+/* F(3x3,3x3) and F(4x4,3x3) round several times as coarsely as the definition where their products are
+ * of bf16 (docs/numerics.md): there only where the user asks for them. */
 static bool too_coarse(const fwi_graph *g, fwi_conv_algo algo, const char *table)
 {
     return g->conv == FWI_CONV_ANY && g->storage == FW_BF16 && algo > FWI_CONV_WINO2 &&
@@ -54,7 +54,7 @@ static fwi_conv_algo choose(const fwi_graph *g, const fwi_op *op, const fwi_op_t
     const fwi_shape *filters = pass == FWI_CONV_FILTER_GRAD ? &c.out[0].shape : &c.in[1].shape;
     const int64_t side = a->ih < a->iw ? a->ih : a->iw;
     fwi_conv_algo most = g->conv == FWI_CONV_ANY ? FWI_CONV_WINO6 : g->conv;
-    /* the larger ones' kernels for images stored as bf16 have products of f32, at half of the rate here */
+    /* of the larger ones there are no kernels with products of bf16 */
     if (most > FWI_CONV_WINO4 && g->storage == FW_BF16 && fwi_multiplies_bf16(table->name))
         most = FWI_CONV_WINO4;
     for (; most > FWI_CONV_DIRECT; most--) {
@@ -63,8 +63,7 @@ static fwi_conv_algo choose(const fwi_graph *g, const fwi_op *op, const fwi_op_t
             continue;
         const fwi_conv_algo best = fwi_conv_choice(from->name, c.in[0].dtype, pass, side,
                                                    filters->d[3], filters->d[0], most);
-        if (best == most || best == FWI_CONV_DIRECT || own_row(table, &c, best, &from) != NULL)
-            return best;
+        return best == FWI_CONV_DIRECT || own_row(table, &c, best, &from) != NULL ? best : most;
     }
     return FWI_CONV_DIRECT;
 }

@@ -471,5 +471,3 @@ fw_status FN(winograd_conv2d_dx)(const fwi_call *c)
 }
 #undef WINO_RUN
 #undef WIDE
-#undef WINO_A
-#undef WINO_B

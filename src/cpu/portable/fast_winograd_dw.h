@@ -325,8 +325,10 @@ WINO_INLINE void NAME(wino_taps)(const NAME(wino_job) * g, const int m, const RE
 {
     const int64_t to_xi = g->dy.groups * g->x.groups * NR * NR;
     NAME(vec) t[3][WINO_SIDE];
+    WINO_UNROLL
     for (int x = 0; x < m + 2; x++) {
         NAME(vec) u[WINO_SIDE];
+        WINO_UNROLL
         for (int y = 0; y < m + 2; y++) {
             const REAL *const p = from + (y * (m + 2) + x) * to_xi;
             u[y] = NAME(v_load)(p);

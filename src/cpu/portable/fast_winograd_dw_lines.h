@@ -10,9 +10,6 @@
 #include "winograd_points.h"
 
 #if PER == 1
-#define WINO_A WINO4_A_F32
-#define WINO_B WINO4_B_F32
-
 /* The first n of NR channels as two vectors, zeros for the others. */
 #ifdef WIDENS
 WINO_INLINE void NAME(wino_load)(const STORE *p, const bool full, int64_t n, NAME(vec) v[2])
@@ -44,49 +41,16 @@ static inline int64_t NAME(wino_place)(int64_t k)
 {
     return k;
 }
-#else
-#define WINO_A WINO4_A_BF16
-#define WINO_B WINO4_B_BF16
 #endif
 
-/* F3, F5 and F6: the pair of points that a row is of, and its point with its sign. */
-WINO_INLINE int NAME(pairs_index)(const int m, const int row)
-{
-    return (row - wino_first(m)) / 2;
-}
-WINO_INLINE REAL NAME(pairs_point)(const int m, const int row)
-{
-    const REAL p = wino_point(m, NAME(pairs_index)(m, row));
-    return (row - wino_first(m)) % 2 == 0 ? p : -p;
-}
-WINO_INLINE NAME(vec) NAME(pairs_half)(const int m, const int k, const NAME(vec) * d)
-{
-    const NAME(vec) sum = NAME(v_fma)(NAME(v_set)(-wino_t(m, k)), d[-2], d[0]);
-    return m == 3 ? sum : NAME(v_fma)(NAME(v_set)(wino_u(m, k)), d[-4], sum);
-}
-WINO_INLINE NAME(vec) NAME(pairs_end)(const int m, const NAME(vec) * d)
-{
-    NAME(vec) sum = NAME(v_fma)(NAME(v_set)(-wino_s1(m)), d[-2], d[0]);
-    sum = NAME(v_fma)(NAME(v_set)(wino_s2(m)), d[-4], sum);
-    return m == 3 ? sum : NAME(v_fma)(NAME(v_set)(-wino_s3(m)), d[-6], sum);
-}
-WINO_INLINE NAME(vec) NAME(pairs_x)(const int m, const int row, const NAME(vec) d[WINO_SIDE])
-{
-    if (row < wino_first(m))
-        return NAME(pairs_end)(m, d + m);
-    if (row == m + 1)
-        return NAME(pairs_end)(m, d + m + 1);
-    const int k = NAME(pairs_index)(m, row);
-    const NAME(vec) hi = NAME(pairs_half)(m, k, d + m), lo = NAME(pairs_half)(m, k, d + m - 1);
-    return NAME(v_fma)(NAME(v_set)(NAME(pairs_point)(m, row)), lo, hi);
-}
+#include "fast_winograd_pairs.h"
 
 /* Number `row` of B^T d. m: 2 to 6, the tiles of F(m x m, 3x3). */
 WINO_INLINE NAME(vec) NAME(wino_x)(const int m, const int row, const NAME(vec) d[WINO_SIDE])
 {
     if (wino_of_pairs(m))
         return NAME(pairs_x)(m, row, d);
-    const REAL a = WINO_A, b = WINO_B;
+    const REAL a = WINO4_A, b = WINO4_B;
     if (m == 2)
         return row == 0   ? d[2] - d[0]
                : row == 1 ? d[2] + d[1]
@@ -107,8 +71,10 @@ WINO_INLINE NAME(vec) NAME(pairs_dy)(const int m, const int row, const NAME(vec)
 {
     const NAME(vec) p2 = NAME(v_set)(wino_square(m, NAME(pairs_index)(m, row)));
     NAME(vec) even = y[(m - 1) / 2 * 2], odd = y[m / 2 * 2 - 1];
+    WINO_UNROLL
     for (int k = (m - 1) / 2 * 2 - 2; k >= 0; k -= 2)
         even = NAME(v_fma)(p2, even, y[k]);
+    WINO_UNROLL
     for (int k = m / 2 * 2 - 3; k >= 0; k -= 2)
         odd = NAME(v_fma)(p2, odd, y[k]);
     return NAME(v_fma)(NAME(v_set)(NAME(pairs_point)(m, row)), odd, even);
@@ -117,7 +83,7 @@ WINO_INLINE NAME(vec) NAME(pairs_dy)(const int m, const int row, const NAME(vec)
 /* Number `row` of A y. */
 WINO_INLINE NAME(vec) NAME(wino_dy)(const int m, const int row, const NAME(vec) y[WINO_SIDE])
 {
-    const REAL p = row < 3 ? WINO_A : WINO_B;
+    const REAL p = row < 3 ? WINO4_A : WINO4_B;
     if (row == m + 1)
         return y[m - 1];
     if (row == 0 && m % 2 == 0)
@@ -188,6 +154,7 @@ WINO_INLINE void NAME(wino_along)(const int m, const bool is_x, const REAL *in, 
             for (int i = 0; i < PER; i++)
                 for (int k = 0; k < WINO_SIDE; k++)
                     d[i][k] = k < columns ? NAME(v_load)(p + (k * PER + i) * NR) : NAME(v_zero)();
+            WINO_UNROLL
             for (int k = 0; k < m + 2; k++, to += to_panel) {
                 NAME(vec) v[PER];
                 for (int i = 0; i < PER; i++)
@@ -307,6 +274,7 @@ WINO_INLINE NAME(vec) NAME(pairs_tap)(const int m, const int row, const NAME(vec
     if (row == 2)
         t = u[m + 1];
     const bool sum = (row == 1) == (m != 6); /* N(-p) is N(p) for F6, else -N(p) */
+    WINO_UNROLL
     for (int k = 0; k < wino_pairs(m); k++) {
         const REAL p = wino_point(m, k), f = (row == 0 ? 1 : row == 1 ? p : p * p) / wino_n(m, k);
         const NAME(vec) *const pair = u + wino_first(m) + 2 * k;
@@ -320,7 +288,7 @@ WINO_INLINE NAME(vec) NAME(wino_tap)(const int m, const int row, const NAME(vec)
 {
     if (wino_of_pairs(m))
         return NAME(pairs_tap)(m, row, u);
-    const REAL a = WINO_A, b = WINO_B;
+    const REAL a = WINO4_A, b = WINO4_B;
     if (m == 2) {
         const NAME(vec) half = NAME(v_set)((REAL)0.5);
         const NAME(vec) t = half * (row == 1 ? u[1] - u[2] : u[1] + u[2]);

@@ -81,25 +81,11 @@ static inline int64_t NAME(wino_channel)(int64_t step, int64_t p, int64_t n)
 }
 #endif
 
-#ifdef __clang__
-#define WINO_UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define WINO_UNROLL _Pragma("GCC unroll 8")
-#endif
-
 enum {
     WINO_CHUNK = 32 /* channels of the filter that are transformed at a time; a multiple of 2 VL */
 };
 
 /* ---- transforms of a line ---- */
-#if defined LANES_BF16
-#define WINO_A WINO4_A_BF16
-#define WINO_B WINO4_B_BF16
-#else
-#define WINO_A WINO4_A_F32
-#define WINO_B WINO4_B_F32
-#endif
-
 WINO_INLINE NAME(vec) NAME(wino_sub)(NAME(vec) a, NAME(vec) b)
 {
     return NAME(v_fma)(NAME(v_set)(-1), b, a); /* exact product: the difference, rounded once */
@@ -108,36 +94,7 @@ WINO_INLINE NAME(vec) NAME(wino_mul)(REAL a, NAME(vec) b)
 {
     return NAME(v_fma)(NAME(v_set)(a), b, NAME(v_zero)());
 }
-WINO_INLINE NAME(vec) NAME(wino_fma)(REAL a, NAME(vec) b, NAME(vec) c)
-{
-    return NAME(v_fma)(NAME(v_set)(a), b, c);
-}
-
-/* F3, F5 and F6: points +-p take hi +- p lo, each of every other pixel; 0 and infinity one sum each. */
-WINO_INLINE NAME(vec) NAME(pairs_half)(const int m, const int k, const NAME(vec) * d)
-{
-    const NAME(vec) sum = NAME(wino_fma)(-wino_t(m, k), d[-2], d[0]);
-    return m == 3 ? sum : NAME(wino_fma)(wino_u(m, k), d[-4], sum);
-}
-WINO_INLINE NAME(vec) NAME(pairs_end)(const int m, const NAME(vec) * d)
-{
-    const NAME(vec) sum =
-        NAME(wino_fma)(wino_s2(m), d[-4], NAME(wino_fma)(-wino_s1(m), d[-2], d[0]));
-    return m == 3 ? sum : NAME(wino_fma)(-wino_s3(m), d[-6], sum);
-}
-WINO_INLINE void NAME(pairs_line_in)(const int m, const NAME(vec) d[WINO_SIDE],
-                                     NAME(vec) r[WINO_SIDE])
-{
-    if (m == 6)
-        r[0] = NAME(pairs_end)(m, d + m);
-    WINO_UNROLL
-    for (int k = 0; k < wino_pairs(m); k++) {
-        const NAME(vec) hi = NAME(pairs_half)(m, k, d + m), lo = NAME(pairs_half)(m, k, d + m - 1);
-        r[wino_first(m) + 2 * k] = NAME(wino_fma)(wino_point(m, k), lo, hi);
-        r[wino_first(m) + 2 * k + 1] = NAME(wino_fma)(-wino_point(m, k), lo, hi);
-    }
-    r[m + 1] = NAME(pairs_end)(m, d + m + 1);
-}
+#include "fast_winograd_pairs.h"
 
 /* B^T: m + 2 source pixels, to as many points. */
 WINO_INLINE void NAME(wino_line_in)(const int m, const NAME(vec) d[WINO_SIDE],
@@ -151,10 +108,12 @@ WINO_INLINE void NAME(wino_line_in)(const int m, const NAME(vec) d[WINO_SIDE],
         return;
     }
     if (wino_of_pairs(m)) {
-        NAME(pairs_line_in)(m, d, r);
+        WINO_UNROLL
+        for (int row = 0; row < m + 2; row++)
+            r[row] = NAME(pairs_x)(m, row, d);
         return;
     }
-    const REAL a = WINO_A, b = WINO_B, a2 = a * a, b2 = b * b;
+    const REAL a = WINO4_A, b = WINO4_B, a2 = a * a, b2 = b * b;
     const NAME(vec) even_a = NAME(wino_fma)(-b2, d[2], d[4]);
     const NAME(vec) odd_a = NAME(wino_fma)(-b2, d[1], d[3]);
     const NAME(vec) even_b = NAME(wino_fma)(-a2, d[2], d[4]);
@@ -213,7 +172,7 @@ WINO_INLINE void NAME(wino_line_out)(const int m, const NAME(vec) s[WINO_SIDE],
         y[1] = NAME(v_add)(diff_a, s[3]);
         return;
     }
-    const REAL a = WINO_A, b = WINO_B;
+    const REAL a = WINO4_A, b = WINO4_B;
     const NAME(vec) sum_b = NAME(v_add)(s[3], s[4]), diff_b = NAME(wino_sub)(s[3], s[4]);
     y[0] = NAME(v_add)(s[0], NAME(v_add)(sum_a, sum_b));
     y[1] = NAME(wino_fma)(a, diff_a, NAME(wino_mul)(b, diff_b));
@@ -252,7 +211,7 @@ WINO_INLINE void NAME(wino_line_filter)(const int m, const NAME(vec) g[3], NAME(
         NAME(pairs_line_filter)(m, g, u);
         return;
     }
-    const REAL a = WINO_A, b = WINO_B;
+    const REAL a = WINO4_A, b = WINO4_B;
     const REAL na = 1 / WINO4_NA(a, b), nb = 1 / WINO4_NB(a, b);
     const NAME(vec) even_a = NAME(wino_mul)(na, NAME(wino_fma)(a * a, g[2], g[0]));
     const NAME(vec) even_b = NAME(wino_mul)(nb, NAME(wino_fma)(b * b, g[2], g[0]));

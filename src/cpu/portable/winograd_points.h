@@ -35,6 +35,11 @@
 
 #include "exec.h"
 
+#ifdef __clang__
+#define WINO_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define WINO_UNROLL _Pragma("GCC unroll 8")
+#endif
 #define WINO_INLINE static inline __attribute__((always_inline))
 
 enum {
@@ -62,10 +67,8 @@ static inline int64_t winograd_side(const fwi_call *c)
     return c->attr->conv.algo - FWI_CONV_WINO2 + 2;
 }
 
-#define WINO4_A_F32  0.625F
-#define WINO4_B_F32  1.5F
-#define WINO4_A_BF16 0.625F
-#define WINO4_B_BF16 1.5F
+#define WINO4_A 0.625F
+#define WINO4_B 1.5F
 
 /* N(p) of F4: of 0, of +-a, of +-b. */
 #define WINO4_N0(a, b) ((a) * (a) * (b) * (b))
