@@ -54,6 +54,11 @@ static const choice choices[] = {
     {FW_F32, FWD | DX | DW, 3, 64, DIRECT, F3, F3},
 };
 
+static bool has(unsigned allowed, fwi_conv_algo algo)
+{
+    return algo == DIRECT || (allowed >> algo & 1U) != 0;
+}
+
 /* Products of a channel in the squares of m x m outputs that cover an image of this side. */
 static int64_t products(int64_t side, fwi_conv_algo algo)
 {
@@ -74,14 +79,14 @@ enum { MOST_FITTED = 32 }; /* pixels */
  *   side 23, 24 channels: 370 / 330 / 360, 380 / 360 / 420, 350 / 300 / 400
  * Of bf16, where F3 may be asked for: docs/benchmarks.md. */
 static fwi_conv_algo best_fit(fwi_conv_pass pass, int64_t side, fwi_conv_algo base,
-                              fwi_conv_algo most)
+                              unsigned allowed)
 {
     fwi_conv_algo best = base;
     if (base == DIRECT)
         return DIRECT;
-    for (fwi_conv_algo algo = FWI_CONV_WINO3; algo <= most; algo++) {
-        if (algo == F4)
-            continue; /* measured, as base was */
+    for (fwi_conv_algo algo = F3; algo < FWI_CONV_ALGOS; algo++) {
+        if (algo == F4 || !has(allowed, algo))
+            continue; /* F4 was measured, as base was */
         const int64_t share = algo == FWI_CONV_WINO6 && pass == FWI_CONV_FILTER_GRAD ? 75 : 90;
         if (100 * products(side, algo) < share * products(side, base) &&
             products(side, algo) < products(side, best))
@@ -91,7 +96,7 @@ static fwi_conv_algo best_fit(fwi_conv_pass pass, int64_t side, fwi_conv_algo ba
 }
 
 fwi_conv_algo fwi_conv_choice(const char *table, fw_dtype dtype, fwi_conv_pass pass, int64_t side,
-                              int64_t c, int64_t oc, fwi_conv_algo most)
+                              int64_t c, int64_t oc, unsigned allowed)
 {
     const int64_t fewer = c < oc ? c : oc;
     /* elsewhere images stored as bf16 are multiplied as floats: what is fastest is the same */
@@ -102,13 +107,14 @@ fwi_conv_algo fwi_conv_choice(const char *table, fw_dtype dtype, fwi_conv_pass p
         if (k->dtype != dtype || (k->passes >> pass & 1) == 0 || side < k->least_side ||
             fewer < k->least_c)
             continue;
-        if (most < F2)
-            return DIRECT;
-        const fwi_conv_algo base = most >= F4 ? k->up_to_4 : most == F3 ? k->up_to_3 : k->up_to_2;
+        const fwi_conv_algo base = has(allowed, F4) && has(allowed, k->up_to_4)   ? k->up_to_4
+                                   : has(allowed, F3) && has(allowed, k->up_to_3) ? k->up_to_3
+                                   : has(allowed, k->up_to_2)                     ? k->up_to_2
+                                                                                  : DIRECT;
         /* where F4 loses by this line, its transforms weigh too much, and so would the others' */
-        return k->up_to_4 == F4 && side <= MOST_FITTED ? best_fit(pass, side, base, most) : base;
+        return k->up_to_4 == F4 && side <= MOST_FITTED ? best_fit(pass, side, base, allowed) : base;
     }
-    return FWI_CONV_DIRECT;
+    return DIRECT;
 }
 
 bool fwi_multiplies_bf16(const char *table)

@@ -39,11 +39,11 @@ typedef enum fwi_conv_pass {
     FWI_CONV_FILTER_GRAD
 } fwi_conv_pass;
 fwi_conv_pass fwi_conv_pass_of(fwi_opkind kind); /* of an op with the attributes of a convolution */
-/* The fastest of the algorithms up to `most` (DIRECT, WINO2 to WINO6) for a 3 x 3 convolution with
- * stride 1. table: of the kernels that would compute it ("avx512"); side: of its images, the
- * shorter one, padded by one pixel; c, oc: channels. */
+/* The fastest of DIRECT and the `allowed` ones, a set of 1 << algo, for a 3 x 3 convolution with stride
+ * 1. table: of the kernels that would compute it ("avx512"); side: of its images, the shorter one, padded
+ * by one pixel; c, oc: channels. */
 fwi_conv_algo fwi_conv_choice(const char *table, fw_dtype dtype, fwi_conv_pass pass, int64_t side,
-                              int64_t c, int64_t oc, fwi_conv_algo most);
+                              int64_t c, int64_t oc, unsigned allowed);
 /* Whether this table's kernels multiply images stored as bf16 as they are; others widen to f32 first. */
 bool fwi_multiplies_bf16(const char *table);
 

@@ -57,15 +57,17 @@ static fwi_conv_algo choose(const fwi_graph *g, const fwi_op *op, const fwi_op_t
     /* of the larger ones there are no kernels with products of bf16 */
     if (most > FWI_CONV_WINO4 && g->storage == FW_BF16 && fwi_multiplies_bf16(table->name))
         most = FWI_CONV_WINO4;
-    for (; most > FWI_CONV_DIRECT; most--) {
+    unsigned allowed = 0;
+    const char *from_name = table->name;
+    for (fwi_conv_algo algo = FWI_CONV_WINO2; algo <= most; algo++) {
         const fwi_op_table *from = NULL;
-        if (own_row(table, &c, most, &from) == NULL || too_coarse(g, most, from->name))
+        if (own_row(table, &c, algo, &from) == NULL || too_coarse(g, algo, from->name))
             continue;
-        const fwi_conv_algo best = fwi_conv_choice(from->name, c.in[0].dtype, pass, side,
-                                                   filters->d[3], filters->d[0], most);
-        return best == FWI_CONV_DIRECT || own_row(table, &c, best, &from) != NULL ? best : most;
+        allowed |= 1U << algo;
+        from_name = from->name;
     }
-    return FWI_CONV_DIRECT;
+    return fwi_conv_choice(from_name, c.in[0].dtype, pass, side, filters->d[3], filters->d[0],
+                           allowed);
 }
 
 fw_status fwi_lower_conv(fwi_graph *g, const fwi_op_table *table)
