@@ -169,7 +169,7 @@ static int run_bench(const command *self, int argc, char **argv)
         {"--pass", "PASS", "conv: fwd, dx or dw (default: those that training needs)", ARG_TEXT,
          &a.pass},
         {"--algo", "NAME",
-         "conv: auto, direct, winograd2 to winograd6; on a GPU auto, cudnn, wgmma, narrow, cuda "
+         "conv: auto, direct, winograd2 to winograd7; on a GPU auto, cudnn, wgmma, narrow, cuda "
          "(default: all)",
          ARG_TEXT, &a.algo},
         {"--layout", "NAME", "conv, ops: blocked or nhwc (default: what training uses)", ARG_TEXT,

@@ -92,7 +92,7 @@ FW_API fw_status fw_recipe_conv_shapes(const fw_recipe *r, fw_conv_shape *out, i
 typedef struct fw_bench_conv_opt {
     const char *shape; /* a net, a name, or net/name; NULL: all */
     const char *pass;  /* fwd dx dw; NULL: those that training needs: no dx of the images */
-    /* auto (what training takes), direct, winograd2 to winograd6; NULL, all: each */
+    /* auto (what training takes), direct, winograd2 to winograd7; NULL, all: each */
     const char *algo;
     const char
         *layout; /* blocked, nhwc; NULL: blocked, nhwc where an algorithm has no such kernel */

@@ -80,6 +80,7 @@ typedef enum fwi_conv_algo {
     FWI_CONV_WINO4,
     FWI_CONV_WINO5,
     FWI_CONV_WINO6,
+    FWI_CONV_WINO7,
     FWI_CONV_ALGOS
 } fwi_conv_algo;
 const char *fwi_conv_algo_name(fwi_conv_algo algo); /* "auto" (ANY), "direct", "winograd2", ... */
@@ -312,7 +313,7 @@ typedef struct fwi_graph {
     fw_dtype storage;   /* of activations once a backend has lowered the graph: real, or FW_BF16
                          or FW_F16 where that is f32. The canonical graph computes in `real` all the same */
     fwi_conv_algo conv; /* what the user wants of convolutions. ANY: as the backend thinks best;
-                           WINO2 to WINO6: no further than this, where it is faster */
+                           WINO2 to WINO7: no further than this, where it is faster */
     fwi_tensor *tensors;
     int32_t n_tensors, cap_tensors;
     fwi_op *ops;

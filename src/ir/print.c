@@ -46,7 +46,7 @@ const char *const fwi_init_names[] = {[FWI_INIT_CONST] = "const",
 const char *const fwi_conv_algo_names[] = {
     [FWI_CONV_ANY] = "auto",        [FWI_CONV_DIRECT] = "direct",   [FWI_CONV_WINO2] = "winograd2",
     [FWI_CONV_WINO3] = "winograd3", [FWI_CONV_WINO4] = "winograd4", [FWI_CONV_WINO5] = "winograd5",
-    [FWI_CONV_WINO6] = "winograd6", [FWI_CONV_ALGOS] = NULL};
+    [FWI_CONV_WINO6] = "winograd6", [FWI_CONV_WINO7] = "winograd7", [FWI_CONV_ALGOS] = NULL};
 
 const char *fwi_conv_algo_name(fwi_conv_algo algo)
 {

@@ -337,9 +337,8 @@ static fw_status check_opt(const fw_bench_conv_opt *o)
     if (o->pass != NULL)
         st = fwi_bench_word("pass", o->pass, fwi_conv_passes, N_PASSES, "fwd, dx, dw");
     if (st == FW_OK && o->algo != NULL && strcmp(o->algo, "all") != 0)
-        st = fwi_bench_word(
-            "algorithm", o->algo, fwi_conv_algo_names, FWI_CONV_ALGOS,
-            "auto, direct, winograd2, winograd3, winograd4, winograd5, winograd6, all");
+        st = fwi_bench_word("algorithm", o->algo, fwi_conv_algo_names, FWI_CONV_ALGOS,
+                            "auto, direct, winograd2 to winograd7, all");
     if (st == FW_OK && o->layout != NULL)
         st = fwi_bench_word("layout", o->layout, layouts, 2, "blocked, nhwc");
     return st;

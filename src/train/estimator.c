@@ -64,7 +64,7 @@ static fw_status check_options(const fw_estimator_opt *o)
     int views;
     if (fwi_tta_views(o->tta, &views) == NULL)
         return fwi_fail(FW_EARG, "tta is the number %d, which none of its values has", (int)o->tta);
-    if ((unsigned)o->conv > FW_CONV_WINOGRAD6)
+    if ((unsigned)o->conv > FW_CONV_WINOGRAD7)
         return fwi_fail(FW_EARG, "conv is the number %d, which none of its values has",
                         (int)o->conv);
     if (o->record_every < 0 || (o->record_every > 0 && o->record == NULL))

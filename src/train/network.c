@@ -122,7 +122,8 @@ _Static_assert((int)FW_CONV_AUTO == FWI_CONV_ANY && (int)FW_CONV_DIRECT == FWI_C
                    (int)FW_CONV_WINOGRAD3 == FWI_CONV_WINO3 &&
                    (int)FW_CONV_WINOGRAD4 == FWI_CONV_WINO4 &&
                    (int)FW_CONV_WINOGRAD5 == FWI_CONV_WINO5 &&
-                   (int)FW_CONV_WINOGRAD6 == FWI_CONV_WINO6,
+                   (int)FW_CONV_WINOGRAD6 == FWI_CONV_WINO6 &&
+                   (int)FW_CONV_WINOGRAD7 == FWI_CONV_WINO7,
                "fw_conv is fwi_conv_algo to the user");
 
 /* *out is left NULL on error. */

@@ -59,7 +59,7 @@ err "davidnet: prep layer1"
 run 1 bench conv --pass up
 err "fwd, dx, dw"
 run 1 bench conv --algo fft
-err "auto, direct, winograd2, winograd3, winograd4, winograd5, winograd6, all"
+err "auto, direct, winograd2 to winograd7, all"
 run 1 bench conv --layout nchw
 err "blocked, nhwc"
 run 1 bench conv --shape layer2 --precision f64 --algo winograd2

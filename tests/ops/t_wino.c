@@ -45,6 +45,8 @@ int64_t t_wino_side(int algo)
 int t_wino_rows(fw_dtype dtype, int algo)
 {
     const bool pairs = dtype == FW_BF16 && algo <= FWI_CONV_WINO4; /* others: of f32 alone */
+    if (dtype != FW_BF16 && algo > FWI_CONV_WINO6)
+        return 0;
     return (dtype == FW_BF16 ? 0 : 1) + (fwi_isa_supported(FWI_ISA_AVX2) ? 1 : 0) +
            (fwi_isa_supported(FWI_ISA_AVX512) ? 1 : 0) +
            (pairs && fwi_isa_supported(FWI_ISA_AVX512_BF16) ? 1 : 0);

@@ -7,13 +7,15 @@
  * square of outputs, which the last transform takes apart, and those may be far larger than it is.
  *   f32: F2 1e-6, F3 2e-6, F4 3e-6, F5 6e-6, F6 1.2e-5: some units of 2^-24, the more the farther
  *   apart in size the transformed numbers are.
- *   bf16 with products of f32: 5e-3, filter and output rounded, nothing between them.
+ *   bf16 with products of f32: 5e-3, filter and output rounded, nothing between them. F7 is for these alone.
  *   bf16 with products of bf16: F2 1.5e-2, F3 and F4 3e-2: both factors rounded by up to 2^-9 of
  *   themselves after a transform whose numbers are larger than what they come to in the end, and the
  *   output rounded. On the layers of a network, where sums are long, test_layers holds them to 5e-3,
  *   8e-3 and 1.5e-2.
  * Inputs are normal, or such with the negative ones set to 0, as behind a ReLU. With small whole
- * numbers F2 has nothing to round: every output must be exact, in bf16 up to its last rounding.
+ * numbers F2 has nothing to round: every output must be exact, in bf16 up to its last rounding. Of F7
+ * those below 256, all of which bf16 has, are off by less than 0.02: its own error, of 1e-5 of a
+ * hundred, shows there, which the rounding of normal numbers to bf16 hides.
  * conv2d_stats: mean and variance of what was stored, in bf16 of what was about to be.
  * ctest: tsan */
 #include "t_wino.h"
@@ -158,7 +160,7 @@ static wino_got run(const wino_case *t, const fwi_kernel *k, fwi_call call, int 
 static double bar(fw_dtype dtype, int algo)
 {
     if (dtype == FW_BF16)
-        return algo == FWI_CONV_WINO2 ? 1.5e-2 : 3e-2;
+        return algo == FWI_CONV_WINO2 ? 1.5e-2 : algo <= FWI_CONV_WINO4 ? 3e-2 : 5e-3;
     static const double f32[FWI_CONV_ALGOS] = {[FWI_CONV_WINO2] = 1e-6,
                                                [FWI_CONV_WINO3] = 2e-6,
                                                [FWI_CONV_WINO4] = 3e-6,
@@ -173,7 +175,9 @@ static double error_of(const wino_case *t, int algo, const wino_got *g, const ch
     for (int64_t i = 0; i < fwi_shape_elems(&t->out); i++) {
         const double d = (double)g->y[i] - t->want[i];
         const double near = t->dtype == FW_BF16 ? t_from_bf16(t_to_bf16(t->want[i])) : t->want[i];
-        if (t->exact && algo == FWI_CONV_WINO2 && (double)g->y[i] != near)
+        const double room = algo == FWI_CONV_WINO7 && fabs(near) < 256 ? 0.02 : 0;
+        if (t->exact && (algo == FWI_CONV_WINO2 || room > 0) &&
+            !(fabs((double)g->y[i] - near) <= room))
             fail_msg("%s: [%lld] is %g, expected %g", text, (long long)i, (double)g->y[i], near);
         off += d * d;
     }
@@ -246,8 +250,8 @@ static int check(const wino_case *t, int algo, double most)
 
 static const fwi_opkind ops[] = {FWI_OP_conv2d, FWI_OP_conv2d_dx, FWI_OP_conv2d_stats};
 static const fw_dtype types[] = {FW_F32, FW_BF16};
-static const int algos[] = {FWI_CONV_WINO2, FWI_CONV_WINO3, FWI_CONV_WINO4, FWI_CONV_WINO5,
-                            FWI_CONV_WINO6};
+static const int algos[] = {FWI_CONV_WINO2, FWI_CONV_WINO3, FWI_CONV_WINO4,
+                            FWI_CONV_WINO5, FWI_CONV_WINO6, FWI_CONV_WINO7};
 
 /* All ops, types and algorithms on one shape. */
 static void check_shape(const t_wino_shape *s, t_fill fill)
@@ -304,8 +308,8 @@ static void test_random_shapes(void **state)
 static void test_layers(void **state)
 {
     (void)state;
-    static const double most[2][5] = {{1e-6, 1.5e-6, 2e-6, 5e-6, 8e-6}, /* f32, bf16 */
-                                      {5e-3, 8e-3, 1.5e-2, 5e-3, 5e-3}};
+    static const double most[2][6] = {{1e-6, 1.5e-6, 2e-6, 5e-6, 8e-6, 0},     /* f32 */
+                                      {5e-3, 8e-3, 1.5e-2, 5e-3, 5e-3, 5e-3}}; /* bf16 */
     const t_wino_shape shapes[] = {t_wino_same(14, 14, 8, 8, 128, 64),
                                    t_wino_same(20, 10, 4, 4, 512, 96)};
     for (int i = 0; i < T_COUNT(shapes); i++)
@@ -333,7 +337,7 @@ static void test_choice(void **state)
                 fwi_attr attr = t_wino_attr(&s, algo);
                 const fwi_call call = call_of(&t, &attr);
                 const fwi_kernel *k = fwi_table_find(table, &call, NULL);
-                const bool winograd = t_wino_side(algo) > 0;
+                const bool winograd = t_wino_side(algo) > 0 && t_wino_rows(FW_F32, algo) > 0;
                 assert_non_null(k);
                 assert_int_equal(strstr(k->name, "winograd") != NULL, winograd);
                 attr.conv.stride = 2;

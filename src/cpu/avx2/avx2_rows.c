@@ -14,8 +14,9 @@ BLOCKED_F32_DECLARE
 BLOCKED_BF16_DECLARE
 
 extern const fwi_kernel fwi_rows_avx2[];
-const fwi_kernel fwi_rows_avx2[] = {WINOGRAD_ROWS(f32, FW_F32, avx2, TILE_F32, winograd_takes),
-                                    BLOCKED_CONV_ROWS(f32, FW_F32, avx2, TILE_F32),
-                                    WINOGRAD_ROWS(bf16, FW_BF16, avx2, TILE_F32, winograd_takes),
-                                    BLOCKED_CONV_ROWS(bf16, FW_BF16, avx2, TILE_F32),
-                                    FAST_ROWS BLOCKED_F32_ROWS BLOCKED_BF16_ROWS{.run = NULL}};
+const fwi_kernel fwi_rows_avx2[] = {
+    WINOGRAD_ROWS(f32, FW_F32, avx2, TILE_F32, winograd_takes_f32),
+    BLOCKED_CONV_ROWS(f32, FW_F32, avx2, TILE_F32),
+    WINOGRAD_ROWS(bf16, FW_BF16, avx2, TILE_F32, winograd_takes_widened),
+    BLOCKED_CONV_ROWS(bf16, FW_BF16, avx2, TILE_F32),
+    FAST_ROWS BLOCKED_F32_ROWS BLOCKED_BF16_ROWS{.run = NULL}};

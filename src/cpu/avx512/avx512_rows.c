@@ -15,8 +15,8 @@ BLOCKED_BF16_DECLARE
 
 extern const fwi_kernel fwi_rows_avx512[];
 const fwi_kernel fwi_rows_avx512[] = {
-    WINOGRAD_ROWS(f32, FW_F32, avx512, TILE_F32, winograd_takes),
+    WINOGRAD_ROWS(f32, FW_F32, avx512, TILE_F32, winograd_takes_f32),
     BLOCKED_CONV_ROWS(f32, FW_F32, avx512, TILE_F32),
-    WINOGRAD_ROWS(bf16, FW_BF16, avx512, TILE_F32, winograd_takes),
+    WINOGRAD_ROWS(bf16, FW_BF16, avx512, TILE_F32, winograd_takes_widened),
     BLOCKED_CONV_ROWS(bf16, FW_BF16, avx512, TILE_F32),
     FAST_ROWS BLOCKED_F32_ROWS BLOCKED_BF16_ROWS{.run = NULL}};

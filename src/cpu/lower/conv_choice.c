@@ -4,7 +4,7 @@
  * has to change. Asked by lower_conv.c, which knows whether there is a kernel for the answer.
  *
  * What stands behind the lines. Winograd's F(2x2,3x3) multiplies 2.25 times less than the
- * definition, F(4x4,3x3) 4 times less, F(5x5,3x3) and F(6x6,3x3) about 5 times; against it go
+ * definition, F(4x4,3x3) 4 times less, F(5x5,3x3) to F(7x7,3x3) about 5 times; against it go
  * transforms, whose cost per product falls with the channels; squares that reach beyond the image (for
  * F(4x4,3x3) a side of 3 costs as much as one of 4, one of 5 as much as one of 8); and that the direct
  * kernels leave out the taps that fall into the padding, which are many where images are small. Filter
@@ -69,7 +69,7 @@ static int64_t products(int64_t side, fwi_conv_algo algo)
 enum { MOST_FITTED = 32 }; /* pixels */
 
 /* base, F2 or F4 by a line above, or another one where its squares fit an image so much better that a
- * tenth of the products goes; transforms for a filter's gradient cost more with F6. Larger images were not
+ * tenth of the products goes, or a quarter with F7 and, for a filter's gradient, F6: there transforms cost more. Larger images were not
  * measured. Products of f32, Emerald Rapids, which neighbours used too, so that a tenth more or less says
  * nothing; F4 / F5 / F6 of airbench94 on images of 24 (sides 23, 11, 5), 28 (6) and 32 pixels (15):
  *   side            5                  6                 11                15
@@ -77,6 +77,11 @@ enum { MOST_FITTED = 32 }; /* pixels */
  *   input gradient  430 / 1020 / 640   430 / 380 / 770   770 / 560 / 750   660 / 780 / 520
  *   filter gradient 370 / 710 / 580    400 / 270 / 640   550 / 420 / 450   380 / 460 / 390
  *   side 23, 24 channels: 370 / 330 / 360, 380 / 360 / 420, 350 / 300 / 400
+ * F4 / F5 or (27) F6 / F7 of images stored as bf16, the best of three medians of 5 beside busy neighbours:
+ *   side            7 (256)              13 (64)             13 (64 > 256)       27 (24 > 64)
+ *   forward         720 /  - / 1090      530 / 660 / 810     640 / 780 / 850     480 / 490 / 530
+ *   input gradient  860 /  - / 1110      540 / 700 / 720     670 / 790 / 750     510 / 510 / 490
+ *   filter gradient 610 /  - / 600       390 / 470 / 510     520 / 460 / 450     320 / 210 / 190
  * Of bf16, where F3 may be asked for: docs/benchmarks.md. */
 static fwi_conv_algo best_fit(fwi_conv_pass pass, int64_t side, fwi_conv_algo base,
                               unsigned allowed)
@@ -87,7 +92,9 @@ static fwi_conv_algo best_fit(fwi_conv_pass pass, int64_t side, fwi_conv_algo ba
     for (fwi_conv_algo algo = F3; algo < FWI_CONV_ALGOS; algo++) {
         if (algo == F4 || !has(allowed, algo))
             continue; /* F4 was measured, as base was */
-        const int64_t share = algo == FWI_CONV_WINO6 && pass == FWI_CONV_FILTER_GRAD ? 75 : 90;
+        const bool costly =
+            algo == FWI_CONV_WINO7 || (algo == FWI_CONV_WINO6 && pass == FWI_CONV_FILTER_GRAD);
+        const int64_t share = costly ? 75 : 90;
         if (100 * products(side, algo) < share * products(side, base) &&
             products(side, algo) < products(side, best))
             best = algo;

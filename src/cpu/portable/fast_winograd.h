@@ -3,10 +3,10 @@
  * register tile; winograd_points.h has the mathematics. Neighbours: fast_conv2d_blocked.h, the
  * direct way; fast_winograd_dw.h, the gradient of the filter.
  *
- * An image is cut into squares of m x m outputs, m 2 to 6. Each needs a square of m + 2 source
+ * An image is cut into squares of m x m outputs, m 2 to 7. Each needs a square of m + 2 source
  * pixels, which is transformed along both axes; output and filter have transforms of their own, in
  * which the convolution is one product per transformed point: (m + 2)^2 products where the definition
- * has 9 m^2, 2.25 (m 2) to 5.1 (m 6) times fewer. Each product is summed over channels: a matrix
+ * has 9 m^2, 2.25 (m 2) to 5.4 (m 7) times fewer. Each product is summed over channels: a matrix
  * product with the images of some squares as rows, on the same register tile as everything else.
  *
  * A unit is a square of all the images of a block; a group of units is as many as keep a panel of
@@ -391,6 +391,9 @@ WINO_TASK(3)
 WINO_TASK(4)
 WINO_TASK(5)
 WINO_TASK(6)
+#ifdef WIDENS
+WINO_TASK(7)
+#endif
 #undef WINO_TASK
 
 #include "fast_winograd_filter.h"
@@ -406,7 +409,7 @@ static fw_status NAME(wino_run)(NAME(wino) * g, const fwi_call *c, bool turned)
          .chunks = parts_of(g->sc, WINO_CHUNK)};
     memset(g->zeros, 0, (size_t)(g->nb * g->sc) * sizeof(STORE));
     fwi_pool_for(c->pool, g->panels * f.chunks, NAME(wino_filter_task), &f);
-    WINO_WITH(g->m, WINO_RUN);
+    WINO_WITH_ALL(g->m, WINO_RUN);
     return FW_OK;
 }
 
@@ -470,4 +473,5 @@ fw_status FN(winograd_conv2d_dx)(const fwi_call *c)
     return NAME(wino_run)(&g, c, true);
 }
 #undef WINO_RUN
+#undef WINO_WITH_ALL
 #undef WIDE

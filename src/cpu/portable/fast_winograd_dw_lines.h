@@ -69,7 +69,7 @@ WINO_INLINE NAME(vec) NAME(wino_x)(const int m, const int row, const NAME(vec) d
 
 WINO_INLINE NAME(vec) NAME(pairs_dy)(const int m, const int row, const NAME(vec) y[WINO_SIDE])
 {
-    const NAME(vec) p2 = NAME(v_set)(wino_square(m, NAME(pairs_index)(m, row)));
+    const NAME(vec) p2 = NAME(v_set)((REAL)wino_square(m, NAME(pairs_index)(m, row)));
     NAME(vec) even = y[(m - 1) / 2 * 2], odd = y[m / 2 * 2 - 1];
     WINO_UNROLL
     for (int k = (m - 1) / 2 * 2 - 2; k >= 0; k -= 2)
@@ -202,66 +202,35 @@ WINO_INLINE void NAME(wino_do)(const int m, const bool is_x, const int row, NAME
     {                                                                                              \
         NAME(wino_do)(m, false, row, s);                                                           \
     }
-WINO_ROW(2, 0)
-WINO_ROW(2, 1)
-WINO_ROW(2, 2)
-WINO_ROW(2, 3)
-WINO_ROW(3, 0)
-WINO_ROW(3, 1)
-WINO_ROW(3, 2)
-WINO_ROW(3, 3)
-WINO_ROW(3, 4)
-WINO_ROW(4, 0)
-WINO_ROW(4, 1)
-WINO_ROW(4, 2)
-WINO_ROW(4, 3)
-WINO_ROW(4, 4)
-WINO_ROW(4, 5)
-WINO_ROW(5, 0)
-WINO_ROW(5, 1)
-WINO_ROW(5, 2)
-WINO_ROW(5, 3)
-WINO_ROW(5, 4)
-WINO_ROW(5, 5)
-WINO_ROW(5, 6)
-WINO_ROW(6, 0)
-WINO_ROW(6, 1)
-WINO_ROW(6, 2)
-WINO_ROW(6, 3)
-WINO_ROW(6, 4)
-WINO_ROW(6, 5)
-WINO_ROW(6, 6)
-WINO_ROW(6, 7)
-#undef WINO_ROW
+#define WINO_ROW_PAIR(m, row) {NAME(wino##m##_dy##row), NAME(wino##m##_x##row)},
+#define WINO_4_ROWS(DO, m)    DO(m, 0) DO(m, 1) DO(m, 2) DO(m, 3)
+#define WINO_5_ROWS(DO, m)    WINO_4_ROWS(DO, m) DO(m, 4)
+#define WINO_6_ROWS(DO, m)    WINO_5_ROWS(DO, m) DO(m, 5)
+#define WINO_7_ROWS(DO, m)    WINO_6_ROWS(DO, m) DO(m, 6)
+#define WINO_8_ROWS(DO, m)    WINO_7_ROWS(DO, m) DO(m, 7)
 
 typedef void (*NAME(wino_row_fn))(NAME(wino_step) *);
 
+#define WINO_ROWS_OF(m, rows)                                                                      \
+    rows(WINO_ROW, m) static const NAME(wino_row_fn)                                               \
+        NAME(wino##m##_rows)[][2] = {rows(WINO_ROW_PAIR, m)};
+WINO_ROWS_OF(2, WINO_4_ROWS)
+WINO_ROWS_OF(3, WINO_5_ROWS)
+WINO_ROWS_OF(4, WINO_6_ROWS)
+WINO_ROWS_OF(5, WINO_7_ROWS)
+WINO_ROWS_OF(6, WINO_8_ROWS)
+#undef WINO_ROWS_OF
+#undef WINO_ROW
+#undef WINO_ROW_PAIR
+#undef WINO_4_ROWS
+#undef WINO_5_ROWS
+#undef WINO_6_ROWS
+#undef WINO_7_ROWS
+#undef WINO_8_ROWS
+
 static NAME(wino_row_fn) NAME(wino_row_of)(int64_t m, bool is_x, int64_t row)
 {
-    static const NAME(wino_row_fn) of2[][2] = {{NAME(wino2_dy0), NAME(wino2_x0)},
-                                               {NAME(wino2_dy1), NAME(wino2_x1)},
-                                               {NAME(wino2_dy2), NAME(wino2_x2)},
-                                               {NAME(wino2_dy3), NAME(wino2_x3)}};
-    static const NAME(wino_row_fn) of3[][2] = {{NAME(wino3_dy0), NAME(wino3_x0)},
-                                               {NAME(wino3_dy1), NAME(wino3_x1)},
-                                               {NAME(wino3_dy2), NAME(wino3_x2)},
-                                               {NAME(wino3_dy3), NAME(wino3_x3)},
-                                               {NAME(wino3_dy4), NAME(wino3_x4)}};
-    static const NAME(wino_row_fn)
-        of4[][2] = {{NAME(wino4_dy0), NAME(wino4_x0)}, {NAME(wino4_dy1), NAME(wino4_x1)},
-                    {NAME(wino4_dy2), NAME(wino4_x2)}, {NAME(wino4_dy3), NAME(wino4_x3)},
-                    {NAME(wino4_dy4), NAME(wino4_x4)}, {NAME(wino4_dy5), NAME(wino4_x5)}};
-    static const NAME(wino_row_fn)
-        of5[][2] = {{NAME(wino5_dy0), NAME(wino5_x0)}, {NAME(wino5_dy1), NAME(wino5_x1)},
-                    {NAME(wino5_dy2), NAME(wino5_x2)}, {NAME(wino5_dy3), NAME(wino5_x3)},
-                    {NAME(wino5_dy4), NAME(wino5_x4)}, {NAME(wino5_dy5), NAME(wino5_x5)},
-                    {NAME(wino5_dy6), NAME(wino5_x6)}};
-    static const NAME(wino_row_fn)
-        of6[][2] = {{NAME(wino6_dy0), NAME(wino6_x0)}, {NAME(wino6_dy1), NAME(wino6_x1)},
-                    {NAME(wino6_dy2), NAME(wino6_x2)}, {NAME(wino6_dy3), NAME(wino6_x3)},
-                    {NAME(wino6_dy4), NAME(wino6_x4)}, {NAME(wino6_dy5), NAME(wino6_x5)},
-                    {NAME(wino6_dy6), NAME(wino6_x6)}, {NAME(wino6_dy7), NAME(wino6_x7)}};
-#define WINO_ROW_OF(m) return of##m[row][is_x]
+#define WINO_ROW_OF(m) return NAME(wino##m##_rows)[row][is_x]
     WINO_WITH(m, WINO_ROW_OF);
 #undef WINO_ROW_OF
 }
@@ -270,13 +239,14 @@ WINO_INLINE NAME(vec) NAME(pairs_tap)(const int m, const int row, const NAME(vec
 {
     NAME(vec) t = NAME(v_zero)();
     if (m == 6 && row == 0)
-        t = NAME(v_set)(-1 / wino_s3(m)) * u[0];
+        t = NAME(v_set)((REAL)wino_n0_inverse()) * u[0];
     if (row == 2)
         t = u[m + 1];
     const bool sum = (row == 1) == (m != 6); /* N(-p) is N(p) for F6, else -N(p) */
     WINO_UNROLL
     for (int k = 0; k < wino_pairs(m); k++) {
-        const REAL p = wino_point(m, k), f = (row == 0 ? 1 : row == 1 ? p : p * p) / wino_n(m, k);
+        const double p = wino_point(m, k);
+        const REAL f = (REAL)((row == 0 ? 1 : row == 1 ? p : p * p) / wino_n(m, k));
         const NAME(vec) *const pair = u + wino_first(m) + 2 * k;
         t = NAME(v_fma)(NAME(v_set)(f), sum ? pair[0] + pair[1] : pair[0] - pair[1], t);
     }

@@ -84,7 +84,7 @@ static void NAME(wino_filter_task)(void *arg, int64_t task, int slot)
             at[p] = k < g->sc ? k - c0 : -1;
         }
         for (int64_t column = 0; column < NR; column += VL)
-            WINO_WITH(g->m, WINO_STEP);
+            WINO_WITH_ALL(g->m, WINO_STEP);
     }
 }
 #undef WINO_STEP

@@ -96,6 +96,18 @@ WINO_INLINE NAME(vec) NAME(wino_mul)(REAL a, NAME(vec) b)
 }
 #include "fast_winograd_pairs.h"
 
+#ifdef WIDENS /* as WINO_WITH, and 7 */
+#define WINO_WITH_ALL(m, CALL)                                                                     \
+    do {                                                                                           \
+        if ((m) == 7)                                                                              \
+            CALL(7);                                                                               \
+        else                                                                                       \
+            WINO_WITH(m, CALL);                                                                    \
+    } while (false)
+#else
+#define WINO_WITH_ALL WINO_WITH
+#endif
+
 /* B^T: m + 2 source pixels, to as many points. */
 WINO_INLINE void NAME(wino_line_in)(const int m, const NAME(vec) d[WINO_SIDE],
                                     NAME(vec) r[WINO_SIDE])
@@ -127,23 +139,23 @@ WINO_INLINE void NAME(wino_line_in)(const int m, const NAME(vec) d[WINO_SIDE],
 }
 
 /* Output `row`: the pairs' sums (even rows) or differences, times the points' powers. */
-WINO_INLINE NAME(vec) NAME(pairs_out)(const int m, const int row, const NAME(vec) pair[3])
+WINO_INLINE NAME(vec) NAME(pairs_out)(const int m, const int row, const NAME(vec) pair[WINO_PAIRS])
 {
     NAME(vec) y = NAME(v_zero)();
     WINO_UNROLL
     for (int k = wino_pairs(m) - 1; k >= 0; k--) {
-        REAL power = 1;
+        double power = 1;
         WINO_UNROLL
         for (int i = 0; i < row; i++)
             power *= wino_point(m, k);
-        y = NAME(wino_fma)(power, pair[k], y);
+        y = NAME(wino_fma)((REAL)power, pair[k], y);
     }
     return y;
 }
 WINO_INLINE void NAME(pairs_line_out)(const int m, const NAME(vec) s[WINO_SIDE],
                                       NAME(vec) y[WINO_OUT])
 {
-    NAME(vec) sum[3], diff[3];
+    NAME(vec) sum[WINO_PAIRS], diff[WINO_PAIRS];
     WINO_UNROLL
     for (int k = 0; k < wino_pairs(m); k++) {
         const NAME(vec) *const at = s + wino_first(m) + 2 * k;
@@ -183,11 +195,12 @@ WINO_INLINE void NAME(wino_line_out)(const int m, const NAME(vec) s[WINO_SIDE],
 WINO_INLINE void NAME(pairs_line_filter)(const int m, const NAME(vec) g[3], NAME(vec) u[WINO_SIDE])
 {
     if (m == 6)
-        u[0] = NAME(wino_mul)(-1 / wino_s3(m), g[0]);
+        u[0] = NAME(wino_mul)((REAL)wino_n0_inverse(), g[0]);
     WINO_UNROLL
     for (int k = 0; k < wino_pairs(m); k++) {
-        const REAL n = 1 / wino_n(m, k), np = n * wino_point(m, k);
-        const NAME(vec) even = NAME(wino_mul)(n, NAME(wino_fma)(wino_square(m, k), g[2], g[0]));
+        const REAL n = (REAL)(1 / wino_n(m, k)), np = n * (REAL)wino_point(m, k);
+        const NAME(vec) even =
+            NAME(wino_mul)(n, NAME(wino_fma)((REAL)wino_square(m, k), g[2], g[0]));
         NAME(vec) *const to = u + wino_first(m) + 2 * k;
         to[0] = NAME(wino_fma)(np, g[1], even);
         to[1] = m == 6 ? NAME(wino_fma)(-np, g[1], even)

@@ -12,5 +12,5 @@ BLOCKED_F32_DECLARE
 
 extern const fwi_kernel fwi_rows_portable[];
 const fwi_kernel fwi_rows_portable[] = {
-    WINOGRAD_ROWS(f32, FW_F32, portable, TILE_F32, winograd_takes),
+    WINOGRAD_ROWS(f32, FW_F32, portable, TILE_F32, winograd_takes_f32),
     BLOCKED_CONV_ROWS(f32, FW_F32, portable, TILE_F32), FAST_ROWS BLOCKED_F32_ROWS{.run = NULL}};

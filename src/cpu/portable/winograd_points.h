@@ -12,24 +12,26 @@
  *   G   row of point p:    (1, p, p^2) / N(p), N(p) the product of p's distances from the other
  *                          points; of infinity: 0 0 1
  *
- * and the same with a = 1, without b, for F2: N(0) = -1, N(+-1) = 2. For F6 and F5, where s1, s2, s3
- * are the sums of the products of one, two and three of a^2, b^2, c^2, and of +-a (of +-b and +-c
- * likewise) t and u are sum and product of the other two's squares, and for F3:
+ * and the same with a = 1, without b, for F2: N(0) = -1, N(+-1) = 2. F3 and F5 to F7 have pairs of points
+ * +-p, besides infinity and, F6 alone, 0. Of +-p B^T's row is the polynomial of p's row of Vandermonde's
+ * inverse without its N: (z +- p), the product of (z^2 - q^2) over the other pairs' q and, for F6, z; of 0
+ * and infinity the product over all pairs (and z). Their coefficients are the elementary symmetric sums
+ * of the squares with alternating signs; of F6, where s1 to s3 are those of all squares and, for +-a (and
+ * +-b and +-c likewise), t and u those of the other two:
  *
  *   B^T (F6)   [-s3  0     s2   0    -s1  0    1   0]    0
  *              [0    +-au  u    -+at -t   +-a  1   0]    +-a
  *              [0    -s3   0    s2   0    -s1  0   1]    infinity
  *   B^T (F5)        [+-au  u    -+at -t   +-a  1   0]    +-a
  *                   [-s3   0    s2   0    -s1  0   1]    infinity
- *   B^T (F3)                   [-+ab^2 -b^2 +-a  1   0]  +-a
- *                              [a^2 b^2 0 -(a^2+b^2) 0 1] infinity
  *
  * What counts for rounding, to bf16 and to float alike, is how far apart in size the transformed
  * numbers are. F4 with a = 1, b = 2 is off by 2.5e-6 of the output in float (forward, 128 channels,
- * by norm), with 5/8 and 3/2 by 1.1e-6, in bf16 by 1.1e-2 for 2.5e-2. Of the pairs and triples of
- * some multiples of 1/8 up to 4 about the best were for F3 3/8 and 3/2 (bf16 5.6e-3; F2 has 3.7e-3),
- * for F5 1/4, 7/8 and 3/2 (float 2.2e-6), for F6 1/2, 1 and 2 (4.1e-6); the last two are for products
- * of f32 alone. All are exact in any type, and so are in float the products of them in B. */
+ * by norm), with 5/8 and 3/2 by 1.1e-6, in bf16 by 1.1e-2 for 2.5e-2. Of the sets of some multiples of
+ * 1/8 up to 4 about the best were for F3 3/8 and 3/2 (bf16 5.6e-3; F2 has 3.7e-3), for F5 1/4, 7/8 and
+ * 3/2 (float 2.2e-6), for F6 1/2, 1 and 2 (4.1e-6), for F7 1/4, 5/8, 9/8 and 17/8 (1.0e-5); the last
+ * three are for products of f32 alone. All are exact in any type, and so are in float, but for F7, the
+ * products of them in B. F(8x8,3x3) (2.6e-5) gained nothing over these on sides of 15, 23 and 31. */
 #ifndef FWI_WINOGRAD_POINTS_H
 #define FWI_WINOGRAD_POINTS_H
 
@@ -38,30 +40,42 @@
 #ifdef __clang__
 #define WINO_UNROLL _Pragma("clang loop unroll(full)")
 #else
-#define WINO_UNROLL _Pragma("GCC unroll 8")
+#define WINO_UNROLL _Pragma("GCC unroll 16")
 #endif
 #define WINO_INLINE static inline __attribute__((always_inline))
 
 enum {
-    WINO_SIDE = 8, /* the largest square of source pixels */
-    WINO_OUT = 6   /* of outputs */
+    WINO_PAIRS = 4,
+    WINO_SIDE = 9, /* the largest square of source pixels */
+    WINO_OUT = 7   /* of outputs */
 };
 
-/* What a row of a Winograd kernel accepts: calls that ask for it, of a shape that it is made for. */
-static inline bool winograd_takes(const fwi_call *c)
+/* What a row of a Winograd kernel accepts: calls that ask for it, of a shape that it is made for, with
+ * squares of `most`, an algorithm, at most. */
+static inline bool winograd_takes_to(const fwi_call *c, int64_t most)
 {
     const fwi_conv_attr *const a = &c->attr->conv;
-    return a->algo >= FWI_CONV_WINO2 && a->algo <= FWI_CONV_WINO6 && a->kh == 3 && a->kw == 3 &&
+    return a->algo >= FWI_CONV_WINO2 && a->algo <= most && a->kh == 3 && a->kw == 3 &&
            a->stride == 1;
 }
-/* The same where products are of bf16, for which the numbers of F5 and F6 lie too far apart. */
+/* Of images stored as bf16, multiplied as f32: all; F7 rounds too coarsely for f32, and for the gradient of
+ * a filter its transforms cost what they save. */
+static inline bool winograd_takes_widened(const fwi_call *c)
+{
+    return winograd_takes_to(c, c->kind == FWI_OP_conv2d_dw ? FWI_CONV_WINO6 : FWI_CONV_WINO7);
+}
+static inline bool winograd_takes_f32(const fwi_call *c)
+{
+    return winograd_takes_to(c, FWI_CONV_WINO6);
+}
+/* Where products are of bf16, for which the numbers of F5 and larger ones lie too far apart. */
 static inline bool winograd_takes_bf16(const fwi_call *c)
 {
-    return winograd_takes(c) && c->attr->conv.algo <= FWI_CONV_WINO4;
+    return winograd_takes_to(c, FWI_CONV_WINO4);
 }
 
 /* The side of its squares of outputs. */
-_Static_assert(FWI_CONV_WINO6 - FWI_CONV_WINO2 == 4, "one algorithm for each side from 2 to 6");
+_Static_assert(FWI_CONV_WINO7 - FWI_CONV_WINO2 == 5, "one algorithm for each side from 2 to 7");
 static inline int64_t winograd_side(const fwi_call *c)
 {
     return c->attr->conv.algo - FWI_CONV_WINO2 + 2;
@@ -75,7 +89,7 @@ static inline int64_t winograd_side(const fwi_call *c)
 #define WINO4_NA(a, b) (2 * (a) * (a) * ((a) * (a) - (b) * (b)))
 #define WINO4_NB(a, b) (2 * (b) * (b) * ((b) * (b) - (a) * (a)))
 
-/* CALL(m), a macro, with m as a constant. Where products are of bf16 there is no code for 5 and 6. */
+/* CALL(m), a macro, with m, up to 6, as a constant. Where products are of bf16 there is no code for 5 and 6. */
 #define WINO_WITH(m, CALL)                                                                         \
     do {                                                                                           \
         if ((m) == 2)                                                                              \
@@ -90,7 +104,7 @@ static inline int64_t winograd_side(const fwi_call *c)
             CALL(6);                                                                               \
     } while (false)
 
-/* F3, F5 and F6, whose points are pairs, besides 0 and infinity. */
+/* F3 and F5 to F7, whose points are pairs, besides 0 and infinity. */
 WINO_INLINE bool wino_of_pairs(int m)
 {
     return m == 3 || m > 4;
@@ -105,45 +119,43 @@ WINO_INLINE int wino_first(int m)
     return m == 6;
 }
 
-/* Point k of them, 0 to 2: a, b or c. */
-WINO_INLINE float wino_point(int m, int k)
+/* Point k of them, 0 to 3: a, b, c or d; 0 for one that is none. */
+WINO_INLINE double wino_point(int m, int k)
 {
-    static const float three[] = {0.375F, 1.5F, 0}, five[] = {0.25F, 0.875F, 1.5F},
-                       six[] = {0.5F, 1, 2};
-    return m == 3 ? three[k] : m == 5 ? five[k] : six[k];
+    static const double three[] = {0.375, 1.5, 0, 0}, five[] = {0.25, 0.875, 1.5, 0},
+                        six[] = {0.5, 1, 2, 0}, seven[] = {0.25, 0.625, 1.125, 2.125};
+    return m == 3 ? three[k] : m == 5 ? five[k] : m == 6 ? six[k] : seven[k];
 }
-WINO_INLINE float wino_square(int m, int k)
+WINO_INLINE double wino_square(int m, int k)
 {
     return wino_point(m, k) * wino_point(m, k);
 }
-/* Sum and product of the other ones' squares: t and u. F3 has one other, and 0 for c. */
-WINO_INLINE float wino_t(int m, int k)
+/* The sum of the products of j of the points' squares, 1 to 4, point `without` (-1: none) left out. */
+WINO_INLINE double wino_symmetric(int m, int j, int without)
 {
-    return wino_square(m, (k + 1) % 3) + wino_square(m, (k + 2) % 3);
+    const double a = without == 0 ? 0 : wino_square(m, 0), b = without == 1 ? 0 : wino_square(m, 1);
+    const double c = without == 2 ? 0 : wino_square(m, 2), d = without == 3 ? 0 : wino_square(m, 3);
+    return j == 1   ? a + b + c + d
+           : j == 2 ? a * b + (a + b) * (c + d) + c * d
+           : j == 3 ? a * b * (c + d) + (a + b) * c * d
+                    : a * b * c * d;
 }
-WINO_INLINE float wino_u(int m, int k)
+/* What N(p) of point k has of point j: the product of the distances from +j and -j. */
+WINO_INLINE double wino_apart(int m, int k, int j)
 {
-    return wino_square(m, (k + 1) % 3) * wino_square(m, (k + 2) % 3);
-}
-WINO_INLINE float wino_s1(int m)
-{
-    return wino_square(m, 0) + wino_t(m, 0);
-}
-WINO_INLINE float wino_s2(int m)
-{
-    return wino_u(m, 0) + wino_u(m, 1) + wino_u(m, 2);
-}
-WINO_INLINE float wino_s3(int m)
-{
-    return wino_square(m, 0) * wino_u(m, 0);
+    return k == j || j >= wino_pairs(m) ? 1 : wino_square(m, k) - wino_square(m, j);
 }
 /* N(p) of point k. N(-p) is -N(p), but for F6, which has the distance from 0 as well, N(p). */
-WINO_INLINE float wino_n(int m, int k)
+WINO_INLINE double wino_n(int m, int k)
 {
-    const float p = wino_point(m, k), p2 = p * p;
-    const float other = p2 - wino_square(m, (k + 1) % wino_pairs(m));
-    const float last = m == 3 ? 1 : p2 - wino_square(m, (k + 2) % 3);
-    return 2 * p * other * last * (m == 6 ? p : 1);
+    const double p = wino_point(m, k);
+    return 2 * p * wino_apart(m, k, 0) * wino_apart(m, k, 1) * wino_apart(m, k, 2) *
+           wino_apart(m, k, 3) * (m == 6 ? p : 1);
+}
+/* 1 / N(0) of F6. */
+WINO_INLINE double wino_n0_inverse(void)
+{
+    return -1 / wino_symmetric(6, 3, -1);
 }
 
 #endif

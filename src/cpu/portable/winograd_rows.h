@@ -1,7 +1,7 @@
 /* winograd_rows.h: the rows of fast_winograd.h and fast_winograd_dw.h, once for every room that
  * includes them. A room's rows file puts WINOGRAD_DECLARE(type, isa) before its array and
  * WINOGRAD_ROWS(type, key, isa, tile, takes) into it, above its direct convolutions: these take every
- * call. takes: winograd_takes, or winograd_takes_bf16 where products are of bf16. */
+ * call. takes: one of winograd_points.h. */
 #ifndef FWI_WINOGRAD_ROWS_H
 #define FWI_WINOGRAD_ROWS_H
 
