@@ -34,10 +34,11 @@ typedef enum fw_conv {
     FW_CONV_WINOGRAD3 = 3, /* F(3x3,3x3) as well, products of bf16 or not */
     FW_CONV_WINOGRAD4 = 4, /* F(4x4,3x3) as well, likewise */
     FW_CONV_WINOGRAD5 = 5, /* F(5x5,3x3) as well, but not where products are of bf16 */
-    FW_CONV_WINOGRAD6 =
-        6, /* F(6x6,3x3) as well, but not there either: what WINOGRAD4 allows counts there */
-    FW_CONV_WINOGRAD7 =
-        7 /* F(7x7,3x3) as well, for images stored as bf16 and multiplied as f32 alone */
+    /* F(6x6,3x3) as well, but not there either: what WINOGRAD4 allows counts there */
+    FW_CONV_WINOGRAD6 = 6,
+    /* F(7x7,3x3) as well, forward and for the input's gradient of images stored as bf16 and multiplied as
+     * f32; elsewhere what WINOGRAD6 or, where products are of bf16, WINOGRAD4 allows */
+    FW_CONV_WINOGRAD7 = 7
 } fw_conv;
 
 /* Training images may be smaller than the data's for a part of the run: a network learns from them

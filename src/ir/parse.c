@@ -410,7 +410,7 @@ static fw_status parse_header(parser *p)
     int conv = FWI_CONV_ANY;
     if (strncmp(p->at, " conv=", 6) == 0) {
         p->at += 6;
-        TRY(read_choice(p, fwi_conv_algo_names, "auto, direct, or winograd2 to winograd7", &conv));
+        TRY(read_choice(p, fwi_conv_algo_names, "auto, direct or winograd2 to winograd7", &conv));
     }
     TRY(fwi_graph_new(&p->g, real));
     p->g->storage = storage; /* checked by the verifier */

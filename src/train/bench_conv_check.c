@@ -133,7 +133,8 @@ double fwi_conv_error(const fw_conv_shape *s, const fwi_call *c, fwi_pool *pool)
 
 /* Several times what the algorithms were seen to do: bf16 has 8 bits, so 1.7e-3 for rounding a
  * result and as much for a filter; where products are of bf16 Winograd's transforms raise that about
- * twofold (F2), threefold (F3) and sixfold (F4). Larger ones have products of f32. A wrong index gives about 1. */
+ * twofold (F2), threefold (F3) and sixfold (F4). Larger ones have products of f32. A wrong index gives
+ * about 1. */
 double fwi_conv_error_bound(const fwi_call *c, fwi_conv_algo algo)
 {
     const fw_dtype t = c->in[0].dtype;

@@ -40,6 +40,15 @@ err "the limit is 1 MiB"
 run 0 bench step sprint --set resolution=28 --set resolution_ends= --at 1 --batch 4 --precision f32 --runs 1 --explain
 grep -qE '^  fwd  13x13 64 > 64 .* winograd5 ' err || die "no winograd5"
 grep -qE '^  dw   6x6 256 > 256 .* winograd6 ' err || die "no winograd6"
+grep -q ' winograd7 ' err && die "winograd7 of images stored as f32"
+if grep -qw avx2 /proc/cpuinfo; then # stored as bf16, multiplied as f32: squares of 7, but not for filters
+    export FENWICKS_ISA=avx2
+    run 0 bench step sprint --set resolution=28 --set resolution_ends= --at 1 --batch 4 --precision bf16 --runs 1 --explain
+    grep -qE '^  fwd  13x13 64 > 64 .* winograd7 ' err || die "no winograd7"
+    grep -qE '^  dx   13x13 64 > 64 .* winograd7 ' err || die "no winograd7 for dx"
+    grep -qE '^  dw   13x13 64 > 64 .* winograd5 ' err || die "no winograd5 for dw"
+    unset FENWICKS_ISA
+fi
 run 0 bench step sprint --set resolution=28 --set resolution_ends= --at 1 --batch 4 --precision f32 --runs 1 --explain --set conv=winograd3
-grep -qE ' winograd[456] ' err && die "more than was asked for"
+grep -qE ' winograd[4567] ' err && die "more than was asked for"
 grep -qE '^  fwd  13x13 64 > 64 .* winograd3 ' err || die "no winograd3"

@@ -15,7 +15,7 @@ static struct {
     int algo;
     double worst;
     int runs;
-} seen[96];
+} seen[128];
 
 t_wino_shape t_wino_same(int64_t n, int32_t nb, int64_t h, int64_t w, int64_t c, int64_t oc)
 {

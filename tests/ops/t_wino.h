@@ -14,7 +14,7 @@ typedef struct t_wino_shape {
 /* With one line of padding on each side. */
 t_wino_shape t_wino_same(int64_t n, int32_t nb, int64_t h, int64_t w, int64_t c, int64_t oc);
 fwi_attr t_wino_attr(const t_wino_shape *s, int algo);
-int64_t t_wino_side(int algo); /* of its squares of outputs: 2 to 6; else 0 */
+int64_t t_wino_side(int algo); /* of its squares of outputs: 2 to 7; else 0 */
 
 uint16_t t_to_bf16(double v);
 double t_from_bf16(uint16_t v);
@@ -38,7 +38,8 @@ const fwi_kernel *t_wino_row(fwi_isa isa, const fwi_call *c);
 /* How to have the case again. */
 void t_wino_say(const t_wino_shape *s, int algo, const char *kernel, char *text, size_t cap);
 void t_wino_note(const char *kernel, int algo, double error); /* for the list at the end */
-/* How many instruction sets of this machine have rows of their own for images of this type. */
+/* How many instruction sets of this machine have rows of their own for images of this type; filters'
+ * gradients have none for F7. */
 int t_wino_rows(fw_dtype dtype, int algo);
 
 /* t_main with the pools made before and the list of errors printed after it. */

@@ -44,7 +44,7 @@ SWEEPS(DECLARE_SWEEP)
 
 extern const fwi_kernel fwi_rows_avx512_bf16[];
 const fwi_kernel fwi_rows_avx512_bf16[] = {
-    WINOGRAD_ROWS(bf16, FW_BF16, avx512_bf16, "14x32", winograd_takes_bf16),
+    WINOGRAD_ROWS(bf16, FW_BF16, avx512_bf16, "14x32", winograd_takes_bf16_products),
     {.op = FWI_OP_conv2d,
      .dtype = FW_BF16,
      .run = fwi_blocked_conv2d_bf16_avx512_bf16,

@@ -69,19 +69,21 @@ static int64_t products(int64_t side, fwi_conv_algo algo)
 enum { MOST_FITTED = 32 }; /* pixels */
 
 /* base, F2 or F4 by a line above, or another one where its squares fit an image so much better that a
- * tenth of the products goes, or a quarter with F7 and, for a filter's gradient, F6: there transforms cost more. Larger images were not
- * measured. Products of f32, Emerald Rapids, which neighbours used too, so that a tenth more or less says
+ * tenth of the products goes. A quarter has to go with F7 and, for a filter's gradient, with F6: their
+ * transforms cost more. Larger images were not measured. Products of f32, Emerald Rapids, which
+ * neighbours used too, so that a tenth more or less says
  * nothing; F4 / F5 / F6 of airbench94 on images of 24 (sides 23, 11, 5), 28 (6) and 32 pixels (15):
  *   side            5                  6                 11                15
  *   forward         300 / 1050 / 680   530 / 380 / 950   600 / 450 / 680   550 / 700 / 550
  *   input gradient  430 / 1020 / 640   430 / 380 / 770   770 / 560 / 750   660 / 780 / 520
  *   filter gradient 370 / 710 / 580    400 / 270 / 640   550 / 420 / 450   380 / 460 / 390
  *   side 23, 24 channels: 370 / 330 / 360, 380 / 360 / 420, 350 / 300 / 400
- * F4 / F5 or (27) F6 / F7 of images stored as bf16, the best of three medians of 5 beside busy neighbours:
- *   side            7 (256)              13 (64)             13 (64 > 256)       27 (24 > 64)
- *   forward         720 /  - / 1090      530 / 660 / 810     640 / 780 / 850     480 / 490 / 530
- *   input gradient  860 /  - / 1110      540 / 700 / 720     670 / 790 / 750     510 / 510 / 490
- *   filter gradient 610 /  - / 600       390 / 470 / 510     520 / 460 / 450     320 / 210 / 190
+ * The same machine, images stored as bf16, the best of three medians of 5: F4 / another / F7, the other
+ * one F6 for a side of 27 and else F5. What F7 loses for input gradients is within the noise.
+ *   side            7 (256)           13 (64)           13 (64 > 256)     27 (24 > 64)
+ *   forward         720 / - / 1090    530 / 660 / 810   640 / 780 / 850   480 / 490 / 530
+ *   input gradient  860 / - / 1110    540 / 700 / 720   670 / 790 / 750   510 / 510 / 490
+ *   filter gradient 610 / - / 600     390 / 470 / 510   520 / 460 / 450   320 / 210 / 190  (not kept)
  * Of bf16, where F3 may be asked for: docs/benchmarks.md. */
 static fwi_conv_algo best_fit(fwi_conv_pass pass, int64_t side, fwi_conv_algo base,
                               unsigned allowed)

@@ -53,7 +53,7 @@ static fwi_conv_algo choose(const fwi_graph *g, const fwi_op *op, const fwi_op_t
         return FWI_CONV_DIRECT;
     const fwi_shape *filters = pass == FWI_CONV_FILTER_GRAD ? &c.out[0].shape : &c.in[1].shape;
     const int64_t side = a->ih < a->iw ? a->ih : a->iw;
-    fwi_conv_algo most = g->conv == FWI_CONV_ANY ? FWI_CONV_WINO7 : g->conv;
+    fwi_conv_algo most = g->conv == FWI_CONV_ANY ? FWI_CONV_ALGOS - 1 : g->conv;
     /* of the larger ones there are no kernels with products of bf16 */
     if (most > FWI_CONV_WINO4 && g->storage == FW_BF16 && fwi_multiplies_bf16(table->name))
         most = FWI_CONV_WINO4;

@@ -69,7 +69,7 @@ WINO_INLINE NAME(vec) NAME(wino_x)(const int m, const int row, const NAME(vec) d
 
 WINO_INLINE NAME(vec) NAME(pairs_dy)(const int m, const int row, const NAME(vec) y[WINO_SIDE])
 {
-    const NAME(vec) p2 = NAME(v_set)((REAL)wino_square(m, NAME(pairs_index)(m, row)));
+    const NAME(vec) p2 = NAME(v_set)(wino_square(m, NAME(pairs_index)(m, row)));
     NAME(vec) even = y[(m - 1) / 2 * 2], odd = y[m / 2 * 2 - 1];
     WINO_UNROLL
     for (int k = (m - 1) / 2 * 2 - 2; k >= 0; k -= 2)
@@ -152,7 +152,7 @@ WINO_INLINE void NAME(wino_along)(const int m, const bool is_x, const REAL *in, 
             OPERAND *to = out + t * to_tile + half * VL;
             NAME(vec) d[PER][WINO_SIDE];
             for (int i = 0; i < PER; i++)
-                for (int k = 0; k < WINO_SIDE; k++)
+                for (int k = 0; k < m + 2; k++)
                     d[i][k] = k < columns ? NAME(v_load)(p + (k * PER + i) * NR) : NAME(v_zero)();
             WINO_UNROLL
             for (int k = 0; k < m + 2; k++, to += to_panel) {
@@ -202,26 +202,30 @@ WINO_INLINE void NAME(wino_do)(const int m, const bool is_x, const int row, NAME
     {                                                                                              \
         NAME(wino_do)(m, false, row, s);                                                           \
     }
-#define WINO_ROW_PAIR(m, row) {NAME(wino##m##_dy##row), NAME(wino##m##_x##row)},
-#define WINO_4_ROWS(DO, m)    DO(m, 0) DO(m, 1) DO(m, 2) DO(m, 3)
-#define WINO_5_ROWS(DO, m)    WINO_4_ROWS(DO, m) DO(m, 4)
-#define WINO_6_ROWS(DO, m)    WINO_5_ROWS(DO, m) DO(m, 5)
-#define WINO_7_ROWS(DO, m)    WINO_6_ROWS(DO, m) DO(m, 6)
-#define WINO_8_ROWS(DO, m)    WINO_7_ROWS(DO, m) DO(m, 7)
+#define WINO_ROW_ENTRY(m, row) {NAME(wino##m##_dy##row), NAME(wino##m##_x##row)},
+#define WINO_4_ROWS(DO, m)     DO(m, 0) DO(m, 1) DO(m, 2) DO(m, 3)
+#define WINO_5_ROWS(DO, m)     WINO_4_ROWS(DO, m) DO(m, 4)
+#define WINO_6_ROWS(DO, m)     WINO_5_ROWS(DO, m) DO(m, 5)
+#define WINO_7_ROWS(DO, m)     WINO_6_ROWS(DO, m) DO(m, 6)
+#define WINO_8_ROWS(DO, m)     WINO_7_ROWS(DO, m) DO(m, 7)
 
 typedef void (*NAME(wino_row_fn))(NAME(wino_step) *);
 
-#define WINO_ROWS_OF(m, rows)                                                                      \
-    rows(WINO_ROW, m) static const NAME(wino_row_fn)                                               \
-        NAME(wino##m##_rows)[][2] = {rows(WINO_ROW_PAIR, m)};
-WINO_ROWS_OF(2, WINO_4_ROWS)
-WINO_ROWS_OF(3, WINO_5_ROWS)
-WINO_ROWS_OF(4, WINO_6_ROWS)
-WINO_ROWS_OF(5, WINO_7_ROWS)
-WINO_ROWS_OF(6, WINO_8_ROWS)
-#undef WINO_ROWS_OF
+#define WINO_TABLE(m, rows)                                                                        \
+    static const NAME(wino_row_fn) NAME(wino##m##_rows)[][2] = {rows(WINO_ROW_ENTRY, m)};
+WINO_4_ROWS(WINO_ROW, 2)
+WINO_5_ROWS(WINO_ROW, 3)
+WINO_6_ROWS(WINO_ROW, 4)
+WINO_7_ROWS(WINO_ROW, 5)
+WINO_8_ROWS(WINO_ROW, 6)
+WINO_TABLE(2, WINO_4_ROWS)
+WINO_TABLE(3, WINO_5_ROWS)
+WINO_TABLE(4, WINO_6_ROWS)
+WINO_TABLE(5, WINO_7_ROWS)
+WINO_TABLE(6, WINO_8_ROWS)
+#undef WINO_TABLE
 #undef WINO_ROW
-#undef WINO_ROW_PAIR
+#undef WINO_ROW_ENTRY
 #undef WINO_4_ROWS
 #undef WINO_5_ROWS
 #undef WINO_6_ROWS
@@ -239,14 +243,13 @@ WINO_INLINE NAME(vec) NAME(pairs_tap)(const int m, const int row, const NAME(vec
 {
     NAME(vec) t = NAME(v_zero)();
     if (m == 6 && row == 0)
-        t = NAME(v_set)((REAL)wino_n0_inverse()) * u[0];
+        t = NAME(v_set)(wino_n0_inverse()) * u[0];
     if (row == 2)
         t = u[m + 1];
     const bool sum = (row == 1) == (m != 6); /* N(-p) is N(p) for F6, else -N(p) */
     WINO_UNROLL
     for (int k = 0; k < wino_pairs(m); k++) {
-        const double p = wino_point(m, k);
-        const REAL f = (REAL)((row == 0 ? 1 : row == 1 ? p : p * p) / wino_n(m, k));
+        const REAL p = wino_point(m, k), f = (row == 0 ? 1 : row == 1 ? p : p * p) / wino_n(m, k);
         const NAME(vec) *const pair = u + wino_first(m) + 2 * k;
         t = NAME(v_fma)(NAME(v_set)(f), sum ? pair[0] + pair[1] : pair[0] - pair[1], t);
     }

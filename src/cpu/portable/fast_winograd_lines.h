@@ -144,11 +144,11 @@ WINO_INLINE NAME(vec) NAME(pairs_out)(const int m, const int row, const NAME(vec
     NAME(vec) y = NAME(v_zero)();
     WINO_UNROLL
     for (int k = wino_pairs(m) - 1; k >= 0; k--) {
-        double power = 1;
+        REAL power = 1;
         WINO_UNROLL
         for (int i = 0; i < row; i++)
             power *= wino_point(m, k);
-        y = NAME(wino_fma)((REAL)power, pair[k], y);
+        y = NAME(wino_fma)(power, pair[k], y);
     }
     return y;
 }
@@ -195,12 +195,11 @@ WINO_INLINE void NAME(wino_line_out)(const int m, const NAME(vec) s[WINO_SIDE],
 WINO_INLINE void NAME(pairs_line_filter)(const int m, const NAME(vec) g[3], NAME(vec) u[WINO_SIDE])
 {
     if (m == 6)
-        u[0] = NAME(wino_mul)((REAL)wino_n0_inverse(), g[0]);
+        u[0] = NAME(wino_mul)(wino_n0_inverse(), g[0]);
     WINO_UNROLL
     for (int k = 0; k < wino_pairs(m); k++) {
-        const REAL n = (REAL)(1 / wino_n(m, k)), np = n * (REAL)wino_point(m, k);
-        const NAME(vec) even =
-            NAME(wino_mul)(n, NAME(wino_fma)((REAL)wino_square(m, k), g[2], g[0]));
+        const REAL n = 1 / wino_n(m, k), np = n * wino_point(m, k);
+        const NAME(vec) even = NAME(wino_mul)(n, NAME(wino_fma)(wino_square(m, k), g[2], g[0]));
         NAME(vec) *const to = u + wino_first(m) + 2 * k;
         to[0] = NAME(wino_fma)(np, g[1], even);
         to[1] = m == 6 ? NAME(wino_fma)(-np, g[1], even)

@@ -1,6 +1,7 @@
-/* fast_winograd_pairs.h: Winograd's transforms for F3 and F5 to F7, whose points are pairs +-p,
- * besides 0 (F6) and infinity (winograd_points.h): a line of vectors of channels to one of its points. Included by
- * fast_winograd_lines.h and fast_winograd_dw_lines.h alone, once per storage type and instruction set. */
+/* fast_winograd_pairs.h: Winograd's transforms for F3 and F5 to F7, whose points are pairs +-p, besides
+ * infinity and 0 (F6; winograd_points.h): a line of vectors of channels to one of its points. Included
+ * by fast_winograd_lines.h and fast_winograd_dw_lines.h alone, once per storage type and instruction
+ * set. */
 
 WINO_INLINE NAME(vec) NAME(wino_fma)(REAL a, NAME(vec) b, NAME(vec) c)
 {
@@ -14,7 +15,7 @@ WINO_INLINE int NAME(pairs_index)(const int m, const int row)
 }
 WINO_INLINE REAL NAME(pairs_point)(const int m, const int row)
 {
-    const REAL p = (REAL)wino_point(m, NAME(pairs_index)(m, row));
+    const REAL p = wino_point(m, NAME(pairs_index)(m, row));
     return (row - wino_first(m)) % 2 == 0 ? p : -p;
 }
 
@@ -24,8 +25,7 @@ WINO_INLINE NAME(vec) NAME(pairs_sum)(const int m, const int k, const NAME(vec) 
     NAME(vec) sum = d[0];
     WINO_UNROLL
     for (int j = 1; j <= wino_pairs(m) - (k < 0 ? 0 : 1); j++)
-        sum =
-            NAME(wino_fma)((REAL)((j % 2 == 0 ? 1 : -1) * wino_symmetric(m, j, k)), d[-2 * j], sum);
+        sum = NAME(wino_fma)((j % 2 == 0 ? 1 : -1) * wino_symmetric(m, j, k), d[-2 * j], sum);
     return sum;
 }
 

@@ -63,6 +63,8 @@ static const fwi_op_table up_to_7 = {.name = "avx512", .base = &up_to_6, .rows =
 static const fwi_op_table bf16_up_to_4 = {.name = "avx512_bf16", .base = &direct, .rows = rows_4};
 static const fwi_op_table bf16_over_6 = {
     .name = "avx512_bf16", .base = &up_to_6, .rows = rows_2_to_4};
+static const fwi_op_table bf16_over_7 = {
+    .name = "avx512_bf16", .base = &up_to_7, .rows = rows_2_to_4};
 
 /* A convolution of images side x side and its gradients; no conversions: n h w c. */
 static fwi_graph *net(int64_t side, int64_t c, int64_t oc, int64_t k, int64_t stride)
@@ -258,17 +260,24 @@ static void test_bf16_products(void **state)
     (void)state;
     static const struct {
         const fwi_op_table *table;
+        int64_t side;
         fwi_conv_algo wanted, expected;
-    } cases[] = {{&bf16_over_6, FWI_CONV_ANY, W2}, /* those of f32 products lie below */
-                 {&bf16_over_6, W6, W4},
-                 {&bf16_over_6, W3, W3},
-                 {&bf16_up_to_4, FWI_CONV_ANY, W2},
-                 {&bf16_up_to_4, W4, W4},
-                 {&up_to_4, FWI_CONV_ANY, W4},
-                 {&up_to_4, W2, W2},
-                 {&up_to_2, FWI_CONV_ANY, W2}};
+    } cases[] = {{&bf16_over_6, 16, FWI_CONV_ANY, W2}, /* those of f32 products lie below */
+                 {&bf16_over_6, 16, W6, W4},
+                 {&bf16_over_6, 16, W3, W3},
+                 {&up_to_6, 6, FWI_CONV_ANY, W6}, /* what fits these sides best */
+                 {&bf16_over_6, 6, W6, W3},
+                 {&bf16_over_6, 6, FWI_CONV_ANY, W2},
+                 {&up_to_7, 7, FWI_CONV_ANY, W7},
+                 {&bf16_over_7, 7, W7, W4},
+                 {&bf16_over_7, 7, FWI_CONV_ANY, W2},
+                 {&bf16_up_to_4, 16, FWI_CONV_ANY, W2},
+                 {&bf16_up_to_4, 16, W4, W4},
+                 {&up_to_4, 16, FWI_CONV_ANY, W4},
+                 {&up_to_4, 16, W2, W2},
+                 {&up_to_2, 16, FWI_CONV_ANY, W2}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        fwi_graph *g = net(16, 64, 64, 3, 1);
+        fwi_graph *g = net(cases[i].side, 64, 64, 3, 1);
         g->storage = FW_BF16; /* its tensors stay f32: rows of f32 are what is found */
         g->conv = cases[i].wanted;
         assert_int_equal(fwi_lower_conv(g, cases[i].table), FW_OK);
@@ -311,7 +320,7 @@ static void test_storage_and_text(void **state)
     assert_int_equal(fwi_graph_verify(g), FW_EARG);
     fwi_graph_free(g);
     assert_int_not_equal(fwi_graph_parse(&bad, "graph f32 conv=fast\n"), FW_OK);
-    assert_non_null(strstr(fw_last_error(), "auto, direct, or winograd2 to winograd7"));
+    assert_non_null(strstr(fw_last_error(), "auto, direct or winograd2 to winograd7"));
 }
 
 int main(void)
