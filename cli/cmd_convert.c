@@ -74,7 +74,7 @@ static int run_convert(const command *self, int argc, char **argv)
         {"--level", "1..9", "of the compression (default zlib's)", ARG_COUNT, &level},
         {"--no-labels", NULL, "leave the labels out", ARG_FLAG, &out.no_labels},
         {"--overwrite", NULL, "replace files that exist", ARG_FLAG, &out.overwrite},
-        {"--labels", "FILE", "labels of an .npy import", ARG_TEXT, &in.labels},
+        {"--labels", "FILE", "labels of an .npy, .npz or IDX import", ARG_TEXT, &in.labels},
         {"--x-key", "NAME", "member of an .npz with the images (default x, X or images)", ARG_TEXT,
          &in.npy.x_key},
         {"--y-key", "NAME", "member of an .npz with the labels (default y or labels)", ARG_TEXT,

@@ -71,8 +71,8 @@ typedef struct fw_gpu_peak {
 } fw_gpu_peak;
 /* device: "cuda", "cuda:1"; FW_EARG for the CPU. runs 0: 7. FW_EUNAVAILABLE, FW_ENOTFOUND as for training. */
 FW_API fw_status fw_bench_gpu_peak(const char *device, int64_t runs, fw_gpu_peak *out);
-/* The best readings recorded for this processor's model and this many threads (0: all allowed):
- * from dir/<processor>.json, or from the records inside the library if dir is NULL. FW_ENOTFOUND if
+/* The best readings recorded for this processor's model, the instruction set in use and this many
+ * threads (0: all allowed): from dir/<processor>.json, or from the records inside the library if dir is NULL. FW_ENOTFOUND if
  * there are none. */
 FW_API fw_status fw_peak_recorded(const char *dir, int threads, fw_peak *out);
 /* Puts p into dir/<processor>.json, where it is higher than what is there (docs/formats/peaks.md). */
@@ -190,7 +190,7 @@ typedef enum fw_step_part {
     FW_PART_NORM, /* normalisation, activation and bias, fused with pools or not */
     FW_PART_POOL,
     FW_PART_ADD,
-    FW_PART_LAYOUT, /* conversions of layout and type */
+    FW_PART_LAYOUT, /* conversions of layout and type, and of the size of images */
     FW_PART_OPTIMIZER,
     FW_PART_OTHER,
     FW_PART_OUTSIDE,
@@ -225,8 +225,8 @@ typedef struct fw_bench_step_result {
     int64_t
         memory_taken_bytes; /* by which the device's free memory shrank meanwhile, whoever took it */
 } fw_bench_step_result;
-/* opt: data, seed, device, threads, pin, precision, memory_limit are used. runs 0: 7 (after 2 that are not
- * counted). Without data: synthetic images of the recipe's shape. at: the step of the run, from 0, as
+/* opt: data, seed, device, threads, pin, precision, memory_limit, explain and its user are used. runs 0:
+ * 7 (after 2 that are not counted). Without data: synthetic images of the recipe's shape. at: the step of the run, from 0, as
  * training does it: with images of the size that they have there, and without what is not trained any more.
  * FW_BENCH_WHOLE: full size, and all of it trained. FW_EARG behind the run's last step. */
 enum { FW_BENCH_WHOLE = -1 };

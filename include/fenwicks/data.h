@@ -105,7 +105,8 @@ FW_API fw_transform fw_user_transform(fw_sample_fn fn, void *user);
 
 /* A chain on one image, as the data set would run it: in, u8 or f32 [h,w,c] -> out, f32 [h,w,c].
  * For tests and for looking at what augmentation does. transforms ends with FW_TRANSFORM_END; NULL:
- * only the conversion. */
+ * only the conversion. Errors: FW_EARG (another type, a constant out of range), FW_ESHAPE (a transform that
+ * does not fit the image), FW_ENOMEM. */
 FW_API fw_status fw_transform_apply(const fw_transform *transforms, uint64_t seed, int64_t pass,
                                     int64_t record, fw_dtype dtype, int64_t h, int64_t w, int64_t c,
                                     const void *in, int32_t label, float *out);
@@ -155,7 +156,8 @@ typedef struct fw_dataset_opt {
 FW_API fw_status fw_tfrecord_dataset(fw_dataset **out, const char *pattern, fw_parser parser,
                                      const fw_transform *transforms, const fw_dataset_opt *opt);
 
-/* Over images in memory, which are borrowed until fw_dataset_free. */
+/* Over images in memory, which are borrowed until fw_dataset_free. Errors: FW_EARG (no images, or neither u8
+ * nor f32; the rest as above), FW_ESHAPE (a transform that does not fit the image), FW_ENOMEM. */
 FW_API fw_status fw_array_dataset(fw_dataset **out, const fw_images *images,
                                   const fw_transform *transforms, const fw_dataset_opt *opt);
 FW_API void fw_dataset_free(fw_dataset *ds);
@@ -179,7 +181,7 @@ typedef struct fw_batch {
 FW_API fw_status fw_dataset_next(fw_dataset *ds, fw_batch *out);
 
 /* The next batch begins at stream position p (a multiple of the batch size for whole batches):
- * exact resume. Files that cannot be sought in are replayed. */
+ * exact resume. Files that cannot be sought in are replayed. FW_EARG beyond the end. */
 FW_API fw_status fw_dataset_seek(fw_dataset *ds, int64_t position);
 FW_API int64_t fw_dataset_position(const fw_dataset *ds); /* where the next batch begins */
 

@@ -33,7 +33,7 @@ typedef struct fw_trials fw_trials;
 /* The runs that `path` holds. For growing (readonly false) the file is made where it is missing,
  * and a last line that was cut short (it begins with {) is taken off, with a warning to the log; else it is passed
  * over. path NULL: a list in memory. Errors: FW_EFORMAT with the line for one that is no JSON
- * object or has no seed, epochs or accuracy; FW_EIO where it cannot be written. */
+ * object or has no seed, epochs or, unless it diverged, accuracy; FW_EIO where it cannot be written. */
 FW_API fw_status fw_trials_open(fw_trials **out, const char *path, bool readonly);
 FW_API void fw_trials_close(fw_trials *t);
 FW_API int64_t fw_trials_count(const fw_trials *t);

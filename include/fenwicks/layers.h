@@ -103,11 +103,11 @@ FW_API void fw_layer_free(fw_layer *l); /* of a layer that was added to another:
 FW_API fw_layer *fw_dense(int64_t units, bool bias,
                           const fw_layer_opt *opt); /* uses init; input [n,d] */
 FW_API fw_layer *fw_conv2d(int64_t channels, bool bias,
-                           const fw_layer_opt *opt); /* uses init, kernel, stride, padding */
-FW_API fw_layer *
-fw_batch_norm(const fw_layer_opt *opt); /* last axis; uses bn_update, bn_eps, bn_fixed_scale */
-FW_API fw_layer *fw_activation(fw_act act, float alpha);
-FW_API fw_layer *fw_max_pool(int64_t size, int64_t stride); /* no padding, floor; stride 0: size */
+                           const fw_layer_opt *opt);     /* uses init, kernel, stride, padding */
+FW_API fw_layer *fw_batch_norm(const fw_layer_opt *opt); /* last axis; uses the options named bn_ */
+FW_API fw_layer *fw_activation(fw_act act, float alpha); /* alpha: CELU's; 0: 1 */
+/* Pools: no padding, floor; stride 0: size. Of a max pool size is at most 16. */
+FW_API fw_layer *fw_max_pool(int64_t size, int64_t stride);
 FW_API fw_layer *fw_average_pool(int64_t size, int64_t stride);
 FW_API fw_layer *fw_global_max_pool(void); /* [n,h,w,c] -> [n,c] */
 FW_API fw_layer *fw_global_average_pool(void);

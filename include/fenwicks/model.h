@@ -57,7 +57,8 @@ FW_API fw_status fw_model_predict(const fw_model *m, const void *images, fw_dtyp
 FW_API fw_status fw_model_evaluate(const fw_model *m, fw_dataset *ds, fw_metrics *out,
                                    int64_t *confusion);
 
-/* What was chosen to run the network, as fw_estimator_explain says it. */
+/* What was chosen to run the network, as fw_estimator_explain says it. Caller frees with
+ * fw_text_free. */
 FW_API fw_status fw_model_explain(const fw_model *m, char **text);
 
 /* What a safetensors file holds, for `fenwicks inspect`: names, types, shapes, metadata, as JSON.

@@ -34,6 +34,7 @@ typedef struct fw_schedule {
     double total, warmup;     /* steps */
     int32_t n_knots;
     double knot[FW_MAX_KNOTS], value[FW_MAX_KNOTS];
+    /* set by hand, behind the functions below: */
     int32_t start;     /* 0: s counts from 0; 1: from 1, as Page's does */
     double floor;      /* one cycle: after the warm-up never under this share of the highest rate */
     const char *error; /* static text; NULL: none */
@@ -61,6 +62,7 @@ FW_API fw_schedule fw_piecewise_lr(int32_t n, const double *knots, const double 
 
 /* The rate at step s. NaN for a schedule that remembers a mistake. */
 FW_API double fw_schedule_at(const fw_schedule *sched, double s);
+/* FW_EARG, with the mistake that it remembers, or that was made in its fields since. */
 FW_API fw_status fw_schedule_check(const fw_schedule *sched);
 
 /* ---- optimisers ---- */
@@ -105,7 +107,8 @@ typedef struct fw_muon_opt {
     fw_renorm renorm;
     double clip_norm; /* 0: none */
     /* The rest is hiverge's (cifar10_speedrun.py), and counts steps k from 1. total_steps is the
-     * length T of what follows; it may be less than the run's. */
+     * length T of what follows; it may be less than the run's. FW_RENORM_SPACED or a target without
+     * it: a mistake. */
     double total_steps;
     double renorm_gap, renorm_growth; /* FW_RENORM_SPACED: in step k if k - last is at least
                                          gap + floor(growth k / T); last is 0 until the first. Both
@@ -154,6 +157,7 @@ FW_API fw_optimizer fw_muon(fw_schedule lr, double momentum, const fw_muon_opt *
  *     d = -lr_f (g_f + wd w_f);  v = mom v + d;  w_f += d + mom v
  * Other parameters need a group of their own (below). opt NULL: {0}. */
 FW_API fw_optimizer fw_lars(fw_schedule lr, double momentum, const fw_lars_opt *opt);
+/* FW_EARG, with the mistake that it remembers, or that was made in its fields since. */
 FW_API fw_status fw_optimizer_check(const fw_optimizer *o);
 
 /* ---- parameter groups: an optimiser of their own for some of the parameters ---- */

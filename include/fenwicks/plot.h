@@ -8,7 +8,8 @@
 extern "C" {
 #endif
 
-/* The rates of steps 0 .. total_steps-1, in out[total_steps]. */
+/* The rates of steps 0 .. total_steps-1, in out[total_steps]. FW_EARG for total_steps < 1 or a schedule
+ * with a mistake. */
 FW_API fw_status fw_simulate_lr(const fw_schedule *sched, int64_t total_steps, double *out);
 
 /* Draws the same as a curve of 350 x 350 pixels. path ends in .svg or .png; the file is written

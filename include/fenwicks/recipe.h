@@ -83,19 +83,21 @@ FW_API fw_status fw_recipe_records(const fw_recipe *r, int64_t *train, int64_t *
 
 typedef struct fw_run_opt {
     const char *data; /* records (X for X-train.tfrec and X-test.tfrec, or a folder of them), or
-                         anything fw_import reads; NULL: bundled data, where the recipe has it. A run with a
-                         folder has it in UTF-8, else FW_EARG */
+                         what fw_import reads, of the kind that data.source names; NULL: bundled data,
+                         where the recipe has it. A run with a folder has it in UTF-8, else FW_EARG */
     const char *out;  /* run folder; NULL: nothing is written */
     uint64_t seed;
-    const char *device;
+    const char *device;    /* NULL: "cpu" */
     const char *precision; /* as fw_precision_read takes it; NULL: the recipe's, train.precision */
     int threads;           /* 0: as many as this process may use; more are refused */
     bool pin;              /* bind each thread to a CPU of its own */
     bool resume; /* go on with the run in `out`; without it a folder that holds a run is refused */
-    int64_t eval_every, checkpoint_every, keep;
-    double until_accuracy; /* 0: none; stop when an evaluation reaches it */
-    int64_t memory_limit;
-    const char *warm_start;
+    int64_t eval_every;       /* epochs; 0: only at the end, with until_accuracy after each */
+    int64_t checkpoint_every; /* steps; 0: only at the end */
+    int64_t keep;             /* the newest checkpoints that stay; 0: 2 */
+    double until_accuracy;    /* 0: none; stop when an evaluation reaches it */
+    int64_t memory_limit;     /* bytes; 0: none */
+    const char *warm_start;   /* a model file to begin with; NULL: none */
     fw_event_fn progress;
     void *progress_user;
     const volatile sig_atomic_t *stop;
@@ -162,8 +164,10 @@ typedef struct fw_one_run {
 FW_API fw_status fw_session_run(fw_session *s, const fw_one_run *run, fw_run_result *result);
 FW_API void fw_session_close(fw_session *s);
 
-/* The data sets of a recipe, for programs that go on by themselves: resident gets what has to be
- * freed after the data sets (may stay empty). */
+/* The data sets of a recipe, for programs that go on by themselves; everything in out is released by
+ * fw_recipe_data_clear. data as in fw_run_opt. out stays untouched on error: FW_ENOTFOUND (no bundled
+ * data, no test part), FW_ESHAPE (not the network's shape or classes), and what fw_recipe_check and the
+ * data say. */
 typedef struct fw_recipe_data {
     fw_dataset *train, *test;
     fw_images train_images, test_images; /* when the data was imported into memory */

@@ -66,8 +66,8 @@ FW_API void fw_record_info_clear(fw_record_info *info);
 /* The record files that a name stands for, as patterns (shards as NAME@5); NULL where not there. data:
  * X or X.tfrec, which gives X-train.tfrec, X-test.tfrec and X.tfrec itself (whole), or a folder with
  * the records of one data set, which gives the first two. Errors: FW_EARG (a folder with several data
- * sets, or shards of one file in two numbers, as -of-00003 beside -of-00005), FW_EIO (a folder that is
- * there and cannot be read), FW_EUNAVAILABLE (gs:// and the like), FW_ENOMEM. */
+ * sets, or shards of one file in two numbers, as -of-00003 beside -of-00005, or beside the file itself),
+ * FW_EIO (a folder that is there and cannot be read), FW_EUNAVAILABLE (gs:// and the like), FW_ENOMEM. */
 typedef struct fw_record_parts {
     char *whole, *train, *test;
 } fw_record_parts;
@@ -76,6 +76,8 @@ FW_API void fw_record_parts_clear(fw_record_parts *p);
 
 /* With a context: one record after the other, of one file. */
 typedef struct fw_tfrecord fw_tfrecord;
+/* FW_ENOTFOUND, FW_EIO, FW_EFORMAT (a damaged compressed stream), FW_EUNAVAILABLE (gs:// and the like),
+ * FW_ENOMEM. */
 FW_API fw_status fw_tfrecord_open(fw_tfrecord **out, const char *path);
 /* The next record: *data is borrowed until the next call. FW_END after the last. Both CRCs are
  * checked. FW_EFORMAT: "<path>: record 118 at byte 9437184: data crc is 1f3a90c2, file says

@@ -54,8 +54,9 @@ typedef struct fw_resolution {
 } fw_resolution;
 
 typedef struct fw_metrics {
-    double loss;           /* mean per record, label smoothing included */
-    double accuracy;       /* fraction in [0,1] */
+    double loss;     /* mean per record, of an estimator with its label smoothing, of a model file
+                              (fw_model_evaluate), which holds none, without */
+    double accuracy; /* fraction in [0,1] */
     double accuracy_plain; /* without other views; the same where there are none */
     int64_t records;       /* how many were counted */
     int64_t forwards;      /* images that went through the network, each view counted */
@@ -200,7 +201,8 @@ typedef struct fw_estimator fw_estimator;
 
 /* Takes net, also on failure. Reports the first mistake made while building it. If work_dir holds
  * checkpoints, the newest that is whole will be resumed from (unless .fresh), provided that model,
- * optimiser, seed, precision, resolutions, filter and .conv are those of config.json: else FW_EEXISTS. */
+ * optimiser, seed, precision, loss, resolutions, filter and .conv are those that it was written with:
+ * else FW_EEXISTS; data likewise, in fw_estimator_train. FW_EFORMAT where none is whole. */
 FW_API fw_status fw_estimator_new(fw_estimator **out, fw_layer *net, fw_optimizer optimizer,
                                   const fw_estimator_opt *opt);
 FW_API void fw_estimator_free(fw_estimator *e);
@@ -209,8 +211,9 @@ FW_API void fw_estimator_free(fw_estimator *e);
  * must be a training data set; its position is set from the global step. When the last step is
  * done, work_dir gets a checkpoint and model.safetensors. Errors: FW_ENONFINITE (step and rate
  * named; the last good checkpoint stays), FW_ESTOPPED, FW_EEXISTS (on a GPU: a run that is gone on with
- * computed a convolution by another engine than would be used now, see docs/cuda.md), and what the
- * data set reports. */
+ * computed a convolution by another engine than would be used now, see docs/cuda.md), FW_ESTATE (it
+ * diverged before), FW_EARG (no training data set, no labels, a batch larger than the records), and what
+ * the data set reports. */
 FW_API fw_status fw_estimator_train(fw_estimator *e, fw_dataset *ds, int64_t until);
 
 /* Every record of a non-training data set counts once, by the views that .tta asks for; it has to
@@ -236,7 +239,8 @@ FW_API fw_status fw_estimator_prepare(fw_estimator *e, fw_dataset *train, fw_dat
  * with fw_text_free. */
 FW_API fw_status fw_estimator_explain(const fw_estimator *e, char **text);
 
-/* What evaluation uses, as a model file (docs/formats/model.md). */
+/* What evaluation uses, as a model file (docs/formats/model.md). FW_ESTATE: nothing was trained;
+ * FW_ENONFINITE: a value is not finite. */
 FW_API fw_status fw_estimator_save(fw_estimator *e, const char *path);
 
 #ifdef __cplusplus

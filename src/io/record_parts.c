@@ -61,7 +61,8 @@ static fw_status count_shards(const char *dir, const char *whole, int64_t *shard
     return st;
 }
 
-/* The pattern of "<dir><name><part>.tfrec"; dir: "" or ending with '/'; *out NULL: not there. */
+/* The pattern of "<dir><name><part>.tfrec"; dir: "" or ending with '/'; *out NULL: not there. FW_EARG: it is
+ * there whole and in shards, one of which is old, and nothing says which. */
 static fw_status find_part(const char *dir, const char *name, const char *part, char **out,
                            int *unlisted)
 {
@@ -69,11 +70,17 @@ static fw_status find_part(const char *dir, const char *name, const char *part, 
     int64_t shards = 0;
     if (whole == NULL)
         return FW_ENOMEM;
-    if (fwi_file_exists(whole)) {
+    fw_status st = count_shards(dir, whole, &shards, unlisted);
+    const bool one = fwi_file_exists(whole);
+    if (st == FW_OK && one && shards > 0)
+        st = fwi_fail(FW_EARG,
+                      "%s: is there whole and in %" PRId64 " shards (%s-00000-of-%05" PRId64
+                      "): keep the one or the others",
+                      whole, shards, fwi_path_base(whole), shards);
+    if (st == FW_OK && one) {
         *out = whole;
         return FW_OK;
     }
-    fw_status st = count_shards(dir, whole, &shards, unlisted);
     if (st == FW_OK && shards > 0 && (*out = fwi_sprintf("%s@%" PRId64, whole, shards)) == NULL)
         st = FW_ENOMEM;
     fwi_free(whole);

@@ -167,7 +167,7 @@ static fw_status list_op(fwi_buf *out, const fwi_op_table *table, fwi_opkind op,
 
 fw_status fw_ops_table(char **text)
 {
-    static const fw_dtype types[] = {FW_F32, FW_F64, FW_U8, FW_I32, FW_I64};
+    static const fw_dtype types[] = {FW_F32, FW_F64, FW_BF16, FW_U8, FW_I32, FW_I64};
     if (text == NULL)
         return fwi_fail(FW_EARG, "fw_ops_table: NULL argument");
     const fwi_op_table *table;

@@ -66,8 +66,10 @@ err '"epoch"'
 err 'epochs'
 run 1 train digits --set train.momentun=0.5 --out run
 err 'momentum'
-run 1 train digits --set batch=0 --out run
-err 'batch'
+run 1 train digits --set train.batch=0 --out run
+err 'train.batch'
+run 1 train digits --set batch=5 --out run
+err 'may be train.batch or evaluate.batch'
 run 1 train digits --epochs none --out run
 err 'epochs'
 [ ! -e run ] || die "a folder for a run that never was"

@@ -270,7 +270,7 @@ static void test_shapes(void **state)
 {
     (void)state;
     const t_wino_shape shapes[] = {
-        t_wino_same(1, 1, 1, 1, 1, 1),     t_wino_same(3, 2, 2, 2, 3, 5),
+        t_wino_same(40, 7, 1, 1, 1, 16),   t_wino_same(3, 2, 2, 2, 3, 5),
         t_wino_same(15, 14, 4, 4, 64, 33), t_wino_same(29, 14, 3, 3, 31, 64),
         t_wino_same(20, 10, 15, 7, 24, 7), t_wino_same(5, 14, 8, 8, 27, 32),
         t_wino_same(2, 1, 9, 16, 130, 24), t_wino_same(3, 5, 7, 5, 48, 100),
@@ -281,6 +281,15 @@ static void test_shapes(void **state)
         check_shape(&shapes[i], T_POSITIVE);
         check_shape(&shapes[i], T_INTS);
     }
+    /* One number of one product: |terms| says nothing of the other eight taps' rounding, but F2 is exact. */
+    const t_wino_shape one = t_wino_same(1, 1, 1, 1, 1, 1);
+    for (int o = 0; o < T_COUNT(ops); o++)
+        for (int d = 0; d < T_COUNT(types); d++) {
+            wino_case t = case_of(&one, ops[o], types[d], T_INTS);
+            assert_int_equal(check(&t, FWI_CONV_WINO2, bar(types[d], FWI_CONV_WINO2)),
+                             t_wino_rows(types[d], FWI_CONV_WINO2));
+            drop(&t);
+        }
 }
 
 static void test_random_shapes(void **state)

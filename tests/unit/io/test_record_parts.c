@@ -78,6 +78,13 @@ static void what_is_refused(void **state)
                  "c-train.tfrec-00000-of-00005");
     assert_fails(fw_record_parts_find(in_dir("both/d"), &p), FW_EARG, "in 3 shards and in 5");
     finds("both/c-test", "both/c-test.tfrec", NULL, NULL);
+    make("beside", (const char *const[]){"e-train.tfrec", "e-train.tfrec-00000-of-00003",
+                                         "e-test.tfrec", NULL});
+    assert_fails(fw_record_parts_find(in_dir("beside"), &p), FW_EARG,
+                 "beside/e-train.tfrec: is there whole and in 3 shards",
+                 "(e-train.tfrec-00000-of-00003)");
+    assert_fails(fw_record_parts_find(in_dir("beside/e-train"), &p), FW_EARG, "in 3 shards");
+    finds("beside/e-test", "beside/e-test.tfrec", NULL, NULL);
     /* A folder that is there and cannot be listed (ELOOP: of root's too) is not one without records. */
     assert_int_equal(symlink("loop", in_dir("loop")), 0);
     assert_fails(fw_record_parts_find(in_dir("loop/x"), &p), FW_EIO, "loop/x.tfrec: cannot list");
