@@ -60,6 +60,9 @@ for recipe in airbench94 hiverge e1 hlb; do
     grep -qx "train $recipe --precision bf16 --runs 5 --log docs/results/full-length.jsonl --data d" tree/calls || die "$recipe"
 done
 grep -q "^ablate sprint --without all --epochs 4.625 .*--data d$" tree/calls || die "ablate"
+if grep -qw avx512_bf16 /proc/cpuinfo; then # choices: each with both instruction sets
+    [ "$(grep -cx "bench step sprint --precision bf16 --at 600 --set conv=winograd3" tree/calls)" = 2 ] || die "choices"
+fi
 grep -q "^train page-4 .*--epochs 5 .*--data d$" tree/calls || die "page-4"
 rm tree/calls
 check 0 --data d --fenwicks ./fenwicks
