@@ -5,11 +5,11 @@
  * has: 64 threads on a quota of 2 CPUs would spend their time being stopped. Neighbour: pool.c. */
 #include "cpu.h"
 
+#include "affinity.h"
 #include "fail.h"
 
 #include <math.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,12 +222,8 @@ double fwi_cpu_quota(const char *proc_cgroup, const char *fs_root)
 
 int fwi_cpu_count(void)
 {
-    int n = 1;
+    int n = fwi_affinity_count();
 #if defined(__linux__)
-    cpu_set_t set[8]; /* 8192 processors: one cpu_set_t fails on machines with more than 1024 */
-    memset(set, 0, sizeof set);
-    if (sched_getaffinity(0, sizeof set, set) == 0)
-        n = CPU_COUNT_S(sizeof set, set);
     const double quota = fwi_cpu_quota("/proc/self/cgroup", "/sys/fs/cgroup");
     if (quota > 0.0 && ceil(quota) < (double)n)
         n = (int)ceil(quota);

@@ -22,15 +22,14 @@
  */
 #include "pool.h"
 
+#include "affinity.h"
 #include "clock.h"
 #include "cpu.h"
 #include "fail.h"
 #include "mem.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -41,7 +40,7 @@
 #include <immintrin.h>
 #endif
 
-enum { MAX_THREADS = 4096, CACHE_LINE = 64, CPU_SETS = 8 /* 8192 processors */ };
+enum { MAX_THREADS = 4096, CACHE_LINE = 64 };
 #define SPIN_SECONDS                                                                               \
     30e-6 /* about the pause between two loops of a step; a wake-up costs 5 to 50 us */
 
@@ -81,9 +80,6 @@ struct fwi_pool {
     worker *workers; /* n_threads - 1 */
     bool pinned;
     pthread_t pinned_caller;
-#if defined(__linux__)
-    cpu_set_t caller_cpus[CPU_SETS]; /* what pinned_caller was allowed before */
-#endif
 };
 
 /* What this thread is in the middle of: decides whether a loop runs inline, and with which slot. */
@@ -278,7 +274,7 @@ fw_status fwi_pool_new(fwi_pool **out, int n_threads)
     for (int i = 0; st == FW_OK && i < n_threads - 1; i++) {
         worker *w = &p->workers[i];
         *w = (worker){.pool = p, .slot = i + 1};
-        const int error = pthread_create(&w->thread, NULL, worker_main, w);
+        const int error = fwi_affinity_start(&w->thread, worker_main, w);
         if (error == 0)
             p->n_started++;
         else
@@ -294,65 +290,26 @@ done:
     return st;
 }
 
-#if defined(__linux__)
-/* The CPU behind `after` that set has, from its first one on again behind the last. */
-static int next_cpu(const cpu_set_t *set, size_t bytes, int after)
-{
-    const int n = (int)bytes * 8;
-    for (int i = 1; i <= n; i++)
-        if (CPU_ISSET_S((size_t)((after + i) % n), bytes, set))
-            return (after + i) % n;
-    return 0;
-}
-
 fw_status fwi_pool_pin(fwi_pool *p)
 {
-    enum { BYTES = CPU_SETS * sizeof(cpu_set_t) };
-    cpu_set_t one[CPU_SETS];
-    if (sched_getaffinity(0, BYTES, p->caller_cpus) != 0)
-        return fwi_fail(FW_EUNAVAILABLE,
-                        "cannot pin threads: the system does not say which CPUs "
-                        "this process may use: %s",
-                        strerror(errno));
-    int cpu = -1;
-    for (int i = 0; i <= p->n_started; i++) {
-        cpu = next_cpu(p->caller_cpus, BYTES, cpu);
-        memset(one, 0, BYTES);
-        CPU_SET_S((size_t)cpu, BYTES, one);
-        const pthread_t thread = i == 0 ? pthread_self() : p->workers[i - 1].thread;
-        const int error = pthread_setaffinity_np(thread, BYTES, one);
-        if (error != 0)
-            return fwi_fail(FW_EUNAVAILABLE, "cannot pin thread %d to CPU %d: %s", i, cpu,
-                            strerror(error));
-        p->pinned = true; /* from the first on, so that a failure is undone as well */
-        p->pinned_caller = pthread_self();
-    }
-    return FW_OK;
+    pthread_t *threads = fwi_alloc_array((size_t)p->n_threads, sizeof *threads);
+    if (threads == NULL)
+        return FW_ENOMEM;
+    for (int i = 0; i < p->n_started; i++)
+        threads[i] = p->workers[i].thread;
+    const fw_status st = fwi_affinity_pin(threads, p->n_started);
+    fwi_free(threads);
+    p->pinned = st == FW_OK;
+    p->pinned_caller = pthread_self();
+    return st;
 }
-
-static void unpin_caller(fwi_pool *p)
-{
-    if (p->pinned && pthread_equal(p->pinned_caller, pthread_self()))
-        (void)pthread_setaffinity_np(pthread_self(), sizeof p->caller_cpus, p->caller_cpus);
-}
-#else
-fw_status fwi_pool_pin(fwi_pool *p)
-{
-    (void)p;
-    return fwi_fail(FW_EUNAVAILABLE, "this system cannot pin threads");
-}
-
-static void unpin_caller(fwi_pool *p)
-{
-    (void)p;
-}
-#endif
 
 void fwi_pool_free(fwi_pool *p)
 {
     if (p == NULL)
         return;
-    unpin_caller(p);
+    if (p->pinned && pthread_equal(p->pinned_caller, pthread_self()))
+        fwi_affinity_unpin();
     atomic_store(&p->stop, true);
     pthread_mutex_lock(&p->lock);
     pthread_cond_broadcast(&p->work);

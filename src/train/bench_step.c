@@ -422,7 +422,7 @@ fw_status fw_bench_step(const fw_recipe *r, const fw_run_opt *opt, int64_t at, i
     const int n_threads = fwi_pool_threads(b.e->device->pool);
     const bool known = gpu || b.e->device->host_memory;
     snprintf(res.device, sizeof res.device, "%s", b.e->device->label);
-    fw_estimator_free(b.e); /* its threads may be pinned, and new ones of this thread with them */
+    fw_estimator_free(b.e); /* its memory and threads, before the peaks are measured */
     b.e = NULL;
     res.precision = b.precision;
     res.tf32 = b.tf32;

@@ -67,6 +67,9 @@ if command -v taskset > /dev/null; then
     taskset -c "$cpu" "$FENWICKS" train digits --out r5 --threads 2 > out 2> err && die "2 threads on one CPU"
     err "allow this process 1;"
 fi
+# A pinned run leaves the next one of its session as many threads.
+run 0 train digits --epochs 0.1 --quiet --pin --runs 2 --log pinned.jsonl
+[ "$(grep -c "\"threads\": $allowed[,}]" pinned.jsonl)" = 2 ] || die "--pin: not $allowed threads in each run"
 export FENWICKS_OVERSUBSCRIBE=1
 
 # Pinned threads change no bit, and leave nothing behind for the next run.

@@ -392,12 +392,36 @@ static void note_place(void *arg, int64_t i, int slot)
     (void)sched_getaffinity(0, sizeof p->set[slot], &p->set[slot]);
 }
 
+/* What a pinned thread makes next has the CPUs that it had itself: another pool's threads, pinned or
+ * not, and how many there may be. */
+static void assert_pins_hide_nothing(const cpu_set_t *before)
+{
+    fwi_pool *p = NULL;
+    places seen;
+    for (int pin = 0; pin < 2; pin++) {
+        assert_int_equal(fwi_pool_new(&p, 2), FW_OK);
+        if (pin == 1)
+            assert_int_equal(fwi_pool_pin(p), FW_OK);
+        memset(&seen, 0, sizeof seen);
+        while (CPU_COUNT(&seen.set[1]) == 0) /* until the worker comes to help */
+            fwi_pool_for(p, MOST, note_place, &seen);
+        assert_int_equal(CPU_COUNT(&seen.set[0]), 1);
+        assert_int_equal(CPU_COUNT(&seen.set[1]), pin == 1 ? 1 : CPU_COUNT(before));
+        if (pin == 1 && CPU_COUNT(before) > 1)
+            assert_false(CPU_EQUAL(&seen.set[0], &seen.set[1]));
+        fwi_pool_free(p); /* a pin taken off leaves the one around it */
+        note_place(&seen, 0, 0);
+        assert_int_equal(CPU_COUNT(&seen.set[0]), 1);
+    }
+}
+
 /* Pinned threads have one CPU each, of those allowed; the caller gets its own back. */
 static void test_pinned(void **state)
 {
     (void)state;
     enum { THREADS = 3 };
     cpu_set_t before, after, either;
+    const int n_cpus = fwi_cpu_count();
     CPU_ZERO(&before);
     CPU_ZERO(&after);
     if (sched_getaffinity(0, sizeof before, &before) != 0)
@@ -405,6 +429,7 @@ static void test_pinned(void **state)
     fwi_pool *p = NULL;
     assert_int_equal(fwi_pool_new(&p, THREADS), FW_OK);
     assert_int_equal(fwi_pool_pin(p), FW_OK);
+    assert_int_equal(fwi_cpu_count(), n_cpus);
     places seen;
     memset(&seen, 0, sizeof seen);
     for (int i = 0; i < 200; i++) /* so that each thread comes to help */
@@ -417,6 +442,7 @@ static void test_pinned(void **state)
     }
     if (CPU_COUNT(&before) > 1 && CPU_COUNT(&seen.set[1]) == 1)
         assert_false(CPU_EQUAL(&seen.set[0], &seen.set[1]));
+    assert_pins_hide_nothing(&before);
     fwi_pool_free(p);
     assert_int_equal(sched_getaffinity(0, sizeof after, &after), 0);
     assert_true(CPU_EQUAL(&before, &after));
