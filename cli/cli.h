@@ -67,6 +67,8 @@ json_t *number_or_null(double v);                     /* null for NaN */
 /* SIGINT and SIGTERM end the step and set it; a second one ends the program at once. */
 extern volatile sig_atomic_t stop_asked;
 void catch_interrupts(void);
+/* Control characters of a text from a file become '?': a terminal would obey them. */
+void make_printable(char *text);
 int finish_output(void); /* flushes standard output: a full disk is a failure */
 
 /* ---- recipes ---- */

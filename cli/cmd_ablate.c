@@ -210,8 +210,7 @@ static void tell(const variant *v, const fw_trial *trial, bool held)
 static fw_status run_all(lab *l, const fw_run_opt *opt, fw_trials *log)
 {
     const ablate_args *const a = l->a;
-    fw_trial first = {0}; /* texts stay where they are */
-    bool machines = false;
+    origins from = {0};
     fw_status st = FW_OK;
     int64_t twice = 0;
     for (int64_t i = 0; i < a->runs && st == FW_OK; i++)
@@ -234,14 +233,10 @@ static fw_status run_all(lab *l, const fw_run_opt *opt, fw_trials *log)
             free(changes);
             if (st != FW_OK)
                 break;
-            if (first.cpu == NULL)
-                first = *trial;
-            machines = machines || strcmp(first.cpu, trial->cpu) != 0 ||
-                       strcmp(first.isa, trial->isa) != 0 || first.threads != trial->threads;
+            origins_add(&from, trial);
         }
-    if (st == FW_OK && machines)
-        fprintf(stderr, "fenwicks ablate: these runs are of several machines: their seconds do not "
-                        "compare\n");
+    if (st == FW_OK)
+        origins_warn(&from, l->self);
     return st;
 }
 
@@ -370,6 +365,8 @@ static char *label_of(const groups *g, const fw_trial *t)
     if (name != NULL)
         snprintf(name, n, "%s%s%s%s%s", of ? t->recipe : "", of && !plain ? ": " : "",
                  plain ? "" : label, g->data.others ? " on " : "", g->data.others ? data : "");
+    if (name != NULL)
+        make_printable(name);
     return name;
 }
 
@@ -410,9 +407,9 @@ static int report_groups(const command *self, const ablate_args *a, groups *g)
                 cells[c.n++] = g->cells[i];
         found++;
         if (a->json) {
-            (void)json_array_append_new(tables,
-                                        json_pack("{s:f, s:o}", "epochs", g->cells[b].epochs,
-                                                  "variants", compare_json(&c)));
+            if (json_array_append_new(tables, json_pack("{s:f, s:o}", "epochs", g->cells[b].epochs,
+                                                        "variants", compare_json(&c))) != 0)
+                code = fail_with(self->name, FW_ENOMEM, "the table cannot be put as JSON", false);
             continue;
         }
         printf("%s%g epochs\n", found > 1 ? "\n" : "", g->cells[b].epochs);
@@ -430,7 +427,7 @@ static int report_groups(const command *self, const ablate_args *a, groups *g)
         snprintf(why, sizeof why, "--base: no run is called \"%s\"; the nearest is %s", a->base,
                  n > 0 ? fw_nearest(a->base, names, n) : "missing");
         code = fail_with(self->name, FW_ENOTFOUND, why, a->json);
-    } else if (a->json) {
+    } else if (a->json && code == EXIT_DONE) {
         return print_json(json_pack("{s:s, s:f, s:o}", "base", a->base, "confidence", a->confidence,
                                     "tables", tables));
     }

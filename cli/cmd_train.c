@@ -1,6 +1,6 @@
 /* cmd_train.c: training runs: one seed or several, resumable, interruptible, as folders, as lines of
  * a results file or both. Comparing variants: cmd_ablate.c. */
-#include "cli.h"
+#include "compare.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -218,7 +218,8 @@ static bool begun(const char *run_out)
 
 /* One seed: run, or taken from the results file. One that diverges is a row like others: FW_OK. */
 static fw_status one_run(const train_args *a, const char *recipe, fw_session *session,
-                         const fw_one_run *run, fw_trials *log, const char *changes, run_row *row)
+                         const fw_one_run *run, fw_trials *log, const char *changes, origins *from,
+                         run_row *row)
 {
     fw_run_result result = {0};
     const fw_trial *trial = NULL;
@@ -234,6 +235,8 @@ static fw_status one_run(const train_args *a, const char *recipe, fw_session *se
     if (st != FW_OK)
         return st;
     row->run = trial != NULL ? trial->run : result.run;
+    if (trial != NULL)
+        origins_add(from, trial);
     row->forwards = result.test.forwards;
     row->stopped_early = result.stopped_early;
     row->since_start = result.since_start;
@@ -268,11 +271,12 @@ static bool folder_taken(const train_args *a, const char *out, char *text, size_
 }
 
 /* Every seed, into rows [runs], in one session. out: the folder of all of them; NULL: there are none. */
-static fw_status run_seeds(const train_args *a, const fw_recipe *recipe, const fw_run_opt *opt,
-                           fw_trials *log, const char *out, run_row *rows)
+static fw_status run_seeds(const command *self, const train_args *a, const fw_recipe *recipe,
+                           const fw_run_opt *opt, fw_trials *log, const char *out, run_row *rows)
 {
     char run_out[OUT_CAP + 64];
     fw_session *session = NULL;
+    origins from = {0};
     char *const changes = changes_text(a->epochs, a->batch, &a->set, NULL);
     if (changes == NULL)
         return FW_ENOMEM;
@@ -283,10 +287,12 @@ static fw_status run_seeds(const train_args *a, const fw_recipe *recipe, const f
             seed_folder(a, out, run.seed, run_out, sizeof run_out);
         run.resume = a->resume && out != NULL && ((i == 0 && log == NULL) || begun(run_out));
         rows[i].seed = run.seed;
-        st = one_run(a, fw_recipe_name(recipe), session, &run, log, changes, &rows[i]);
+        st = one_run(a, fw_recipe_name(recipe), session, &run, log, changes, &from, &rows[i]);
     }
     fw_session_close(session);
     free(changes);
+    if (st == FW_OK)
+        origins_warn(&from, self);
     return st;
 }
 
@@ -342,7 +348,7 @@ static int train_runs(const command *self, const train_args *a, fw_recipe *recip
         goto done;
     }
     if (st == FW_OK)
-        st = run_seeds(a, recipe, opt, log, folders ? out : NULL, rows);
+        st = run_seeds(self, a, recipe, opt, log, folders ? out : NULL, rows);
     if (st == FW_OK) {
         code = conclude(self, a, recipe, rows);
         goto done;

@@ -8,6 +8,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ---- where runs come from ---- */
+
+void origins_add(origins *o, const fw_trial *t)
+{
+    if (!o->seen)
+        *o = (origins){.first = *t, .seen = true};
+    o->machines = o->machines || strcmp(o->first.cpu, t->cpu) != 0 ||
+                  strcmp(o->first.isa, t->isa) != 0 || o->first.threads != t->threads;
+    o->commits = o->commits || strcmp(o->first.commit, t->commit) != 0;
+}
+
+void origins_warn(const origins *o, const command *self)
+{
+    if (o->machines)
+        fprintf(stderr,
+                "fenwicks %s: these runs are of several machines: their seconds do not compare\n",
+                self->name);
+    if (o->commits)
+        fprintf(stderr,
+                "fenwicks %s: these runs are of several commits: --same-commit takes those of this "
+                "one alone\n",
+                self->name);
+}
+
 /* ---- cells ---- */
 
 bool cell_init(cell *c, const char *name, const char *changes)

@@ -25,6 +25,15 @@ typedef struct comparison {
     bool has_slope;    /* it is above 0 for sure */
 } comparison;
 
+/* Whether runs that are put into one figure are of one machine and of one build. {0}: none seen. */
+typedef struct origins {
+    fw_trial first; /* texts are borrowed from the results file */
+    bool machines, commits, seen;
+} origins;
+void origins_add(origins *o, const fw_trial *t);
+void origins_warn(const origins *o,
+                  const command *self); /* on standard error, where there are several */
+
 bool cell_init(cell *c, const char *name, const char *changes); /* false: no memory */
 /* false: no memory. A seed that is there already is left out, *twice counts. */
 bool cell_add(cell *c, const fw_trial *t, int64_t *twice);

@@ -39,6 +39,15 @@ int print_json(json_t *object)
     return finish_output();
 }
 
+void make_printable(char *text)
+{
+    for (unsigned char *p = (unsigned char *)text; *p != 0; p++)
+        if (*p < 0x20 || *p == 0x7f)
+            *p = '?';
+        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) /* U+0080 to U+009F */
+            p[0] = p[1] = '?';
+}
+
 int fail(const char *what, fw_status st, bool json)
 {
     return fail_with(what, st, fw_last_error(), json);

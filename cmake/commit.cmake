@@ -22,9 +22,9 @@ if(CMAKE_SCRIPT_MODE_FILE)
     endif()
   endif()
   if(commit)
-    execute_process(COMMAND ${GIT} -C ${SOURCE} diff --quiet HEAD -- src include cli cmake recipes bench CMakeLists.txt
-      ERROR_QUIET RESULT_VARIABLE changed)
-    if(changed)
+    execute_process(COMMAND ${GIT} -C ${SOURCE} status --porcelain -- src include cli cmake recipes bench CMakeLists.txt
+      ERROR_QUIET OUTPUT_VARIABLE changes RESULT_VARIABLE failed)
+    if(failed OR NOT changes STREQUAL "")
       string(APPEND commit "-changed")
     endif()
   endif()

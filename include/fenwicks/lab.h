@@ -32,19 +32,23 @@ typedef struct fw_trials fw_trials;
 
 /* The runs that `path` holds. For growing (readonly false) the file is made where it is missing,
  * and a last line that was cut short (it begins with {) is taken off, with a warning to the log; else it is passed
- * over. path NULL: a list in memory. Errors: FW_EFORMAT with the line for one that is no JSON
- * object or has no seed, epochs or, unless it diverged, accuracy; FW_EIO where it cannot be written. */
+ * over. path NULL: a list in memory. Several commands may add to one file; each sees what was there
+ * when it opened it. Errors: FW_EFORMAT with the line for one that is no JSON object, has no seed, epochs or,
+ * unless it diverged, accuracy, or an impossible one (an accuracy of 94, a time below 0); FW_EIO where
+ * it cannot be written. */
 FW_API fw_status fw_trials_open(fw_trials **out, const char *path, bool readonly);
 FW_API void fw_trials_close(fw_trials *t);
 FW_API int64_t fw_trials_count(const fw_trials *t);
 FW_API const fw_trial *fw_trials_get(const fw_trials *t, int64_t i); /* borrowed; NULL beyond */
 
 /* Adds a copy, and its line to the file: written at once and synced, so that an interrupted program
- * leaves whole lines. FW_ESTATE for one that was opened readonly; FW_EARG for a seed of 2^63 or more. */
+ * leaves whole lines. FW_ESTATE for one that was opened readonly; FW_EARG for a seed of 2^63 or more
+ * and for figures that no line may have. */
 FW_API fw_status fw_trials_add(fw_trials *t, const fw_trial *trial);
 
 /* The run of this id, seed, data, device and precision by this version of the library; NULL: there
- * is none. Commits between versions are taken as equal unless same_commit. Borrowed. */
+ * is none. Commits between versions are taken as equal unless same_commit; then one that ends in
+ * -changed or is not known ("") is equal to none, itself included. Borrowed. */
 FW_API const fw_trial *fw_trials_find(const fw_trials *t, const fw_trial *like, bool same_commit);
 
 typedef struct fw_trial_opt {

@@ -49,6 +49,16 @@ fw_status fwi_file_writer_flush(fwi_file_writer *w);
 fw_status fwi_file_writer_sync(fwi_file_writer *w);
 fw_status fwi_file_writer_close(fwi_file_writer *w);
 
+/* A lock on PATH, which is made if it is not there, held until _leave ({0}: nothing to leave): for
+ * files that several processes add to and mend. Waits for who holds it. It binds only those who take
+ * it too (flock), and on a file system that has no locks nobody. */
+typedef struct fwi_file_lock {
+    bool held;
+    int fd;
+} fwi_file_lock;
+fw_status fwi_file_lock_take(fwi_file_lock *l, const char *path);
+void fwi_file_lock_leave(fwi_file_lock *l);
+
 /* All of a file into buf (its former contents go, its memory is used again). FW_ENOTFOUND if it is
  * not there, FW_EFORMAT if it is larger than max_bytes. A 0 byte stands behind the end. */
 fw_status fwi_read_file(const char *path, size_t max_bytes, fwi_buf *buf);

@@ -161,7 +161,10 @@ fw_status fw_recipe_change(fw_recipe *r, const char *changes)
     fw_status st = FW_OK;
     for (const char *at = skip_blanks(changes); *at != 0 && st == FW_OK;) {
         const size_t n = change_bytes(at), name = name_before_equals(at);
-        char *text = fwi_sprintf("%.*s", (int)(n < FWI_RECIPE_BYTES ? n : FWI_RECIPE_BYTES), at);
+        if (n > FWI_RECIPE_BYTES)
+            return fwi_fail(FW_EARG, "a change of %zu bytes: a recipe has at most %d", n,
+                            (int)FWI_RECIPE_BYTES);
+        char *text = fwi_sprintf("%.*s", (int)n, at);
         if (text == NULL)
             return FW_ENOMEM;
         if (name == 0 || name > n) {

@@ -82,8 +82,26 @@ static int64_t count_of(const json_t *o, const char *key, int64_t most)
     return n >= 0 && n <= most ? n : 0;
 }
 
-/* Lines of scripts/ab call the variant "arm" and t_train "seconds". */
-static bool trial_of(const json_t *o, fw_trial *out)
+/* NULL, or what keeps a run out of a results file: means and sums are taken of what is in it. */
+static const char *unfit(const fw_run_figures *r)
+{
+    enum { MOST_SECONDS = 1000000000 };
+    const double shares[] = {r->accuracy, r->accuracy_plain};
+    const double seconds[] = {r->t_train, r->t_total, r->t_dawn, r->t_build};
+    if (!isfinite(r->epochs) || r->epochs <= 0)
+        return "an epochs that is no number above 0";
+    for (size_t i = 0; i < sizeof shares / sizeof *shares && !r->diverged; i++)
+        if (!(shares[i] >= 0 && shares[i] <= 1))
+            return "an accuracy that is no fraction";
+    for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++)
+        if (!(seconds[i] >= 0 && seconds[i] <= MOST_SECONDS))
+            return "a time that is no number of seconds";
+    return NULL;
+}
+
+/* NULL, or why the object is no run. Lines of scripts/ab call the variant "arm" and t_train
+ * "seconds". */
+static const char *trial_of(const json_t *o, fw_trial *out)
 {
     const json_t *seed = json_object_get(o, "seed");
     const char *variant = text_of(o, "variant");
@@ -116,8 +134,10 @@ static bool trial_of(const json_t *o, fw_trial *out)
                               .diverged = diverged}};
     out->run.t_total = number_of(o, "t_total", out->run.t_train);
     out->run.t_dawn = number_of(o, "t_dawn", out->run.t_total);
-    return json_is_integer(seed) && json_integer_value(seed) >= 0 && isfinite(out->run.epochs) &&
-           (diverged || isfinite(accuracy));
+    if (!json_is_integer(seed) || json_integer_value(seed) < 0 || isnan(out->run.epochs) ||
+        (!diverged && isnan(accuracy)))
+        return "no seed, epochs or accuracy";
+    return unfit(&out->run);
 }
 
 /* null where a run that diverged has no number. */
@@ -172,12 +192,12 @@ static fw_status read_lines(fw_trials *t, const char *text, size_t n, size_t *wh
         json_t *o = is_blank(text + at, bytes)
                         ? NULL
                         : json_loadb(text + at, bytes, JSON_REJECT_DUPLICATES, &err);
-        if (json_is_object(o) && trial_of(o, &trial))
+        const char *const why = json_is_object(o) ? trial_of(o, &trial) : "no JSON object";
+        if (why == NULL)
             st = add_copy(t, &trial);
         else if (o != NULL || (end != NULL && !is_blank(text + at, bytes)) ||
                  (text[at] != '{' && !is_blank(text + at, bytes))) /* no line of ours cut short */
-            st = fwi_fail(FW_EFORMAT, "%s: line %" PRId64 ": %s", t->path, line,
-                          json_is_object(o) ? "no seed, epochs or accuracy" : "no JSON object");
+            st = fwi_fail(FW_EFORMAT, "%s: line %" PRId64 ": %s", t->path, line, why);
         if (end != NULL || o != NULL)
             *whole = at + bytes + (end != NULL);
         json_decref(o);
@@ -186,8 +206,7 @@ static fw_status read_lines(fw_trials *t, const char *text, size_t n, size_t *wh
     return st;
 }
 
-/* Takes off what is behind the last whole line, and gives that line its end. Where nothing is to be
- * taken off, nothing is cut: another command may have added its line since. */
+/* Takes off what is behind the last whole line, and gives that line its end. */
 static fw_status mend(const fw_trials *t, const fwi_buf *text, size_t whole)
 {
     fwi_file_writer *w = NULL;
@@ -209,6 +228,8 @@ fw_status fw_trials_open(fw_trials **out, const char *path, bool readonly)
     if (out == NULL || (path == NULL && readonly))
         return fwi_fail(FW_EARG, "fw_trials_open: NULL argument");
     fwi_buf text = {0};
+    fwi_file_lock lock = {
+        0}; /* another command may be adding its line, and would lose it to mend */
     size_t whole = 0;
     fw_trials *t = fwi_alloc_zero(sizeof *t);
     fw_status st = t == NULL ? FW_ENOMEM : fwi_arena_new(&t->texts, 0);
@@ -219,14 +240,16 @@ fw_status fw_trials_open(fw_trials **out, const char *path, bool readonly)
         st = FW_ENOMEM;
         goto done;
     }
-    st = fwi_read_file(path, MOST_BYTES, &text);
-    if (st == FW_ENOTFOUND && !readonly)
-        st = FW_OK;
+    if (!readonly)
+        st = fwi_file_lock_take(&lock, path);
+    if (st == FW_OK)
+        st = fwi_read_file(path, MOST_BYTES, &text);
     if (st == FW_OK && text.size > 0)
         st = read_lines(t, (const char *)text.data, text.size, &whole);
     if (st == FW_OK && !readonly) /* also: whether it can be written, before hours of work */
         st = mend(t, &text, whole);
 done:
+    fwi_file_lock_leave(&lock);
     fwi_buf_clear(&text);
     if (st != FW_OK)
         fw_trials_close(t);
@@ -255,6 +278,34 @@ const fw_trial *fw_trials_get(const fw_trials *t, int64_t i)
     return t == NULL || i < 0 || i >= t->n ? NULL : &t->items[i];
 }
 
+static fw_status append_line(const fw_trials *t, const fw_trial *trial)
+{
+    fwi_file_writer *w = NULL;
+    fwi_file_lock lock;
+    char *line = line_of(trial);
+    if (line == NULL)
+        return fwi_fail(FW_EARG,
+                        "%s: the run of seed %" PRIu64 " cannot be put as JSON: a number "
+                        "that is not finite, a text that is not UTF-8, or no memory",
+                        t->path, trial->seed);
+    const size_t n = strlen(line);
+    line[n] = '\n'; /* in place of its 0: one piece to write */
+    fw_status st = fwi_file_lock_take(&lock, t->path);
+    if (st == FW_OK) {
+        st = fwi_file_writer_append(&w, t->path, -1);
+        if (st == FW_OK) {
+            st = fwi_file_writer_put(w, line, n + 1);
+            if (st == FW_OK)
+                st = fwi_file_writer_sync(w);
+            const fw_status closed = fwi_file_writer_close(w);
+            st = st != FW_OK ? st : closed;
+        }
+        fwi_file_lock_leave(&lock);
+    }
+    free(line); /* jansson's */
+    return st;
+}
+
 fw_status fw_trials_add(fw_trials *t, const fw_trial *trial)
 {
     if (t == NULL || trial == NULL)
@@ -264,32 +315,12 @@ fw_status fw_trials_add(fw_trials *t, const fw_trial *trial)
     if (trial->seed > INT64_MAX) /* JSON's whole numbers end there */
         return fwi_fail(FW_EARG, "seed %" PRIu64 ": a results file holds seeds up to %" PRId64,
                         trial->seed, INT64_MAX);
-    if (!trial->run.diverged && !isfinite(trial->run.accuracy))
-        return fwi_fail(FW_EARG,
-                        "seed %" PRIu64 ": an accuracy that is not finite, of a run that has "
-                        "not diverged",
-                        trial->seed);
+    const char *const why = unfit(&trial->run);
+    if (why != NULL)
+        return fwi_fail(FW_EARG, "seed %" PRIu64 ": %s", trial->seed, why);
     fw_status st = add_copy(t, trial);
-    if (st != FW_OK || t->path == NULL)
-        return st;
-    fwi_file_writer *w = NULL;
-    char *line = line_of(&t->items[t->n - 1]);
-    if (line == NULL)
-        return fwi_fail(FW_EARG,
-                        "%s: the run of seed %" PRIu64 " cannot be put as JSON: a number "
-                        "that is not finite, a text that is not UTF-8, or no memory",
-                        t->path, trial->seed);
-    const size_t n = strlen(line);
-    line[n] = '\n'; /* in place of its 0: one piece to write */
-    st = fwi_file_writer_append(&w, t->path, -1);
-    if (st == FW_OK) {
-        st = fwi_file_writer_put(w, line, n + 1);
-        if (st == FW_OK)
-            st = fwi_file_writer_sync(w);
-        const fw_status closed = fwi_file_writer_close(w);
-        st = st != FW_OK ? st : closed;
-    }
-    free(line); /* jansson's */
+    if (st == FW_OK && t->path != NULL && (st = append_line(t, &t->items[t->n - 1])) != FW_OK)
+        t->n--; /* what is not in the file is not in the list */
     return st;
 }
 
@@ -298,6 +329,13 @@ fw_status fw_trials_add(fw_trials *t, const fw_trial *trial)
 static bool same(const char *a, const char *b)
 {
     return strcmp(a == NULL ? "" : a, b == NULL ? "" : b) == 0;
+}
+
+/* Sources that no commit holds are not known to be the same. */
+static bool same_sources(const char *a, const char *b)
+{
+    const size_t n = strlen(a), tail = strlen("-changed");
+    return n > 0 && same(a, b) && (n < tail || strcmp(a + n - tail, "-changed") != 0);
 }
 
 const fw_trial *fw_trials_find(const fw_trials *t, const fw_trial *like, bool same_commit)
@@ -309,7 +347,7 @@ const fw_trial *fw_trials_find(const fw_trials *t, const fw_trial *like, bool sa
         if (*s->id != 0 && s->seed == like->seed && same(s->id, like->id) &&
             same(s->data, like->data) && same(s->device, like->device) &&
             same(s->precision, like->precision) && same(s->version, like->version) &&
-            (!same_commit || same(s->commit, like->commit)))
+            (!same_commit || same_sources(s->commit, like->commit)))
             return s;
     }
     return NULL;

@@ -101,6 +101,12 @@ run 0 ablate --compare r.jsonl --json
 json base confidence tables
 run 1 ablate --compare r.jsonl --base bsae
 err 'no run is called "bsae"; the nearest is base'
+# what a file calls its runs moves no cursor and colours nothing
+printf '{"arm": "base", "seed": 1, "epochs": 1, "accuracy": 0.5}\n' > escape.jsonl
+printf '{"arm": "\\u001b[31mred\\u009b", "seed": 1, "epochs": 1, "accuracy": 0.6}\n' >> escape.jsonl
+run 0 ablate --compare escape.jsonl
+out "?[31mred??"
+[ "$(LC_ALL=C tr -d '\n -~' < out | wc -c)" = 0 ] || die "control characters"
 run 1 ablate --compare none.jsonl
 err "none.jsonl"
 run 2 ablate my.recipe --compare r.jsonl

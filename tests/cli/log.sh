@@ -53,6 +53,17 @@ run 1 train digits --data "$odd" --batch 8 --epochs 1 --out odd --json
 json error status
 out "K?se"
 [ "$(wc -l < named.jsonl)" = 2 ] || die "a line of a refused run"
+# runs of another machine, or of another commit, in one mean are told
+grep '"seed": 5,' before > origins.jsonl
+sed -n '/"seed": 6,/s/"cpu": "[^"]*"/"cpu": "another"/p' before >> origins.jsonl
+run 0 train digits --epochs 0.2 --runs 2 --seed 5 --log origins.jsonl
+err "these runs are of several machines"
+! grep -q "several commits" err || die "commits"
+sed -n '/"seed": 6,/s/"commit": "[^"]*"/"commit": "another"/p' before >> origins.jsonl
+sed -i 2d origins.jsonl
+run 0 train digits --epochs 0.2 --runs 2 --seed 5 --log origins.jsonl
+err "these runs are of several commits"
+! grep -q "several machines" err || die "machines"
 # with folders, too; the same bits as a run by itself
 run 0 train digits --epochs 0.2 --runs 2 --seed 9 --log r.jsonl --out both
 run 0 train digits --epochs 0.2 --seed 10 --out alone
@@ -113,6 +124,9 @@ run 0 train digits --epochs 3 --runs "$done_before" --log i.jsonl
 echo '{"seed": 1}' > bad.jsonl
 run 1 train digits --epochs 0.2 --log bad.jsonl
 err "bad.jsonl: line 1: no seed, epochs or accuracy"
+echo '{"seed": 1, "epochs": 0.2, "accuracy": 94.1}' > bad.jsonl
+run 1 train digits --epochs 0.2 --log bad.jsonl
+err "bad.jsonl: line 1: an accuracy that is no fraction"
 run 1 train digits --epochs 0.2 --log no/folder.jsonl
 err "no/folder.jsonl"
 run 2 train digits --log r.jsonl --until-accuracy 0.9

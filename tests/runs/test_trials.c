@@ -2,10 +2,15 @@
  * came before it. */
 #include "t_runs.h"
 
+#include <fcntl.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
 
 static fw_recipe *short_digits(void)
 {
@@ -74,7 +79,7 @@ static void test_once(void **state)
     assert_true(trial->threads > 0 && *trial->cpu != 0 && *trial->isa != 0);
     /* what makes another run of it */
     fw_trial like = *trial;
-    assert_ptr_equal(fw_trials_find(t, &like, true), trial);
+    assert_ptr_equal(fw_trials_find(t, &like, false), trial);
     like.commit = "another";
     assert_ptr_equal(fw_trials_find(t, &like, false), trial);
     assert_null(fw_trials_find(t, &like, true));
@@ -199,7 +204,8 @@ static void test_diverged(void **state)
                           .seed = 3,
                           .run = {.epochs = 0.1 + 0.2, .accuracy = 1.0 / 3, .t_train = 1e-7 / 3}};
     assert_ok(fw_trials_add(t, &odd));
-    assert_fails(fw_trials_add(t, &(fw_trial){.run = {.accuracy = NAN}}), FW_EARG, "not finite");
+    assert_fails(fw_trials_add(t, &(fw_trial){.run = {.epochs = 1, .accuracy = NAN}}), FW_EARG,
+                 "no fraction");
     fw_trials_close(t);
     assert_ok(fw_trials_open(&t, path, false));
     assert_int_equal(fw_trials_count(t), 2);
@@ -232,6 +238,114 @@ static void opens(const char *text, int64_t lines, const char *after)
     b = t_read(path);
     assert_string_equal((const char *)b.data, after);
     free(b.data);
+}
+
+/* Only what a commit holds is known to be the same. */
+static void test_commits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *commit;
+        bool known;
+    } cases[] = {{"4f2c1ab09d", true}, {"4f2c1ab09d-changed", false}, {"", false}};
+    for (size_t i = 0; i < T_COUNT(cases); i++) {
+        fw_trials *t = NULL;
+        fw_trial trial = {.id = "0123456789abcdef",
+                          .seed = 1,
+                          .commit = cases[i].commit,
+                          .run = {.epochs = 1, .accuracy = 0.5}};
+        assert_ok(fw_trials_open(&t, NULL, false));
+        assert_ok(fw_trials_add(t, &trial));
+        assert_non_null(fw_trials_find(t, &trial, false));
+        assert_int_equal(fw_trials_find(t, &trial, true) != NULL, cases[i].known);
+        fw_trials_close(t);
+    }
+}
+
+/* Figures that would spoil every mean are not taken, from a file or from a program. */
+static void test_figures(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *figures, *why;
+        fw_run_figures run;
+    } bad[] = {
+        {"\"epochs\": 1, \"accuracy\": 94.1",
+         "an accuracy that is no fraction",
+         {.epochs = 1, .accuracy = 94.1}},
+        {"\"epochs\": 1, \"accuracy\": -0.5",
+         "an accuracy that is no fraction",
+         {.epochs = 1, .accuracy = -0.5}},
+        {"\"epochs\": 1, \"accuracy\": 0.5, \"accuracy_plain\": 2",
+         "an accuracy that is no fraction",
+         {.epochs = 1, .accuracy = 0.5, .accuracy_plain = 2}},
+        {"\"epochs\": 0, \"accuracy\": 0.5",
+         "an epochs that is no number above 0",
+         {.accuracy = 0.5}},
+        {"\"epochs\": 1, \"accuracy\": 0.5, \"t_train\": -5",
+         "a time that is no number of seconds",
+         {.epochs = 1, .accuracy = 0.5, .t_train = -5}},
+        {"\"epochs\": 1, \"accuracy\": 0.5, \"t_total\": 1e308",
+         "a time that is no number of seconds",
+         {.epochs = 1, .accuracy = 0.5, .t_total = 1e308}},
+        {"\"epochs\": 1, \"diverged\": true, \"seconds\": 1e300",
+         "a time that is no number of seconds",
+         {.epochs = 1, .accuracy = NAN, .diverged = true, .t_train = 1e300}},
+    };
+    char line[256];
+    fw_trials *t = NULL;
+    for (size_t i = 0; i < T_COUNT(bad); i++) {
+        const int n = snprintf(line, sizeof line, "%s\n{\"seed\": 1, %s}\n", good, bad[i].figures);
+        t_write(t_path("figures.jsonl"), line, (size_t)n);
+        assert_fails(fw_trials_open(&t, t_path("figures.jsonl"), true), FW_EFORMAT, bad[i].why);
+        assert_non_null(strstr(fw_last_error(), "figures.jsonl: line 2: "));
+        assert_ok(fw_trials_open(&t, NULL, false));
+        assert_fails(fw_trials_add(t, &(fw_trial){.seed = 1, .run = bad[i].run}), FW_EARG,
+                     bad[i].why);
+        assert_int_equal(fw_trials_count(t), 0);
+        fw_trials_close(t);
+    }
+}
+
+/* A run whose line cannot be written is not in the list either. */
+static void test_not_written(void **state)
+{
+    (void)state;
+    fw_trials *t = NULL;
+    const fw_trial odd = {.seed = 1, .variant = "K\xe4se", .run = {.epochs = 1, .accuracy = 0.5}};
+    assert_ok(fw_trials_open(&t, t_path("odd.jsonl"), false));
+    assert_fails(fw_trials_add(t, &odd), FW_EARG, "not UTF-8");
+    assert_int_equal(fw_trials_count(t), 0);
+    assert_null(fw_trials_get(t, 0));
+    fw_trials_close(t);
+}
+
+/* Another command that holds the file is waited for: here one that ends a line it has begun. */
+static void *end_line(void *arg)
+{
+    const int fd = *(const int *)arg;
+    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    (void)!write(fd, good + 9, strlen(good) - 9);
+    (void)!write(fd, "\n", 1);
+    close(fd);
+    return NULL;
+}
+
+static void test_turns(void **state)
+{
+    (void)state;
+    fw_trials *t = NULL;
+    pthread_t other;
+    char *const path = strdup(t_path("turns.jsonl"));
+    t_write(path, good, 9);
+    int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    assert_true(fd >= 0 && flock(fd, LOCK_EX) == 0);
+    assert_int_equal(pthread_create(&other, NULL, end_line, &fd), 0);
+    assert_ok(fw_trials_open(&t, path, false));
+    assert_int_equal(fw_trials_count(t), 1);
+    fw_trials_close(t);
+    pthread_join(other, NULL);
+    free(path);
 }
 
 static void test_lines(void **state)
@@ -270,9 +384,11 @@ static void test_lines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),     cmocka_unit_test(test_once),
-        cmocka_unit_test(test_precision), cmocka_unit_test(test_precision_words),
-        cmocka_unit_test(test_diverged),  cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_order),       cmocka_unit_test(test_once),
+        cmocka_unit_test(test_precision),   cmocka_unit_test(test_precision_words),
+        cmocka_unit_test(test_diverged),    cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_commits),     cmocka_unit_test(test_figures),
+        cmocka_unit_test(test_not_written), cmocka_unit_test(test_turns),
     };
     return cmocka_run_group_tests_name("trials", tests, t_setup, t_teardown);
 }

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <recipe_inner.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TEXT                                                                                       \
@@ -133,6 +134,13 @@ static void the_proxy_changes(void **state)
 static void what_means_nothing_is_refused(void **state)
 {
     (void)state;
+    char *const endless =
+        malloc((2u << 20) + 1); /* a name alone that is longer than a recipe may be */
+    assert_non_null(endless);
+    memset(endless, 'a', 2u << 20);
+    memcpy(endless + (2u << 20) - 2, "=1", 3);
+    refused(endless, FW_EARG, "a change of 2097152 bytes");
+    free(endless);
     refused("lr", FW_EARG, "\"lr\" is no change: expected KEY=VALUE");
     refused("lr=0.2, momentum", FW_EARG, "train.lr"); /* part of the value, which is no number */
     refused("=3", FW_EARG, "is no change");
