@@ -78,7 +78,7 @@ static fw_status prepare(fwi_step_bench *b, fw_budget *budget)
         st = b->opt->data == NULL
                  ? open_synthetic(b)
                  : fwi_recipe_data_open(b->r, b->opt->data, b->opt->seed,
-                                        &(fwi_data_opt){.no_test = true}, &b->data);
+                                        &(fwi_data_opt){.no_test = true, .labels = true}, &b->data);
     if (st != FW_OK)
         return st;
     b->steps_per_epoch = b->synthetic ? EPOCH_IMAGES / b->batch : fw_dataset_batches(b->data.train);

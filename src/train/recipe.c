@@ -305,7 +305,7 @@ const char *fw_recipe_about(const char *name)
 
 static fw_status unknown_recipe(const char *name)
 {
-    enum { CAP = 32 };
+    enum { CAP = 256 };
     const char *names[CAP];
     size_t n = 0;
     for (const char *s; n < CAP && (s = fw_recipe_name_at((int)n)) != NULL; n++)

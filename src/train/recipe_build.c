@@ -13,6 +13,7 @@
 #include "network.h"
 #include "nn.h"
 #include "number.h"
+#include "tta.h"
 
 enum { ANY_STEPS = 1000000 }; /* will do where only shares of them are checked */
 
@@ -503,6 +504,9 @@ fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost)
     if (st != FW_OK)
         return st;
     st = check_transforms(r, hwc);
+    const fw_tta tta = (fw_tta)fwi_recipe_word(r, FWI_KEY_EVALUATE_TTA);
+    if (st == FW_OK && (st = fwi_tta_check(tta, hwc[0], hwc[1])) != FW_OK)
+        st = fwi_fail_in(st, "%s: evaluate.tta", r->source);
     if (st == FW_OK && (st = fw_layer_cost(net, hwc[0], hwc[1], hwc[2], &c)) != FW_OK)
         st = fwi_fail_in(st, "%s: network of %" PRId64 " x %" PRId64 " x %" PRId64 " images",
                          r->source, hwc[0], hwc[1], hwc[2]);

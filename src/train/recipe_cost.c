@@ -2,6 +2,7 @@
  * steps. Nothing is run and no data is read. Read before: stages.h, recipe_inner.h. */
 #include "recipe_inner.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "fail.h"
@@ -130,8 +131,11 @@ fw_status fwi_recipe_cost_until(const fw_recipe *r, int64_t train_records, int64
 fw_status fw_recipe_run_cost(const fw_recipe *r, int64_t train_records, int64_t test_records,
                              fw_run_cost *out)
 {
+    const int64_t most = (int64_t)1 << 40; /* times 1e6 epochs is still a number of images */
     if (r == NULL || out == NULL || train_records < 1 || test_records < 0)
         return fwi_fail(FW_EARG, "fw_recipe_run_cost: NULL argument, or no records");
+    if (train_records > most || test_records > most)
+        return fwi_fail(FW_EARG, "fw_recipe_run_cost: more than %" PRId64 " records", most);
     return fwi_recipe_cost_until(r, train_records, test_records, INT64_MAX, INT64_MAX, out);
 }
 

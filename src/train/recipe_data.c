@@ -37,7 +37,21 @@ typedef struct part {
     const char *name; /* for messages */
     int64_t h, w, c, n_classes;
     char *const *class_names;
+    bool labelled, training;
 } part;
+
+static fw_status check_labels(const fw_recipe *r, const part *p)
+{
+    if (p->labelled)
+        return FW_OK;
+    if (p->training)
+        return fwi_fail(FW_EARG, "%s: has no labels to train with", p->name);
+    return fwi_fail(
+        FW_EARG, "%s: has no labels: the accuracy of a run cannot be told without them%s", p->name,
+        fwi_recipe_word(r, FWI_KEY_EVALUATE_TTA) == FW_TTA_NONE
+            ? ""
+            : ", with one view or with several (evaluate.tta)");
+}
 
 static fw_status check_part(const fw_recipe *r, const part *p, int64_t n_classes)
 {
@@ -93,10 +107,14 @@ fw_status fwi_recipe_data_arrays(const fw_recipe *r, uint64_t seed, const fwi_da
                         im->w,
                         im->c,
                         im->n_classes,
-                        im->class_names};
+                        im->class_names,
+                        im->labels != NULL,
+                        i == 0};
         fw_transform chain[FWI_RECIPE_TRANSFORMS + 1];
         const fw_dataset_opt o = options(r, i == 0, seed, opt);
         st = check_part(r, &p, out->n_classes);
+        if (st == FW_OK && opt->labels)
+            st = check_labels(r, &p);
         if (st == FW_OK) /* the training images' statistics, for both */
             st = fwi_recipe_transforms(r, out->train_images.mean, out->train_images.std,
                                        out->train_images.n, i == 0, chain);
@@ -188,8 +206,11 @@ static fw_status open_records(const fw_recipe *r, const fw_record_parts *place, 
         fw_record_info info;
         if ((st = fw_record_info_read(pattern[i], &info)) != FW_OK)
             return st;
-        const part p = {pattern[i], info.h, info.w, info.c, info.n_classes, info.class_names};
+        const part p = {pattern[i],     info.h,           info.w,        info.c,
+                        info.n_classes, info.class_names, info.labelled, i == 0};
         st = check_part(r, &p, out->n_classes);
+        if (st == FW_OK && opt->labels)
+            st = check_labels(r, &p);
         if (st == FW_OK && i == 0) { /* the training records' statistics, for both */
             st = fwi_recipe_transforms(r, info.mean, info.std, info.n, true, chain[0]);
             if (st == FW_OK)

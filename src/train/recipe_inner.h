@@ -157,6 +157,7 @@ fw_status fwi_recipe_resolutions_check(const fw_recipe *r, const fw_layer *net,
 typedef struct fwi_data_opt {
     int threads;  /* of data sets used alone */
     bool no_test; /* training data alone will do */
+    bool labels;  /* images without them are refused: FW_EARG */
     /* Test data alone, through this chain in place of the recipe's; NULL: both parts. */
     const fw_transform *test_chain;
     int64_t test_batch; /* 0: evaluate.batch */

@@ -151,16 +151,10 @@ static fw_status open_device(fw_session *s)
 static fw_status read_data(fw_session *s)
 {
     const double began = fwi_now();
-    fw_status st = fw_recipe_data_open(s->r, s->opt.data, 0, &s->data); /* runs have the seeds */
+    fw_status st = fwi_recipe_data_open(s->r, s->opt.data, 0, /* runs have the seeds */
+                                        &(fwi_data_opt){.labels = true}, &s->data);
     if (st != FW_OK)
         return st;
-    if (!fwi_dataset_labelled(s->data.test))
-        return fwi_fail(FW_EARG,
-                        "%s: has no labels: the accuracy of a run cannot be told without them%s",
-                        fwi_dataset_name(s->data.test),
-                        fwi_recipe_word(s->r, FWI_KEY_EVALUATE_TTA) == FW_TTA_NONE
-                            ? ""
-                            : ", with one view or with several (evaluate.tta)");
     s->t_data = fwi_now() - began;
     s->steps_per_epoch = fw_dataset_batches(s->data.train);
     return fwi_recipe_steps(s->r, s->steps_per_epoch, &s->steps);

@@ -100,15 +100,10 @@ void fwi_tta_clear(fwi_tta *t)
     *t = (fwi_tta){0};
 }
 
-fw_status fwi_tta_prepare(fwi_tta *t, fw_tta kind, int64_t batch, int64_t h, int64_t w, int64_t c,
-                          int64_t n_classes)
+fw_status fwi_tta_check(fw_tta kind, int64_t h, int64_t w)
 {
     int n;
     const fwi_view *views = fwi_tta_views(kind, &n);
-    if (t->view != NULL && t->kind == kind && t->batch == batch && t->h == h && t->w == w &&
-        t->c == c && t->n_classes == n_classes)
-        return FW_OK;
-    fwi_tta_clear(t);
     if (views == NULL)
         return fwi_fail(FW_EARG, "tta is the number %d, which none of its values has", (int)kind);
     for (int i = 0; i < n; i++)
@@ -117,6 +112,19 @@ fw_status fwi_tta_prepare(fwi_tta *t, fw_tta kind, int64_t batch, int64_t h, int
                             "images of %" PRId64 " x %" PRId64 " are too small for a view that is "
                             "shifted by a pixel",
                             h, w);
+    return FW_OK;
+}
+
+fw_status fwi_tta_prepare(fwi_tta *t, fw_tta kind, int64_t batch, int64_t h, int64_t w, int64_t c,
+                          int64_t n_classes)
+{
+    if (t->view != NULL && t->kind == kind && t->batch == batch && t->h == h && t->w == w &&
+        t->c == c && t->n_classes == n_classes)
+        return FW_OK;
+    fwi_tta_clear(t);
+    const fw_status st = fwi_tta_check(kind, h, w);
+    if (st != FW_OK)
+        return st;
     const size_t rows = (size_t)batch;
     *t = (fwi_tta){.kind = kind, .batch = batch, .h = h, .w = w, .c = c, .n_classes = n_classes};
     t->view = fwi_alloc_array(rows, (size_t)(h * w * c) * sizeof *t->view);

@@ -34,8 +34,10 @@ typedef struct fwi_tta {
 } fwi_tta;
 int64_t fwi_tta_bytes(fw_tta kind, int64_t batch, int64_t h, int64_t w, int64_t c,
                       int64_t n_classes);
-/* Makes room, unless there is for just this. FW_EARG: no such kind; FW_ESHAPE: images too small to
- * be shifted. After an error t is empty. */
+/* FW_EARG: no such kind; FW_ESHAPE: images too small to be shifted. */
+fw_status fwi_tta_check(fw_tta kind, int64_t h, int64_t w);
+/* Makes room, unless there is for just this; what fwi_tta_check refuses is refused. After an error
+ * t is empty. */
 fw_status fwi_tta_prepare(fwi_tta *t, fw_tta kind, int64_t batch, int64_t h, int64_t w, int64_t c,
                           int64_t n_classes);
 void fwi_tta_clear(fwi_tta *t);

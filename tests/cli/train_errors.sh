@@ -127,6 +127,15 @@ err "u.tfrec: has no labels to evaluate against"
 run 1 train digits --data x.npy --batch 2 --out r4
 err "x.npy"
 err "labels"
+# Records tell it before plans are made: with or without labels in the other part.
+"$FENWICKS" convert x.npy n.tfrec --split-every 3 > out || die "convert"
+mkdir bare && "$FENWICKS" convert x.npy bare/m.tfrec --split-every 3 > out || die "convert"
+"$FENWICKS" convert x.npy m.tfrec --labels x.npy-labels.npy --split-every 3 > out || die "convert"
+cp bare/m-test.* . || die "cp"
+run 1 train digits --data n.tfrec --batch 2 --memory-limit 1000 --out r4
+err "n-train.tfrec: has no labels to train with"
+run 1 train digits --data m.tfrec --batch 2 --memory-limit 1000 --set evaluate.tta=mirror --out r4
+err "m-test.tfrec: has no labels: the accuracy of a run cannot be told without them, with one view or with several"
 
 # A path that the run's files could not name.
 odd=$(printf 'x\351.npy')
@@ -156,6 +165,8 @@ refused() { # text recipe changes
 refused "bn_groups is 16, which does not divide a batch of 500" page-8.5 --batch 500
 refused "train.resolution: network of 4 x 4 images: layer 3 (conv_blk 256)" e1 --set "train.resolution=4 28 32"
 refused "train.resolution: network of 1 x 1 images" e1 --set "train.resolution=1 28 32"
+refused "evaluate.tta: images of 1 x 64 are too small for a view that is shifted by a pixel" digits \
+    --set "network.input=1 64 1" --set augment.transform=standardize --set evaluate.tta=airbench6
 refused "muon" airbench94 --set "group=bias optimizer=muon lr_scale=1"
 refused "lars" airbench94 --set "group=bias optimizer=lars lr_scale=1"
 

@@ -110,6 +110,8 @@ static void shorter_runs_and_other_data(void **state)
     /* fewer records than a batch */
     assert_int_equal(fw_recipe_run_cost(r, 500, 0, &c), FW_EARG);
     assert_int_equal(fw_recipe_run_cost(r, 0, 0, &c), FW_EARG);
+    assert_int_equal(fw_recipe_run_cost(r, INT64_MAX / 2, 0, &c), FW_EARG);
+    assert_int_equal(fw_recipe_run_cost(r, 500, INT64_MAX, &c), FW_EARG);
     assert_int_equal(fw_recipe_run_cost(NULL, 1, 1, &c), FW_EARG);
     assert_int_equal(fw_recipe_set(r, "data.source", "npy"), FW_OK);
     assert_int_equal(fw_recipe_records(r, &train, &test), FW_ENOTFOUND);
