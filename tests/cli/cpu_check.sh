@@ -55,7 +55,7 @@ done
 [ "$(awk '!/^#/ && NF { print $1 }' "$SOURCE/bench/shapes.txt" | sort -u | wc -l)" = 8 ] || die "a net without a step"
 grep -qx "bench-peers --fenwicks ./fenwicks --what step --precision bf16" tree/calls || die "peers"
 grep -qx "ab --data d --epochs 4 --runs 20 --fenwicks ./fenwicks" tree/calls || die "ab"
-grep -qx "train sprint --runs 20 --log docs/results/sprint-proof.jsonl --data d" tree/calls || die "sprint"
+grep -qx "train sprint --runs 20 --same-commit --log docs/results/sprint-proof.jsonl --data d" tree/calls || die "sprint"
 for recipe in airbench94 hiverge e1 hlb; do
     grep -qx "train $recipe --precision bf16 --runs 5 --log docs/results/full-length.jsonl --data d" tree/calls || die "$recipe"
 done

@@ -197,6 +197,37 @@ static void initial_values_follow_their_rules(void **state)
     fwi_graph_free(b.g);
 }
 
+/* What the three options of norms do to their variables: fixed ones are not trained, a uniform scale
+ * is drawn from [0, 1). */
+static void norms_have_their_options(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        bool scale_trained, shift_trained, uniform;
+    } cases[] = {{"conv_bn 4", true, true, false},
+                 {"conv_bn 4 bn_fixed_scale=true", false, true, false},
+                 {"conv_bn 4 bn_fixed_shift=true", true, false, false},
+                 {"conv_bn 4 bn_uniform_scale=true", true, true, true},
+                 {"conv_bn 4 bn_fixed_scale=true bn_fixed_shift=true", false, false, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fw_layer *l = NULL;
+        assert_int_equal(fw_layer_parse(&l, cases[i].line, "norms"), FW_OK);
+        const built b = build_ok(l, fwi_shape4(2, 9, 9, 3), true);
+        const fwi_tensor *const scale = find_var(b.g, "0.bn.gamma");
+        const fwi_tensor *const shift = find_var(b.g, "0.bn.beta");
+        assert_int_equal(scale->trainable, cases[i].scale_trained);
+        assert_int_equal(shift->trainable, cases[i].shift_trained);
+        if (cases[i].uniform)
+            assert_true(scale->init.kind == FWI_INIT_UNIFORM && scale->init.a == 0 &&
+                        scale->init.b == 1);
+        else
+            assert_true(scale->init.kind == FWI_INIT_CONST && scale->init.a == 1);
+        assert_true(shift->init.kind == FWI_INIT_CONST && shift->init.a == 0);
+        fwi_graph_free(b.g);
+    }
+}
+
 /* The same variables, whether a model was made by calls or read from its text. */
 static void text_keeps_names(void **state)
 {
@@ -388,6 +419,7 @@ int main(void)
         cmocka_unit_test(the_walk_through_net_has_its_names),
         cmocka_unit_test(evaluation_uses_the_same_variables_and_changes_none),
         cmocka_unit_test(initial_values_follow_their_rules),
+        cmocka_unit_test(norms_have_their_options),
         cmocka_unit_test(text_keeps_names),
         cmocka_unit_test(every_activation_and_pool_is_built),
         cmocka_unit_test(mistakes_are_reported_with_their_place),

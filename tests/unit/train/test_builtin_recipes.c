@@ -116,8 +116,8 @@ static void every_builtin_recipe_passes_its_check(void **state)
     }
 }
 
-/* What the tricks of post 8 are, read back from the recipes. */
-static void page_changes_one_thing_at_a_time(void **state)
+/* Nesterov's form, weight decays and ghost norms of Page's recipes, read back as they are run. */
+static void page_decays_as_its_sources(void **state)
 {
     (void)state;
     fw_recipe *r = NULL;
@@ -174,7 +174,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_published_recipe_has_its_facts),
         cmocka_unit_test(every_builtin_recipe_passes_its_check),
-        cmocka_unit_test(page_changes_one_thing_at_a_time),
+        cmocka_unit_test(page_decays_as_its_sources),
         cmocka_unit_test(steps_1a_to_1d_share_their_training),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
