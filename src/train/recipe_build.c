@@ -503,7 +503,9 @@ fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost)
     fw_status st = fwi_recipe_net(r, &net);
     if (st != FW_OK)
         return st;
-    st = check_transforms(r, hwc);
+    st = fwi_recipe_tricks_check(r);
+    if (st == FW_OK)
+        st = check_transforms(r, hwc);
     const fw_tta tta = (fw_tta)fwi_recipe_word(r, FWI_KEY_EVALUATE_TTA);
     if (st == FW_OK && (st = fwi_tta_check(tta, hwc[0], hwc[1])) != FW_OK)
         st = fwi_fail_in(st, "%s: evaluate.tta", r->source);

@@ -151,6 +151,15 @@ static void what_means_nothing_is_refused(void **state)
     refused("lr:conv=3", FW_EARG, "train.lr has no lines to change");
     refused("trick:cut=", FW_EARG, "has no lines");
     assert_int_equal(fw_recipe_change(NULL, ""), FW_EARG);
+    /* a trick that is set without its changes is found when the recipe is checked, not when what it
+     * printed is read again */
+    fw_recipe *r = parsed(TEXT);
+    assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "recipe.trick", "smoothing"), FW_OK);
+    assert_int_equal(fw_recipe_check(r, NULL), FW_EFORMAT);
+    assert_non_null(
+        strstr(fw_last_error(), "recipe.trick: line 1: trick \"smoothing\" is not followed"));
+    fw_recipe_free(r);
 }
 
 static void without(const char *what, const char *want)
