@@ -10,10 +10,11 @@ static json_t *ops_json(const fw_bench_step_result *s)
     for (int i = 0; i < s->n_ops; i++) {
         const fw_bench_op *o = &s->ops[i];
         (void)json_array_append_new(
-            list, json_pack("{s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:f}", "op", o->op, "kernel",
-                            o->kernel, "shape", o->shape, "calls", (json_int_t)o->calls, "seconds",
-                            o->seconds, "gflops", o->gflops, "gbytes_per_second",
-                            o->gbytes_per_second, "share", o->share));
+            list,
+            json_pack("{s:s, s:s, s:s, s:I, s:f, s:f, s:f, s:f, s:s?, s:f}", "op", o->op, "kernel",
+                      o->kernel, "shape", o->shape, "calls", (json_int_t)o->calls, "seconds",
+                      o->seconds, "gflops", o->gflops, "gbytes_per_second", o->gbytes_per_second,
+                      "share", o->share, "ceiling", o->ceiling, "share_of_peak", o->share_of_peak));
     }
     return list;
 }
@@ -43,29 +44,29 @@ static void print_parts(const fw_bench_step_result *s)
                1e3 * s->part_seconds[i], 100 * s->part_seconds[i] / all);
 }
 
-static void print_ops(const fw_bench_step_result *s)
+/* A GPU's ops take microseconds and do TFLOP/s. */
+static void print_ops(const fw_bench_step_result *s, bool gpu)
 {
-    printf("%-22s %-30s %-26s %5s %9s %6s %9s %7s\n", "op", "kernel", "shape", "calls", "ms",
-           "share", "GFLOP/s", "GB/s");
+    const double time = gpu ? 1e6 : 1e3, rate = gpu ? 1e-3 : 1;
+    if (gpu)
+        printf("%s\n\n", s->device);
+    printf("%-22s %-30s %-26s %5s %9s %6s %9s %8s %8s %s\n", "op", "kernel", "shape", "calls",
+           gpu ? "us" : "ms", "share", gpu ? "TFLOP/s" : "GFLOP/s", "GB/s", "of peak", "ceiling");
     for (int i = 0; i < s->n_ops; i++) {
         const fw_bench_op *o = &s->ops[i];
-        printf("%-22s %-30s %-26s %5" PRId64 " %9.2f %5.1f%% %9.1f %7.1f\n", o->op, o->kernel,
-               o->shape, o->calls, 1e3 * o->seconds, 100 * o->share, o->gflops,
-               o->gbytes_per_second);
+        printf("%-22s %-30s %-26s %5" PRId64 " %9.*f %5.1f%% %9.*f %8.1f", o->op, o->kernel,
+               o->shape, o->calls, gpu ? 1 : 2, time * o->seconds, 100 * o->share, gpu ? 2 : 1,
+               rate * o->gflops, o->gbytes_per_second);
+        if (o->share_of_peak > 0)
+            printf(" %7.1f%% %s\n", 100 * o->share_of_peak, o->ceiling);
+        else
+            printf(" %8s\n", "-");
     }
 }
 
-/* What a GPU's step has beyond a CPU's: ceilings, the recorded step, what was allocated. */
+/* What a GPU's step has beyond a CPU's: its ceilings, the recorded step, what was allocated. */
 static void add_gpu_json(json_t *o, const fw_bench_step_result *s)
 {
-    json_t *ops = json_object_get(o, "ops");
-    for (int i = 0; i < s->n_ops; i++) {
-        json_t *const row = json_array_get(ops, (size_t)i);
-        (void)json_object_set_new(row, "ceiling",
-                                  s->ops[i].ceiling != NULL ? json_string(s->ops[i].ceiling)
-                                                            : json_null());
-        (void)json_object_set_new(row, "share_of_peak", json_real(s->ops[i].share_of_peak));
-    }
     (void)json_object_set_new(o, "device", json_string(s->device));
     (void)json_object_set_new(o, "peak",
                               json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "gflops_f32",
@@ -84,18 +85,6 @@ static void add_gpu_json(json_t *o, const fw_bench_step_result *s)
     (void)json_object_set_new(o, "host_allocations", json_integer((json_int_t)s->host_allocations));
     (void)json_object_set_new(o, "memory_taken_bytes",
                               json_integer((json_int_t)s->memory_taken_bytes));
-}
-
-static void print_gpu_ops(const fw_bench_step_result *s)
-{
-    printf("%s\n\n%-22s %-30s %-26s %5s %9s %6s %9s %8s %8s %s\n", s->device, "op", "kernel",
-           "shape", "calls", "us", "share", "TFLOP/s", "GB/s", "of peak", "ceiling");
-    for (int i = 0; i < s->n_ops; i++) {
-        const fw_bench_op *o = &s->ops[i];
-        printf("%-22s %-30s %-26s %5" PRId64 " %9.1f %5.1f%% %9.2f %8.1f %7.1f%% %s\n", o->op,
-               o->kernel, o->shape, o->calls, 1e6 * o->seconds, 100 * o->share, o->gflops / 1e3,
-               o->gbytes_per_second, 100 * o->share_of_peak, o->ceiling != NULL ? o->ceiling : "");
-    }
 }
 
 static void print_gpu_step(const fw_bench_step_result *s)
@@ -140,10 +129,7 @@ int bench_step(const command *self, const fw_recipe *r, const bench_args *a)
             add_gpu_json(o, &s);
         code = print_json(o);
     } else {
-        if (gpu)
-            print_gpu_ops(&s);
-        else
-            print_ops(&s);
+        print_ops(&s, gpu);
         print_parts(&s);
         printf("\nstep of %" PRId64 " images   %.1f ms (median of %" PRId64 "; %.1f to %.1f)\n",
                s.batch, 1e3 * s.seconds_median, s.runs, 1e3 * s.seconds_min, 1e3 * s.seconds_max);

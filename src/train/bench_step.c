@@ -339,17 +339,19 @@ static fw_status make_table(const fwi_step_bench *b, int64_t runs, fw_bench_step
 static void set_shares(fw_bench_step_result *res, bool tf32)
 {
     const row *const rows = res->owned;
-    const double memory = fmax(res->peak.gbytes_read, res->peak.gbytes_copy);
+    const double memory =
+        fmax(fmax(res->peak.gbytes_read, res->peak.gbytes_copy), res->peak.gbytes_stream);
     for (int i = 0; i < res->n_ops; i++) {
         fw_bench_op *const o = &res->ops[i];
         const bool products = rows[i].flops > 0;
+        fw_dtype type = rows[i].type;
+        if (type == FW_BF16 && !(res->peak.gflops_bf16 > 0)) /* no such unit: multiplied as f32 */
+            type = FW_F32;
+        const bool as_tf32 = tf32 && type == FW_F32;
         const double peak = !products ? memory
-                            : tf32 && rows[i].type == FW_F32
-                                ? res->peak.gflops_tf32
-                                : fwi_peak_for(&res->peak, rows[i].type);
-        o->ceiling = !products                        ? "memory"
-                     : tf32 && rows[i].type == FW_F32 ? "tf32"
-                                                      : fw_dtype_name(rows[i].type);
+                            : as_tf32 ? res->peak.gflops_tf32
+                                      : fwi_peak_for(&res->peak, type);
+        o->ceiling = !products ? "memory" : as_tf32 ? "tf32" : fw_dtype_name(type);
         o->share_of_peak = peak > 0 ? (products ? o->gflops : o->gbytes_per_second) / peak : 0;
     }
 }

@@ -23,7 +23,11 @@ out "start to first step"
 out "conv2d"
 out "everything else"
 out "in f32"
+out "of peak ceiling"
+grep -qE '^conv2d.* [0-9.]+% f32$' out || die "no share of the products' ceiling"
+grep -qE '^.*_stats.* [0-9.]+% (f32|memory)$' out || die "no share of sums"
 run 0 bench step digits --runs 2 --batch 8 --json
+grep -q '"ceiling": "memory"' out || die "no ceiling"
 json images_per_second share_of_peak ops parts seconds gflops epoch_seconds start_seconds batch budget_bytes peak_memory_bytes
 is "$(head -n 1 values) > 0"
 run 1 bench step digits --runs 1 --batch 8 --memory-limit 1K
