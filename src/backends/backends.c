@@ -19,21 +19,13 @@ static const fwi_op_table avx512_bf16 = {
 
 const fwi_op_table *fwi_cpu_table(fwi_isa isa)
 {
-    switch (isa) {
-    case FWI_ISA_REF:
-        return &ref;
-    case FWI_ISA_PORTABLE:
-        return &portable;
-    case FWI_ISA_AVX2:
-        return &avx2;
-    case FWI_ISA_AVX512:
-        return &avx512;
-    case FWI_ISA_AVX512_BF16:
-        return &avx512_bf16;
-    case FWI_ISA_COUNT:
-        break;
-    }
-    return NULL;
+    static const fwi_op_table *const tables[FWI_ISA_COUNT] = {[FWI_ISA_REF] = &ref,
+                                                              [FWI_ISA_PORTABLE] = &portable,
+                                                              [FWI_ISA_AVX2] = &avx2,
+                                                              [FWI_ISA_AVX512] = &avx512,
+                                                              [FWI_ISA_AVX512_BF16] = &avx512_bf16};
+    const unsigned at = (unsigned)isa;
+    return at < FWI_ISA_COUNT && tables[at]->rows->run != NULL ? tables[at] : NULL;
 }
 
 double fwi_peak_f32_portable(int64_t n_rounds, float *sink);

@@ -87,7 +87,7 @@ static void test_tables(void **state)
     for (int isa = 0; isa < FWI_ISA_COUNT; isa++) {
         const fwi_op_table *t = fwi_cpu_table((fwi_isa)isa);
         if (t == NULL) {
-            assert_int_equal(isa, FWI_ISA_AVX512_BF16);
+            assert_true(isa > FWI_ISA_PORTABLE); /* another processor's, or an older compiler */
             continue;
         }
         assert_string_equal(t->name, fwi_isa_name((fwi_isa)isa));
@@ -120,13 +120,13 @@ static void test_chosen_isa(void **state)
         const char *name = fwi_isa_name((fwi_isa)isa);
         assert_int_equal(setenv("FENWICKS_ISA", name, 1), 0);
         const fw_status st = fwi_device_open(&d, "cpu", NULL);
-        if (!fwi_isa_supported((fwi_isa)isa)) {
+        const fwi_op_table *t = fwi_cpu_table((fwi_isa)isa);
+        if (!fwi_isa_supported((fwi_isa)isa) || t == NULL) {
             assert_int_equal(st, FW_EUNAVAILABLE);
             continue;
         }
         assert_int_equal(st, FW_OK);
-        const fwi_op_table *t = fwi_cpu_table((fwi_isa)isa);
-        assert_ptr_equal(d->table, t != NULL ? t : fwi_cpu_table((fwi_isa)(isa - 1)));
+        assert_ptr_equal(d->table, t);
         fwi_device_close(d);
     }
     assert_int_equal(setenv("FENWICKS_ISA", "sse9", 1), 0);
