@@ -415,27 +415,37 @@ void fwi_pool_submit(fwi_pool *p, fwi_job *j)
     pthread_mutex_unlock(&p->lock);
 }
 
-void fwi_job_wait(fwi_pool *p, fwi_job *j)
+bool fwi_job_help(fwi_pool *p, fwi_job *j)
 {
     if (p == NULL)
-        return;
+        return false;
     pthread_mutex_lock(&p->lock);
-    if (j->state == JOB_QUEUED) {
+    const bool mine = j->state == JOB_QUEUED;
+    if (mine) {
         unlink_job(p, j);
         j->state = JOB_RUNNING;
-        pthread_mutex_unlock(&p->lock);
-        const bool was_inside = me.inside;
-        const fwi_pool *was_pool = me.pool;
-        const int was_slot = me.slot;
-        me.inside = true;
-        me.slot = was_inside && was_pool == p ? was_slot : 0;
-        me.pool = p;
-        run_job(p, j);
-        me.inside = was_inside;
-        me.pool = was_pool;
-        me.slot = was_slot;
-        return;
     }
+    pthread_mutex_unlock(&p->lock);
+    if (!mine)
+        return false;
+    const bool was_inside = me.inside;
+    const fwi_pool *was_pool = me.pool;
+    const int was_slot = me.slot;
+    me.inside = true;
+    me.slot = was_inside && was_pool == p ? was_slot : 0;
+    me.pool = p;
+    run_job(p, j);
+    me.inside = was_inside;
+    me.pool = was_pool;
+    me.slot = was_slot;
+    return true;
+}
+
+void fwi_job_wait(fwi_pool *p, fwi_job *j)
+{
+    if (p == NULL || fwi_job_help(p, j))
+        return;
+    pthread_mutex_lock(&p->lock);
     p->job_waiters++;
     while (j->state != JOB_IDLE)
         pthread_cond_wait(&p->job_done, &p->lock);

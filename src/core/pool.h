@@ -10,6 +10,7 @@
 #define FWI_POOL_H
 
 #include <fenwicks/status.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct fwi_pool fwi_pool;
@@ -50,5 +51,9 @@ typedef struct fwi_job {
 } fwi_job;
 void fwi_pool_submit(fwi_pool *p, fwi_job *j); /* p == NULL: runs at once */
 void fwi_job_wait(fwi_pool *p, fwi_job *j);    /* helps with this job if nobody began it */
+/* Runs it here if nobody has begun it, and returns true; else returns at once. Workers begin with the
+ * job that was submitted first: who waits for many helps from the last one on, and meets them in the
+ * middle. */
+bool fwi_job_help(fwi_pool *p, fwi_job *j);
 
 #endif

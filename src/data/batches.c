@@ -424,10 +424,13 @@ static void ask_ahead(fw_dataset *ds)
     }
 }
 
-/* Waits for all rows, whether they fail or not; NULL, or the first failure in the order of rows. */
+/* Makes what nobody has begun, and waits for all rows, whether they fail or not; NULL, or the first
+ * failure in the order of rows. */
 static const fwi_error *wait_for(fw_dataset *ds, fwi_slot *slot)
 {
     const fwi_error *error = NULL;
+    for (int64_t i = ds->n_rows - 1; i >= 0 && ds->n_threads > 1; i--)
+        (void)fwi_job_help(ds->pool, &slot->rows[i].make);
     for (int64_t i = 0; i < ds->n_rows; i++) {
         fwi_rows *rows = &slot->rows[i];
         if (ds->n_threads > 1) {

@@ -316,6 +316,29 @@ static void test_who_waits_runs_it_himself(void **state)
     assert_int_equal(n, 3);
 }
 
+/* Helping runs what nobody has begun, once, and never waits. */
+static void test_help(void **state)
+{
+    (void)state;
+    fwi_pool *p = NULL;
+    int log[4] = {0}, n = 0;
+    order o[2];
+    assert_int_equal(fwi_pool_new(&p, 1), FW_OK);
+    for (int i = 0; i < 2; i++) {
+        o[i] = (order){.job = {.fn = order_fn, .arg = &o[i]}, .log = log, .n = &n, .id = i};
+        assert_false(fwi_job_help(p, &o[i].job)); /* not submitted yet */
+        fwi_pool_submit(p, &o[i].job);
+    }
+    assert_true(fwi_job_help(p, &o[1].job));
+    assert_false(fwi_job_help(p, &o[1].job)); /* done */
+    assert_true(n == 1 && log[0] == 1);
+    fwi_job_wait(p, &o[1].job);
+    fwi_job_wait(p, &o[0].job);
+    assert_true(n == 2 && log[1] == 0);
+    assert_false(fwi_job_help(NULL, &o[0].job));
+    fwi_pool_free(p);
+}
+
 static void test_no_allocation(void **state)
 {
     (void)state;
@@ -465,6 +488,7 @@ int main(void)
         cmocka_unit_test(test_jobs),
         cmocka_unit_test(test_jobs_from_several_threads_beside_loops),
         cmocka_unit_test(test_who_waits_runs_it_himself),
+        cmocka_unit_test(test_help),
         cmocka_unit_test(test_no_allocation),
         cmocka_unit_test(test_signals_stay_with_the_program),
     };
