@@ -21,6 +21,9 @@
     SCRATCH(muon, isa)                                                                             \
     SCRATCH(resize, isa)                                                                           \
     SCRATCH(resize_grad, isa)                                                                      \
+    SCRATCH(softmax_xent, isa)                                                                     \
+    PLAIN(softmax_xent_grad, isa)                                                                  \
+    PLAIN(softmax, isa)                                                                            \
     PLAIN(bias_add, isa)                                                                           \
     PLAIN(relu, isa)                                                                               \
     PLAIN(relu_grad, isa)                                                                          \

@@ -47,7 +47,10 @@ static const fwi_opkind plain[] = {FWI_OP_act,
                                    FWI_OP_sgd,
                                    FWI_OP_slice,
                                    FWI_OP_sum_rows,
-                                   FWI_OP_sum_squares};
+                                   FWI_OP_sum_squares,
+                                   FWI_OP_softmax,
+                                   FWI_OP_softmax_xent,
+                                   FWI_OP_softmax_xent_grad};
 
 /* Of batch-blocked images, in f32, and stored as bf16 where a room has such. */
 static const fwi_opkind blocked[] = {
