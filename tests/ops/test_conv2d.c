@@ -128,19 +128,21 @@ static void test_few_channels(void **state)
     check_shapes(shapes, T_COUNT(shapes), 2);
 }
 
+/* One in four has more images than a block, small ones. */
 static conv_shape random_shape(void)
 {
     static const int64_t channels[] = {1, 3, 7, 16, 24, 33, 64};
-    static const int64_t kernels[] = {1, 2, 3, 5};
+    static const int64_t kernels[] = {1, 2, 3, 5, 7};
     for (;;) {
-        const conv_shape s = {.n = 1 + t_below(3),
-                              .h = 1 + t_below(9),
-                              .w = 1 + t_below(9),
-                              .c = channels[t_below(7)],
-                              .oc = channels[t_below(7)],
-                              .kh = kernels[t_below(4)],
-                              .kw = kernels[t_below(4)],
-                              .stride = 1 + t_below(2),
+        const bool many = t_below(4) == 0;
+        const conv_shape s = {.n = 1 + t_below(many ? 31 : 3),
+                              .h = 1 + t_below(many ? 4 : 9),
+                              .w = 1 + t_below(many ? 4 : 9),
+                              .c = channels[t_below(T_COUNT(channels))],
+                              .oc = channels[t_below(T_COUNT(channels))],
+                              .kh = kernels[t_below(T_COUNT(kernels))],
+                              .kw = kernels[t_below(T_COUNT(kernels))],
+                              .stride = 1 + t_below(3),
                               .pt = t_below(3),
                               .pl = t_below(3),
                               .pb = t_below(3),

@@ -1,5 +1,5 @@
 /* test_fused.c: what a backend's fusion makes (ops.def, the last part), against the reference in
- * double: each op on its own, over random shapes, on every instruction set. Whole nets, fused
+ * double: each op on its own, over fixed and random shapes, on every instruction set. Whole nets, fused
  * against not fused: test_fused_nets.c.
  *
  * Tolerances follow the arithmetic, u being 2^-24. A norm z = (x - mean) scale + beta is off by a few
@@ -24,7 +24,7 @@ typedef struct fused_case {
     int64_t groups; /* of statistics; 0: one, whose shape may be [c] */
 } fused_case;
 
-static const fused_case cases[] = {
+static const fused_case fixed[] = {
     {3, 4, 4, 16, FWI_FUSED_RELU, 0, 0, 0},
     {2, 5, 7, 3, FWI_GELU, 0, 1, 0},
     {5, 6, 6, 33, FWI_CELU, 0.5, 0, 0},
@@ -54,6 +54,31 @@ static const fused_case cases[] = {
     {15, 4, 5, 512, FWI_FUSED_RELU, 0, 0, 3},
     {24, 6, 4, 40, FWI_CELU, 0.3, 5, 8},
 };
+
+#define CASES (T_COUNT(fixed) + T_RANDOM(24))
+
+/* The i-th case; behind the fixed ones a new one with each call. */
+static const fused_case *case_at(int i)
+{
+    static const int64_t channels[] = {1, 3, 7, 16, 24, 33, 40, 64, 100};
+    static const int64_t fns[] = {FWI_FUSED_RELU, FWI_FUSED_IDENTITY, FWI_GELU,    FWI_CELU,
+                                  FWI_SILU,       FWI_TANH,           FWI_SIGMOID, FWI_SOFTPLUS};
+    static const double means[] = {0, 0, 1, -2};
+    static fused_case drawn;
+    if (i < T_COUNT(fixed))
+        return &fixed[i];
+    drawn = (fused_case){.n = 1 + t_below(40),
+                         .h = 2 + t_below(7),
+                         .w = 2 + t_below(7),
+                         .c = channels[t_below(T_COUNT(channels))],
+                         .fn = fns[t_below(T_COUNT(fns))],
+                         .mean = means[t_below(T_COUNT(means))]};
+    drawn.alpha = drawn.fn == FWI_CELU ? 0.25 * (double)(1 + t_below(8)) : 0;
+    for (int64_t groups = 2 + t_below(7); groups > 1 && drawn.groups == 0; groups--)
+        if (drawn.n % groups == 0)
+            drawn.groups = groups;
+    return &drawn;
+}
 
 static int64_t groups_of(const fused_case *f)
 {
@@ -155,9 +180,9 @@ static void input_norm(t_case *c, const fused_case *f, int at, bool running)
 static void test_sweeps(void **state)
 {
     (void)state;
-    for (int i = 0; i < T_COUNT(cases); i++)
+    for (int i = 0; i < CASES; i++)
         for (int add = 0; add < 2; add++) {
-            const fused_case *f = &cases[i];
+            const fused_case *f = case_at(i);
             const fwi_attr a = attr_of(f, i, 0, 0, 0);
             const fwi_shape s = fwi_shape4(f->n, f->h, f->w, f->c);
             t_case c;
@@ -210,8 +235,8 @@ static double *activated(const t_case *pooled, const fused_case *f, const fwi_at
 static void test_pooled(void **state)
 {
     (void)state;
-    for (int i = 0; i < T_COUNT(cases); i++) {
-        const fused_case *f = &cases[i];
+    for (int i = 0; i < CASES; i++) {
+        const fused_case *f = case_at(i);
         const int64_t k = f->h >= 3 && f->w >= 3 && i % 3 == 1 ? 3 : 2;
         const fwi_attr a = attr_of(f, i, k, f->h, f->w);
         t_case c;
@@ -336,8 +361,8 @@ static void tol_grads(t_case *c, const fused_case *f, int at, double eps, const 
 static void test_grad(void **state)
 {
     (void)state;
-    for (int i = 0; i < T_COUNT(cases); i++) {
-        const fused_case *f = &cases[i];
+    for (int i = 0; i < CASES; i++) {
+        const fused_case *f = case_at(i);
         const fwi_attr a = attr_of(f, i, 0, 0, 0);
         const fwi_shape s = fwi_shape4(f->n, f->h, f->w, f->c);
         const int64_t rows = f->n * f->h * f->w;
@@ -361,8 +386,8 @@ static void test_grad(void **state)
 static void test_pool_grad(void **state)
 {
     (void)state;
-    for (int i = 0; i < T_COUNT(cases); i++) {
-        const fused_case *f = &cases[i];
+    for (int i = 0; i < CASES; i++) {
+        const fused_case *f = case_at(i);
         const int64_t k = f->h >= 3 && f->w >= 3 && i % 3 == 1 ? 3 : 2;
         const fwi_attr a = attr_of(f, i, k, f->h, f->w);
         const fwi_shape small = fwi_shape4(f->n, f->h / k, f->w / k, f->c);
@@ -391,8 +416,8 @@ static void test_pool_grad(void **state)
 static void test_unpool_grad(void **state)
 {
     (void)state;
-    for (int i = 0; i < T_COUNT(cases); i++) {
-        const fused_case *f = &cases[i];
+    for (int i = 0; i < CASES; i++) {
+        const fused_case *f = case_at(i);
         const int64_t k = i % 3 == 1 ? 3 : 2, left_over = i % 4 == 3 ? 1 : 0;
         const fwi_attr a = attr_of(f, i, k, f->h * k + left_over, f->w * k);
         const fwi_shape s = fwi_shape4(f->n, f->h, f->w, f->c);
@@ -460,8 +485,8 @@ static void tol_stats(t_case *c, const double *y, int64_t n, int r, const double
 static void test_stats(void **state)
 {
     (void)state;
-    for (int i = 0; i < T_COUNT(cases); i++) {
-        const fused_case *f = &cases[i];
+    for (int i = 0; i < CASES; i++) {
+        const fused_case *f = case_at(i);
         t_case c;
         t_begin(&c, FWI_OP_bn_stats, &(fwi_attr){.stats = {.groups = groups_of(f)}});
         input_x(&c, f, fwi_shape4(f->n, f->h, f->w, f->c));
@@ -564,8 +589,8 @@ static void tol_bias(t_case *c, const fused_case *f, const bias_op *op)
 static void test_bias(void **state)
 {
     (void)state;
-    for (int i = 0; i < T_COUNT(cases) * T_COUNT(bias_ops); i++) {
-        const fused_case *f = &cases[i / T_COUNT(bias_ops)];
+    for (int i = 0; i < CASES * T_COUNT(bias_ops); i++) {
+        const fused_case *f = case_at(i / T_COUNT(bias_ops));
         const bias_op *op = &bias_ops[i % T_COUNT(bias_ops)];
         const bool grad = op->db != NONE;
         const fwi_shape s = fwi_shape4(f->n, f->h, f->w, f->c);
