@@ -233,7 +233,7 @@ static fw_status run_all(lab *l, const fw_run_opt *opt, fw_trials *log)
             free(changes);
             if (st != FW_OK)
                 break;
-            origins_add(&from, trial);
+            origins_add(&from, trial, held);
         }
     if (st == FW_OK)
         origins_warn(&from, l->self);
@@ -362,11 +362,11 @@ static char *label_of(const groups *g, const fw_trial *t)
     const char *data = *t->data != 0 ? t->data : *t->id != 0 ? "bundled data" : "unknown data";
     const size_t n = strlen(label) + strlen(t->recipe) + strlen(data) + 8;
     char *name = malloc(n);
-    if (name != NULL)
-        snprintf(name, n, "%s%s%s%s%s", of ? t->recipe : "", of && !plain ? ": " : "",
-                 plain ? "" : label, g->data.others ? " on " : "", g->data.others ? data : "");
-    if (name != NULL)
-        make_printable(name);
+    if (name == NULL)
+        return NULL;
+    snprintf(name, n, "%s%s%s%s%s", of ? t->recipe : "", of && !plain ? ": " : "",
+             plain ? "" : label, g->data.others ? " on " : "", g->data.others ? data : "");
+    make_printable(name);
     return name;
 }
 
@@ -409,7 +409,7 @@ static int report_groups(const command *self, const ablate_args *a, groups *g)
         if (a->json) {
             if (json_array_append_new(tables, json_pack("{s:f, s:o}", "epochs", g->cells[b].epochs,
                                                         "variants", compare_json(&c))) != 0)
-                code = fail_with(self->name, FW_ENOMEM, "the table cannot be put as JSON", false);
+                code = fail_with(self->name, FW_ENOMEM, "the table cannot be put as JSON", true);
             continue;
         }
         printf("%s%g epochs\n", found > 1 ? "\n" : "", g->cells[b].epochs);

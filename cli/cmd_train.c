@@ -236,7 +236,7 @@ static fw_status one_run(const train_args *a, const char *recipe, fw_session *se
         return st;
     row->run = trial != NULL ? trial->run : result.run;
     if (trial != NULL)
-        origins_add(from, trial);
+        origins_add(from, trial, row->held);
     row->forwards = result.test.forwards;
     row->stopped_early = result.stopped_early;
     row->since_start = result.since_start;

@@ -10,13 +10,14 @@
 
 /* ---- where runs come from ---- */
 
-void origins_add(origins *o, const fw_trial *t)
+void origins_add(origins *o, const fw_trial *t, bool held)
 {
+    const bool unknown = *t->commit == 0 || strstr(t->commit, "-changed") != NULL;
     if (!o->seen)
         *o = (origins){.first = *t, .seen = true};
     o->machines = o->machines || strcmp(o->first.cpu, t->cpu) != 0 ||
                   strcmp(o->first.isa, t->isa) != 0 || o->first.threads != t->threads;
-    o->commits = o->commits || strcmp(o->first.commit, t->commit) != 0;
+    o->commits = o->commits || strcmp(o->first.commit, t->commit) != 0 || (held && unknown);
 }
 
 void origins_warn(const origins *o, const command *self)
@@ -27,8 +28,8 @@ void origins_warn(const origins *o, const command *self)
                 self->name);
     if (o->commits)
         fprintf(stderr,
-                "fenwicks %s: these runs are of several commits: --same-commit takes those of this "
-                "one alone\n",
+                "fenwicks %s: these runs are of several commits, or of sources that none holds: "
+                "--same-commit takes those of this one alone\n",
                 self->name);
 }
 

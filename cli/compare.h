@@ -1,4 +1,5 @@
-/* compare.h: groups of runs beside a base: what `ablate` prints, from runs just done or from files. */
+/* compare.h: groups of runs beside a base: what `ablate` prints, from runs just done or from files; and
+ * where runs that are put into one figure come from, which `train` asks too. */
 #ifndef FENWICKS_COMPARE_H
 #define FENWICKS_COMPARE_H
 
@@ -25,14 +26,15 @@ typedef struct comparison {
     bool has_slope;    /* it is above 0 for sure */
 } comparison;
 
-/* Whether runs that are put into one figure are of one machine and of one build. {0}: none seen. */
+/* Whether runs are of one machine and of one build. {0}: none seen. */
 typedef struct origins {
     fw_trial first; /* texts are borrowed from the results file */
     bool machines, commits, seen;
 } origins;
-void origins_add(origins *o, const fw_trial *t);
-void origins_warn(const origins *o,
-                  const command *self); /* on standard error, where there are several */
+/* held: a line that was there. Of one whose commit is unknown or changed nobody knows the sources. */
+void origins_add(origins *o, const fw_trial *t, bool held);
+/* On standard error, where there are several. */
+void origins_warn(const origins *o, const command *self);
 
 bool cell_init(cell *c, const char *name, const char *changes); /* false: no memory */
 /* false: no memory. A seed that is there already is left out, *twice counts. */

@@ -1,28 +1,29 @@
 # commit.cmake: which commit is being built, as fw_commit.h in the build folder, for core/commit.c.
 #
-# Included by CMakeLists.txt it adds the target; run as a script (cmake -P) it is the rule. It runs at each build, because
-# a commit needs no new configuration, and writes only what changed. Sources that are not as committed say so. Where the
-# source folder is not the top of a git repository (an archive, a copy inside another project) the text is empty.
+# It is the last one that changed what the library and the command are made of, so that a commit of documents or results
+# leaves them what they are. Included by CMakeLists.txt this adds the target; run as a script (cmake -P) it is the rule. It runs at
+# each build, because a commit needs no new configuration, and writes only what changed. Sources that are not as committed
+# say so. Where the source folder is not the top of a git repository (an archive, a copy inside another project) the text is
+# empty. Recorded peaks (bench/results) do not count: they change no run.
 if(CMAKE_SCRIPT_MODE_FILE)
   set(commit "")
+  set(parts src include cli cmake recipes CMakeLists.txt)
   find_program(GIT git)
   if(GIT)
-    execute_process(COMMAND ${GIT} -C ${SOURCE} rev-parse --show-toplevel --short=10 HEAD
-      OUTPUT_VARIABLE said ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE failed)
-    string(REPLACE "\n" ";" said "${said}")
-    list(LENGTH said n)
-    if(NOT failed AND n EQUAL 2)
-      list(GET said 0 top)
-      list(GET said 1 commit)
+    set(git ${GIT} --no-optional-locks -C ${SOURCE}) # a build does not get in the way of a commit
+    execute_process(COMMAND ${git} rev-parse --show-toplevel
+      OUTPUT_VARIABLE top ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE failed)
+    if(NOT failed)
       file(REAL_PATH ${SOURCE} source)
       file(REAL_PATH ${top} top)
-      if(NOT top STREQUAL source)
-        set(commit "")
+      if(top STREQUAL source)
+        execute_process(COMMAND ${git} log -1 --format=%h --abbrev=10 HEAD -- ${parts}
+          OUTPUT_VARIABLE commit ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE)
       endif()
     endif()
   endif()
   if(commit)
-    execute_process(COMMAND ${GIT} -C ${SOURCE} status --porcelain -- src include cli cmake recipes bench CMakeLists.txt
+    execute_process(COMMAND ${git} status --porcelain -- ${parts}
       ERROR_QUIET OUTPUT_VARIABLE changes RESULT_VARIABLE failed)
     if(failed OR NOT changes STREQUAL "")
       string(APPEND commit "-changed")

@@ -9,8 +9,8 @@
 extern "C" {
 #endif
 
-/* The git commit that was built, "4f2c1ab09d"; "4f2c1ab09d-changed" where the sources were not as
- * committed; "" where they were not in a repository of their own. Never NULL. */
+/* The last git commit that changed the sources that were built, "4f2c1ab09d"; "4f2c1ab09d-changed" where they
+ * were not as committed; "" where they were not in a repository of their own. Never NULL. */
 FW_API const char *fw_commit(void);
 
 /* One finished run; also one that diverged, which is a finding too. Texts are never NULL; "" where nothing is known. */

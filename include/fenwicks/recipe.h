@@ -74,7 +74,8 @@ typedef struct fw_run_cost {
     double proxy_flops;  /* the proxy's passes */
     double eval_flops;   /* one evaluation with the recipe's views */
 } fw_run_cost;
-/* Of a run on so many training records, with one evaluation of so many. No data is read. */
+/* Of a run on so many training records, with one evaluation of so many, 2^40 at most. No data is
+ * read. */
 FW_API fw_status fw_recipe_run_cost(const fw_recipe *r, int64_t train_records, int64_t test_records,
                                     fw_run_cost *out);
 /* How many records the data set that the recipe names has (data.source, data.bundled). FW_ENOTFOUND:

@@ -4,6 +4,7 @@
 #include "backends.h"
 
 #include "backends_inner.h"
+#include "fail.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -26,6 +27,21 @@ const fwi_op_table *fwi_cpu_table(fwi_isa isa)
                                                               [FWI_ISA_AVX512_BF16] = &avx512_bf16};
     const unsigned at = (unsigned)isa;
     return at < FWI_ISA_COUNT && tables[at]->rows->run != NULL ? tables[at] : NULL;
+}
+
+fw_status fwi_cpu_table_choose(const fwi_op_table **out, fwi_isa *isa)
+{
+    const char *const asked = getenv("FENWICKS_ISA");
+    const fw_status st = fwi_isa_choose(isa);
+    *out = NULL;
+    if (st != FW_OK)
+        return st;
+    if (asked != NULL && *asked != 0 && fwi_cpu_table(*isa) == NULL)
+        return fwi_fail(FW_EUNAVAILABLE, "FENWICKS_ISA=%s: this build has no kernels for it",
+                        asked);
+    while ((*out = fwi_cpu_table(*isa)) == NULL)
+        --*isa;
+    return FW_OK;
 }
 
 double fwi_peak_f32_portable(int64_t n_rounds, float *sink);

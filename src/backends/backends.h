@@ -28,6 +28,10 @@ fw_status fwi_cuda_gpu_info(int i, fwi_gpu_info *out);
 /* The CPU's table for an instruction set (its chain ends at the reference); NULL where this build
  * has none. */
 const fwi_op_table *fwi_cpu_table(fwi_isa isa);
+/* The table that a CPU device takes: of FENWICKS_ISA, which is that or nothing, else of the fastest
+ * instruction set that processor and build have; the reference is always there. Errors:
+ * fwi_isa_choose's, and FW_EUNAVAILABLE where this build has no kernels for what was asked for. */
+fw_status fwi_cpu_table_choose(const fwi_op_table **out, fwi_isa *isa);
 
 /* What the CPU's device decides when it lowers a graph, for benchmarks and tables of a net: images in a
  * block of its batch-blocked layout for a batch of n; and by which algorithm `table` is to compute each

@@ -46,18 +46,10 @@ static fw_status cpu_open(fwi_device **out, const fwi_device_opt *opt)
                         "precision tf32 is a GPU's: on the device cpu products are "
                         "of f32, bf16 and f64");
     fwi_isa isa = FWI_ISA_REF;
-    fw_status st = fwi_isa_choose(&isa);
+    const fwi_op_table *table;
+    fw_status st = fwi_cpu_table_choose(&table, &isa);
     if (st != FW_OK)
         return st;
-    /* A processor may know more than this build has kernels for; the reference is always there. But
-     * what was asked for by name is that or nothing. */
-    const fwi_op_table *table = fwi_cpu_table(isa);
-    const char *asked = getenv("FENWICKS_ISA");
-    if (table == NULL && asked != NULL && *asked != 0)
-        return fwi_fail(FW_EUNAVAILABLE, "FENWICKS_ISA=%s: this build has no kernels for it",
-                        asked);
-    while (table == NULL)
-        table = fwi_cpu_table(--isa);
     cpu_device *c = fwi_alloc_zero(sizeof *c);
     if (c == NULL)
         return FW_ENOMEM;

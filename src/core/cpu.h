@@ -25,7 +25,9 @@ fw_status fwi_isa_choose(
     fwi_isa *out); /* FENWICKS_ISA if set (error if unknown or unsupported), else the fastest */
 bool fwi_cpu_has_sse42(void); /* for CRC-32C */
 bool fwi_cpu_has_arm_crc(void);
-int fwi_cpu_count(void); /* threads this process may use: affinity and cgroup quota; at least 1 */
+/* Threads that the calling thread may use: its affinity, pins of its own apart, and the cgroup's quota; at
+ * least 1. */
+int fwi_cpu_count(void);
 /* FW_EARG with both numbers where n is more than that. FENWICKS_OVERSUBSCRIBE=1 allows any n: for
  * tests, which run with many threads on whatever machine. */
 fw_status fwi_threads_check(int n);

@@ -21,7 +21,8 @@ typedef struct fwi_pool fwi_pool;
 fw_status fwi_pool_new(fwi_pool **out, int n_threads);
 /* Binds each thread to one of the CPUs that the process may use, in their order: the calling
  * thread, which has to be the one that runs loops, to the first, worker i to the next but i - 1.
- * Once, before the pool is used. fwi_pool_free unbinds the calling thread if it is this one.
+ * Once, before the pool is used. fwi_pool_free unbinds the calling thread if it is this one: who pins
+ * a pool frees it, or stays pinned.
  * FW_EUNAVAILABLE where the system cannot. */
 fw_status fwi_pool_pin(fwi_pool *p);
 void fwi_pool_free(fwi_pool *p);         /* waits for running work; jobs not begun are dropped */

@@ -4,8 +4,8 @@
  * kernel's loops for long. The cut depends on the image size alone, each row on its record and pass
  * alone, so that batches have the same bits for any number of threads and any depth. The consumer
  * decides which records a batch has when it asks for it (the order of a pass is never looked at by
- * a job), then waits for the rows of the oldest batch in order, and helps with those that nobody
- * has begun; so the failure reported is the first one of the batch. With one thread there is nobody
+ * a job), then helps with the rows of the oldest batch that nobody has begun, from the last one on, and
+ * waits for all of them in order; so the failure reported is the first one of the batch. With one thread there is nobody
  * to make anything ahead: one slot, filled when asked for.
  *
  * Streams have a second kind of job, which draws the rows' records from the shuffle buffer. There

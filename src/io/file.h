@@ -50,8 +50,8 @@ fw_status fwi_file_writer_sync(fwi_file_writer *w);
 fw_status fwi_file_writer_close(fwi_file_writer *w);
 
 /* A lock on PATH, which is made if it is not there, held until _leave ({0}: nothing to leave): for
- * files that several processes add to and mend. Waits for who holds it. It binds only those who take
- * it too (flock), and on a file system that has no locks nobody. */
+ * files that several processes add to and mend. Waits for who holds it, through signals: turns are short. It
+ * binds only those who take it too (flock), and on a file system that has no locks nobody. */
 typedef struct fwi_file_lock {
     bool held;
     int fd;

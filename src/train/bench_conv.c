@@ -383,12 +383,11 @@ fw_status fw_bench_conv(const fw_bench_conv_opt *opt, fw_bench_conv_fn fn, void 
     if (b->seconds == NULL)
         st = FW_ENOMEM;
     if (st == FW_OK)
-        st = fwi_isa_choose(&b->isa);
+        st = fwi_cpu_table_choose(&b->table, &b->isa);
     if (st == FW_OK)
         st = fwi_pool_new(&b->pool, opt->threads);
     if (st != FW_OK)
         goto done;
-    b->table = fwi_cpu_table(b->isa);
     fw_peak best = {0};
     st = fw_peak_recorded(opt->results, fwi_pool_threads(b->pool), &best);
     if (st == FW_OK)

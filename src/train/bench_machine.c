@@ -36,23 +36,13 @@ static void list_isas(void)
                                   fwi_isa_name((fwi_isa)i));
 }
 
-/* The table that a CPU device would take. */
-static fw_status table_in_use(const fwi_op_table **out)
-{
-    fwi_isa isa = FWI_ISA_REF;
-    const fw_status st = fwi_isa_choose(&isa);
-    *out = NULL;
-    while (st == FW_OK && (*out = fwi_cpu_table(isa)) == NULL)
-        isa--;
-    return st;
-}
-
 fw_status fw_machine_get(fw_machine *out)
 {
     if (out == NULL)
         return fwi_fail(FW_EARG, "fw_machine_get: NULL argument");
     const fwi_op_table *table;
-    const fw_status st = table_in_use(&table);
+    fwi_isa isa;
+    const fw_status st = fwi_cpu_table_choose(&table, &isa);
     if (st != FW_OK)
         return st;
     pthread_once(&isas_once, list_isas);
@@ -171,8 +161,9 @@ fw_status fw_ops_table(char **text)
     if (text == NULL)
         return fwi_fail(FW_EARG, "fw_ops_table: NULL argument");
     const fwi_op_table *table;
+    fwi_isa isa;
     fwi_buf out = {0};
-    fw_status st = table_in_use(&table);
+    fw_status st = fwi_cpu_table_choose(&table, &isa);
     for (int op = 0; op < FWI_OP_COUNT && st == FW_OK; op++)
         for (size_t t = 0; t < sizeof types / sizeof *types && st == FW_OK; t++)
             st = list_op(&out, table, (fwi_opkind)op, types[t]);

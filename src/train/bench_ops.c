@@ -201,16 +201,14 @@ fw_status fw_bench_ops(const fw_bench_ops_opt *opt, fw_bench_ops_fn fn, void *ar
     if (b->seconds == NULL)
         st = FW_ENOMEM;
     if (st == FW_OK)
-        st = fwi_isa_choose(&isa);
+        st = fwi_cpu_table_choose(&b->table, &isa);
     if (st == FW_OK)
         st = fwi_pool_new(&b->pool, opt->threads);
     b->peak.threads = fwi_pool_threads(b->pool);
     if (st == FW_OK)
         st = fwi_memory_peak(b->pool, &b->peak);
-    if (st == FW_OK) {
-        b->table = fwi_cpu_table(isa);
+    if (st == FW_OK)
         st = measure_all(b);
-    }
     fwi_pool_free(b->pool);
     fwi_free(b->seconds);
     fwi_free(b);

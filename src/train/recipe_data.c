@@ -102,14 +102,14 @@ fw_status fwi_recipe_data_arrays(const fw_recipe *r, uint64_t seed, const fwi_da
         const fw_images *im = part_of[i];
         if (im->n == 0 || (i == 0 && opt->test_chain != NULL))
             continue;
-        const part p = {im->source != NULL ? im->source : "images",
-                        im->h,
-                        im->w,
-                        im->c,
-                        im->n_classes,
-                        im->class_names,
-                        im->labels != NULL,
-                        i == 0};
+        const part p = {.name = im->source != NULL ? im->source : "images",
+                        .h = im->h,
+                        .w = im->w,
+                        .c = im->c,
+                        .n_classes = im->n_classes,
+                        .class_names = im->class_names,
+                        .labelled = im->labels != NULL,
+                        .training = i == 0};
         fw_transform chain[FWI_RECIPE_TRANSFORMS + 1];
         const fw_dataset_opt o = options(r, i == 0, seed, opt);
         st = check_part(r, &p, out->n_classes);
@@ -206,8 +206,14 @@ static fw_status open_records(const fw_recipe *r, const fw_record_parts *place, 
         fw_record_info info;
         if ((st = fw_record_info_read(pattern[i], &info)) != FW_OK)
             return st;
-        const part p = {pattern[i],     info.h,           info.w,        info.c,
-                        info.n_classes, info.class_names, info.labelled, i == 0};
+        const part p = {.name = pattern[i],
+                        .h = info.h,
+                        .w = info.w,
+                        .c = info.c,
+                        .n_classes = info.n_classes,
+                        .class_names = info.class_names,
+                        .labelled = info.labelled,
+                        .training = i == 0};
         st = check_part(r, &p, out->n_classes);
         if (st == FW_OK && opt->labels)
             st = check_labels(r, &p);

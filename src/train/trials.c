@@ -228,8 +228,8 @@ fw_status fw_trials_open(fw_trials **out, const char *path, bool readonly)
     if (out == NULL || (path == NULL && readonly))
         return fwi_fail(FW_EARG, "fw_trials_open: NULL argument");
     fwi_buf text = {0};
-    fwi_file_lock lock = {
-        0}; /* another command may be adding its line, and would lose it to mend */
+    /* another command may be adding its line, and would lose it to mend */
+    fwi_file_lock lock = {0};
     size_t whole = 0;
     fw_trials *t = fwi_alloc_zero(sizeof *t);
     fw_status st = t == NULL ? FW_ENOMEM : fwi_arena_new(&t->texts, 0);
@@ -292,7 +292,7 @@ static fw_status append_line(const fw_trials *t, const fw_trial *trial)
     line[n] = '\n'; /* in place of its 0: one piece to write */
     fw_status st = fwi_file_lock_take(&lock, t->path);
     if (st == FW_OK) {
-        st = fwi_file_writer_append(&w, t->path, -1);
+        st = fwi_file_writer_append_lines(&w, t->path); /* not behind a line that was cut short */
         if (st == FW_OK) {
             st = fwi_file_writer_put(w, line, n + 1);
             if (st == FW_OK)

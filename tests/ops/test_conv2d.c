@@ -134,19 +134,20 @@ static conv_shape random_shape(void)
     static const int64_t channels[] = {1, 3, 7, 16, 24, 33, 64};
     static const int64_t kernels[] = {1, 2, 3, 5, 7};
     for (;;) {
+        conv_shape s; /* drawn one after the other: a seed draws the same with any compiler */
         const bool many = t_below(4) == 0;
-        const conv_shape s = {.n = 1 + t_below(many ? 31 : 3),
-                              .h = 1 + t_below(many ? 4 : 9),
-                              .w = 1 + t_below(many ? 4 : 9),
-                              .c = channels[t_below(T_COUNT(channels))],
-                              .oc = channels[t_below(T_COUNT(channels))],
-                              .kh = kernels[t_below(T_COUNT(kernels))],
-                              .kw = kernels[t_below(T_COUNT(kernels))],
-                              .stride = 1 + t_below(3),
-                              .pt = t_below(3),
-                              .pl = t_below(3),
-                              .pb = t_below(3),
-                              .pr = t_below(3)};
+        s.n = 1 + t_below(many ? 31 : 3);
+        s.h = 1 + t_below(many ? 4 : 9);
+        s.w = 1 + t_below(many ? 4 : 9);
+        s.c = channels[t_below(T_COUNT(channels))];
+        s.oc = channels[t_below(T_COUNT(channels))];
+        s.kh = kernels[t_below(T_COUNT(kernels))];
+        s.kw = kernels[t_below(T_COUNT(kernels))];
+        s.stride = 1 + t_below(3);
+        s.pt = t_below(3);
+        s.pl = t_below(3);
+        s.pb = t_below(3);
+        s.pr = t_below(3);
         if (s.kh <= s.h + s.pt + s.pb && s.kw <= s.w + s.pl + s.pr)
             return s;
     }

@@ -1,6 +1,6 @@
 /* test_fused.c: what a backend's fusion makes (ops.def, the last part), against the reference in
- * double: each op on its own, over fixed and random shapes, on every instruction set. Whole nets, fused
- * against not fused: test_fused_nets.c.
+ * double: each op on its own, over fixed and random shapes, on every instruction set. Whole nets,
+ * fused against not fused: test_fused_nets.c.
  *
  * Tolerances follow the arithmetic, u being 2^-24. A norm z = (x - mean) scale + beta is off by a few
  * roundings of its terms; the functions multiply that by at most 1.2 and add 8 u of what they work
@@ -67,12 +67,13 @@ static const fused_case *case_at(int i)
     static fused_case drawn;
     if (i < T_COUNT(fixed))
         return &fixed[i];
-    drawn = (fused_case){.n = 1 + t_below(40),
-                         .h = 2 + t_below(7),
-                         .w = 2 + t_below(7),
-                         .c = channels[t_below(T_COUNT(channels))],
-                         .fn = fns[t_below(T_COUNT(fns))],
-                         .mean = means[t_below(T_COUNT(means))]};
+    drawn.n = 1 + t_below(40); /* one after the other: a seed draws the same with any compiler */
+    drawn.h = 2 + t_below(7);
+    drawn.w = 2 + t_below(7);
+    drawn.c = channels[t_below(T_COUNT(channels))];
+    drawn.fn = fns[t_below(T_COUNT(fns))];
+    drawn.mean = means[t_below(T_COUNT(means))];
+    drawn.groups = 0;
     drawn.alpha = drawn.fn == FWI_CELU ? 0.25 * (double)(1 + t_below(8)) : 0;
     for (int64_t groups = 2 + t_below(7); groups > 1 && drawn.groups == 0; groups--)
         if (drawn.n % groups == 0)

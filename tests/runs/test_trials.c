@@ -338,13 +338,33 @@ static void test_turns(void **state)
     pthread_t other;
     char *const path = strdup(t_path("turns.jsonl"));
     t_write(path, good, 9);
-    int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    static int fd; /* a thread's that may outlive a failed test */
+    fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
     assert_true(fd >= 0 && flock(fd, LOCK_EX) == 0);
     assert_int_equal(pthread_create(&other, NULL, end_line, &fd), 0);
     assert_ok(fw_trials_open(&t, path, false));
     assert_int_equal(fw_trials_count(t), 1);
     fw_trials_close(t);
     pthread_join(other, NULL);
+    free(path);
+}
+
+/* A line is not put behind one that another command could not end: that one is taken off. */
+static void test_cut_between(void **state)
+{
+    (void)state;
+    fw_trials *t = NULL;
+    const fw_trial trial = {.id = "x", .seed = 7, .run = {.epochs = 1, .accuracy = 0.5}};
+    char *const path = strdup(t_path("between.jsonl"));
+    assert_non_null(path);
+    assert_ok(fw_trials_open(&t, path, false));
+    t_write(path, "{\"recipe\": \"di", 14);
+    assert_ok(fw_trials_add(t, &trial));
+    fw_trials_close(t);
+    assert_ok(fw_trials_open(&t, path, true));
+    assert_int_equal(fw_trials_count(t), 1);
+    assert_int_equal(fw_trials_get(t, 0)->seed, 7);
+    fw_trials_close(t);
     free(path);
 }
 
@@ -389,6 +409,7 @@ int main(void)
         cmocka_unit_test(test_diverged),    cmocka_unit_test(test_lines),
         cmocka_unit_test(test_commits),     cmocka_unit_test(test_figures),
         cmocka_unit_test(test_not_written), cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_cut_between),
     };
     return cmocka_run_group_tests_name("trials", tests, t_setup, t_teardown);
 }

@@ -1,8 +1,9 @@
 /* fast_xent.h: softmax, cross-entropy and its gradient, a task for some rows. Included once per
  * element type and instruction set. Definitions, masked and impossible labels: cpu/ref/xent_body.h.
- * Exponentials are taken of runs that hold several short rows or a part of a long one, so that they
- * are vector code in float (fast_math.h: 2 ulp) whatever the number of classes. Sums of runs, the
- * logarithm, a row's loss and the sum over rows are double. */
+ * Exponentials are taken of several short rows together, or of a long one, so that they are vector
+ * code in float (fast_math.h: 2 ulp) whatever the number of classes. They are added up in float by
+ * XENT_RUN of them in XENT_LANES lanes; all else is double: the sum of these, its logarithm, a row's
+ * loss, the sum over rows. */
 #include "fast_math.h"
 
 #ifndef XENT_RUN
@@ -75,18 +76,21 @@ static void NAME(exp_run)(int64_t n, REAL *e)
 #endif
 }
 
-static double NAME(run_sum)(int64_t n, const REAL *e)
+static double NAME(exp_sum)(int64_t n, const REAL *e)
 {
-    REAL lane[XENT_LANES] = {0};
     double sum = 0;
     int64_t i = 0;
-    for (; i + XENT_LANES <= n; i += XENT_LANES)
+    while (i + XENT_LANES <= n) {
+        REAL lane[XENT_LANES] = {0};
+        const int64_t end = min_i64(i + XENT_RUN, n);
+        for (; i + XENT_LANES <= end; i += XENT_LANES)
+            for (int j = 0; j < XENT_LANES; j++)
+                lane[j] += e[i + j];
         for (int j = 0; j < XENT_LANES; j++)
-            lane[j] += e[i + j];
+            sum += (double)lane[j];
+    }
     for (; i < n; i++)
         sum += (double)e[i];
-    for (int j = 0; j < XENT_LANES && n >= XENT_LANES; j++)
-        sum += (double)lane[j];
     return sum;
 }
 
@@ -117,14 +121,14 @@ static void NAME(exp_sums)(const REAL *x, int64_t rows, int64_t k, REAL *max, do
             n = min_i64(XENT_RUN, k - i);
             NAME(row_shift)(x + i, n, max[r], e);
             NAME(exp_run)(n, e);
-            sum[r] += NAME(run_sum)(n, e);
+            sum[r] += NAME(exp_sum)(n, e);
         }
     }
     if (k > XENT_RUN)
         return;
     NAME(exp_run)(rows * k, e);
     for (int64_t r = 0; r < rows; r++)
-        sum[r] = NAME(run_sum)(k, e + r * k);
+        sum[r] = NAME(exp_sum)(k, e + r * k);
 }
 
 static void NAME(xent_part)(void *arg, int64_t part, int slot)
@@ -186,7 +190,7 @@ static void NAME(row_grad)(REAL *dx, int64_t k, int32_t label, double smoothing,
             dx[i] = fill;
         return;
     }
-    const REAL share = (REAL)(g / NAME(run_sum)(k, dx)), even = (REAL)(g * smoothing / (double)k);
+    const REAL share = (REAL)(g / NAME(exp_sum)(k, dx)), even = (REAL)(g * smoothing / (double)k);
     const REAL label_e = dx[label];
     for (int64_t i = 0; i < k; i++)
         dx[i] = dx[i] * share - even;
@@ -231,7 +235,7 @@ static void NAME(softmax_part)(void *arg, int64_t part, int slot)
         m = xent_run_rows(k, end - r);
         NAME(exp_rows)(x + r * k, m, k, y + r * k);
         for (int64_t i = r; i < r + m; i++) {
-            const REAL share = (REAL)(1.0 / NAME(run_sum)(k, y + i * k));
+            const REAL share = (REAL)(1.0 / NAME(exp_sum)(k, y + i * k));
             for (int64_t j = 0; j < k; j++)
                 y[i * k + j] *= share;
         }

@@ -1,5 +1,5 @@
-/* Every room of kernels above the reference (test_device.c) has the rows that it is to have. A row that is missing fails no other test:
- * the one of the room below is taken, and all is right but slow. */
+/* Every room of kernels above the reference (test_device.c) has the rows that it is to have. A row
+ * that is missing fails no other test: the one of the room below is taken, and all is right but slow. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
