@@ -136,7 +136,7 @@ typedef struct fw_dataset_opt {
     int64_t passes;   /* training: 0 endless, n: ends after n passes (partial last batch dropped) */
     int64_t prefetch; /* batches made ahead; 0: 2; FW_NONE: none */
     int64_t shuffle_buffer; /* files that cannot be sought in: records held; 0: 50000 */
-    int64_t cycle_length;   /* such files read in turn; 0: 2 */
+    int64_t cycle_length;   /* such files read in turn; 0: 2, of data that is not for training 1 */
     bool cache; /* hold all records in memory, decoded, in the type they are stored in */
     int64_t shards,
         shard; /* only records i with i % shards == shard; shards 0: all. For several processes */

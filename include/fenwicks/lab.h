@@ -39,7 +39,8 @@ typedef struct fw_trials fw_trials;
 FW_API fw_status fw_trials_open(fw_trials **out, const char *path, bool readonly);
 FW_API void fw_trials_close(fw_trials *t);
 FW_API int64_t fw_trials_count(const fw_trials *t);
-FW_API const fw_trial *fw_trials_get(const fw_trials *t, int64_t i); /* borrowed; NULL beyond */
+FW_API const fw_trial *fw_trials_get(const fw_trials *t,
+                                     int64_t i); /* borrowed until close; NULL beyond */
 
 /* Adds a copy, and its line to the file: written at once and synced, so that an interrupted program
  * leaves whole lines. FW_ESTATE for one that was opened readonly; FW_EARG for a seed of 2^63 or more

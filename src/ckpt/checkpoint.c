@@ -145,7 +145,8 @@ fw_status fwi_ckpt_new(fwi_ckpt **out, const fwi_store *store, const char *dir, 
         return FW_ENOMEM;
     int64_t *found = NULL, n_found = 0;
     c->store = store;
-    c->keep = keep < 1 ? 1 : keep;
+    const int64_t all = (int64_t)1 << 20; /* more are never there at once */
+    c->keep = keep < 1 ? 1 : keep < all ? keep : all;
     fw_status st = FW_ENOMEM;
     c->dir = fwi_strdup(dir);
     if (c->dir == NULL)

@@ -32,6 +32,17 @@ static void mark_cut(char text[FWI_ERROR_CAP])
     memcpy(text + at, "...", sizeof "...");
 }
 
+/* Messages quote names and words of files, which may hold anything: what a terminal would obey (C0,
+ * DEL, and C1 in UTF-8) becomes '?'. */
+static void disarm(char *text)
+{
+    for (unsigned char *p = (unsigned char *)text; *p != 0; p++)
+        if (*p < 0x20 || *p == 0x7f)
+            *p = '?';
+        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+            p[0] = p[1] = '?';
+}
+
 static void format(char text[FWI_ERROR_CAP], const char *fmt, va_list args)
 {
     const int n = vsnprintf(text, FWI_ERROR_CAP, fmt, args);
@@ -39,6 +50,7 @@ static void format(char text[FWI_ERROR_CAP], const char *fmt, va_list args)
         snprintf(text, FWI_ERROR_CAP, "%s", fmt);
     else if (n >= FWI_ERROR_CAP)
         mark_cut(text);
+    disarm(text);
 }
 
 fw_status fwi_fail(fw_status st, const char *fmt, ...)

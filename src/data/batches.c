@@ -542,6 +542,13 @@ fw_status fwi_dataset_ready(fw_dataset *ds)
     return get_ready(ds);
 }
 
+void fwi_dataset_expect_any_class(fw_dataset *ds)
+{
+    ds->n_classes = 0;
+    if (ds->shuffle != NULL)
+        fwi_shuffle_expect_classes(ds->shuffle, 0);
+}
+
 fw_status fwi_dataset_expect_classes(fw_dataset *ds, int64_t n_classes)
 {
     if (n_classes < 1 || n_classes > INT32_MAX)

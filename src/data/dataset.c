@@ -165,7 +165,7 @@ static fw_status open_stream(fw_dataset *ds)
     if (st != FW_OK)
         return fwi_fail_in(st, "%s", ds->name);
     if (ds->opt.cycle_length == 0)
-        ds->opt.cycle_length = DEFAULT_CYCLE;
+        ds->opt.cycle_length = ds->opt.training ? DEFAULT_CYCLE : 1; /* else: in order */
     if (ds->opt.shuffle_buffer == 0)
         ds->opt.shuffle_buffer = DEFAULT_SHUFFLE;
     const fwi_shuffle_opt opt = {.h = ds->h,

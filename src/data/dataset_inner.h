@@ -24,6 +24,7 @@ fw_status fwi_dataset_fill_cache(fw_dataset *ds);
 
 /* From now on a label outside [0, n_classes) is an error that names file and record. */
 fw_status fwi_dataset_expect_classes(fw_dataset *ds, int64_t n_classes);
+void fwi_dataset_expect_any_class(fw_dataset *ds); /* no longer; nothing has been made ahead */
 
 /* Adds key facts (pattern or "memory", seed, batch, transforms) as one line of text: for
  * config.json and for the check on resume that the data is the same. */

@@ -17,7 +17,7 @@ enum {
     MAX_PARTS = 6,
     PATH_CAP = 4096
 };
-#define MAX_PART_BYTES ((size_t)1 << 30) /* the real ones have 30 MB and 154 MB */
+#define MAX_PART_BYTES ((size_t)256 << 20) /* the real ones have 30 MB and 154 MB */
 #define MAX_META_BYTES ((size_t)1 << 16)
 
 typedef struct layout {
@@ -216,8 +216,9 @@ static fw_status convert(const layout *l, const char *path, files *f, int from, 
     }
     char *source = NULL;
     if (st == FW_OK && f->have_meta)
-        st = fwi_class_names_parse(l->meta, f->meta.data, f->meta.size, l->n_classes,
-                                   &im.class_names);
+        if ((st = fwi_class_names_parse(l->meta, f->meta.data, f->meta.size, l->n_classes,
+                                        &im.class_names)) != FW_OK)
+            st = fwi_fail_in(st, "%s", path);
     if (st == FW_OK && (source = fwi_sprintf("%s %s", l->name, which)) == NULL)
         st = FW_ENOMEM;
     if (st == FW_OK)

@@ -19,13 +19,19 @@ typedef Fwi__Pb__Features pb_features;
 
 typedef struct arena_calls {
     fwi_arena *arena;
-    bool
-        out_of_memory; /* to tell "no memory" from "no Example": protobuf-c returns NULL for both */
+    size_t left; /* bytes that the message may still take */
+    /* to tell these from "no Example": protobuf-c returns NULL for all */
+    bool out_of_memory, too_large;
 } arena_calls;
 
 static void *arena_take(void *ctx, size_t n)
 {
     arena_calls *a = ctx;
+    if (n > a->left) {
+        a->too_large = true;
+        return NULL;
+    }
+    a->left -= n;
     void *p = fwi_arena_alloc(a->arena, n);
     if (p == NULL)
         a->out_of_memory = true;
@@ -38,15 +44,27 @@ static void arena_drop(void *ctx, void *p)
     (void)p; /* goes with the arena */
 }
 
+/* What a message of n bytes may take. An image takes its own bytes once more; a list of small numbers,
+ * each in a field of its own, about 40 times as many. Nothing is given back on the way, so without a bound
+ * a few hundred kilobytes of fields that repeat each other would take gigabytes. */
+static size_t most_memory(size_t n)
+{
+    const size_t small = (size_t)16 << 20; /* of which lists of numbers may be made */
+    return ((size_t)64 << 10) + 4 * n + 60 * (n < small ? n : small);
+}
+
 static fw_status unpack(fwi_arena *scratch, const uint8_t *data, size_t n_bytes, pb_example **out)
 {
     fwi_arena_reset(scratch);
-    arena_calls calls = {.arena = scratch};
+    arena_calls calls = {.arena = scratch, .left = most_memory(n_bytes)};
     ProtobufCAllocator allocator = {
         .alloc = arena_take, .free = arena_drop, .allocator_data = &calls};
     pb_example *e = fwi__pb__example__unpack(&allocator, n_bytes, data);
     if (e == NULL && calls.out_of_memory)
         return FW_ENOMEM;
+    if (e == NULL && calls.too_large)
+        return fwi_fail(FW_EFORMAT, "a tf.train.Example message of %zu bytes that takes over %zu",
+                        n_bytes, most_memory(n_bytes));
     if (e == NULL)
         return fwi_fail(FW_EFORMAT, "%zu bytes that are no tf.train.Example message", n_bytes);
     *out = e;
@@ -284,8 +302,13 @@ static fw_status append_key(const pb_entry *entry, fwi_buf *buf)
     fw_status st = FW_OK;
     for (size_t i = 0; st == FW_OK && i < entry->key.len; i++) {
         const uint8_t ch = entry->key.data[i];
-        st = ch < 0x20 || ch == 0x7f ? fwi_buf_printf(buf, "\\x%02x", ch)
-                                     : fwi_buf_printf(buf, "%c", ch);
+        const uint8_t next = i + 1 < entry->key.len ? entry->key.data[i + 1] : 0;
+        const bool c1 = ch == 0xc2 && next >= 0x80 && next < 0xa0; /* U+0080 to U+009F */
+        if (c1)
+            st = fwi_buf_printf(buf, "\\u%04x", entry->key.data[++i]);
+        else
+            st = ch < 0x20 || ch == 0x7f ? fwi_buf_printf(buf, "\\x%02x", ch)
+                                         : fwi_buf_printf(buf, "%c", ch);
     }
     return st;
 }

@@ -87,7 +87,7 @@ char *fwi_shard_path(const char *name, size_t name_bytes, int64_t i, int64_t n);
 
 /* Expands a pattern: an existing file of exactly that name; NAME@N for NAME-00000-of-0000N ... (all
  * N, whether they are there or not); else a glob(7) pattern, sorted by byte value, less the sidecars
- * Y.json of files Y that match too. FW_ENOTFOUND if nothing matches. */
+ * Y.json of files Y that match too and what killed writers left (Y.tmp-PID-N). FW_ENOTFOUND if nothing matches. */
 typedef struct fwi_paths {
     char **items;
     int64_t n;

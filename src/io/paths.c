@@ -168,10 +168,25 @@ static bool is_sidecar(const char *path, const fwi_paths *all)
     return false;
 }
 
-static void leave_sidecars_out(fwi_paths *p)
+/* NAME.tmp-PID-N: left by a process that was killed while it wrote NAME (file.c). */
+static bool is_leftover(const char *path)
+{
+    const char *at = path + strlen(path);
+    for (int i = 0; i < 2; i++) { /* "-" and digits, from the end */
+        const char *const end = at;
+        while (at > path && at[-1] >= '0' && at[-1] <= '9')
+            at--;
+        if (at == end || at == path || at[-1] != '-')
+            return false;
+        at--;
+    }
+    return at - path > 4 && strncmp(at - 4, ".tmp", 4) == 0;
+}
+
+static void leave_others_out(fwi_paths *p)
 {
     for (int64_t i = p->n - 1; i >= 0; i--)
-        if (is_sidecar(p->items[i], p)) {
+        if (is_leftover(p->items[i]) || is_sidecar(p->items[i], p)) {
             fwi_free(p->items[i]);
             memmove(p->items + i, p->items + i + 1, (size_t)(--p->n - i) * sizeof *p->items);
         }
@@ -201,10 +216,11 @@ static fw_status expand_glob(const char *pattern, fwi_paths *p)
         else
             p->n++;
     }
+    if (st == FW_OK)
+        leave_others_out(p);
     if (st == FW_OK && p->n == 0)
         st = fwi_fail(FW_ENOTFOUND, "%s: matches folders only, a file was expected", pattern);
     if (st == FW_OK) {
-        leave_sidecars_out(p);
         qsort(p->items, (size_t)p->n, sizeof *p->items,
               by_bytes); /* not by locale, as glob would */
     }

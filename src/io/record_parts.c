@@ -46,7 +46,8 @@ static fw_status count_shards(const char *dir, const char *whole, int64_t *shard
         return FW_OK;
     }
     fw_status st = FW_OK;
-    for (struct dirent *e; st == FW_OK && (e = readdir(d)) != NULL;) {
+    errno = 0; /* readdir's way to tell an end from a failure */
+    for (struct dirent *e; st == FW_OK && (e = readdir(d)) != NULL; errno = 0) {
         const int64_t n = first_of_shards(e->d_name, base, strlen(base)), m = *shards;
         if (n > 0 && m > 0 && n != m)
             st = fwi_fail(
@@ -57,6 +58,9 @@ static fw_status count_shards(const char *dir, const char *whole, int64_t *shard
         else if (n > 0)
             *shards = n;
     }
+    if (st == FW_OK && errno != 0)
+        st = fwi_fail(FW_EIO, "%s: cannot list the folder: %s", *dir != 0 ? dir : ".",
+                      strerror(errno));
     closedir(d);
     return st;
 }
@@ -113,7 +117,8 @@ static fw_status name_in_folder(const char *dir, char **out)
     if (d == NULL)
         return fwi_fail(FW_EIO, "%s: cannot open the folder: %s", dir, strerror(errno));
     fw_status st = FW_OK;
-    for (struct dirent *e; st == FW_OK && (e = readdir(d)) != NULL;) {
+    errno = 0;
+    for (struct dirent *e; st == FW_OK && (e = readdir(d)) != NULL; errno = 0) {
         const size_t n = name_of_part(e->d_name);
         if (n == 0 || (*out != NULL && strlen(*out) == n && memcmp(*out, e->d_name, n) == 0))
             continue;
@@ -125,6 +130,8 @@ static fw_status name_in_folder(const char *dir, char **out)
         else if ((*out = fwi_sprintf("%.*s", (int)n, e->d_name)) == NULL)
             st = FW_ENOMEM;
     }
+    if (st == FW_OK && errno != 0)
+        st = fwi_fail(FW_EIO, "%s: cannot list the folder: %s", dir, strerror(errno));
     closedir(d);
     return st;
 }

@@ -114,6 +114,16 @@ static fw_status check(const job *j)
     return FW_OK;
 }
 
+static bool same_names(const fw_record_info *a, const fw_record_info *b)
+{
+    if ((a->class_names == NULL) != (b->class_names == NULL))
+        return false;
+    for (int64_t i = 0; a->class_names != NULL && i < a->n_classes; i++)
+        if (strcmp(a->class_names[i], b->class_names[i]) != 0)
+            return false;
+    return true;
+}
+
 /* Why what is there is not the same records; NULL: it is. */
 static const char *difference(const fwi_sidecar *is, const fwi_sidecar *want)
 {
@@ -126,6 +136,8 @@ static const char *difference(const fwi_sidecar *is, const fwi_sidecar *want)
         a->labelled != b->labelled || a->n_classes != b->n_classes ||
         is->compression != want->compression)
         return "another form";
+    if (!same_names(a, b))
+        return "other names of classes";
     return NULL;
 }
 

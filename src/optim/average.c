@@ -17,39 +17,6 @@ static bool is_count(int64_t n)
     return n >= 0 && n <= (int64_t)1 << 60;
 }
 
-static const char *find_mistake(const fw_average *a)
-{
-    if ((unsigned)a->kind > FW_AVERAGE_LOOKAHEAD)
-        return "there is no such kind";
-    if (a->kind == FW_AVERAGE_NONE)
-        return NULL;
-    if (!(a->decay >= 0 && a->decay <= 1))
-        return "decay is not in 0 to 1";
-    if (!(a->power >= 0 && isfinite(a->power)))
-        return "power is negative or not finite";
-    if (!is_count(a->every) || !is_count(a->start) || !is_count(a->epoch_steps) ||
-        !is_count(a->steps))
-        return "every, start, epoch_steps or steps is negative or over 2^60";
-    if (a->steps == 0 && a->kind == FW_AVERAGE_LOOKAHEAD)
-        return "lookahead needs steps, the length of the run: its last step ends on the average";
-    if (a->steps == 0 && a->power > 0)
-        return "power needs steps, the length of the run";
-    if (a->steps > 0 && a->start > a->steps)
-        return "it starts after the last step";
-    return NULL;
-}
-
-fw_status fwi_average_check_options(const fw_average *a)
-{
-    const char *const mistake = find_mistake(a);
-    return mistake == NULL ? FW_OK : fwi_fail(FW_EARG, "average of weights: %s", mistake);
-}
-
-int fwi_average_columns(const fw_average *a)
-{
-    return a->kind == FW_AVERAGE_NONE ? 0 : (int)FWI_AVERAGE_COLUMNS;
-}
-
 /* After `done` steps, by the rule of every n-th step alone. */
 static bool is_due(const fw_average *a, int64_t done)
 {
@@ -72,6 +39,41 @@ int64_t fwi_average_first(const fw_average *a)
         return round_up(from, every);
     const int64_t place = (from - 1) % a->epoch_steps, due = round_up(place, every);
     return from - place + (due < a->epoch_steps ? due : a->epoch_steps);
+}
+
+static const char *find_mistake(const fw_average *a)
+{
+    if ((unsigned)a->kind > FW_AVERAGE_LOOKAHEAD)
+        return "there is no such kind";
+    if (a->kind == FW_AVERAGE_NONE)
+        return NULL;
+    if (!(a->decay >= 0 && a->decay <= 1))
+        return "decay is not in 0 to 1";
+    if (!(a->power >= 0 && isfinite(a->power)))
+        return "power is negative or not finite";
+    if (!is_count(a->every) || !is_count(a->start) || !is_count(a->epoch_steps) ||
+        !is_count(a->steps))
+        return "every, start, epoch_steps or steps is negative or over 2^60";
+    if (a->steps == 0 && a->kind == FW_AVERAGE_LOOKAHEAD)
+        return "lookahead needs steps, the length of the run: its last step ends on the average";
+    if (a->steps == 0 && a->power > 0)
+        return "power needs steps, the length of the run";
+    if (a->steps > 0 && a->start > a->steps)
+        return "it starts after the last step";
+    if (a->kind == FW_AVERAGE_LOOKAHEAD && a->start > 0 && fwi_average_first(a) > a->steps)
+        return "its first averaging, which copies the weights, is behind the last step";
+    return NULL;
+}
+
+fw_status fwi_average_check_options(const fw_average *a)
+{
+    const char *const mistake = find_mistake(a);
+    return mistake == NULL ? FW_OK : fwi_fail(FW_EARG, "average of weights: %s", mistake);
+}
+
+int fwi_average_columns(const fw_average *a)
+{
+    return a->kind == FW_AVERAGE_NONE ? 0 : (int)FWI_AVERAGE_COLUMNS;
 }
 
 double fw_average_at(const fw_average *a, int64_t done)

@@ -10,13 +10,15 @@
 
 enum { MOST_ROWS = 512, NAME_BYTES = 200 };
 
-/* A name between quotes of gnuplot's data: what would end it, or the line, becomes a blank. */
+/* A name between quotes of gnuplot's: what would end it, or the line, becomes a blank, and so does the
+ * backquote, behind which gnuplot would run a command of the system. */
 static fw_status put_name(fwi_buf *out, const char *name)
 {
     fw_status st = fwi_buf_printf(out, "\"");
     for (int i = 0; name[i] != 0 && i < NAME_BYTES && st == FW_OK; i++) {
         const unsigned char c = (unsigned char)name[i];
-        const char shown = c < 0x20 || c == 0x7f || c == '"' || c == '\\' ? ' ' : name[i];
+        const char shown =
+            c < 0x20 || c == 0x7f || c == '"' || c == '\\' || c == '`' ? ' ' : name[i];
         st = fwi_buf_append(out, &shown, 1);
     }
     return st == FW_OK ? fwi_buf_printf(out, "\"") : st;

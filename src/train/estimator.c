@@ -248,6 +248,7 @@ fw_status fwi_estimator_restart(fw_estimator *e, uint64_t seed, const char *work
     e->opt.work_dir = work_dir;
     e->opt.seed = seed;
     e->step = 0;
+    e->recording = false;
     e->filled = e->broken = false;
     e->seconds_before = e->seconds_here = 0;
     if (st == FW_OK && e->compiled)

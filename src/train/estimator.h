@@ -28,6 +28,7 @@ struct fw_estimator {
     bool compiled;
     bool filled;                       /* the network has weights: of a run */
     bool broken;                       /* a loss was not finite: the weights are lost */
+    bool recording;                    /* what opt.record holds is of this estimator's own steps */
     bool keeps_data;                   /* data sets stay on its threads when training is over */
     const struct fw_estimator *beside; /* whose memory is held too; NULL: none */
     int64_t step;
@@ -52,6 +53,8 @@ struct fw_estimator {
 fw_status fwi_estimator_save_model(fw_estimator *e);
 /* Compiles for images of this data set, or checks that they are those compiled for. */
 fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds);
+/* The model file will ask for images standardised as these are. */
+void fwi_estimator_standardize_as(fw_estimator *e, const fw_dataset *ds);
 /* What a run begins with, unless that is there: weights by the seed, a model or a checkpoint. */
 fw_status fwi_estimator_fill(fw_estimator *e);
 /* The plan that evaluates batches of so many images with what evaluation uses after so many steps. */

@@ -69,13 +69,25 @@ fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds)
     const fw_status st = fwi_network_init(&e->network, e->device, &spec);
     if (st != FW_OK)
         return st;
+    if (e->class_names != NULL && e->opt.n_class_names != e->network.n_classes) {
+        const int64_t classes = e->network.n_classes;
+        fwi_network_clear(&e->network); /* a model with such names could not be opened */
+        return fwi_fail(FW_EARG, "%" PRId64 " class names, the network has %" PRId64 " classes",
+                        (int64_t)e->opt.n_class_names, classes);
+    }
+    fwi_estimator_standardize_as(e, ds);
+    e->compiled = true;
+    return FW_OK;
+}
+
+void fwi_estimator_standardize_as(fw_estimator *e, const fw_dataset *ds)
+{
     int n = 0;
     const fw_transform *list = fwi_dataset_transforms(ds, &n);
+    e->transforms[0] = (fw_transform){.kind = FW_TRANSFORM_NONE};
     for (int i = 0; i < n; i++)
         if (list[i].kind == FW_TRANSFORM_STANDARDIZE)
             e->transforms[0] = list[i];
-    e->compiled = true;
-    return FW_OK;
 }
 
 fw_status fwi_estimator_training_plans(fw_estimator *e, const fw_dataset *ds,
@@ -157,4 +169,5 @@ void fwi_estimator_leave_data(fw_dataset *ds)
      */
     (void)fw_dataset_seek(ds, fw_dataset_position(ds));
     (void)fwi_dataset_use_own_pool(ds);
+    fwi_dataset_expect_any_class(ds); /* its labels are another network's business now */
 }

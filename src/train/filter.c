@@ -173,6 +173,15 @@ fw_status fwi_filter_save(fw_filter *f, const char *dir, int64_t step)
     return st;
 }
 
+/* How many rows of a batch are marked. */
+static int64_t rows_of(const fw_filter *f, const uint8_t *bits)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < f->batch; i++)
+        n += bits[i / 8] >> (i % 8) & 1;
+    return n;
+}
+
 fw_status fwi_filter_load(fw_filter *f, const char *dir, int64_t step)
 {
     char path[PATH_CAP], keep[32];
@@ -197,7 +206,12 @@ fw_status fwi_filter_load(fw_filter *f, const char *dir, int64_t step)
     if ((st = fwi_buf_reserve(&host, (size_t)t->bytes)) != FW_OK ||
         (st = fwi_st_read(s, t, host.data)) != FW_OK)
         goto done;
-    memcpy(f->bits, host.data, (size_t)t->bytes);
+    for (int64_t i = 0; i < step; i++) /* buffers have room for so many rows */
+        if (rows_of(f, (const uint8_t *)host.data + i * f->stride) != f->keep) {
+            st = fwi_fail(FW_EFORMAT, "%s: step %" PRId64 " has not %s rows", path, i, keep);
+            goto done;
+        }
+    memcpy(f->bits, host.data, (size_t)(step * f->stride));
     f->recorded = step; /* later ones are chosen again, the same way */
 done:
     fwi_buf_clear(&host);

@@ -335,11 +335,17 @@ static fw_status take_data(fit *f)
 }
 
 /* A run that goes on knows what was chosen in the steps before: from the file beside its checkpoint,
- * where it was not this filter that recorded them. */
+ * unless this estimator chose it. What the filter holds at first may be another run's. */
 static fw_status recorded_before(fit *f)
 {
-    const fw_estimator *e = f->e;
-    if (e->opt.record == NULL || fw_filter_recorded(e->opt.record) >= e->step)
+    fw_estimator *const e = f->e;
+    const bool chosen_here = e->recording;
+    if (e->opt.record == NULL)
+        return FW_OK;
+    if (!chosen_here && (e->step == 0 || e->opt.work_dir != NULL))
+        fwi_filter_restart(e->opt.record);
+    e->recording = true;
+    if (fw_filter_recorded(e->opt.record) >= e->step)
         return FW_OK;
     if (e->opt.work_dir == NULL)
         return fwi_fail(FW_EARG,
@@ -359,6 +365,9 @@ static fw_status prepare(fit *f)
         return fwi_fail(FW_EARG, "%s: the training data has no labels", fwi_dataset_name(f->ds));
     if (eval != NULL && e->opt.eval_every > 0 && !fwi_dataset_labelled(eval))
         return fwi_fail(FW_EARG, "%s: has no labels to evaluate against", fwi_dataset_name(eval));
+    if (eval != NULL && e->opt.eval_every > 0 && fwi_dataset_training(eval))
+        return fwi_fail(FW_EARG, "eval_data, %s, has .training set: it is endless",
+                        fwi_dataset_name(eval));
     if (e->broken)
         return fwi_fail(FW_ESTATE, "training diverged: resume from the last checkpoint");
     f->batch = fwi_dataset_batch(f->ds);
@@ -371,6 +380,8 @@ static fw_status prepare(fit *f)
     fw_status st = fwi_staged_check(e, f->ds, f->until);
     if (st == FW_OK)
         st = fwi_estimator_compile(e, f->ds);
+    if (st == FW_OK) /* whatever it was compiled for first */
+        fwi_estimator_standardize_as(e, f->ds);
     if (st == FW_OK && eval != NULL)
         st = fwi_estimator_compile(e, eval);
     if (st == FW_OK && eval != NULL) /* of now, and of the end if that is another */

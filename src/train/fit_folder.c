@@ -149,16 +149,21 @@ fw_status fwi_fit_open_folder(fit *f)
     if (e->opt.work_dir == NULL)
         return FW_OK;
     fwi_ids ids;
+    const bool first = e->log == NULL;
     fw_status st = fwi_estimator_ids(e, f->ds, &ids);
     if (st == FW_OK && e->resume != NULL)
         st = fwi_ckpt_check(e->resume, ids.id, ids.n); /* now the data is known too */
+    if (st == FW_OK)
+        st = write_config(f, &ids); /* before what was there is given up */
     if (st == FW_OK && e->opt.fresh && e->ckpt == NULL)
         st = fwi_ckpt_remove_all(e->opt.work_dir);
-    if (st == FW_OK)
-        st = write_config(f, &ids);
     if (st == FW_OK && e->ckpt == NULL)
         st = fwi_ckpt_new(&e->ckpt, e->network.store, e->opt.work_dir, e->opt.keep, ids.id, ids.n);
-    if (st == FW_OK && e->log == NULL && e->resume != NULL && e->step > 0)
+    if (st == FW_OK && e->log != NULL && fwi_runlog_flush(e->log) != FW_OK) {
+        (void)fwi_runlog_close(e->log); /* a disk was full the last time, and its log gave up */
+        e->log = NULL;
+    }
+    if (st == FW_OK && first && e->resume != NULL && e->step > 0)
         seconds_before(e);
     if (st == FW_OK && e->log == NULL)
         st = fwi_runlog_open(&e->log, e->opt.work_dir);

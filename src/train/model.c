@@ -172,6 +172,11 @@ void fw_model_close(fw_model *m)
 
 void fw_model_info_get(const fw_model *m, fw_model_info *out)
 {
+    if (out == NULL)
+        return;
+    *out = (fw_model_info){0};
+    if (m == NULL)
+        return;
     *out = (fw_model_info){.h = m->meta.h,
                            .w = m->meta.w,
                            .c = m->meta.c,
@@ -184,7 +189,8 @@ void fw_model_info_get(const fw_model *m, fw_model_info *out)
 
 const fw_transform *fw_model_transforms(const fw_model *m)
 {
-    return m->meta.transforms;
+    static const fw_transform none = {.kind = FW_TRANSFORM_NONE};
+    return m == NULL ? &none : m->meta.transforms;
 }
 
 fw_status fw_model_explain(const fw_model *m, char **text)
@@ -201,7 +207,7 @@ fw_status fw_model_explain(const fw_model *m, char **text)
 
 size_t fw_model_workspace(const fw_model *m)
 {
-    return m->workspace;
+    return m == NULL ? 0 : m->workspace;
 }
 
 void *fwi_model_take(const fw_model *m, char *ws)

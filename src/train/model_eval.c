@@ -23,7 +23,7 @@ static fw_status count_row(const fw_model *m, const float *p, int32_t label, int
     v.plain = v.best;
     /* The smallest float above 0 keeps a probability that rounded to 0 from being infinite. */
     if (label >= 0 && label < k)
-        v.loss = -log(fmax((double)p[label], 1e-45));
+        v.loss = isnan(p[label]) ? (double)NAN : -log(fmax((double)p[label], 1e-45));
     t->forwards++;
     return fwi_tally_add(t, &v, label, record, k, confusion);
 }

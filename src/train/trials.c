@@ -23,7 +23,7 @@ enum { MOST_BYTES = 256 << 20 }; /* of a file */
 struct fw_trials {
     char *path; /* NULL: in memory */
     bool readonly;
-    fw_trial *items;
+    fw_trial **items; /* each stays where it is: callers hold on to them */
     int64_t n, cap;
     fwi_arena *texts;
 };
@@ -41,14 +41,14 @@ static fw_status add_copy(fw_trials *t, const fw_trial *from)
 {
     if (t->n == t->cap) {
         const int64_t cap = t->cap == 0 ? 64 : 2 * t->cap;
-        fw_trial *items = fwi_realloc(t->items, (size_t)cap * sizeof *items);
+        fw_trial **items = fwi_realloc(t->items, (size_t)cap * sizeof *items);
         if (items == NULL)
             return FW_ENOMEM;
         t->items = items;
         t->cap = cap;
     }
-    fw_trial c = *from;
-    bool failed = false;
+    fw_trial c = *from, *const item = fwi_arena_alloc(t->texts, sizeof *item);
+    bool failed = item == NULL;
     const char **const texts[] = {&c.recipe, &c.id,     &c.variant,   &c.changes,
                                   &c.data,   &c.device, &c.precision, &c.version,
                                   &c.commit, &c.cpu,    &c.isa};
@@ -56,7 +56,8 @@ static fw_status add_copy(fw_trials *t, const fw_trial *from)
         *texts[i] = keep(t, *texts[i], &failed);
     if (failed)
         return FW_ENOMEM;
-    t->items[t->n++] = c;
+    *item = c;
+    t->items[t->n++] = item;
     return FW_OK;
 }
 
@@ -275,7 +276,7 @@ int64_t fw_trials_count(const fw_trials *t)
 
 const fw_trial *fw_trials_get(const fw_trials *t, int64_t i)
 {
-    return t == NULL || i < 0 || i >= t->n ? NULL : &t->items[i];
+    return t == NULL || i < 0 || i >= t->n ? NULL : t->items[i];
 }
 
 static fw_status append_line(const fw_trials *t, const fw_trial *trial)
@@ -319,7 +320,7 @@ fw_status fw_trials_add(fw_trials *t, const fw_trial *trial)
     if (why != NULL)
         return fwi_fail(FW_EARG, "seed %" PRIu64 ": %s", trial->seed, why);
     fw_status st = add_copy(t, trial);
-    if (st == FW_OK && t->path != NULL && (st = append_line(t, &t->items[t->n - 1])) != FW_OK)
+    if (st == FW_OK && t->path != NULL && (st = append_line(t, t->items[t->n - 1])) != FW_OK)
         t->n--; /* what is not in the file is not in the list */
     return st;
 }
@@ -343,7 +344,7 @@ const fw_trial *fw_trials_find(const fw_trials *t, const fw_trial *like, bool sa
     if (t == NULL || like == NULL)
         return NULL;
     for (int64_t i = 0; i < t->n; i++) {
-        const fw_trial *s = &t->items[i];
+        const fw_trial *s = t->items[i];
         if (*s->id != 0 && s->seed == like->seed && same(s->id, like->id) &&
             same(s->data, like->data) && same(s->device, like->device) &&
             same(s->precision, like->precision) && same(s->version, like->version) &&

@@ -271,6 +271,27 @@ static void stopped_phases_end_the_same(void **state)
         fw_filter_free(second);
         fw_filter_free(again);
     }
+    /* a filter that holds another run's rows, all of them, goes on with this run's */
+    fw_filter *used = new_filter(KEEP, STEPS), *begun = new_filter(KEEP, STEPS);
+    phase mine = proxy, others = proxy;
+    char mine_folder[1024];
+    snprintf(mine_folder, sizeof mine_folder, "%s", t_path("mine"));
+    others.folder = NULL;
+    others.in_order = true;
+    others.record = used;
+    run(&others, STEPS, &trace);
+    assert_int_equal(fw_filter_recorded(used), STEPS);
+    mine.folder = mine_folder;
+    mine.record = begun;
+    mine.stop_at = 3;
+    run(&mine, STEPS, &trace);
+    mine.record = used;
+    mine.stop_at = 0;
+    run(&mine, STEPS, &trace);
+    assert_int_equal(trace.n, STEPS - 3);
+    assert_same_rows(used, f, STEPS);
+    fw_filter_free(used);
+    fw_filter_free(begun);
     /* another choice is another run */
     fw_filter *other = new_filter(KEEP + 1, STEPS);
     phase p = proxy, q = net;
@@ -283,6 +304,39 @@ static void stopped_phases_end_the_same(void **state)
     assert_fails(new_estimator(&e, &q, &trace), FW_EEXISTS, "another rows");
     fw_filter_free(other);
     fw_filter_free(f);
+}
+
+/* The file beside the checkpoint is anybody's: rows that are too many would not fit. */
+static void marked_rows_are_counted(void **state)
+{
+    (void)state;
+    static t_trace trace;
+    char folder[1024], header[256];
+    uint8_t file[512] = {0};
+    snprintf(folder, sizeof folder, "%s", t_path("counted"));
+    fw_filter *f = new_filter(KEEP, STEPS), *again = new_filter(KEEP, STEPS);
+    phase p = {.folder = folder, .record = f, .stop_at = 2};
+    run(&p, STEPS, &trace);
+    const int stride = (BATCH + 7) / 8;
+    const int n = snprintf(header, sizeof header,
+                           "{\"__metadata__\":{\"keep\":\"%d of %d\"},\"rows\":{\"dtype\":\"U8\","
+                           "\"shape\":[2,%d],\"data_offsets\":[0,%d]}}",
+                           (int)KEEP, (int)BATCH, stride, 2 * stride);
+    file[0] = (uint8_t)n;
+    memcpy(file + 8, header, (size_t)n);
+    memset(file + 8 + n, 0xff, (size_t)(2 * stride));
+    assert_true(n < 256);
+    t_write(t_path("counted/rows.safetensors"), file, (size_t)(8 + n + 2 * stride));
+    p.record = again;
+    p.stop_at = 0;
+    fw_estimator *e = NULL;
+    assert_ok(new_estimator(&e, &p, &trace));
+    fw_dataset *ds = data_of(&p);
+    assert_fails(fw_estimator_train(e, ds, STEPS), FW_EFORMAT, "step 0 has not");
+    fw_dataset_free(ds);
+    fw_estimator_free(e);
+    fw_filter_free(f);
+    fw_filter_free(again);
 }
 
 static void bad_ones_are_refused(void **state)
@@ -461,15 +515,11 @@ static void all_starts_take_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_highest_losses_are_chosen),
-        cmocka_unit_test(all_rows_are_no_choice),
-        cmocka_unit_test(statistics_move_once),
-        cmocka_unit_test(only_some_steps_update),
-        cmocka_unit_test(stopped_phases_end_the_same),
-        cmocka_unit_test(bad_ones_are_refused),
-        cmocka_unit_test(a_recipe_has_both_phases),
-        cmocka_unit_test(both_plans_are_checked_first),
-        cmocka_unit_test(all_starts_take_time),
+        cmocka_unit_test(the_highest_losses_are_chosen), cmocka_unit_test(all_rows_are_no_choice),
+        cmocka_unit_test(statistics_move_once),          cmocka_unit_test(only_some_steps_update),
+        cmocka_unit_test(stopped_phases_end_the_same),   cmocka_unit_test(marked_rows_are_counted),
+        cmocka_unit_test(bad_ones_are_refused),          cmocka_unit_test(a_recipe_has_both_phases),
+        cmocka_unit_test(both_plans_are_checked_first),  cmocka_unit_test(all_starts_take_time),
     };
     return cmocka_run_group_tests(tests, make_data, t_drop_data);
 }

@@ -400,6 +400,25 @@ static void test_refused(void **state)
     assert_true(st != FW_OK);
     assert_non_null(strstr(fw_last_error(), "record "));
     assert_non_null(strstr(fw_last_error(), "label 3"));
+    /* Labels that it has not are in nobody's way where none are needed, nor for another network. */
+    assert_true(fw_estimator_evaluate(e, test, &m) != FW_OK);
+    assert_non_null(strstr(fw_last_error(), "label 3"));
+    float few[N * (CLASSES - 1)];
+    assert_ok(fw_estimator_predict(e, test, few, N, &rows));
+    fw_estimator_free(e);
+    assert_ok(fw_estimator_new(&e, t_net(4, 0, CLASSES), t_sgd(0.1), NULL));
+    assert_ok(fw_estimator_train(e, train, 1));
+    fw_estimator_free(e);
+    /* What would be found late, or never. */
+    assert_ok(fw_estimator_new(&e, t_net(4, 0, CLASSES), t_sgd(0.1),
+                               &(fw_estimator_opt){.eval_data = large, .eval_every = 1}));
+    assert_fails(fw_estimator_train(e, train, 1), FW_EARG, "has .training set: it is endless");
+    fw_estimator_free(e);
+    static const char *const names[] = {"one", "too", "few"};
+    assert_ok(
+        fw_estimator_new(&e, t_net(4, 0, CLASSES), t_sgd(0.1),
+                         &(fw_estimator_opt){.class_names = names, .n_class_names = CLASSES - 1}));
+    assert_fails(fw_estimator_train(e, train, 1), FW_EARG, "class names, the network has");
     fw_estimator_free(e);
     fw_dataset_free(train);
     fw_dataset_free(test);

@@ -24,6 +24,16 @@ static void test_message(void **state)
     assert_string_equal(fw_last_error(), "again: a.tfrecord: record 118");
 }
 
+/* What a file calls things may be written for a terminal to obey. */
+static void test_control_characters(void **state)
+{
+    (void)state;
+    fwi_fail(FW_EFORMAT, "%s: \"%s\"", "a\x1b[31m\a.npy",
+             "b\xc2\x9b"
+             "2J \x7f caf\xc3\xa9 \n");
+    assert_string_equal(fw_last_error(), "a?[31m?.npy: \"b??2J ? caf\xc3\xa9 ?\"");
+}
+
 static void test_prefix(void **state)
 {
     (void)state;
@@ -151,9 +161,13 @@ static void test_log(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_message), cmocka_unit_test(test_prefix),
-        cmocka_unit_test(test_cut),     cmocka_unit_test(test_cut_keeps_characters_whole),
-        cmocka_unit_test(test_threads), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_message),
+        cmocka_unit_test(test_control_characters),
+        cmocka_unit_test(test_prefix),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_cut_keeps_characters_whole),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

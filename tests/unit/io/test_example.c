@@ -384,6 +384,33 @@ static void damaged_messages(void **state)
                  "no tf.train.Example");
 }
 
+/* Fields that repeat each other are merged one by one: a small message would take gigabytes. */
+static void memory_has_a_bound(void **state)
+{
+    (void)state;
+    fwi_buf text = {0};
+    static const uint8_t again[] = {0x0a, 0x02, 0x0a, 0x00}; /* features of one empty entry */
+    static msg many, numbers;
+    while (many.n + sizeof again <= sizeof many.b) {
+        memcpy(many.b + many.n, again, sizeof again);
+        many.n += sizeof again;
+    }
+    assert_fails(fwi_example_describe(arena, many.b, many.n, &text), FW_EFORMAT,
+                 "a tf.train.Example message of 4096 bytes that takes over");
+    /* what is merely wasteful is read: a field for each number */
+    while (numbers.n < 4000) {
+        put_varint(&numbers, 1 << 3);
+        put_varint(&numbers, 1);
+    }
+    msg fs = {0};
+    const msg f = feature(3, &numbers);
+    put_feature(&fs, "x", &f, false);
+    const msg e = example(&fs);
+    assert_ok(fwi_example_describe(arena, e.b, e.n, &text));
+    assert_string_equal((const char *)text.data, "x int64[2000]");
+    fwi_buf_clear(&text);
+}
+
 static void described(void **state)
 {
     (void)state;
@@ -413,7 +440,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(known_message),  TEST(walkthrough_size), TEST(every_form),
         TEST(round_trips),    TEST(wrong_features),   TEST(steady_state_allocates_nothing),
-        TEST(encoded_or_raw), TEST(damaged_messages), TEST(described),
+        TEST(encoded_or_raw), TEST(damaged_messages), TEST(memory_has_a_bound),
+        TEST(described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -136,6 +136,11 @@ static void kept_or_refused(void **state)
     im.source[0] = 'X';
     assert_fails(fw_write_tfrecord(path, &im, NULL), FW_EEXISTS, "another source");
     im.source[0] = 'r';
+    static char *names[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"};
+    assert_true(im.class_names == NULL && im.n_classes <= 10);
+    im.class_names = names;
+    assert_fails(fw_write_tfrecord(path, &im, NULL), FW_EEXISTS, "other names of classes");
+    im.class_names = NULL;
     im.labels[3] ^= 1;
     assert_fails(fw_write_tfrecord(path, &im, NULL), FW_EEXISTS, "other images");
     assert_ok(fw_write_tfrecord(path, &im, &(fw_write_opt){.overwrite = true}));

@@ -234,6 +234,8 @@ static void mistakes_are_refused(void **state)
         {{.kind = FW_AVERAGE_EMA, .power = 1}, "power needs steps"},
         {{.kind = FW_AVERAGE_LOOKAHEAD}, "lookahead needs steps"},
         {{.kind = FW_AVERAGE_EMA, .start = 10, .steps = 9}, "it starts after the last step"},
+        {{.kind = FW_AVERAGE_LOOKAHEAD, .every = 5, .start = 8, .steps = 9},
+         "its first averaging, which copies the weights, is behind the last step"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const fwi_optim o = {.rest = fw_sgd(fw_constant_lr(1), 0, NULL), .average = cases[i].a};

@@ -16,6 +16,7 @@ static const fw_interval rows[] = {
     {"without smoothing", -0.2, -0.35, -0.05},
     {"lr=0.2/batch, a_b^{c}", 0.1, -0.1, 0.3},
     {"quote \" back \\ slash\nEOD\nexit", 0.05, NAN, NAN},
+    {"`touch made-by-a-row`", 0.2, 0.1, 0.3},
 };
 
 static void draws(void **state)
@@ -26,13 +27,19 @@ static void draws(void **state)
     if (st == FW_EUNAVAILABLE)
         skip();
     assert_int_equal(st, FW_OK);
-    assert_int_equal(fw_plot_intervals(rows, 3, "a_title", "points", "rows.svg"), FW_OK);
+    assert_int_equal(fw_plot_intervals(rows, 4, "a_title `touch made-by-a-title`",
+                                       "points `touch made-by-a-label`", "rows.svg"),
+                     FW_OK);
     assert_int_equal(fwi_read_file("rows.svg", 1 << 20, &b), FW_OK);
     const char *const svg = (const char *)b.data;
     assert_non_null(strstr(svg, "without smoothing"));
     assert_non_null(strstr(svg, "a_b^{c}")); /* as it is, no subscripts */
     assert_non_null(strstr(svg, "a_title"));
     assert_non_null(strstr(svg, "EOD exit")); /* a name, no command */
+    assert_non_null(strstr(svg, "touch made-by-a-row"));
+    assert_non_null(strstr(svg, "touch made-by-a-title"));
+    assert_false(fwi_file_exists("made-by-a-row") || fwi_file_exists("made-by-a-title") ||
+                 fwi_file_exists("made-by-a-label"));
     assert_int_equal(fw_plot_intervals(rows, 1, "one", "points", "rows.png"), FW_OK);
     assert_int_equal(fwi_read_file("rows.png", 1 << 20, &b), FW_OK);
     assert_memory_equal(b.data, "\x89PNG", 4);
