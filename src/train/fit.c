@@ -339,10 +339,9 @@ static fw_status take_data(fit *f)
 static fw_status recorded_before(fit *f)
 {
     fw_estimator *const e = f->e;
-    const bool chosen_here = e->recording;
     if (e->opt.record == NULL)
         return FW_OK;
-    if (!chosen_here && (e->step == 0 || e->opt.work_dir != NULL))
+    if (!e->recording && (e->step == 0 || e->opt.work_dir != NULL))
         fwi_filter_restart(e->opt.record);
     e->recording = true;
     if (fw_filter_recorded(e->opt.record) >= e->step)

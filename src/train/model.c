@@ -174,9 +174,10 @@ void fw_model_info_get(const fw_model *m, fw_model_info *out)
 {
     if (out == NULL)
         return;
-    *out = (fw_model_info){0};
-    if (m == NULL)
+    if (m == NULL) {
+        *out = (fw_model_info){0};
         return;
+    }
     *out = (fw_model_info){.h = m->meta.h,
                            .w = m->meta.w,
                            .c = m->meta.c,
