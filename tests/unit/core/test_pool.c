@@ -415,6 +415,14 @@ static void note_place(void *arg, int64_t i, int slot)
     (void)sched_getaffinity(0, sizeof p->set[slot], &p->set[slot]);
 }
 
+/* Loops until the caller and the first worker both had a part, as either may do all of a loop. */
+static void see_places(fwi_pool *p, places *seen)
+{
+    memset(seen, 0, sizeof *seen);
+    while (CPU_COUNT(&seen->set[0]) == 0 || CPU_COUNT(&seen->set[1]) == 0)
+        fwi_pool_for(p, MOST, note_place, seen);
+}
+
 /* What a pinned thread makes next has the CPUs that it had itself: another pool's threads, pinned or
  * not, and how many there may be. */
 static void assert_pins_hide_nothing(const cpu_set_t *before)
@@ -425,9 +433,7 @@ static void assert_pins_hide_nothing(const cpu_set_t *before)
         assert_int_equal(fwi_pool_new(&p, 2), FW_OK);
         if (pin == 1)
             assert_int_equal(fwi_pool_pin(p), FW_OK);
-        memset(&seen, 0, sizeof seen);
-        while (CPU_COUNT(&seen.set[1]) == 0) /* until the worker comes to help */
-            fwi_pool_for(p, MOST, note_place, &seen);
+        see_places(p, &seen);
         assert_int_equal(CPU_COUNT(&seen.set[0]), 1);
         assert_int_equal(CPU_COUNT(&seen.set[1]), pin == 1 ? 1 : CPU_COUNT(before));
         if (pin == 1 && CPU_COUNT(before) > 1)
@@ -454,16 +460,16 @@ static void test_pinned(void **state)
     assert_int_equal(fwi_pool_pin(p), FW_OK);
     assert_int_equal(fwi_cpu_count(), n_cpus);
     places seen;
-    memset(&seen, 0, sizeof seen);
-    for (int i = 0; i < 200; i++) /* so that each thread comes to help */
+    see_places(p, &seen);
+    for (int i = 0; i < 200; i++) /* so that the last one comes to help too */
         fwi_pool_for(p, MOST, note_place, &seen);
     for (int s = 0; s < THREADS; s++) {
         const int n = CPU_COUNT(&seen.set[s]);
-        assert_true(n == 1 || (n == 0 && s > 0));
+        assert_true(n == 1 || (n == 0 && s > 1));
         CPU_OR(&either, &seen.set[s], &before);
         assert_true(CPU_EQUAL(&either, &before));
     }
-    if (CPU_COUNT(&before) > 1 && CPU_COUNT(&seen.set[1]) == 1)
+    if (CPU_COUNT(&before) > 1)
         assert_false(CPU_EQUAL(&seen.set[0], &seen.set[1]));
     assert_pins_hide_nothing(&before);
     fwi_pool_free(p);
