@@ -12,8 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bytes.h"
 #include "crc32c.h"
 #include "fail.h"
+#include "json_read.h"
 #include "st_types.h"
 
 enum { MAX_HEADER = 100 * 1000 * 1000 }; /* the format's own limit */
@@ -182,7 +184,7 @@ static fw_status parse_meta(fwi_safetensors *s, json_t *meta)
 static fw_status parse_header(fwi_safetensors *s, const char *text, size_t n)
 {
     json_error_t err;
-    s->header = json_loadb(text, n, JSON_REJECT_DUPLICATES, &err);
+    s->header = fwi_json_read(text, n, &err);
     if (s->header == NULL)
         return fwi_fail(FW_EFORMAT, "%s: header at byte %d: %s", s->path, 8 + err.position,
                         err.text);
@@ -219,7 +221,7 @@ fw_status fwi_st_open(fwi_safetensors **out, const char *path)
     s->path = fwi_strdup(path);
     if (s->path == NULL)
         goto fail;
-    s->fd = open(path, O_RDONLY | O_CLOEXEC);
+    s->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a pipe without a writer is no wait */
     if (s->fd < 0) {
         st = fwi_fail(errno == ENOENT ? FW_ENOTFOUND : FW_EIO, "%s: cannot open: %s", path,
                       strerror(errno));
@@ -240,9 +242,7 @@ fw_status fwi_st_open(fwi_safetensors **out, const char *path)
     st = read_at(s, 0, len, sizeof len);
     if (st != FW_OK)
         goto fail;
-    uint64_t n = 0;
-    for (int i = 7; i >= 0; i--)
-        n = n << 8 | len[i];
+    const uint64_t n = fwi_get_le64(len);
     if (n > MAX_HEADER || n > size - 8) {
         st = fwi_fail(FW_EFORMAT,
                       "%s: header length %" PRIu64 " at byte 0 does not fit a file of %" PRIu64

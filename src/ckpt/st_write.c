@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "crc32c.h"
 #include "fail.h"
 #include "safetensors.h"
@@ -165,9 +166,7 @@ static fw_status build_header(fwi_st_layout *l, const void *const *data)
         st = fwi_buf_append(b, " ", 1);
     if (st != FW_OK)
         return st;
-    const uint64_t n = b->size - 8;
-    for (int i = 0; i < 8; i++)
-        b->data[i] = (uint8_t)(n >> (8 * i));
+    fwi_put_le64(b->data, b->size - 8);
     return FW_OK;
 }
 

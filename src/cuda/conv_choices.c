@@ -3,6 +3,7 @@
 #include "conv_choices.h"
 
 #include "file.h"
+#include "json_read.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -305,7 +306,7 @@ fw_status fwi_dnn_choices_parse(fwi_dnn_choices *out, const char *name, const vo
         return fwi_fail(FW_EFORMAT, "%s: %zu bytes, a file of choices has at most %d", name,
                         n_bytes, (int)MAX_BYTES);
     json_error_t error;
-    json_t *j = json_loadb(bytes, n_bytes, JSON_REJECT_DUPLICATES, &error);
+    json_t *j = fwi_json_read(bytes, n_bytes, &error);
     if (j == NULL)
         return fwi_fail(FW_EFORMAT, "%s: line %d: %s", name, error.line, error.text);
     const fw_status st = parse_json(out, name, j);

@@ -4,6 +4,8 @@
 
 #include "fail.h"
 #include "image_set.h"
+#include "json_read.h"
+#include "utf8.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -11,7 +13,7 @@
 #include <string.h>
 
 enum { VERSION = 1, FLOAT_DIGITS = 9 };
-#define MAX_TEXT ((size_t)256 << 20)
+#define MAX_TEXT ((size_t)64 << 20)
 
 const char *fwi_compression_name(fw_compression z)
 {
@@ -38,7 +40,12 @@ void fwi_sidecar_clear(fwi_sidecar *s)
     *s = (fwi_sidecar){0};
 }
 
-/* JSON is UTF-8; names of files and classes need not be. */
+/* JSON is UTF-8; names of files and classes need not be: of those that are not, this stands for c. */
+static char stand_in(char c)
+{
+    return (unsigned char)c >= 0x80 ? '?' : c;
+}
+
 static json_t *text_json(const char *s)
 {
     json_t *j = json_string(s);
@@ -48,11 +55,23 @@ static json_t *text_json(const char *s)
     if (copy == NULL)
         return NULL;
     for (char *p = copy; *p != '\0'; p++)
-        if ((unsigned char)*p >= 0x80)
-            *p = '?';
+        *p = stand_in(*p);
     j = json_string(copy);
     fwi_free(copy);
     return j;
+}
+
+bool fwi_sidecar_same_text(const char *said, const char *text)
+{
+    const size_t n = strlen(text);
+    if (strcmp(said, text) == 0)
+        return true;
+    if (strlen(said) != n || fwi_utf8_valid(text, n))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (said[i] != stand_in(text[i]))
+            return false;
+    return true;
 }
 
 /* Takes item; a list that could not grow is NULL, which json_pack refuses in turn. */
@@ -286,7 +305,7 @@ static fw_status from_json(const json_t *o, const char *name, fwi_sidecar *s)
 fw_status fwi_sidecar_parse(const char *name, const void *text, size_t n_bytes, fwi_sidecar *out)
 {
     json_error_t why;
-    json_t *root = json_loadb(text, n_bytes, JSON_REJECT_DUPLICATES, &why);
+    json_t *root = fwi_json_read(text, n_bytes, &why);
     if (root == NULL)
         return fwi_fail(FW_EFORMAT, "%s: line %d, column %d: %s", name, why.line, why.column,
                         why.text);
@@ -351,7 +370,7 @@ fw_status fwi_sidecar_covers(const fwi_sidecar *s, const char *path, const fwi_p
     if (s->n_files != files->n)
         return FW_OK;
     for (int64_t i = 0; i < files->n; i++)
-        if (strcmp(s->files[i].name, fwi_path_base(files->items[i])) != 0)
+        if (!fwi_sidecar_same_text(s->files[i].name, fwi_path_base(files->items[i])))
             return FW_OK;
     for (int64_t i = 0; i < files->n; i++) {
         const int64_t n = fwi_file_size(files->items[i]);

@@ -34,6 +34,10 @@ fw_status fwi_sidecar_find(const fwi_paths *files, char **out);
 fw_status fwi_sidecar_covers(const fwi_sidecar *s, const char *path, const fwi_paths *files,
                              bool *covers);
 
+/* Whether what a sidecar says is this text as it is written there: bytes from 80 on are "?" where the text
+ * is no UTF-8. */
+bool fwi_sidecar_same_text(const char *said, const char *text);
+
 const char *fwi_compression_name(fw_compression z); /* "none", "gzip", "zlib" */
 
 #endif

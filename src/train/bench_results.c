@@ -11,6 +11,7 @@
 
 #include "fail.h"
 #include "file.h"
+#include "json_read.h"
 #include "recipe_inner.h"
 
 enum { NAME_CAP = 96, MAX_BYTES = 1 << 20 };
@@ -82,7 +83,7 @@ static fw_status check(const char *where, const json_t *file)
 static fw_status parse(const char *where, const char *text, size_t size, json_t **out)
 {
     json_error_t e;
-    json_t *j = json_loadb(text, size, 0, &e);
+    json_t *j = fwi_json_read(text, size, &e);
     if (j == NULL)
         return fwi_fail(FW_EFORMAT, "%s: line %d: %s", where, e.line, e.text);
     const fw_status st = check(where, j);

@@ -7,6 +7,7 @@
 
 #include "fail.h"
 #include "file.h"
+#include "json_read.h"
 #include "probe.h"
 
 enum { KEY_CAP = 192, TEXT_CAP = 512, MAX_CONFIG = 1 << 20 };
@@ -92,7 +93,7 @@ fw_status fwi_engines_check(const json_t *now, const char *config)
         return FW_OK;
     if (st != FW_OK)
         return st;
-    json_t *const root = json_loadb((const char *)text.data, text.size, 0, &err);
+    json_t *const root = fwi_json_read(text.data, text.size, &err);
     if (root == NULL)
         st = fwi_fail(FW_EFORMAT, "%s: line %d: %s", config, err.line, err.text);
     json_t *const before = json_object_get(root, "engines");

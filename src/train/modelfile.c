@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "fail.h"
+#include "json_read.h"
 #include "number.h"
 #include "st_types.h"
 
@@ -178,7 +179,7 @@ static fw_status read_classes(const char *text, const char *path, fwi_model_meta
     if (text[0] == 0)
         return FW_OK;
     json_error_t err;
-    json_t *list = json_loads(text, JSON_REJECT_DUPLICATES, &err);
+    json_t *list = fwi_json_read(text, strlen(text), &err);
     fw_status st = FW_OK;
     if (!json_is_array(list)) {
         st = fwi_fail(FW_EFORMAT, "%s: classes is no list of names", path);

@@ -9,6 +9,7 @@
 #include "checkpoint.h"
 #include "fail.h"
 #include "file.h"
+#include "json_read.h"
 
 enum { MAX_CONFIG = 1 << 20, MAX_LOG = 1 << 28 };
 
@@ -29,12 +30,13 @@ static fw_status add_log(const char *dir, json_t *root)
     if (st == FW_ENOTFOUND)
         return FW_OK; /* a run that never began to train */
     int64_t line_no = 0;
+    json_error_t err;
     char *save = NULL;
     const char *const end = (const char *)log.data + log.size;
     for (char *line = st == FW_OK ? strtok_r((char *)log.data, "\n", &save) : NULL; line != NULL;
          line = strtok_r(NULL, "\n", &save)) {
         line_no++;
-        json_t *o = json_loads(line, 0, NULL);
+        json_t *o = fwi_json_read(line, strlen(line), &err);
         const char *event = json_string_value(json_object_get(o, "event"));
         if (event == NULL) {
             json_decref(o);
@@ -64,8 +66,7 @@ static fw_status inspect(const char *dir, bool proxy, char **json)
         st = fwi_fail(FW_ENOTFOUND, "%s: holds no run (no config.json)", dir);
     if (st != FW_OK)
         goto done;
-    json_t *parsed =
-        json_loadb((const char *)config.data, config.size, JSON_REJECT_DUPLICATES, &err);
+    json_t *parsed = fwi_json_read(config.data, config.size, &err);
     if (parsed == NULL) {
         st = fwi_fail(FW_EFORMAT, "%s/config.json: line %d: %s", dir, err.line, err.text);
         goto done;

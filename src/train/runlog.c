@@ -15,6 +15,7 @@
 #include "event.pb-c.h"
 #include "fail.h"
 #include "file.h"
+#include "json_read.h"
 #include "mem.h"
 
 struct fwi_runlog {
@@ -156,13 +157,14 @@ fw_status fwi_runlog_seconds(const char *dir, int64_t step, double *seconds)
     enum { MOST_BYTES = 1 << 28 };
     fwi_buf text = {0};
     double exact = -1, before = -1;
+    json_error_t err;
     char *path = fwi_path_join(dir, "log.jsonl");
     fw_status st = path == NULL ? FW_ENOMEM : fwi_read_file(path, MOST_BYTES, &text);
     const char *at = (const char *)text.data, *const end = at == NULL ? at : at + text.size;
     while (st == FW_OK && at < end) {
         const char *const stop = memchr(at, '\n', (size_t)(end - at));
         const size_t n = stop == NULL ? (size_t)(end - at) : (size_t)(stop - at);
-        json_t *o = json_loadb(at, n, 0, NULL); /* NULL: a line cut short */
+        json_t *o = fwi_json_read(at, n, &err); /* NULL: a line cut short */
         look_at(o, step, &exact, &before);
         json_decref(o);
         at += n + 1;

@@ -14,6 +14,7 @@
 
 #include "fail.h"
 #include "file.h"
+#include "json_read.h"
 #include "mem.h"
 #include "recipe_inner.h"
 #include "utf8.h"
@@ -190,9 +191,7 @@ static fw_status read_lines(fw_trials *t, const char *text, size_t n, size_t *wh
         const size_t bytes = end == NULL ? n - at : (size_t)(end - (text + at));
         json_error_t err;
         fw_trial trial;
-        json_t *o = is_blank(text + at, bytes)
-                        ? NULL
-                        : json_loadb(text + at, bytes, JSON_REJECT_DUPLICATES, &err);
+        json_t *o = is_blank(text + at, bytes) ? NULL : fwi_json_read(text + at, bytes, &err);
         const char *const why = json_is_object(o) ? trial_of(o, &trial) : "no JSON object";
         if (why == NULL)
             st = add_copy(t, &trial);

@@ -65,6 +65,33 @@ static void put_header(const char *path, uint64_t length, const char *json, size
 
 /* ---- tensor files ---- */
 
+/* A header of 4 MB that would take 45 times as much; and a pipe, which is not waited for. */
+static void no_memory_for_nothing(void **state)
+{
+    (void)state;
+    enum { N = 4 << 20 };
+    fwi_safetensors *s = NULL;
+    const char *path = in_dir("many.safetensors");
+    uint8_t *file = malloc(8 + N);
+    assert_non_null(file);
+    for (int i = 0; i < 8; i++)
+        file[i] = (uint8_t)((uint64_t)N >> (8 * i));
+    memset(file + 8, '[', N);
+    for (size_t i = 0; i + 3 <= N - 8; i += 3)
+        memcpy(file + 8 + 6 + i, "[],", 3);
+    memcpy(file + 8, "{\"a\":[", 7);
+    memcpy(file + 8 + N - 5, "[]]} ", 5);
+    put_file(path, file, 8 + N);
+    free(file);
+    assert_int_equal(fwi_st_open(&s, path), FW_EFORMAT);
+    assert_non_null(strstr(fw_last_error(), "many.safetensors"));
+    assert_non_null(strstr(fw_last_error(), "values, at most"));
+    assert_int_equal(mkfifo(in_dir("pipe"), 0600), 0);
+    assert_int_equal(fwi_st_open(&s, in_dir("pipe")), FW_EIO);
+    assert_non_null(strstr(fw_last_error(), "is not a regular file"));
+    assert_null(s);
+}
+
 static fw_status write_sample(const char *path, const float *a, const double *b)
 {
     fwi_st_layout *l = NULL;
@@ -525,11 +552,15 @@ static void finite_in_16_bits(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),       cmocka_unit_test(damage_is_found),
-        cmocka_unit_test(hostile_headers),  cmocka_unit_test(no_memory),
-        cmocka_unit_test(checkpoints),      cmocka_unit_test(not_opened_is_not_damaged),
-        cmocka_unit_test(names_and_steps),  cmocka_unit_test(without_a_step),
-        cmocka_unit_test(finite_in_16_bits)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(no_memory_for_nothing),
+                                       cmocka_unit_test(round_trip),
+                                       cmocka_unit_test(damage_is_found),
+                                       cmocka_unit_test(hostile_headers),
+                                       cmocka_unit_test(no_memory),
+                                       cmocka_unit_test(checkpoints),
+                                       cmocka_unit_test(not_opened_is_not_damaged),
+                                       cmocka_unit_test(names_and_steps),
+                                       cmocka_unit_test(without_a_step),
+                                       cmocka_unit_test(finite_in_16_bits)};
     return cmocka_run_group_tests_name("safetensors", tests, make_dir, remove_dir);
 }
