@@ -79,7 +79,8 @@ static int run_convert(const command *self, int argc, char **argv)
          &in.npy.x_key},
         {"--y-key", "NAME", "member of an .npz with the labels (default y or labels)", ARG_TEXT,
          &in.npy.y_key},
-        {"--height", "N", "of images that come as rows (.npy, .csv)", ARG_COUNT, &in.h},
+        {"--height", "N", "of the images: rows (.npy, .csv) are cut so, others must have it",
+         ARG_COUNT, &in.h},
         {"--width", "N", "likewise", ARG_COUNT, &in.w},
         {"--channels", "N", "likewise", ARG_COUNT, &in.c},
         {"--coarse", NULL, "CIFAR-100: the 20 coarse labels", ARG_FLAG, &in.coarse},
@@ -102,9 +103,6 @@ static int run_convert(const command *self, int argc, char **argv)
     if (level > 9)
         return usage_error(self, "--level: %" PRId64 " is not in 1..9", level);
     out.level = (int)level;
-    in.npy.h = in.h;
-    in.npy.w = in.w;
-    in.npy.c = in.c;
 
     fw_images train = {0}, test = {0};
     json_t *files = json_array();

@@ -27,13 +27,14 @@ extern "C" {
 typedef struct fw_sample {
     float *image; /* [h,w,c], to be changed in place */
     int64_t h, w, c;
-    int32_t label;
+    int32_t label;     /* to be read: changing it has no effect */
     int64_t record;    /* its index in the data set */
     int64_t pass;      /* pass over the data */
     uint32_t words[8]; /* random, drawn for this record, pass and place in the chain */
 } fw_sample;
-typedef fw_status (*fw_sample_fn)(void *user,
-                                  fw_sample *s); /* called from several threads at once */
+/* Called from several threads at once. Another status than FW_OK ends the call that wanted the batch, whose
+ * message names the record and the status; what else is to be said, the caller keeps in `user`. */
+typedef fw_status (*fw_sample_fn)(void *user, fw_sample *s);
 
 typedef enum fw_transform_kind {
     FW_TRANSFORM_NONE = 0, /* ends a list */

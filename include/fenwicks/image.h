@@ -61,7 +61,8 @@ FW_API fw_status fw_idx_load(const char *images_path, const char *labels_path, f
  * labels come from x_path's .npz if it has them. Errors: FW_EFORMAT, FW_ESHAPE, FW_ENOTFOUND (no
  * such member). Format: docs/formats/npy.md. Source: NEP 1, npy format versions 1.0 to 3.0. */
 typedef struct fw_npy_opt {
-    const char *x_key; /* .npz members; NULL: the first of "x", "X", "images" */
+    const char
+        *x_key; /* .npz members (FW_EARG of an .npy); NULL: the first of "x", "X", "images" */
     const char *y_key; /* NULL: the first of "y", "labels", if there is one */
     int64_t h, w, c;   /* how to cut a [n,d] array; all 0: as the array says; c 0: 1 */
     int64_t n_classes; /* 0: largest label + 1; else a label from there on is FW_EFORMAT */
@@ -77,21 +78,24 @@ FW_API fw_status fw_npy_load(const char *x_path, const char *y_path, const fw_np
 FW_API fw_status fw_csv_load(const char *path, int64_t h, int64_t w, int64_t c, fw_images *out);
 
 /* Splits by position: the records i with i % k == k - 1 (i from 0) go to test, the others to train.
- * im is consumed: cleared on success, untouched on error. FW_EARG unless 2 <= k <= n. */
+ * im, which owns its memory (an importer filled it), is consumed: cleared on success, untouched on
+ * error. FW_EARG unless 2 <= k <= n. */
 FW_API fw_status fw_images_split_every(fw_images *im, int64_t k, fw_images *train, fw_images *test);
 
 /* Keeps the first n images; statistics, source and digest are those of what is left, n_classes and
- * class names stay. FW_EARG unless 1 <= n <= im->n; on error im is untouched. */
+ * class names stay. im owns its memory (an importer filled it). FW_EARG unless 1 <= n <= im->n; on
+ * error im is untouched. */
 FW_API fw_status fw_images_take(fw_images *im, int64_t n);
 
 /* Guesses which importer fits src (folder or archive of CIFAR-10 or CIFAR-100, folder of MNIST, IDX
  * file with its labels beside it, .npy, .npz, .csv) and runs it. test stays empty (n == 0) where
- * src has one part only. opt may be NULL. FW_ENOTFOUND if nothing fits. */
+ * src has one part only. opt may be NULL. FW_ENOTFOUND if nothing fits, FW_EARG for an option
+ * that src has no use for, FW_ESHAPE if its images are not of the size asked for. */
 typedef struct fw_import_opt {
-    const char *labels;  /* second file of an .npy, .npz or IDX import */
-    fw_npy_opt npy;      /* .npy, .npz */
-    bool coarse;         /* CIFAR-100: the 20 coarse labels */
-    int64_t h, w, c;     /* .csv */
+    const char *labels; /* second file of an .npy, .npz or IDX import */
+    fw_npy_opt npy;     /* .npy, .npz; h, w, c all 0: those below */
+    bool coarse;        /* CIFAR-100: the 20 coarse labels */
+    int64_t h, w, c; /* of rows (.csv, .npy, .npz), and what images of any kind must have; 0: any */
     int64_t split_every; /* 0: no split; k: fw_images_split_every; FW_EARG if src has two parts */
     int64_t take;        /* of the part to train on, behind a split: fw_images_take; 0: all */
 } fw_import_opt;

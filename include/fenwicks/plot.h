@@ -14,7 +14,8 @@ FW_API fw_status fw_simulate_lr(const fw_schedule *sched, int64_t total_steps, d
 
 /* Draws the same as a curve of 350 x 350 pixels. path ends in .svg or .png; the file is written
  * beside and renamed. The program gnuplot draws: FW_EUNAVAILABLE, with the package to install,
- * where there is none. FW_EARG for another ending, total_steps < 1 or a schedule with a mistake. */
+ * where there is none. FW_EARG for another ending, total_steps < 1 or a schedule with a mistake; FW_EIO
+ * where gnuplot fails or the file cannot be written. */
 FW_API fw_status fw_plot_lr(const fw_schedule *sched, int64_t total_steps, const char *path);
 
 /* A value with its interval: a row of a dot-and-interval chart. */

@@ -34,7 +34,8 @@ typedef struct fw_write_opt {
  * they hold the same images from the same source in the same form, nothing is done (FW_OK), else
  * FW_EEXISTS, also where its sidecar names a former set in another number of files; with overwrite
  * such files are removed in the end. Float images need as_float. Errors: FW_EARG, FW_ESHAPE, FW_EEXISTS, FW_EFORMAT (a
- * value is not finite), FW_EIO, FW_ENOMEM; nothing half-written remains. */
+ * value is not finite), FW_EIO, FW_ENOMEM; nothing half-written remains, but of former files that were to
+ * be overwritten a failure can leave some missing. */
 FW_API fw_status fw_write_tfrecord(const char *path, const fw_images *im, const fw_write_opt *opt);
 
 /* Every record of a pattern, in memory. Errors: as fw_record_info_read. */
@@ -85,7 +86,7 @@ FW_API fw_status fw_tfrecord_open(fw_tfrecord **out, const char *path);
 FW_API fw_status fw_tfrecord_next(fw_tfrecord *r, const uint8_t **data, size_t *n_bytes);
 FW_API void fw_tfrecord_close(fw_tfrecord *r);
 
-/* level: 0 to 9 as above, ignored for FW_PLAIN. The file has another name until it is committed. */
+/* level: 0 to 9 as above, of no effect on FW_PLAIN. The file has another name until it is committed. */
 typedef struct fw_tfrecord_writer fw_tfrecord_writer;
 FW_API fw_status fw_tfrecord_create(fw_tfrecord_writer **out, const char *path, fw_compression z,
                                     int level);

@@ -2,7 +2,10 @@
  *
  * Every fallible call returns an fw_status; FW_OK is 0. When it is not FW_OK (nor FW_END, which is
  * no failure), fw_last_error() gives a sentence about it: which file, record or layer, what was
- * found and what was expected. The library never exits, aborts or prints. */
+ * found and what was expected. The library never exits, aborts or prints.
+ *
+ * An object (fw_dataset, fw_estimator, fw_model, ...) is for one thread at a time, different ones for different
+ * threads at once, unless its header says more (fw_model_predict). */
 #ifndef FENWICKS_STATUS_H
 #define FENWICKS_STATUS_H
 
@@ -35,8 +38,9 @@ typedef enum fw_status {
     FW_EINTERNAL = 13   /* a fault of the library itself: please report it */
 } fw_status;
 
-/* This thread's latest message; "" if there was none. Never NULL; valid until the thread's next
- * failing call. A failure on one of the library's own threads reaches the thread that waits for its
+/* This thread's latest message; "" if there was none. Never NULL. Good right after the call
+ * that failed: any later call of this library by the thread may overwrite it, also one that succeeds
+ * (objects may be freed first). A failure on one of the library's own threads reaches the thread that waits for its
  * result. */
 FW_API const char *fw_last_error(void);
 

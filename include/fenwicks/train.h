@@ -129,6 +129,7 @@ FW_API fw_status fw_precision_read(const char *word, const char *device, fw_dtyp
 FW_API const char *fw_precision_name(fw_dtype precision, bool tf32);
 
 typedef struct fw_estimator_opt {
+    /* Texts and lists here are copied; callbacks and their `user` are kept. */
     const char *work_dir; /* the run's folder: config, log, events, checkpoints, model; NULL:
                              nothing is written */
     const char *device;   /* NULL: "cpu" */
@@ -208,7 +209,7 @@ FW_API fw_status fw_estimator_new(fw_estimator **out, fw_layer *net, fw_optimize
 FW_API void fw_estimator_free(fw_estimator *e);
 
 /* Trains until global step `until`: a program that is started again goes on where it stopped. ds
- * must be a training data set; its position is set from the global step. When the last step is
+ * must be a training data set, borrowed for the call; its position is set from the global step. When the last step is
  * done, work_dir gets a checkpoint and model.safetensors. Errors: FW_ENONFINITE (step and rate
  * named; the last good checkpoint stays), FW_ESTOPPED, FW_EEXISTS (on a GPU: a run that is gone on with
  * computed a convolution by another engine than would be used now, see docs/cuda.md), FW_ESTATE (it

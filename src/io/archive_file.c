@@ -8,6 +8,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <errno.h>
 #include <string.h>
 
 enum { BLOCK_BYTES = 64 << 10 };
@@ -21,6 +22,12 @@ struct fwi_archive {
 static fw_status failed(const fwi_archive *a, const char *doing)
 {
     const char *why = archive_error_string(a->ar);
+    const int no = archive_errno(
+        a->ar); /* of the system, or one of libarchive's own below 0 or its EILSEQ, EINVAL */
+    if (no == ENOMEM)
+        return fwi_fail(FW_ENOMEM, "%s: no memory to read %s", a->path, doing);
+    if (no == EACCES || no == EPERM || no == EIO || no == EMFILE || no == ENFILE)
+        return fwi_fail(FW_EIO, "%s: cannot read %s: %s", a->path, doing, strerror(no));
     return fwi_fail(FW_EFORMAT, "%s: cannot read %s: %s", a->path, doing,
                     why != NULL ? why : "damaged");
 }

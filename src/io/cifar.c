@@ -137,6 +137,28 @@ static fw_status read_archive(const layout *l, const char *path, const bool *wan
     return st;
 }
 
+static bool is_part(const layout *l, const char *name)
+{
+    for (int i = 0; i < l->n_parts; i++)
+        if (strcmp(name, l->parts[i]) == 0)
+            return true;
+    return false;
+}
+
+fw_status fwi_cifar_archive_classes(const char *path, int64_t *classes)
+{
+    fwi_archive *a = NULL;
+    const char *member = NULL;
+    *classes = 0;
+    fw_status st = fwi_archive_open(&a, path, FWI_TAR);
+    while (st == FW_OK && *classes == 0 && (st = fwi_archive_next(a, &member)) == FW_OK) {
+        const char *const base = fwi_path_base(member);
+        *classes = is_part(&cifar10, base) ? 10 : is_part(&cifar100[1], base) ? 100 : 0;
+    }
+    fwi_archive_close(a);
+    return st == FW_END ? FW_OK : st;
+}
+
 static bool has_part(const layout *l, const char *dir)
 {
     for (int i = 0; i < l->n_parts; i++) {

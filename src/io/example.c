@@ -9,6 +9,7 @@
 #include "fail.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -201,6 +202,11 @@ static const char *encoded_as(const uint8_t *p, int64_t n)
 
 fw_status fwi_example_image_check(const fwi_example_image *e, int64_t h, int64_t w, int64_t c)
 {
+    for (int64_t i = 0; e->f32 != NULL && i < e->n_values; i++)
+        if (!isfinite(e->f32[i]))
+            return fwi_fail(FW_EFORMAT,
+                            "value %" PRId64 " of the image is %g, expected finite numbers", i,
+                            (double)e->f32[i]);
     if (e->has_shape) {
         if (e->h == h && e->w == w && e->c == c)
             return FW_OK;

@@ -31,7 +31,7 @@ fw_status fwi_example_image_decode(fwi_arena *scratch, const uint8_t *data, size
 
 /* Whether the image is h x w x c raw values: a shape must say so; without one, bytes that begin as
  * JPEG or PNG are encoded (FW_EUNAVAILABLE: not yet), and any others must be exactly h * w * c of
- * them. */
+ * them. Floats must be finite (FW_EFORMAT). */
 fw_status fwi_example_image_check(const fwi_example_image *e, int64_t h, int64_t w, int64_t c);
 
 /* Appends one encoded Example to buf: image, label if has_label, shape if has_shape, in that order.

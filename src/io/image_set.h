@@ -49,6 +49,9 @@ fw_status fwi_class_names_parse(const char *name, const uint8_t *text, size_t n_
 fw_status fwi_class_names_copy(char *const *names, int64_t n, char ***out);
 void fwi_class_names_free(char **names, int64_t n);
 
+/* Of which set's parts an archive holds one: 10 or 100 classes; 0: of neither. */
+fw_status fwi_cifar_archive_classes(const char *path, int64_t *classes);
+
 /* fw_csv_load of text in memory; name: for messages and as the source. */
 fw_status fwi_csv_parse(const char *name, const void *text, size_t n_bytes, int64_t h, int64_t w,
                         int64_t c, fw_images *out);

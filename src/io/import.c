@@ -1,4 +1,4 @@
-/* import.c: guesses which importer a path is for (cifar.c, idx.c, npy_images.c, csv.c), and runs
+/* import.c: tells which importer a path is for (cifar.c, idx.c, npy_images.c, csv.c), and runs
  * it. */
 #include "fail.h"
 #include "file.h"
@@ -22,21 +22,73 @@ static bool holds(const char *dir, const char *name)
     return n < PATH_CAP && (fwi_file_exists(path) || fwi_is_dir(path));
 }
 
-static fw_status import_folder(const char *src, const fw_import_opt *opt, fw_images *train,
-                               fw_images *test)
+typedef enum kind { CIFAR10, CIFAR100, MNIST, IDX, ARRAYS, CSV } kind;
+
+static fw_status kind_of_folder(const char *src, kind *out)
 {
     if (holds(src, "data_batch_1.bin") || holds(src, "cifar-10-batches-bin") ||
         holds(src, "cifar-10-binary.tar.gz"))
-        return fw_cifar10_load(src, train, test);
-    if (holds(src, "train.bin") || holds(src, "cifar-100-binary") ||
-        holds(src, "cifar-100-binary.tar.gz"))
-        return fw_cifar100_load(src, !opt->coarse, train, test);
-    if (holds(src, "train-images-idx3-ubyte") || holds(src, "train-images-idx3-ubyte.gz"))
-        return fw_mnist_load(src, train, test);
-    return fwi_fail(FW_ENOTFOUND,
-                    "%s: a folder with neither CIFAR (data_batch_1.bin, train.bin) nor MNIST "
-                    "(train-images-idx3-ubyte) in it; folders of image files are not read yet",
-                    src);
+        *out = CIFAR10;
+    else if (holds(src, "train.bin") || holds(src, "cifar-100-binary") ||
+             holds(src, "cifar-100-binary.tar.gz"))
+        *out = CIFAR100;
+    else if (holds(src, "train-images-idx3-ubyte") || holds(src, "train-images-idx3-ubyte.gz"))
+        *out = MNIST;
+    else
+        return fwi_fail(FW_ENOTFOUND,
+                        "%s: a folder with neither CIFAR (data_batch_1.bin, train.bin) nor MNIST "
+                        "(train-images-idx3-ubyte) in it; folders of image files are not read yet",
+                        src);
+    return FW_OK;
+}
+
+static fw_status kind_of_file(const char *src, kind *out)
+{
+    if (ends_with(src, ".tar.gz") || ends_with(src, ".tgz") || ends_with(src, ".tar")) {
+        int64_t classes = 0;
+        const fw_status st = fwi_cifar_archive_classes(src, &classes);
+        *out = classes == 10 ? CIFAR10 : CIFAR100;
+        return st != FW_OK || classes > 0
+                   ? st
+                   : fwi_fail(
+                         FW_ENOTFOUND,
+                         "%s: an archive with neither CIFAR-10 nor CIFAR-100 in its binary form",
+                         src);
+    }
+    if (ends_with(src, ".npy") || ends_with(src, ".npz"))
+        *out = ARRAYS;
+    else if (ends_with(src, ".csv"))
+        *out = CSV;
+    else if (strstr(fwi_path_base(src), "-ubyte") != NULL)
+        *out = IDX;
+    else
+        return fwi_fail(
+            FW_ENOTFOUND,
+            "%s: cannot tell what it is from its name; .npy, .npz, .csv, *-idx3-ubyte[.gz] and "
+            "CIFAR's .tar.gz are read",
+            src);
+    return FW_OK;
+}
+
+/* FW_EARG for an option that this kind has no use for. */
+static fw_status check_use(const char *src, kind k, const fw_import_opt *opt)
+{
+    const fw_npy_opt *const n = &opt->npy;
+    const char *foreign = NULL;
+    if (opt->labels != NULL && k != ARRAYS && k != IDX)
+        foreign = "labels in a file of their own";
+    else if (opt->coarse && k != CIFAR100)
+        foreign = "coarse labels";
+    else if (k != ARRAYS && (n->x_key != NULL || n->y_key != NULL))
+        foreign = "the name of an .npz's member";
+    else if (k != ARRAYS && n->n_classes != 0)
+        foreign = "a number of classes";
+    else if (k != ARRAYS && (n->h != 0 || n->w != 0 || n->c != 0))
+        foreign = "a shape for arrays";
+    return foreign == NULL
+               ? FW_OK
+               : fwi_fail(FW_EARG, "%s: has no use for %s, which the import was asked for with",
+                          src, foreign);
 }
 
 /* X-images-idx3-ubyte: the labels are X-labels-idx1-ubyte beside it, if they are there. */
@@ -61,29 +113,42 @@ static fw_status import_idx(const char *src, const fw_import_opt *opt, fw_images
     return st;
 }
 
-static fw_status import_file(const char *src, const fw_import_opt *opt, fw_images *train,
-                             fw_images *test)
+static fw_status run_import(const char *src, kind k, const fw_import_opt *opt, fw_images *train,
+                            fw_images *test)
 {
-    if (ends_with(src, ".tar.gz") || ends_with(src, ".tgz") || ends_with(src, ".tar")) {
-        fw_status st = fw_cifar10_load(src, train, test);
-        if (st == FW_ENOTFOUND)
-            st = fw_cifar100_load(src, !opt->coarse, train, test);
-        if (st == FW_ENOTFOUND)
-            st = fwi_fail(
-                st, "%s: an archive with neither CIFAR-10 nor CIFAR-100 in its binary form", src);
-        return st;
+    fw_npy_opt npy = opt->npy;
+    if (npy.h == 0 && npy.w == 0 && npy.c == 0) {
+        npy.h = opt->h;
+        npy.w = opt->w;
+        npy.c = opt->c;
     }
-    if (ends_with(src, ".npy") || ends_with(src, ".npz"))
-        return fw_npy_load(src, opt->labels, &opt->npy, train);
-    if (ends_with(src, ".csv"))
-        return fw_csv_load(src, opt->h, opt->w, opt->c, train);
-    if (strstr(fwi_path_base(src), "-ubyte") != NULL)
+    switch (k) {
+    case CIFAR10:
+        return fw_cifar10_load(src, train, test);
+    case CIFAR100:
+        return fw_cifar100_load(src, !opt->coarse, train, test);
+    case MNIST:
+        return fw_mnist_load(src, train, test);
+    case IDX:
         return import_idx(src, opt, train);
-    return fwi_fail(
-        FW_ENOTFOUND,
-        "%s: cannot tell what it is from its name; .npy, .npz, .csv, *-idx3-ubyte[.gz] and "
-        "CIFAR's .tar.gz are read",
-        src);
+    case ARRAYS:
+        return fw_npy_load(src, opt->labels, &npy, train);
+    case CSV:
+        return fw_csv_load(src, opt->h, opt->w, opt->c, train);
+    }
+    return fwi_fail(FW_EARG, "%s: kind %d", src, (int)k);
+}
+
+/* Of kinds that say their size themselves it may be asked for too. */
+static fw_status check_shape(const char *src, const fw_import_opt *opt, const fw_images *im)
+{
+    if ((opt->h == 0 || opt->h == im->h) && (opt->w == 0 || opt->w == im->w) &&
+        (opt->c == 0 || opt->c == im->c))
+        return FW_OK;
+    return fwi_fail(FW_ESHAPE,
+                    "%s: images are %lld x %lld x %lld, %lld x %lld x %lld were asked for", src,
+                    (long long)im->h, (long long)im->w, (long long)im->c, (long long)opt->h,
+                    (long long)opt->w, (long long)opt->c);
 }
 
 fw_status fw_import(const char *src, const fw_import_opt *opt, fw_images *train, fw_images *test)
@@ -97,12 +162,19 @@ fw_status fw_import(const char *src, const fw_import_opt *opt, fw_images *train,
     if (st != FW_OK)
         return st;
     fw_images a = {0}, b = {0};
+    kind k = CSV;
     if (fwi_is_dir(src))
-        st = import_folder(src, opt, &a, &b);
+        st = kind_of_folder(src, &k);
     else if (fwi_file_exists(src))
-        st = import_file(src, opt, &a, &b);
+        st = kind_of_file(src, &k);
     else
         st = fwi_fail(FW_ENOTFOUND, "%s: no such file or folder", src);
+    if (st == FW_OK)
+        st = check_use(src, k, opt);
+    if (st == FW_OK)
+        st = run_import(src, k, opt, &a, &b);
+    if (st == FW_OK)
+        st = check_shape(src, opt, &a);
     if (st == FW_OK && opt->split_every != 0) {
         fw_images whole = a;
         if (b.n > 0)

@@ -13,6 +13,9 @@ typedef struct array {
     fwi_npy head;
     void *values;
     char *name; /* "x.npy" or "data.npz: x.npy", for messages */
+    bool labels;
+    const fw_npy_opt *opt; /* of images: how they are to be cut */
+    int64_t dim[4]; /* of images, once the head was read; labels are wanted for dim[0] of them */
 } array;
 
 static void array_clear(array *a)
@@ -22,9 +25,78 @@ static void array_clear(array *a)
     *a = (array){0};
 }
 
+static fw_status shape_text(const fwi_npy *h, fwi_buf *b)
+{
+    fw_status st = fwi_buf_printf(b, "[");
+    for (int i = 0; st == FW_OK && i < h->rank; i++)
+        st = fwi_buf_printf(b, i == 0 ? "%lld" : ",%lld", (long long)h->dim[i]);
+    return st == FW_OK ? fwi_buf_printf(b, "]") : st;
+}
+
+static fw_status wrong_shape(const array *a, const char *expected)
+{
+    fwi_buf b = {0};
+    fw_status st = shape_text(&a->head, &b);
+    if (st == FW_OK)
+        st = fwi_fail(FW_ESHAPE, "%s: the array is %s, expected %s", a->name, (const char *)b.data,
+                      expected);
+    fwi_buf_clear(&b);
+    return st;
+}
+
+static fw_status image_size(array *a)
+{
+    const fw_npy_opt *opt = a->opt;
+    const fwi_npy *h = &a->head;
+    int64_t *const dim = a->dim;
+    size_t n_values = 0;
+    const bool asked = opt->h != 0 || opt->w != 0 || opt->c != 0;
+    if (h->rank < 2 || h->rank > 4)
+        return wrong_shape(a, "[n,h,w,c], [n,h,w] or [n,d]");
+    dim[0] = h->dim[0];
+    dim[1] = h->rank == 2 ? 1 : h->dim[1];
+    dim[2] = h->rank == 2 ? h->dim[1] : h->dim[2];
+    dim[3] = h->rank == 4 ? h->dim[3] : 1;
+    if (!asked)
+        return fwi_images_check_size(a->name, dim[0], dim[1], dim[2], dim[3], &n_values);
+    const int64_t c = opt->c == 0 ? 1 : opt->c;
+    fw_status st = fwi_images_check_size(a->name, dim[0], opt->h, opt->w, c, &n_values);
+    if (st != FW_OK)
+        return st;
+    const bool fits = h->rank == 2 ? n_values == h->n_values
+                                   : dim[1] == opt->h && dim[2] == opt->w && dim[3] == c;
+    if (!fits) {
+        fwi_buf b = {0};
+        st = fwi_buf_printf(&b, "%lld x %lld x %lld values per image", (long long)opt->h,
+                            (long long)opt->w, (long long)c);
+        if (st == FW_OK)
+            st = wrong_shape(a, (const char *)b.data);
+        fwi_buf_clear(&b);
+        return st;
+    }
+    dim[1] = opt->h;
+    dim[2] = opt->w;
+    dim[3] = c;
+    return FW_OK;
+}
+
+static fw_status label_count(const array *a)
+{
+    const fwi_npy *h = &a->head;
+    if (!(h->rank == 1 || (h->rank == 2 && h->dim[1] == 1)))
+        return wrong_shape(a, "[n] or [n,1] labels");
+    if (h->dim[0] != a->dim[0])
+        return fwi_fail(FW_ESHAPE, "%s: %lld labels for %lld images", a->name, (long long)h->dim[0],
+                        (long long)a->dim[0]);
+    return FW_OK;
+}
+
+/* No value is read, and no memory taken, before the shape is one of those that are wanted. */
 static fw_status read_array(fwi_source *s, array *a)
 {
     fw_status st = fwi_npy_read_head(s, &a->head);
+    if (st == FW_OK)
+        st = a->labels ? label_count(a) : image_size(a);
     if (st == FW_OK)
         st = fwi_npy_read_values(s, &a->head, &a->values);
     return st;
@@ -98,70 +170,14 @@ static fw_status is_zip(const char *path, bool *zip)
     return st;
 }
 
-static fw_status shape_text(const fwi_npy *h, fwi_buf *b)
-{
-    fw_status st = fwi_buf_printf(b, "[");
-    for (int i = 0; st == FW_OK && i < h->rank; i++)
-        st = fwi_buf_printf(b, i == 0 ? "%lld" : ",%lld", (long long)h->dim[i]);
-    return st == FW_OK ? fwi_buf_printf(b, "]") : st;
-}
-
-static fw_status wrong_shape(const array *a, const char *expected)
-{
-    fwi_buf b = {0};
-    fw_status st = shape_text(&a->head, &b);
-    if (st == FW_OK)
-        st = fwi_fail(FW_ESHAPE, "%s: the array is %s, expected %s", a->name, (const char *)b.data,
-                      expected);
-    fwi_buf_clear(&b);
-    return st;
-}
-
-static fw_status image_size(const array *a, const fw_npy_opt *opt, int64_t dim[4])
-{
-    const fwi_npy *h = &a->head;
-    const bool asked = opt->h != 0 || opt->w != 0 || opt->c != 0;
-    if (h->rank < 2 || h->rank > 4)
-        return wrong_shape(a, "[n,h,w,c], [n,h,w] or [n,d]");
-    dim[0] = h->dim[0];
-    dim[1] = h->rank == 2 ? 1 : h->dim[1];
-    dim[2] = h->rank == 2 ? h->dim[1] : h->dim[2];
-    dim[3] = h->rank == 4 ? h->dim[3] : 1;
-    if (!asked)
-        return FW_OK;
-    const int64_t c = opt->c == 0 ? 1 : opt->c;
-    size_t n_values = 0;
-    fw_status st = fwi_images_check_size(a->name, dim[0], opt->h, opt->w, c, &n_values);
-    if (st != FW_OK)
-        return st;
-    const bool fits = h->rank == 2 ? n_values == h->n_values
-                                   : dim[1] == opt->h && dim[2] == opt->w && dim[3] == c;
-    if (!fits) {
-        fwi_buf b = {0};
-        st = fwi_buf_printf(&b, "%lld x %lld x %lld values per image", (long long)opt->h,
-                            (long long)opt->w, (long long)c);
-        if (st == FW_OK)
-            st = wrong_shape(a, (const char *)b.data);
-        fwi_buf_clear(&b);
-        return st;
-    }
-    dim[1] = opt->h;
-    dim[2] = opt->w;
-    dim[3] = c;
-    return FW_OK;
-}
-
 /* a's values become the pixels: bytes stay, anything else becomes float. */
-static fw_status take_pixels(array *a, const int64_t dim[4], fw_images *im)
+static fw_status take_pixels(array *a, fw_images *im)
 {
-    size_t n_values = 0;
-    const fw_status st = fwi_images_check_size(a->name, dim[0], dim[1], dim[2], dim[3], &n_values);
-    if (st != FW_OK)
-        return st;
-    im->n = dim[0];
-    im->h = dim[1];
-    im->w = dim[2];
-    im->c = dim[3];
+    const size_t n_values = a->head.n_values;
+    im->n = a->dim[0];
+    im->h = a->dim[1];
+    im->w = a->dim[2];
+    im->c = a->dim[3];
     im->dtype = a->head.dtype == FW_U8 ? FW_U8 : FW_F32;
     if (a->head.dtype == im->dtype) {
         im->pixels = a->values;
@@ -180,11 +196,6 @@ static fw_status take_pixels(array *a, const int64_t dim[4], fw_images *im)
 static fw_status take_labels(const array *a, int64_t n_classes, fw_images *im)
 {
     const fwi_npy *h = &a->head;
-    if (!(h->rank == 1 || (h->rank == 2 && h->dim[1] == 1)))
-        return wrong_shape(a, "[n] or [n,1] labels");
-    if (h->dim[0] != im->n)
-        return fwi_fail(FW_ESHAPE, "%s: %lld labels for %lld images", a->name, (long long)h->dim[0],
-                        (long long)im->n);
     const int64_t limit = n_classes > 0 ? n_classes : FWI_MAX_CLASSES;
     im->labels = fwi_alloc_array((size_t)im->n, sizeof *im->labels);
     if (im->labels == NULL)
@@ -216,14 +227,19 @@ fw_status fw_npy_load(const char *x_path, const char *y_path, const fw_npy_opt *
         return fwi_fail(FW_EARG,
                         "fw_npy_load: NULL argument, or the number of classes is not in 0..%d",
                         FWI_MAX_CLASSES);
-    array x = {0}, y = {0};
+    array x = {.opt = opt}, y = {.labels = true};
     fw_images im = {0};
     bool labelled = true;
-    int64_t dim[4] = {0};
     bool x_zip = false, y_zip = false;
     fw_status st = is_zip(x_path, &x_zip);
     if (st == FW_OK && y_path != NULL)
         st = is_zip(y_path, &y_zip);
+    if (st == FW_OK && opt->x_key != NULL && !x_zip)
+        st = fwi_fail(FW_EARG, "%s: has no member \"%s\": it is one array, no .npz", x_path,
+                      opt->x_key);
+    if (st == FW_OK && opt->y_key != NULL && !(y_path != NULL ? y_zip : x_zip))
+        st = fwi_fail(FW_EARG, "%s: has no member \"%s\": it is one array, no .npz",
+                      y_path != NULL ? y_path : x_path, opt->y_key);
     if (st != FW_OK)
         return st;
     st = x_zip ? load_npz(x_path, opt->x_key, x_names, &x) : load_npy(x_path, &x);
@@ -232,6 +248,7 @@ fw_status fw_npy_load(const char *x_path, const char *y_path, const fw_npy_opt *
                       x_path);
     if (st != FW_OK)
         goto done;
+    y.dim[0] = x.dim[0];
     if (y_path != NULL && !y_zip) {
         st = load_npy(y_path, &y);
     } else if (y_path != NULL || x_zip) {
@@ -246,9 +263,7 @@ fw_status fw_npy_load(const char *x_path, const char *y_path, const fw_npy_opt *
         labelled = false;
     }
     if (st == FW_OK)
-        st = image_size(&x, opt, dim);
-    if (st == FW_OK)
-        st = take_pixels(&x, dim, &im);
+        st = take_pixels(&x, &im);
     if (st == FW_OK && labelled)
         st = take_labels(&y, opt->n_classes, &im);
     if (st == FW_OK)

@@ -216,10 +216,12 @@ static fw_status expand_glob(const char *pattern, fwi_paths *p)
         else
             p->n++;
     }
+    const bool files = p->n > 0;
     if (st == FW_OK)
         leave_others_out(p);
     if (st == FW_OK && p->n == 0)
-        st = fwi_fail(FW_ENOTFOUND, "%s: matches folders only, a file was expected", pattern);
+        st = fwi_fail(FW_ENOTFOUND, "%s: matches %s only, a file was expected", pattern,
+                      files ? "unfinished files (*.tmp-*)" : "folders");
     if (st == FW_OK) {
         qsort(p->items, (size_t)p->n, sizeof *p->items,
               by_bytes); /* not by locale, as glob would */

@@ -32,7 +32,6 @@ typedef struct set_file {
     fw_compression compression;
     int64_t n_bytes;
     int64_t first; /* number in the set of its first record */
-    int64_t count; /* records; -1: not known */
     int64_t
         at_base; /* its first entry in offsets[]: count + 1 of them, the last is the file's end */
 } set_file;
@@ -111,14 +110,13 @@ static fw_status scan(fwi_record_set *s, set_file *f, int fd, const char *path, 
             s->max_length = length + FWI_RECORD_FOOT;
         at += FWI_RECORD_HEAD + (int64_t)length + FWI_RECORD_FOOT;
     }
-    f->count = count;
     s->n_records += count;
     return add_offset(s, at);
 }
 
 static fw_status open_path(const char *path, int *fd)
 {
-    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    *fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a pipe is refused, not waited for */
     return *fd >= 0 ? FW_OK
                     : fwi_fail(errno == ENOENT ? FW_ENOTFOUND : FW_EIO, "%s: cannot open: %s", path,
                                strerror(errno));
@@ -191,10 +189,8 @@ fw_status fwi_record_set_open(fwi_record_set **out, const char *pattern)
         st = FW_ENOMEM;
         goto done;
     }
-    for (int64_t i = 0; i < s->paths.n; i++) {
+    for (int64_t i = 0; i < s->paths.n; i++)
         s->files[i].fd = -1;
-        s->files[i].count = -1;
-    }
     for (int64_t i = 0; st == FW_OK && i < s->paths.n; i++) {
         int fd = -1;
         st = open_path(s->paths.items[i], &fd);
@@ -260,19 +256,9 @@ int64_t fwi_record_set_files(const fwi_record_set *s)
     return s->paths.n;
 }
 
-const char *fwi_record_set_file_name(const fwi_record_set *s, int64_t i)
-{
-    return s->paths.items[i];
-}
-
 fw_compression fwi_record_set_compression(const fwi_record_set *s, int64_t i)
 {
     return s->files[i].compression;
-}
-
-int64_t fwi_record_set_file_count(const fwi_record_set *s, int64_t i)
-{
-    return s->seekable ? s->files[i].count : -1;
 }
 
 int64_t fwi_record_set_bytes(const fwi_record_set *s)

@@ -26,10 +26,7 @@ void fwi_record_set_close(fwi_record_set *s); /* NULL: nothing */
 bool fwi_record_set_seekable(const fwi_record_set *s); /* all files are plain */
 int64_t fwi_record_set_count(const fwi_record_set *s); /* -1: not seekable, so not known */
 int64_t fwi_record_set_files(const fwi_record_set *s);
-const char *fwi_record_set_file_name(const fwi_record_set *s, int64_t i);      /* view */
 fw_compression fwi_record_set_compression(const fwi_record_set *s, int64_t i); /* of file i */
-int64_t fwi_record_set_file_count(const fwi_record_set *s,
-                                  int64_t i);          /* records in file i; -1: not known */
 int64_t fwi_record_set_bytes(const fwi_record_set *s); /* sum of the file sizes */
 size_t
 fwi_record_set_max_bytes(const fwi_record_set *s);     /* buffer that _read needs for any record */
@@ -60,7 +57,6 @@ fw_status fwi_record_stream_next(fwi_record_stream *s, const uint8_t **data, siz
 /* From the start again. After one whole pass further passes allocate nothing. */
 fw_status fwi_record_stream_rewind(fwi_record_stream *s);
 
-int64_t fwi_record_stream_files(const fwi_record_stream *s);
 size_t
 fwi_record_stream_memory(const fwi_record_stream *s); /* bytes held now, decompressors included */
 

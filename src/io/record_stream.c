@@ -7,6 +7,7 @@
 #include "tfrecord.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 typedef struct slot {
     fw_tfrecord *reader;
@@ -37,6 +38,16 @@ fw_status fwi_record_stream_rewind(fwi_record_stream *s)
     return FW_OK;
 }
 
+/* A stream is read again from its start, which a pipe is not. */
+static fw_status check_regular(const fwi_paths *p)
+{
+    struct stat info;
+    for (int64_t i = 0; i < p->n; i++) /* what is not there at all, opening it says */
+        if (stat(p->items[i], &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode))
+            return fwi_fail(FW_EIO, "%s: cannot read records: it is no regular file", p->items[i]);
+    return FW_OK;
+}
+
 fw_status fwi_record_stream_open(fwi_record_stream **out, const char *pattern, int64_t cycle_length)
 {
     if (out == NULL || pattern == NULL || cycle_length < 0)
@@ -45,6 +56,8 @@ fw_status fwi_record_stream_open(fwi_record_stream **out, const char *pattern, i
     if (s == NULL)
         return FW_ENOMEM;
     fw_status st = fwi_glob(pattern, &s->paths);
+    if (st == FW_OK)
+        st = check_regular(&s->paths);
     if (st == FW_OK) {
         const int64_t wanted = cycle_length == 0 ? 1 : cycle_length;
         const int64_t n = wanted < s->paths.n ? wanted : s->paths.n;
@@ -104,11 +117,6 @@ fw_status fwi_record_stream_next(fwi_record_stream *s, const uint8_t **data, siz
         }
     }
     return FW_END;
-}
-
-int64_t fwi_record_stream_files(const fwi_record_stream *s)
-{
-    return s->paths.n;
 }
 
 size_t fwi_record_stream_memory(const fwi_record_stream *s)

@@ -98,6 +98,9 @@ static fw_status check(const job *j)
     if (im->dtype != FW_U8 && im->dtype != FW_F32)
         return fwi_fail(FW_EARG, "%s: images are %s, expected u8 or f32", j->path,
                         fw_dtype_name(im->dtype));
+    if (im->n_classes < 0 || im->n_classes > FWI_MAX_CLASSES)
+        return fwi_fail(FW_EARG, "%s: %lld classes, expected 0 to %d", j->path,
+                        (long long)im->n_classes, FWI_MAX_CLASSES);
     if (im->dtype == FW_F32 && !o->as_float)
         return fwi_fail(FW_EARG, "%s: float images can only be written as_float", j->path);
     if (o->shards < 0 || o->shards > MAX_SHARDS || (o->shards > 1 && o->shards > im->n))
@@ -114,12 +117,12 @@ static fw_status check(const job *j)
     return FW_OK;
 }
 
-static bool same_names(const fw_record_info *a, const fw_record_info *b)
+static bool same_names(const fw_record_info *a, const fw_record_info *b) /* a: of a sidecar */
 {
     if ((a->class_names == NULL) != (b->class_names == NULL))
         return false;
     for (int64_t i = 0; a->class_names != NULL && i < a->n_classes; i++)
-        if (strcmp(a->class_names[i], b->class_names[i]) != 0)
+        if (!fwi_sidecar_same_text(a->class_names[i], b->class_names[i]))
             return false;
     return true;
 }
@@ -130,7 +133,7 @@ static const char *difference(const fwi_sidecar *is, const fwi_sidecar *want)
     const fw_record_info *a = &is->info, *b = &want->info;
     if (strcmp(is->digest, want->digest) != 0 || a->n != b->n)
         return "other images";
-    if (strcmp(a->source, b->source) != 0)
+    if (!fwi_sidecar_same_text(a->source, b->source))
         return "another source";
     if (a->h != b->h || a->w != b->w || a->c != b->c || a->dtype != b->dtype ||
         a->labelled != b->labelled || a->n_classes != b->n_classes ||
@@ -288,7 +291,8 @@ static fw_status publish(job *j)
     while (st == FW_OK && done < j->shards) {
         st = fw_tfrecord_commit(j->writers[done]);
         j->writers[done] = NULL;
-        done += st == FW_OK;
+        /* one that failed may have its name already; in place of another file that is not known */
+        done += st == FW_OK || !j->opt->overwrite;
     }
     if (st == FW_OK)
         st = fwi_sidecar_write(j->side_path, &j->side);

@@ -168,17 +168,16 @@ static fw_status import(const fw_recipe *r, const char *data, fw_recipe_data *ou
     int64_t hwc[3] = {0};
     (void)fwi_recipe_size(r, hwc);
     fw_images *train = &out->train_images, *test = &out->test_images;
-    const fw_import_opt opt = {.coarse = coarse,
-                               .h = hwc[0],
-                               .w = hwc[1],
-                               .c = hwc[2],
-                               .npy = {.h = hwc[0], .w = hwc[1], .c = hwc[2]}};
+    const fw_npy_opt array = {.h = hwc[0], .w = hwc[1], .c = hwc[2]};
+    const fw_import_opt opt = {.coarse = coarse, .h = hwc[0], .w = hwc[1], .c = hwc[2]};
     fw_status st = source == CIFAR10    ? fw_cifar10_load(data, train, test)
                    : source == CIFAR100 ? fw_cifar100_load(data, !coarse, train, test)
                    : source == MNIST    ? fw_mnist_load(data, train, test)
-                   : source == NPY      ? fw_npy_load(data, NULL, &opt.npy, train)
+                   : source == NPY      ? fw_npy_load(data, NULL, &array, train)
                    : source == CSV      ? fw_csv_load(data, opt.h, opt.w, opt.c, train)
                                         : fw_import(data, &opt, train, test);
+    if (st == FW_ESHAPE)
+        st = fwi_fail_in(st, "recipe %s (network.input)", fw_recipe_name(r));
     const int64_t k = fwi_recipe_int(r, FWI_KEY_DATA_SPLIT_EVERY);
     if (st != FW_OK || test->n > 0 || k == 0)
         return st;

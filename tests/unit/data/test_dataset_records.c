@@ -193,7 +193,6 @@ static void test_compressed_passes(void **state)
         }
 }
 
-/* The rule of docs/augmentation.md, written down plainly. */
 /* What the records do not say, the parser says: floats have no shape, and here is no sidecar. */
 static void test_compressed_without_shape(void **state)
 {

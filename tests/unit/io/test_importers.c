@@ -294,7 +294,19 @@ static void cifar10_archive(void **state)
     write_tar(in_dir("c.tar"), false, 3, -1);
     assert_fails(fw_cifar10_load(in_dir("c.tar"), &train, &test), FW_ENOTFOUND, "c.tar",
                  "no data_batch_4.bin");
-    assert_fails(fw_import(in_dir("c.tar"), NULL, &train, &test), FW_ENOTFOUND, "c.tar", "neither");
+    assert_fails(fw_import(in_dir("c.tar"), NULL, &train, &test), FW_ENOTFOUND, "c.tar",
+                 "no data_batch_4.bin");
+    struct archive *other = archive_write_new();
+    archive_write_set_format_ustar(other);
+    assert_int_equal(archive_write_open_filename(other, in_dir("o.tar")), ARCHIVE_OK);
+    tar_add(other, "readme.html", "hi", 2);
+    archive_write_close(other);
+    archive_write_free(other);
+    assert_fails(fw_import(in_dir("o.tar"), NULL, &train, &test), FW_ENOTFOUND, "o.tar", "neither");
+    if (geteuid() != 0) { /* whom nothing is denied */
+        chmod(in_dir("o.tar"), 0);
+        assert_fails(fw_import(in_dir("o.tar"), NULL, &train, &test), FW_EIO, "Permission denied");
+    }
     write_tar(in_dir("c.tar"), false, -1, 2);
     assert_fails(fw_cifar10_load(in_dir("c.tar"), &train, &test), FW_EFORMAT,
                  "data_batch_3.bin twice");
@@ -435,6 +447,32 @@ static void bundled_digits(void **state)
     fw_images_clear(&test);
 }
 
+/* What was asked for and cannot be is not passed over. */
+static void options_of_other_kinds(void **state)
+{
+    (void)state;
+    fw_images train = {0}, test = {0};
+    const char *const digits = FW_SOURCE_DIR "/recipes/digits.csv";
+    const fw_import_opt foreign[] = {
+        {.labels = "labels.npy"}, {.coarse = true},  {.npy = {.x_key = "x"}},
+        {.npy = {.y_key = "y"}},  {.npy = {.h = 8}}, {.npy = {.n_classes = 3}},
+    };
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
+        assert_fails(fw_import(digits, &foreign[i], &train, &test), FW_EARG, "digits.csv",
+                     "has no use for");
+    assert_fails(fw_import(digits, &(fw_import_opt){.h = 4, .w = 8, .c = 1}, &train, &test),
+                 FW_ESHAPE, "digits.csv");
+    uint8_t b[5000];
+    write_bytes(in_dir("t-images-idx3-ubyte"), b, idx_images(b, 30, 5, 7));
+    assert_ok(
+        fw_import(in_dir("t-images-idx3-ubyte"), &(fw_import_opt){.h = 5, .w = 7}, &train, &test));
+    fw_images_clear(&train);
+    assert_fails(
+        fw_import(in_dir("t-images-idx3-ubyte"), &(fw_import_opt){.h = 7, .w = 5}, &train, &test),
+        FW_ESHAPE, "images are 5 x 7 x 1, 7 x 5 x 0 were asked for");
+    assert_null(train.pixels);
+}
+
 static void guesses_that_fail(void **state)
 {
     (void)state;
@@ -461,6 +499,7 @@ int main(void)
         TEST(csv_forms),
         TEST(csv_in_another_locale),
         TEST(bundled_digits),
+        TEST(options_of_other_kinds),
         TEST(guesses_that_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -254,6 +254,11 @@ static void wrong_headers(void **state)
     assert_fails(fw_npy_load(in_dir("x.npy"), NULL, NULL, &im), FW_EFORMAT,
                  "a header of 2130706432 bytes");
     assert_fails(fw_npy_load(in_dir("none.npy"), NULL, NULL, &im), FW_ENOTFOUND, "none.npy");
+    write_bytes(in_dir("plain.npy"), "none", 4);
+    assert_fails(fw_npy_load(in_dir("plain.npy"), NULL, &(fw_npy_opt){.x_key = "x"}, &im), FW_EARG,
+                 "plain.npy", "no member \"x\"");
+    assert_fails(fw_npy_load(in_dir("plain.npy"), NULL, &(fw_npy_opt){.y_key = "y"}, &im), FW_EARG,
+                 "plain.npy", "no member \"y\"");
     head(&m, 1, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2)}");
     add(&m, (float[]){1, 2, 3, INFINITY}, 16);
     write_bytes(in_dir("x.npy"), m.b, m.n);

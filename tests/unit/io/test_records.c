@@ -88,7 +88,12 @@ static void sidecar_says_it_all(void **state)
     im.class_names[1] = fwi_strdup("line\nbreak \"quoted\"");
     im.class_names[2] = fwi_strdup("not utf-8 \xff");
     assert_ok(fw_images_stats(&im));
-    assert_ok(fw_write_tfrecord(in_dir("s"), &im, &(fw_write_opt){.shards = 3}));
+    const fw_write_opt three = {.shards = 3};
+    for (int again = 0; again < 2; again++) /* what cannot be written as it is, is the same again */
+        assert_ok(fw_write_tfrecord(in_dir("s"), &im, &three));
+    im.class_names[2][10] = 'g';
+    assert_fails(fw_write_tfrecord(in_dir("s"), &im, &three), FW_EEXISTS, "other names of classes");
+    im.class_names[2][10] = '\xff';
     fw_record_info with = {0}, scanned = {0}, one = {0};
     assert_ok(fw_record_info_read(in_dir("s@3"), &with));
     assert_ok(fw_record_info_scan(in_dir("s-*-of-00003"), 0, 0, 0, &scanned));
@@ -169,6 +174,12 @@ static void refused_arguments(void **state)
     assert_fails(fw_write_tfrecord(path, &(fw_images){0}, NULL), FW_EARG, "no images");
     assert_fails(fw_write_tfrecord(path, &im, NULL), FW_EARG, "as_float");
     assert_fails(fw_write_tfrecord("gs://b/x", &im, NULL), FW_EUNAVAILABLE, "gs://b/x");
+    for (int i = 0; i < 2; i++) { /* what the sidecar's reader would refuse */
+        im.n_classes = i == 0 ? -1 : (1 << 20) + 1;
+        assert_fails(fw_write_tfrecord(path, &im, &(fw_write_opt){.as_float = true}), FW_EARG,
+                     "classes, expected 0 to 1048576");
+    }
+    im.n_classes = 3;
     fw_write_opt opt = {.as_float = true, .shards = 11};
     assert_fails(fw_write_tfrecord(path, &im, &opt), FW_EARG, "11 shards of 10 records");
     opt.shards = -1;
@@ -228,6 +239,7 @@ static void odd_records(void **state)
     static const uint8_t px[24] = {0};
     static const float fx[12] = {0};
     static const uint8_t jpeg[12] = {0xff, 0xd8, 0xff};
+    static const float inf[12] = {[7] = -INFINITY};
     const struct {
         fwi_example_image e;
         fw_status st;
@@ -246,6 +258,9 @@ static void odd_records(void **state)
          FW_EFORMAT,
          "label 9223372036854775807"},
         {{.u8 = jpeg, .n_values = 12, .has_label = true}, FW_EUNAVAILABLE, "JPEG"},
+        {{.f32 = inf, .n_values = 12, .has_label = true},
+         FW_EFORMAT,
+         "value 7 of the image is -inf"},
     };
     fw_images im = {0};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -262,6 +277,27 @@ static void odd_records(void **state)
     assert_ok(fw_tfrecord_create(&w, in_dir("odd.tfrec"), FW_PLAIN, 0));
     assert_ok(fw_tfrecord_commit(w));
     assert_fails(fw_read_tfrecord(in_dir("odd.tfrec"), &im), FW_EFORMAT, "holds no records");
+}
+
+/* A pipe is not waited for. */
+static void no_regular_files(void **state)
+{
+    (void)state;
+    fw_record_info info = {0};
+    fw_record_summary sum = {0};
+    assert_int_equal(mkfifo(in_dir("pipe.tfrec"), 0600), 0);
+    assert_fails(fw_record_info_read(in_dir("pipe.tfrec"), &info), FW_EIO, "pipe.tfrec",
+                 "no regular file");
+    assert_fails(fw_record_inspect(in_dir("p*.tfrec"), false, &sum), FW_EIO, "pipe.tfrec",
+                 "no regular file");
+    /* a name that is not UTF-8 stands in the sidecar, and is told from others all the same */
+    fw_images im = random_images(4, 2, 2, 1, FW_U8, 3);
+    assert_ok(fw_write_tfrecord(in_dir("\xe4.tfrec"), &im, NULL));
+    assert_ok(fw_write_tfrecord(in_dir("\xe4.tfrec"), &im, NULL));
+    assert_ok(fw_record_info_read(in_dir("\xe4.tfrec"), &info));
+    assert_string_equal(info.source, "random test images"); /* of the sidecar: a scan knows none */
+    fw_record_info_clear(&info);
+    fw_images_clear(&im);
 }
 
 /* Shards of which one is gone, and a sidecar of which nothing can be told. */
@@ -451,6 +487,7 @@ int main(void)
         TEST(odd_records),          TEST(label_outside_the_classes),
         TEST(damaged_sidecars),     TEST(inspected),
         TEST(no_names_in_the_list), TEST(parts_that_are_missing),
+        TEST(no_regular_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
