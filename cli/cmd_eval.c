@@ -26,7 +26,10 @@ static void print_confusion(const fw_model_info *info, const int64_t *m)
         printf(" %6" PRId64, j);
     putchar('\n');
     for (int64_t i = 0; i < k; i++) {
-        printf("%2" PRId64 " %-11.11s", i, info->class_names == NULL ? "" : info->class_names[i]);
+        char name[12];
+        snprintf(name, sizeof name, "%s", info->class_names == NULL ? "" : info->class_names[i]);
+        printf("%2" PRId64 " ", i);
+        put_text(name, 11);
         for (int64_t j = 0; j < k; j++)
             printf(" %6" PRId64, m[i * k + j]);
         putchar('\n');

@@ -49,7 +49,10 @@ static void print_value(const char *key, const json_t *value)
         text = dump == NULL ? "?" : dump;
     const size_t n = strlen(text);
     const bool lines = strchr(text, '\n') != NULL;
-    printf("%s:%s%s%s", key, lines ? "\n" : " ", text, lines && text[n - 1] == '\n' ? "" : "\n");
+    put_text(key, 0);
+    printf(":%s", lines ? "\n" : " ");
+    put_text(text, 0);
+    printf("%s", lines && text[n - 1] == '\n' ? "" : "\n");
     free(dump);
 }
 
@@ -76,8 +79,8 @@ static int inspect_tensors(const command *self, const char *path, bool verify, b
         for (size_t k = 0; k < json_array_size(dims); k++)
             snprintf(shape + strlen(shape), sizeof shape - strlen(shape), "%s%" JSON_INTEGER_FORMAT,
                      k == 0 ? "" : " x ", json_integer_value(json_array_get(dims, k)));
-        printf("%-28s %-5s %s\n", json_string_value(json_object_get(value, "name")),
-               json_string_value(json_object_get(value, "type")), shape);
+        put_text(json_string_value(json_object_get(value, "name")), 28);
+        printf(" %-5s %s\n", json_string_value(json_object_get(value, "type")), shape);
     }
     printf("%" JSON_INTEGER_FORMAT " elements\n",
            json_integer_value(json_object_get(root, "elements")));

@@ -75,7 +75,9 @@ static void show_image(const predict_args *a, const fw_model_info *info, const c
     for (int64_t t = 0; t < a->top; t++) {
         const int64_t j = next_best(p, k, taken);
         taken[j] = true;
-        printf("%s %s %.1f %%", t == 0 ? "" : ",", class_name(info, j, buf), 100 * (double)p[j]);
+        printf("%s ", t == 0 ? "" : ",");
+        put_text(class_name(info, j, buf), 0);
+        printf(" %.1f %%", 100 * (double)p[j]);
     }
     putchar('\n');
 }

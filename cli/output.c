@@ -39,13 +39,31 @@ int print_json(json_t *object)
     return finish_output();
 }
 
+/* Bytes of the control character that stands here; 0: there is none. */
+static int control_at(const char *text)
+{
+    const unsigned char *const p = (const unsigned char *)text;
+    if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) /* U+0080 to U+009F */
+        return 2;
+    return *p < 0x20 || *p == 0x7f ? 1 : 0;
+}
+
 void make_printable(char *text)
 {
-    for (unsigned char *p = (unsigned char *)text; *p != 0; p++)
-        if (*p < 0x20 || *p == 0x7f)
-            *p = '?';
-        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) /* U+0080 to U+009F */
-            p[0] = p[1] = '?';
+    for (; *text != 0; text++)
+        for (int i = control_at(text); i > 0; i--)
+            text[i - 1] = '?';
+}
+
+void put_text(const char *text, int width)
+{
+    int n = 0;
+    for (; *text != 0; text++, n++) {
+        const int control = *text == '\n' ? 0 : control_at(text);
+        putchar(control > 0 ? '?' : *text);
+        text += control == 2;
+    }
+    printf("%*s", n < width ? width - n : 0, "");
 }
 
 int fail(const char *what, fw_status st, bool json)

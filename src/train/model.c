@@ -12,6 +12,10 @@
 #include "fail.h"
 #include "st_types.h"
 
+/* Layers that need more than the file's tensors and this are refused before memory is taken for them; of less
+ * the tensor that does not fit is told. */
+#define SPARE_VAR_BYTES ((size_t)64 << 20)
+
 static size_t round64(size_t n)
 {
     return (n + 63) / 64 * 64;
@@ -75,6 +79,14 @@ static fw_status make_room(fw_model *m)
     return fwi_eval_kept(m->ahead, &pass, 0);
 }
 
+/* Layers or transforms that cannot be are the file's fault; what the machine lacks is not. */
+static fw_status in_file(fw_status st, const fwi_safetensors *file)
+{
+    if (st == FW_OK)
+        return st;
+    return fwi_fail_in(st == FW_ESHAPE || st == FW_EARG ? FW_EFORMAT : st, "%s", fwi_st_path(file));
+}
+
 static fw_status compile(fw_model *m, fwi_safetensors *file, const fw_model_opt *opt, int threads)
 {
     fwi_network_spec spec = {.net = m->net,
@@ -82,7 +94,9 @@ static fw_status compile(fw_model *m, fwi_safetensors *file, const fw_model_opt 
                              .tf32 = opt->tf32,
                              .h = m->meta.h,
                              .w = m->meta.w,
-                             .c = m->meta.c};
+                             .c = m->meta.c,
+                             .most_var_bytes =
+                                 (size_t)m->params * sizeof(double) + SPARE_VAR_BYTES};
     fw_status st = fwi_device_open(&m->device, opt->device,
                                    &(fwi_device_opt){.threads = threads, .tf32 = opt->tf32});
     /* Its weights are f32: where bf16 is missing they are used as they are (docs/formats/model.md).
@@ -90,7 +104,7 @@ static fw_status compile(fw_model *m, fwi_safetensors *file, const fw_model_opt 
     if (st == FW_OK && spec.real == FW_BF16 && !m->device->has_bf16)
         spec.real = FW_F32;
     if (st == FW_OK)
-        st = fwi_network_init(&m->network, m->device, &spec);
+        st = in_file(fwi_network_init(&m->network, m->device, &spec), file);
     if (st == FW_OK)
         st = fwi_model_load(m->network.store, file);
     if (st == FW_OK && m->meta.n_class_names > 0 && m->meta.n_class_names != m->network.n_classes)
@@ -99,7 +113,8 @@ static fw_status compile(fw_model *m, fwi_safetensors *file, const fw_model_opt 
     if (st == FW_OK)
         st = fwi_network_plan_get(&m->network, FWI_EVALUATE, m->batch, &m->plan);
     if (st == FW_OK)
-        st = fwi_chain_new(&m->chain, m->meta.transforms, m->meta.h, m->meta.w, m->meta.c);
+        st = in_file(fwi_chain_new(&m->chain, m->meta.transforms, m->meta.h, m->meta.w, m->meta.c),
+                     file);
     if (st == FW_OK && !m->device->host_memory)
         st = fwi_network_fits(&m->network, 0);
     if (st == FW_OK && !m->device->host_memory)
@@ -132,6 +147,10 @@ fw_status fw_model_open(fw_model **out, const char *path, const fw_model_opt *op
         st = fwi_st_verify(file);
     if (st == FW_OK)
         st = fwi_model_meta_read(file, &m->meta);
+    for (int i = 0; st == FW_OK && i < fwi_st_count(file); i++) {
+        const fwi_st_tensor *t = fwi_st_get(file, i);
+        m->params += (int64_t)(t->bytes / fw_dtype_size(t->dtype));
+    }
     if (st == FW_OK)
         st = fw_layer_parse(&m->net, m->meta.layers, path);
     if (st ==
@@ -141,8 +160,6 @@ fw_status fw_model_open(fw_model **out, const char *path, const fw_model_opt *op
                      : opt->threads == 0     ? 1
                                              : opt->threads);
     if (st == FW_OK) {
-        for (int i = 0; i < fwi_st_count(file); i++)
-            m->params += fwi_shape_elems(&fwi_st_get(file, i)->shape);
         lay_out_workspace(m);
         *out = m;
         m = NULL;

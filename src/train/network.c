@@ -236,6 +236,19 @@ fw_status fwi_network_check(const fwi_network_spec *spec, int64_t batch)
     return st == FW_OK ? fwi_network_check_use(spec, &eval) : st;
 }
 
+static fw_status check_var_bytes(const fwi_graph *g, size_t most)
+{
+    size_t need = 0;
+    for (int32_t t = 0; t < g->n_tensors; t++)
+        if (g->tensors[t].kind == FWI_VAR &&
+            !fwi_add_size(need, fwi_tensor_bytes(&g->tensors[t]), &need))
+            need = SIZE_MAX;
+    return most == 0 || need <= most
+               ? FW_OK
+               : fwi_fail(FW_ESHAPE, "the layers have %zu bytes of weights, expected %zu at most",
+                          need, most);
+}
+
 fw_status fwi_network_init(fwi_network *n, fwi_device *d, const fwi_network_spec *spec)
 {
     *n = (fwi_network){.spec = *spec, .device = d};
@@ -257,6 +270,8 @@ fw_status fwi_network_init(fwi_network *n, fwi_device *d, const fwi_network_spec
                        &n->n_classes);
         graphs[n_graphs++] = eval;
     }
+    if (st == FW_OK)
+        st = check_var_bytes(eval, spec->most_var_bytes);
     if (st == FW_OK)
         st = fwi_store_new(&n->store, d, graphs, n_graphs);
     fwi_graph_free(train);

@@ -54,4 +54,15 @@ out "records      0"
 printf 'this is not a record file at all' > text.tfrec
 run 1 inspect text.tfrec
 err "text.tfrec: is no TFRecord file but text: record 0 at byte 0: length crc is"
+
+# A terminal is given no control character of a file: names of tensors, keys, values.
+header='{"__metadata__":{"note":"a\u001b]0;owned\u0007\u009bb\nc"},"t\u001b[2J":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+{
+    printf "\\$(printf %o ${#header})\\0\\0\\0\\0\\0\\0\\0%s\\0\\0\\0\\0" "$header"
+} > m.safetensors
+run 0 inspect m.safetensors
+out "t?[2J"
+out "a?]0;owned??b"
+[ "$(grep -c '^c$' out)" = 1 ] || die "lines of a text"
+LC_ALL=C grep -q "$(printf '[\001-\011\013-\037]')" out && die "control characters"
 exit 0

@@ -152,11 +152,52 @@ static void test_tensors_that_do_not_fit(void **state)
     assert_not_a_model(path, "");
 }
 
+/* The layers' text in a file's header, as other text of any length: fits the file again. */
+static void write_with(const t_bytes *b, const char *path, const char *was, const char *is)
+{
+    const size_t n_was = strlen(was), n_is = strlen(is);
+    const uint8_t *at = find(b, was);
+    const size_t head = (size_t)(at - b->data), tail = b->n - head - n_was;
+    uint64_t length = 0;
+    for (int i = 7; i >= 0; i--)
+        length = length << 8 | b->data[i];
+    uint8_t *file = malloc(b->n + n_is);
+    assert_non_null(file);
+    memcpy(file, b->data, head);
+    memcpy(file + head, is, n_is);
+    memcpy(file + head + n_is, at + n_was, tail);
+    t_put_u64(file, length + n_is - n_was);
+    t_write(path, file, head + n_is + tail);
+    free(file);
+}
+
+/* Layers and transforms that cannot be, and that would take memory which the file's tensors do not speak of. */
+static void test_parts_that_cannot_be(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *was, *is, *reason;
+    } cases[] = {
+        {"conv_bn 4", "conv_bn 1048576 kernel=127", "bytes of weights, expected"},
+        {"conv_bn 4", "dense 10\\nconv_bn 4", "layer 0 (dense 10)"},
+        {"5 5 1", "1 5 1", ""},
+        {"\"transforms\":\"\"", "\"transforms\":\"standardize 1 0 -1\"", "std -1"},
+    };
+    const t_bytes b = t_read(make_model());
+    const char *path = t_path("odd.safetensors");
+    for (size_t i = 0; i < T_COUNT(cases); i++) {
+        write_with(&b, path, cases[i].was, cases[i].is);
+        assert_not_a_model(path, cases[i].reason);
+    }
+    free(b.data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_damaged_models),
         cmocka_unit_test(test_tensors_that_do_not_fit),
+        cmocka_unit_test(test_parts_that_cannot_be),
     };
     return cmocka_run_group_tests_name("bad models", tests, make_data, drop_data);
 }
