@@ -21,7 +21,8 @@ static void check_plan(const fwi_graph *g)
     require(m.bytes >= m.live_peak && m.live_peak >= 0);
     for (fwi_val v = 0; v < g->n_tensors; v++)
         require(m.offset[v] == -1 ||
-                (m.offset[v] >= 0 && m.offset[v] % 64 == 0 && m.offset[v] < m.bytes));
+                (m.offset[v] >= 0 && m.offset[v] % 64 == 0 &&
+                 m.offset[v] + (int64_t)fwi_tensor_bytes(&g->tensors[v]) <= m.bytes));
     fwi_memplan_clear(&m);
 }
 

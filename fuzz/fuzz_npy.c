@@ -28,10 +28,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const size_t left = (size_t)fwi_source_left(s);
         if (fwi_npy_read_values(s, &h, &values) == FW_OK) {
             require(left == n * fw_dtype_size(h.dtype));
-            double sum = 0;
+            volatile double value = 0; /* every value is read */
             for (size_t i = 0; i < n; i++)
-                sum += fwi_npy_value(&h, values, i);
-            require(sum == sum || sum != sum); /* every value was read */
+                value = fwi_npy_value(&h, values, i);
+            (void)value;
         }
     }
     fwi_free(values);
