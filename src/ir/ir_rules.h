@@ -38,9 +38,9 @@ void fwi_layout_leave(fwi_opkind kind, fw_dtype real, const fwi_type *common, fw
 bool fwi_may_store(fw_dtype real, int64_t dtype);
 /* May a tensor of a graph of `real` be of this type, as far as layout goes? */
 fw_status fwi_layout_check(fw_dtype real, const fwi_type *t);
-/* The op has activations among its outputs but none among its inputs: each may be blocked, as its
- * tensor says. */
-bool fwi_layout_is_free(fwi_opkind kind);
+/* The op has activations among its outputs but none among its inputs: each may be blocked, and of this type,
+ * as its tensor says. */
+bool fwi_layout_is_free(fwi_opkind kind, fw_dtype real, fw_dtype dtype);
 
 /* graph.c */
 bool fwi_graph_has(const fwi_graph *g, fwi_val v);

@@ -47,9 +47,10 @@ fwi_layout fwi_op_layout(fwi_opkind kind)
     return layouts[kind];
 }
 
-bool fwi_layout_is_free(fwi_opkind kind)
+bool fwi_layout_is_free(fwi_opkind kind, fw_dtype real, fw_dtype dtype)
 {
-    return layouts[kind].in == 0 && layouts[kind].out != 0;
+    return layouts[kind].in == 0 && layouts[kind].out != 0 &&
+           (dtype == real || fwi_may_store(real, (int64_t)dtype));
 }
 
 int64_t fwi_stored_elems(const fwi_shape *s, int32_t nb)

@@ -359,7 +359,7 @@ static fw_status parse_op(parser *p, const char *word, const result *results, in
     for (int i = 0; i < n_results; i++) {
         fwi_tensor *t = &g->tensors[out[i]];
         char is[FWI_SHAPE_TEXT], says[FWI_SHAPE_TEXT];
-        if (fwi_layout_is_free(kind) && results[i].type.nb > 0)
+        if (results[i].type.nb > 0 && fwi_layout_is_free(kind, g->real, results[i].type.dtype))
             t->nb = results[i].type.nb, t->dtype = results[i].type.dtype;
         if (t->nb != results[i].type.nb)
             return fwi_fail(FW_ESHAPE,

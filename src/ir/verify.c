@@ -59,6 +59,8 @@ static fw_status check_grad_of(checker *c, fwi_val v)
     const fwi_tensor *w = &g->tensors[t->grad_of];
     if (w->dtype != t->dtype || !fwi_shape_equal(&w->shape, &t->shape))
         return fwi_fail(FW_ESHAPE, "the gradient of \"%s\" has another type or shape", w->name);
+    if (t->nb != 0)
+        return fwi_fail(FW_ESHAPE, "the gradient of \"%s\" is blocked", w->name);
     if (c->has_grad[t->grad_of])
         return fwi_fail(FW_EARG, "\"%s\" has two gradients", w->name);
     c->has_grad[t->grad_of] = true;
@@ -168,7 +170,8 @@ static fw_status check_op(checker *c, int32_t i)
     for (int k = 0; k < op->n_out; k++) {
         const fwi_tensor *t = &g->tensors[op->out[k]];
         char is[FWI_SHAPE_TEXT], must[FWI_SHAPE_TEXT];
-        if (t->nb > 0 && fwi_layout_is_free(op->kind) && (fwi_op_layout(op->kind).out >> k & 1))
+        if (t->nb > 0 && fwi_layout_is_free(op->kind, g->real, t->dtype) &&
+            (fwi_op_layout(op->kind).out >> k & 1))
             types[k].dtype = t->dtype, types[k].nb = t->nb;
         if (t->nb != types[k].nb)
             return fwi_fail(FW_ESHAPE, "output %d is blocked by %d, the op gives %d", k, t->nb,

@@ -40,8 +40,8 @@ typedef enum fwi_conv_pass {
 } fwi_conv_pass;
 fwi_conv_pass fwi_conv_pass_of(fwi_opkind kind); /* of an op with the attributes of a convolution */
 /* The fastest of DIRECT and the `allowed` ones, a set of 1 << algo, for a 3 x 3 convolution with stride
- * 1. table: of the kernels that would compute it ("avx512"); side: of its images, the shorter one, padded
- * by one pixel; c, oc: channels. */
+ * 1. table: of the kernels that would compute it ("avx512"); side: the shorter one of the images
+ * that it gives (FILTER_GRAD: of the gradient that it takes), which are cut into squares; c, oc: channels. */
 fwi_conv_algo fwi_conv_choice(const char *table, fw_dtype dtype, fwi_conv_pass pass, int64_t side,
                               int64_t c, int64_t oc, unsigned allowed);
 /* Whether this table's kernels multiply images stored as bf16 as they are; others widen to f32 first. */

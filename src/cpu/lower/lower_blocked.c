@@ -1,7 +1,7 @@
 /* lower_blocked.c: see cpu_lower.h. One walk over the ops. Every tensor of the graph keeps its
  * number and becomes blocked where the op that makes it runs blocked; its other form, where
  * somebody wants that, is a tensor of its own made by a conversion in front of the first who asks.
- * An op runs blocked where layout.c allows it, its images are activations of one batch, and the
+ * An op runs blocked where layout.c allows it, its images are activations (no filters), and the
  * table has a row for it. Nothing is weighed: a blocked row is taken to be the faster one. */
 #include "cpu_lower.h"
 
@@ -15,6 +15,8 @@ typedef struct lowering {
     fwi_op *old; /* the list as it was given */
     int32_t n_old_ops;
     fwi_val *flat, *blocked; /* [cap] of the old tensors: their form, or FWI_NO_VAL */
+    bool *
+        filters; /* [n_old] four dimensions that are no images: filters, and what is made of them */
     int32_t n_old;
 } lowering;
 
@@ -147,6 +149,35 @@ static bool places_stay(const lowering *w, fwi_val v)
     return true;
 }
 
+/* Filters have no batch to be cut in blocks, and their gradients stay in f32 whatever images are stored in. */
+static void find_filters(lowering *w)
+{
+    for (int32_t v = 0; v < w->n_old; v++) {
+        const fwi_tensor *t = &w->g->tensors[v];
+        w->filters[v] = t->kind == FWI_VAR || t->grad_of != FWI_NO_VAL;
+    }
+    for (int32_t i = 0; i < w->n_old_ops; i++) {
+        const fwi_op *op = &w->old[i];
+        const fwi_layout layout = fwi_op_layout(op->kind);
+        bool of_filters = op->kind == FWI_OP_conv2d_dw;
+        for (int k = 0; k < op->n_in && op->kind != FWI_OP_conv2d_dw; k++)
+            of_filters = of_filters || ((layout.in >> k & 1) && w->filters[op->in[k]]);
+        for (int k = 0; k < op->n_out; k++)
+            w->filters[op->out[k]] = w->filters[op->out[k]] || of_filters;
+    }
+}
+
+static bool has_filters(const lowering *w, const fwi_op *op, fwi_layout layout)
+{
+    for (int k = 0; k < op->n_in; k++)
+        if ((layout.in >> k & 1) && w->filters[op->in[k]])
+            return true;
+    for (int k = 0; k < op->n_out; k++)
+        if ((layout.out >> k & 1) && w->filters[op->out[k]])
+            return true;
+    return false;
+}
+
 /* Whether the op can and may run blocked. Places of a pool (u8) have no conversion, so who reads
  * them goes the way of who made them. */
 static bool runs_blocked(const lowering *w, const fwi_op *op, fwi_call *c)
@@ -161,7 +192,7 @@ static bool runs_blocked(const lowering *w, const fwi_op *op, fwi_call *c)
         if ((layout.out >> k & 1) && w->g->tensors[op->out[k]].dtype == FW_U8 &&
             !places_stay(w, op->out[k]))
             return false;
-    return fwi_blocked_call(w->g, w->table, op, c);
+    return !has_filters(w, op, layout) && fwi_blocked_call(w->g, w->table, op, c);
 }
 
 static fw_status lower_op(lowering *w, const fwi_op *old)
@@ -192,6 +223,7 @@ static fw_status lower(lowering *w)
     fwi_graph *g = w->g;
     if (g->n_ops > 0)
         memcpy(w->old, g->ops, (size_t)g->n_ops * sizeof *w->old);
+    find_filters(w);
     fw_status st = FW_OK;
     g->n_ops = 0; /* conversions are built at its front and move on */
     for (int32_t i = 0; i < w->n_old_ops && st == FW_OK; i++)
@@ -221,8 +253,9 @@ fw_status fwi_lower_blocked(fwi_graph *g, const fwi_op_table *table)
                   .n_old_ops = g->n_ops,
                   .old = fwi_alloc_array((size_t)g->n_ops, sizeof *w.old),
                   .flat = fwi_alloc_array(n, sizeof *w.flat),
-                  .blocked = fwi_alloc_array(n, sizeof *w.blocked)};
-    if (w.old == NULL || w.flat == NULL || w.blocked == NULL)
+                  .blocked = fwi_alloc_array(n, sizeof *w.blocked),
+                  .filters = fwi_alloc_array(n, sizeof *w.filters)};
+    if (w.old == NULL || w.flat == NULL || w.blocked == NULL || w.filters == NULL)
         st = FW_ENOMEM;
     for (size_t v = 0; v < n && st == FW_OK; v++) {
         w.flat[v] = g->tensors[v].kind == FWI_TEMP ? FWI_NO_VAL : (fwi_val)v;
@@ -233,6 +266,7 @@ fw_status fwi_lower_blocked(fwi_graph *g, const fwi_op_table *table)
     fwi_free(w.old);
     fwi_free(w.flat);
     fwi_free(w.blocked);
+    fwi_free(w.filters);
     fwi_free(w.ops);
     return st;
 }

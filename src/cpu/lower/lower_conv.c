@@ -52,7 +52,9 @@ static fwi_conv_algo choose(const fwi_graph *g, const fwi_op *op, const fwi_op_t
     if (a->kh != 3 || a->kw != 3 || a->stride != 1)
         return FWI_CONV_DIRECT;
     const fwi_shape *filters = pass == FWI_CONV_FILTER_GRAD ? &c.out[0].shape : &c.in[1].shape;
-    const int64_t side = a->ih < a->iw ? a->ih : a->iw;
+    /* what is cut into squares: what the op gives, or the gradient that filters' gradients are made of */
+    const fwi_shape *cut = pass == FWI_CONV_FILTER_GRAD ? &c.in[1].shape : &c.out[0].shape;
+    const int64_t side = cut->d[1] < cut->d[2] ? cut->d[1] : cut->d[2];
     fwi_conv_algo most = g->conv == FWI_CONV_ANY ? FWI_CONV_ALGOS - 1 : g->conv;
     /* of the larger ones there are no kernels with products of bf16 */
     if (most > FWI_CONV_WINO4 && g->storage == FW_BF16 && fwi_multiplies_bf16(table->name))

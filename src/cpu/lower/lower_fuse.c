@@ -67,7 +67,7 @@ static int32_t maker_of(const fusion *f, fwi_val v, fwi_opkind kind)
     return i >= 0 && !f->drop[i] && f->g->ops[i].kind == kind ? i : NONE;
 }
 
-/* Side by side, without gaps: the only pools that fused ops know. */
+/* Side by side, without gaps: the only pools that norm and activation take along. */
 static bool plain_pool(const fwi_op *pool)
 {
     return pool->attr.pool.stride == pool->attr.pool.k;
@@ -102,24 +102,40 @@ static bool has_row(const fusion *f, const fwi_op *op)
 
 /* ---- what there is ---- */
 
+/* The gradient of that very norm: x may be normed twice. */
+static bool is_grad_of(const fwi_op *grad, const fwi_op *norm)
+{
+    return grad->in[1] == norm->in[0] && grad->in[2] == norm->in[1] &&
+           grad->in[3] == norm->out[1] && grad->in[4] == norm->out[2] &&
+           grad->attr.bn.eps == norm->attr.bn.eps && grad->attr.bn.groups == norm->attr.bn.groups;
+}
+
+static bool same_act(const fwi_op *a, const fwi_op *b)
+{
+    return a->attr.act.fn == b->attr.act.fn && a->attr.act.alpha == b->attr.act.alpha;
+}
+
+/* The gradient of that very pool, by its places. */
+static bool is_pool_grad_of(const fwi_op *grad, const fwi_op *pool)
+{
+    return grad->in[1] == pool->out[1] && grad->attr.pool.k == pool->attr.pool.k &&
+           grad->attr.pool.stride == pool->attr.pool.stride;
+}
+
 static void find_backward(const fusion *f, chain *c)
 {
     const fwi_graph *g = f->g;
     const fwi_op *norm = &g->ops[c->norm];
-    c->grad = reader_of(f, norm->in[0], FWI_OP_bn_train_grad, 1);
-    while (c->grad != NONE && g->ops[c->grad].in[3] != norm->out[1]) { /* x may be normed twice */
-        int32_t next = c->grad + 1;
-        while (next < g->n_ops && (f->drop[next] || g->ops[next].kind != FWI_OP_bn_train_grad ||
-                                   g->ops[next].in[1] != norm->in[0]))
-            next++;
-        c->grad = next < g->n_ops ? next : NONE;
-    }
+    for (int32_t i = 0; i < g->n_ops && c->grad == NONE; i++)
+        if (!f->drop[i] && g->ops[i].kind == FWI_OP_bn_train_grad && is_grad_of(&g->ops[i], norm))
+            c->grad = i;
     if (c->grad == NONE || c->act == NONE)
         return;
     const fwi_op *grad = &g->ops[c->grad];
     const bool relu = g->ops[c->act].kind == FWI_OP_relu;
     c->act_grad = maker_of(f, grad->in[0], relu ? FWI_OP_relu_grad : FWI_OP_act_grad);
     if (c->act_grad == NONE || uses_of(f, grad->in[0]) != 1 ||
+        (!relu && !same_act(&g->ops[c->act_grad], &g->ops[c->act])) ||
         g->ops[c->act_grad].in[1] != (relu ? g->ops[c->act].out[0] : norm->out[0])) {
         c->act_grad = NONE;
         return;
@@ -127,13 +143,13 @@ static void find_backward(const fusion *f, chain *c)
     const fwi_val dz = g->ops[c->act_grad].in[0];
     if (c->tail_kind == TAIL_POOL && uses_of(f, dz) == 1) {
         c->pool_grad = maker_of(f, dz, FWI_OP_max_pool_grad);
-        if (c->pool_grad != NONE && g->ops[c->pool_grad].in[1] != g->ops[c->tail].out[1])
+        if (c->pool_grad != NONE && !is_pool_grad_of(&g->ops[c->pool_grad], &g->ops[c->tail]))
             c->pool_grad = NONE;
     }
     const int32_t pool = maker_of(f, norm->in[0], FWI_OP_max_pool);
     if (pool != NONE && plain_pool(&g->ops[pool]) && uses_of(f, grad->out[0]) == 1) {
         c->unpool = reader_of(f, grad->out[0], FWI_OP_max_pool_grad, 0);
-        if (c->unpool != NONE && (g->ops[c->unpool].in[1] != g->ops[pool].out[1] ||
+        if (c->unpool != NONE && (!is_pool_grad_of(&g->ops[c->unpool], &g->ops[pool]) ||
                                   !places_stay(f, g->ops[pool].out[1])))
             c->unpool = NONE;
     }
@@ -414,7 +430,9 @@ static void fuse_bias(fusion *f, int32_t bias)
     sweep.out[0] = z;
     if (!has_row(f, &sweep) || changed_before(f, add->in[1], act))
         return;
-    const int32_t grad = reader_of(f, relu ? z : y, relu ? FWI_OP_relu_grad : FWI_OP_act_grad, 1);
+    int32_t grad = reader_of(f, relu ? z : y, relu ? FWI_OP_relu_grad : FWI_OP_act_grad, 1);
+    if (grad != NONE && !relu && !same_act(&g->ops[grad], &g->ops[act]))
+        grad = NONE;
     const int32_t sum = grad == NONE ? NONE : reader_of(f, g->ops[grad].out[0], FWI_OP_sum_rows, 0);
     bool fused_back = sum != NONE;
     if (fused_back) {

@@ -288,6 +288,46 @@ static void what_the_table_lacks_stays(void **state)
     fwi_graph_free(g);
 }
 
+/* Gradients that are not those of the ops they seem to belong to stay as they are. */
+static void others_gradients_stay(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *was, *is;
+        fwi_opkind stays;
+    } cases[] = {
+        {"%12 %13 eps=0.001 groups=1", "%12 %13 eps=0.5 groups=1", FWI_OP_bn_train_grad},
+        {"bn_train_grad %29 %17 %7 ", "bn_train_grad %29 %17 %2 ", FWI_OP_bn_train_grad},
+        {"bn_train_grad %29 %17 %7 %19 %20", "bn_train_grad %29 %17 %7 %19 %13",
+         FWI_OP_bn_train_grad},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *text = changed(residual, cases[i].was, cases[i].is);
+        fwi_graph *g = fuse(text, &all);
+        assert_int_equal(count(g, cases[i].stays), 1);
+        fwi_graph_free(g);
+        free(text);
+    }
+    /* an activation with a parameter, alone and behind a bias */
+    static const char *const acts[] = {"fn=0 alpha=0.25", "fn=2 alpha=0.5"};
+    for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
+        char *text = strstr(pool_first, "= act_grad") == NULL ? NULL : strdup(pool_first);
+        assert_non_null(text);
+        char *at = strstr(strstr(text, "= act_grad"), "fn=0 alpha=0.5");
+        assert_non_null(at);
+        char *other = changed(at, "fn=0 alpha=0.5", acts[i]);
+        *at = 0;
+        char *whole = changed(text, "", other);
+        fwi_graph *g = fuse(whole, &all);
+        assert_int_equal(count(g, FWI_OP_act_grad), 1);
+        assert_int_equal(count(g, FWI_OP_bn_train_grad), 1);
+        fwi_graph_free(g);
+        free(whole);
+        free(other);
+        free(text);
+    }
+}
+
 /* With groups all is as with one, only that a convolution does not gather their statistics; and a norm
  * that has nothing else to fuse with is left whole. */
 static void groups_fuse_too(void **state)
@@ -423,6 +463,7 @@ int main(void)
         cmocka_unit_test(what_the_table_lacks_stays),
         cmocka_unit_test(evaluation_fuses_too),
         cmocka_unit_test(other_readers_are_served),
+        cmocka_unit_test(others_gradients_stay),
         cmocka_unit_test(groups_fuse_too),
         cmocka_unit_test(places_stay_apart),
         cmocka_unit_test(running_out_of_memory_is_reported),

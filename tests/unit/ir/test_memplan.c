@@ -18,7 +18,7 @@ typedef struct machine {
 static int64_t cells_of(const machine *k, fwi_val v)
 {
     const fwi_tensor *t = &k->g->tensors[v];
-    return (fwi_shape_elems(&t->shape) * (int64_t)fw_dtype_size(t->dtype) + CELL - 1) / CELL;
+    return ((int64_t)fwi_tensor_bytes(t) + CELL - 1) / CELL;
 }
 
 static bool in_scratch(const machine *k, fwi_val v)
