@@ -6,7 +6,7 @@
 #include "exec.h"
 #include "probe.h"
 
-/* name: NULL or "cpu"; later "cuda", "cuda:1". FW_EUNAVAILABLE with the reason where it cannot be
+/* name: NULL or "cpu"; "cuda", "cuda:1". FW_EUNAVAILABLE with the reason where it cannot be
  * had. */
 fw_status fwi_device_open(fwi_device **out, const char *name, const fwi_device_opt *opt);
 void fwi_device_close(fwi_device *d); /* NULL: nothing */

@@ -1,7 +1,7 @@
 /* cublaslt_matmul.h: products of matrices by cuBLASLt, one or a batch of the same size. A plan is a
  * description and an algorithm, made once per device and key, and only looked up when it runs: the
  * algorithm is the first that cuBLASLt's heuristic names, which depends on the key, the GPU and the
- * version alone. Read before: cuda_libs.h. Read next: cublaslt_rows.c, newton_schulz.h. */
+ * version alone. Read before: cuda_libs.h. Read next: cublaslt_rows.c, cublaslt_muon.h. */
 #ifndef FWI_CUBLASLT_MATMUL_H
 #define FWI_CUBLASLT_MATMUL_H
 

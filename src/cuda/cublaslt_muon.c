@@ -3,8 +3,8 @@
  *
  *     A = X X^T          B = c A A + b A          X' = B X + a X
  *
- * X and X' take turns in two places, so that no product writes what it reads. Variables of one size
- * are one batch, whose products are three calls a step as well. The rest of the update is in side.cu,
+ * X and X' take turns in two places, so that no product writes what it reads. Neighbours of one
+ * size are one batch, whose products are three calls a step as well, where cuBLASLt has such products. The rest of the update is in side.cu,
  * one kernel for all variables. A A is symmetric, as A is: a product that computes half of it would
  * save a sixth of the work where m is near n, and cuBLASLt has none, so it is computed whole. Read before: cublaslt_muon.h, cpu/ref/muon_body.h, which has the definition. */
 #include "cublaslt_muon.h"
@@ -130,11 +130,6 @@ typedef struct muon_job {
     size_t sums, x, products;    /* bytes of each part */
 } muon_job;
 
-static fwi_cuda_libs *libs_of(const fwi_call *c)
-{
-    return c->stream == NULL ? NULL : ((const fwi_cuda_stream *)c->stream)->libs;
-}
-
 static fwi_newton_schulz products_of(const fwi_call *c)
 {
     const fwi_muon_attr *a = &c->attr->muon;
@@ -197,7 +192,7 @@ static void make_batches(muon_job *j, fwi_cuda_libs *l, const fwi_call *calls, i
 
 static bool accepts(const fwi_call *c)
 {
-    fwi_cuda_libs *l = libs_of(c);
+    fwi_cuda_libs *l = fwi_cuda_libs_of(c);
     if (l == NULL || l->blas_handle == NULL || fwi_shape_elems(&c->in[0].shape) > INT32_MAX)
         return false;
     const fwi_newton_schulz s = products_of(c);
@@ -210,13 +205,13 @@ static bool accepts(const fwi_call *c)
 static size_t joint_scratch(const fwi_call *calls, int n)
 {
     muon_job j;
-    make_batches(&j, libs_of(calls), calls, n, true);
+    make_batches(&j, fwi_cuda_libs_of(calls), calls, n, true);
     return j.sums + 2 * j.x + j.products + FWI_LIBS_ALIGN;
 }
 
 static fw_status joint_run(const fwi_call *calls, int n)
 {
-    fwi_cuda_libs *l = libs_of(calls);
+    fwi_cuda_libs *l = fwi_cuda_libs_of(calls);
     muon_job j;
     make_batches(&j, l, calls, n, false);
     char *const sums = fwi_libs_aligned(calls[0].scratch);

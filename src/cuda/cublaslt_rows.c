@@ -6,11 +6,6 @@
 
 #include <assert.h>
 
-static fwi_cuda_libs *libs_of(const fwi_call *c)
-{
-    return c->stream == NULL ? NULL : ((const fwi_cuda_stream *)c->stream)->libs;
-}
-
 static fwi_matmul_key key_of(const fwi_call *c)
 {
     const fwi_matmul_attr *a = &c->attr->matmul;
@@ -22,7 +17,7 @@ static fwi_matmul_key key_of(const fwi_call *c)
         .ta = a->ta != 0,
         .tb = a->tb != 0,
         .dtype = FW_F32,
-        .tf32 = libs_of(c)->tf32,
+        .tf32 = fwi_cuda_libs_of(c)->tf32,
         .align = sizeof(float),
         .adds = 0,
     };
@@ -30,7 +25,7 @@ static fwi_matmul_key key_of(const fwi_call *c)
 
 static bool accepts(const fwi_call *c)
 {
-    fwi_cuda_libs *l = libs_of(c);
+    fwi_cuda_libs *l = fwi_cuda_libs_of(c);
     if (l == NULL || l->blas_handle == NULL)
         return false;
     const fwi_matmul_key key = key_of(c);
@@ -43,7 +38,7 @@ static bool accepts(const fwi_call *c)
 static size_t scratch(const fwi_call *c)
 {
     const fwi_matmul_key key = key_of(c);
-    const fwi_cublaslt_plan *p = fwi_cublaslt_plan_find(libs_of(c), &key);
+    const fwi_cublaslt_plan *p = fwi_cublaslt_plan_find(fwi_cuda_libs_of(c), &key);
     assert(p != NULL && p->usable);
     return p->workspace > 0 ? p->workspace + FWI_LIBS_ALIGN : 0;
 }
@@ -51,13 +46,13 @@ static size_t scratch(const fwi_call *c)
 static fw_status run(const fwi_call *c)
 {
     const fwi_matmul_key key = key_of(c);
-    const fwi_cublaslt_plan *p = fwi_cublaslt_plan_find(libs_of(c), &key);
+    const fwi_cublaslt_plan *p = fwi_cublaslt_plan_find(fwi_cuda_libs_of(c), &key);
     assert(p != NULL && p->usable);
-    const fw_status st = libs_of(c)->side->use(c);
+    const fw_status st = fwi_cuda_libs_of(c)->side->use(c);
     if (st != FW_OK)
         return st;
-    return fwi_cublaslt_run(libs_of(c), p, 1, c->in[0].data, c->in[1].data, 0, NULL, c->out[0].data,
-                            p->workspace > 0 ? fwi_libs_aligned(c->scratch) : NULL);
+    return fwi_cublaslt_run(fwi_cuda_libs_of(c), p, 1, c->in[0].data, c->in[1].data, 0, NULL,
+                            c->out[0].data, p->workspace > 0 ? fwi_libs_aligned(c->scratch) : NULL);
 }
 
 const fwi_kernel fwi_rows_cublaslt[] = {

@@ -22,6 +22,28 @@ fw_status fwi_cuda_use(int device)
     return fwi_cuda_check(cudaSetDevice(device), "cudaSetDevice");
 }
 
+fw_status fwi_cuda_check_code(int device, const struct cudaDeviceProp *p)
+{
+    if (p->major < 8)
+        return fwi_fail(FW_EUNAVAILABLE,
+                        "%s has compute capability %d.%d, this build's kernels need 8.0 or later",
+                        p->name, p->major, p->minor);
+    const fw_status st = fwi_cuda_use(device);
+    if (st != FW_OK)
+        return st;
+    const cudaError_t e = fwi_cuda_code();
+    if (e == cudaErrorNoKernelImageForDevice || e == cudaErrorUnsupportedPtxVersion ||
+        e == cudaErrorInvalidPtx) {
+        (void)cudaGetLastError(); /* it is no failure of what comes next */
+        return fwi_fail(
+            FW_EUNAVAILABLE,
+            "%s has compute capability %d.%d, this build has kernels for " FWI_CUDA_TARGETS
+            " (FW_CUDA_TARGETS): %s",
+            p->name, p->major, p->minor, cudaGetErrorName(e));
+    }
+    return fwi_cuda_check(e, "cudaFuncGetAttributes");
+}
+
 /* 12080 is 12.8 */
 static int major(int version)
 {

@@ -75,10 +75,9 @@ static fw_status describe(cuda_device *c)
         return st;
     c->queue.sm = p.major * 10 + p.minor;
     c->queue.n_sm = p.multiProcessorCount;
-    if (p.major < 8)
-        return fwi_fail(FW_EUNAVAILABLE,
-                        "%s has compute capability %d.%d, this build's kernels need 8.0 or later",
-                        p.name, p.major, p.minor);
+    const fw_status code = fwi_cuda_check_code(c->queue.device, &p);
+    if (code != FW_OK)
+        return code;
     c->label = fwi_sprintf("cuda:%d (%s, sm_%d)", c->queue.device, p.name, c->queue.sm);
     c->base.label = c->label;
     return c->label == NULL ? FW_ENOMEM : FW_OK;
@@ -156,6 +155,10 @@ static fw_status cuda_alloc(fwi_device *d, size_t n_bytes, void **out)
         st = fwi_cuda_check(cudaMalloc(out, n_bytes > 0 ? n_bytes : 1), "cudaMalloc");
     if (st == FW_OK)
         st = fwi_cuda_check(cudaMemsetAsync(*out, 0, n_bytes, c->queue.stream), "cudaMemset");
+    if (st != FW_OK && *out != NULL) {
+        (void)cudaFree(*out);
+        *out = NULL;
+    }
     d->allocations += st == FW_OK;
     return st;
 }

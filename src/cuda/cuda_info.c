@@ -81,11 +81,10 @@ fw_status fwi_cuda_gpu_info(int i, fwi_gpu_info *out)
         st = fwi_cuda_check(cudaMemGetInfo(&free_bytes, &all_bytes), "cudaMemGetInfo");
     if (st == FW_OK)
         out->memory_free = (int64_t)free_bytes;
+    if (st == FW_OK)
+        st = fwi_cuda_check_code(i, &p);
     if (st != FW_OK) /* another process may hold it for itself alone, say */
         snprintf(out->why, sizeof out->why, "%s", fw_last_error());
-    else if (p.major < 8)
-        snprintf(out->why, sizeof out->why,
-                 "this build's kernels need compute capability 8.0 or later");
     library_versions(out->libraries, sizeof out->libraries);
     return FW_OK;
 }

@@ -25,6 +25,11 @@ static inline cudaStream_t fwi_cuda_stream_of(const fwi_call *c)
     return c->stream == NULL ? NULL : ((const fwi_cuda_stream *)c->stream)->stream;
 }
 
+static inline struct fwi_cuda_libs *fwi_cuda_libs_of(const fwi_call *c)
+{
+    return c->stream == NULL ? NULL : ((const fwi_cuda_stream *)c->stream)->libs;
+}
+
 extern const fwi_probe fwi_cuda_probe;         /* cuda_probe.c */
 void fwi_cuda_probe_clear(fwi_cuda_stream *q); /* what it made */
 /* Makes the GPU current in this thread: what CUDA does next, it does there. A device may be used by any
@@ -33,6 +38,12 @@ void fwi_cuda_probe_clear(fwi_cuda_stream *q); /* what it made */
 fw_status fwi_cuda_use(int device);
 /* FW_OK for cudaSuccess; else FW_ENOMEM or FW_EINTERNAL with "WHAT: cudaErrorName: its sentence". */
 fw_status fwi_cuda_check(cudaError_t e, const char *what);
+#ifndef FWI_CUDA_EMULATED
+cudaError_t
+fwi_cuda_code(void); /* code.cu: cudaSuccess if the current GPU can run this build's kernels */
+/* The same as a status: FW_EUNAVAILABLE with what the GPU is and what the build is for. */
+fw_status fwi_cuda_check_code(int device, const struct cudaDeviceProp *p);
+#endif
 /* FW_EUNAVAILABLE where there is no driver, it is too old, or there is no GPU; *n: how many. */
 fw_status fwi_cuda_count(int *n);
 

@@ -131,12 +131,6 @@ static __device__ inline void copy_pixels(uint32_t to, const fwi_tensor_map *map
         : "memory");
 }
 
-/* The map itself into the cache of maps: prefetch.tensormap (9.7.9.16). */
-static __device__ inline void map_prefetch(const fwi_tensor_map *map)
-{
-    asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
-}
-
 } // namespace fwi_cuda
 
 #endif

@@ -335,8 +335,9 @@ static fw_status build_choice(fwi_cuda_libs *l, fwi_cudnn_plan *p, const fwi_dnn
     char text[FWI_CONV_KEY_TEXT];
     cudnnBackendDescriptor_t graph = NULL;
     if (c->own[0] != 0) { /* its row comes before cuDNN's, and would have taken the call */
-        fwi_log(1, "%s is not used for %s: it cannot compute it here", c->own,
-                fwi_dnn_key_text(&p->key, text));
+        fwi_log(1, "%s is not used for %s: %s", c->own, fwi_dnn_key_text(&p->key, text),
+                l->conv_engine[0] != 0 ? "FENWICKS_CONV_ENGINE says otherwise"
+                                       : "it cannot compute it here");
         return FW_OK;
     }
     if (!ask(p, c->pad)) {

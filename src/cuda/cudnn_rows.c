@@ -13,15 +13,10 @@
 
 #include <assert.h>
 
-static fwi_cuda_libs *libs_of(const fwi_call *c)
-{
-    return c->stream == NULL ? NULL : ((const fwi_cuda_stream *)c->stream)->libs;
-}
-
 /* The plan of a call that a row took. */
 static const fwi_cudnn_plan *plan_of(const fwi_call *c)
 {
-    const fwi_cuda_libs *l = libs_of(c);
+    const fwi_cuda_libs *l = fwi_cuda_libs_of(c);
     fwi_dnn_key key;
     const bool known = l != NULL && fwi_dnn_key_of(c, l->tf32, &key);
     return known ? fwi_cudnn_plan_find(l, &key) : NULL;
@@ -30,7 +25,7 @@ static const fwi_cudnn_plan *plan_of(const fwi_call *c)
 /* The plan, made now if it is not there yet; NULL: cuDNN cannot. */
 static const fwi_cudnn_plan *usable_plan(const fwi_call *c)
 {
-    fwi_cuda_libs *l = libs_of(c);
+    fwi_cuda_libs *l = fwi_cuda_libs_of(c);
     fwi_dnn_key key;
     if (l == NULL || l->dnn_handle == NULL || !fwi_dnn_key_of(c, l->tf32, &key))
         return NULL;
@@ -150,8 +145,8 @@ static fw_status run(const fwi_call *c)
 {
     const fwi_cudnn_plan *p = plan_of(c);
     assert(p != NULL && p->usable);
-    const fw_status st = libs_of(c)->side->use(c);
-    return st == FW_OK ? fwi_cudnn_call_run(libs_of(c), p, c) : st;
+    const fw_status st = fwi_cuda_libs_of(c)->side->use(c);
+    return st == FW_OK ? fwi_cudnn_call_run(fwi_cuda_libs_of(c), p, c) : st;
 }
 
 #define ROW(op, type, text, accept, is_blocked)                                                    \

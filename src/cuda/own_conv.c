@@ -7,27 +7,22 @@
 
 #include <string.h>
 
-static fwi_cuda_libs *libs_of(const fwi_call *c)
-{
-    return c->stream == NULL ? NULL : ((const fwi_cuda_stream *)c->stream)->libs;
-}
-
 bool fwi_own_conv_allowed(const fwi_call *c)
 {
-    const fwi_cuda_libs *l = libs_of(c);
+    const fwi_cuda_libs *l = fwi_cuda_libs_of(c);
     return l != NULL && strcmp(l->conv_engine, "cudnn") != 0;
 }
 
 bool fwi_own_conv_possible(const fwi_call *c)
 {
-    const fwi_cuda_libs *l = libs_of(c);
+    const fwi_cuda_libs *l = fwi_cuda_libs_of(c);
     return fwi_own_conv_allowed(c) && l->sm == 90 && l->maps.tiled != NULL &&
            l->maps.im2col != NULL;
 }
 
 bool fwi_own_conv_chosen(const fwi_call *c, const char *name)
 {
-    const fwi_cuda_libs *l = libs_of(c);
+    const fwi_cuda_libs *l = fwi_cuda_libs_of(c);
     fwi_dnn_key key;
     if (l == NULL || !fwi_dnn_key_of(c, l->tf32, &key))
         return false;
@@ -39,7 +34,7 @@ bool fwi_own_conv_chosen(const fwi_call *c, const char *name)
 
 fw_status fwi_own_conv_map(const fwi_call *c, fwi_tensor_map *out, const fwi_map_spec *s)
 {
-    const fwi_cuda_libs *l = libs_of(c);
+    const fwi_cuda_libs *l = fwi_cuda_libs_of(c);
     if (l == NULL)
         return fwi_fail(FW_EINTERNAL, "a convolution without a device");
     return fwi_map_encode(&l->maps, out, s);

@@ -13,11 +13,15 @@ typedef __typeof__(&cuTensorMapEncodeIm2col) im2col_fn;
 
 static void *entry(const char *name)
 {
-    enum { SINCE = 12000 }; /* CUDA 12.0 has them first */
     void *fn = NULL;
     enum cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
+#if CUDART_VERSION >= 12050
+    enum { SINCE = 12000 }; /* CUDA 12.0 has them first */
     const cudaError_t e =
         cudaGetDriverEntryPointByVersion(name, &fn, SINCE, cudaEnableDefault, &found);
+#else
+    const cudaError_t e = cudaGetDriverEntryPoint(name, &fn, cudaEnableDefault, &found);
+#endif
     if (e != cudaSuccess)
         (void)cudaGetLastError(); /* it is no failure of what comes next */
     return e == cudaSuccess && found == cudaDriverEntryPointSuccess ? fn : NULL;

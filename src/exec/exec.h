@@ -34,7 +34,8 @@ typedef struct fwi_call {
 
 /* Several calls of one row as one: for devices on which a small kernel costs as much as a large one. Of
  * rows whose op changes variables and makes nothing, or makes output 0 of an input that is that of the call
- * before; the result is that of call after call, bit for bit. */
+ * before; the result is that of call after call, bit for bit (of Muon by cuBLASLt: as its products of one
+ * or several matrices have it, which may be rounded otherwise). */
 enum { FWI_MAX_JOINED = 64 };
 typedef struct fwi_joint {
     size_t (*scratch)(const fwi_call *calls,

@@ -17,8 +17,7 @@
 #define __global__
 #define __device__
 #define __host__
-#define __shared__      static
-#define __forceinline__ inline
+#define __shared__ static
 #define __launch_bounds__(...)
 #define __grid_constant__
 #define FWI_UNROLL

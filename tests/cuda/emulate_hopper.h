@@ -78,10 +78,6 @@ static inline void copy_pixels(uint32_t to, const fwi_tensor_map *map, uint32_t 
     const int at[] = {c, w, h, n}, offsets[] = {dw, dh};
     emulated::copy(to, map, barrier, 4, at, offsets);
 }
-static inline void map_prefetch(const fwi_tensor_map *map)
-{
-    (void)map;
-}
 
 static inline void wgmma_fence()
 {

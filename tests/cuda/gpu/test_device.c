@@ -25,6 +25,7 @@ static struct machine {
     int gpus;
     cudaError_t count_says;
     int major, minor;
+    cudaError_t code_says; /* asked for kernels of this build */
     size_t free_bytes;
 } machine;
 static _Thread_local int current; /* as in the real one, 0 where a thread has said nothing */
@@ -193,6 +194,11 @@ static cudaError_t fake_memcpy(void *to, const void *from, size_t n_bytes, enum 
     return cudaSuccess;
 }
 
+static cudaError_t fake_code(void)
+{
+    return machine.code_says;
+}
+
 static cudaError_t fake_capture_begin(cudaStream_t s, enum cudaStreamCaptureMode mode)
 {
     (void)mode;
@@ -265,6 +271,9 @@ static cudaError_t fake_graph_launch(cudaGraphExec_t g, cudaStream_t s)
 #define cudaGraphExecDestroy      fake_exec_destroy
 #define cudaGraphLaunch           fake_graph_launch
 #define cudaGraphUpload           fake_graph_launch /* on a stream too */
+#define fwi_cuda_code             fake_code
+#undef FWI_CUDA_TARGETS
+#define FWI_CUDA_TARGETS "80 90a"
 
 #include "../../../src/cuda/cuda_check.c"
 #include "../../../src/cuda/cuda_device.c"
@@ -327,6 +336,16 @@ static void test_sentences(void **state)
     machine.minor = 5;
     refused("cuda:1", FW_EUNAVAILABLE,
             "NVIDIA of no kind has compute capability 7.5, this build's kernels need 8.0 or later");
+    machine.major = 12;
+    machine.minor = 0;
+    machine.code_says = cudaErrorNoKernelImageForDevice;
+    refused("cuda:1", FW_EUNAVAILABLE,
+            "NVIDIA of no kind has compute capability 12.0, this build has kernels for 80 90a "
+            "(FW_CUDA_TARGETS): cudaErrorNoKernelImageForDevice");
+    machine.code_says = cudaErrorECCUncorrectable; /* what is no matter of targets keeps its name */
+    assert_int_equal(fwi_device_open(&(fwi_device *){NULL}, "cuda", &(fwi_device_opt){0}),
+                     FW_EINTERNAL);
+    assert_non_null(strstr(fw_last_error(), "cudaErrorECCUncorrectable"));
     machine = good;
     assert_true(fwi_cuda_describe(text, sizeof text));
     assert_string_equal(text,
