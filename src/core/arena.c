@@ -1,13 +1,11 @@
 /* arena.c: many small pieces that are freed together.
  *
  * A list of blocks, filled one after the other. Reset starts again at the first block and keeps
- * them all, so a loop that resets once per turn stops allocating as soon as it has seen its largest
- * turn. Neighbours: mem.c, where the blocks come from. */
+ * them all, so a loop that resets once per turn, and asks for the same pieces in each, stops allocating
+ * after the first. Neighbours: mem.c, where the blocks come from. */
 #include "fail.h"
 #include "mem.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { PIECE_ALIGN = 16, DEFAULT_BLOCK = 64 * 1024 };
@@ -98,18 +96,6 @@ void *fwi_arena_alloc(fwi_arena *a, size_t n_bytes)
     return p;
 }
 
-void *fwi_arena_zero(fwi_arena *a, size_t count, size_t elem_bytes)
-{
-    size_t n_bytes = 0;
-    if (!fwi_mul_size(count, elem_bytes, &n_bytes)) {
-        fwi_fail(FW_ENOMEM, "out of memory: %zu elements of %zu bytes asked for", count,
-                 elem_bytes);
-        return NULL;
-    }
-    void *p = fwi_arena_alloc(a, n_bytes);
-    return p != NULL ? memset(p, 0, n_bytes) : NULL;
-}
-
 char *fwi_arena_strdup(fwi_arena *a, const char *s)
 {
     const size_t n_bytes = strlen(s) + 1;
@@ -117,24 +103,4 @@ char *fwi_arena_strdup(fwi_arena *a, const char *s)
     if (copy != NULL)
         memcpy(copy, s, n_bytes);
     return copy;
-}
-
-char *fwi_arena_sprintf(fwi_arena *a, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    const int n = vsnprintf(NULL, 0, fmt, args);
-    va_end(args);
-    if (n < 0) {
-        fwi_fail(FW_EINTERNAL, "cannot format \"%s\"", fmt);
-        return NULL;
-    }
-    const size_t n_bytes = (size_t)n + 1;
-    char *text = fwi_arena_alloc(a, n_bytes);
-    if (text != NULL) {
-        va_start(args, fmt);
-        vsnprintf(text, n_bytes, fmt, args);
-        va_end(args);
-    }
-    return text;
 }

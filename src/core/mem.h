@@ -39,9 +39,7 @@ fw_status fwi_arena_new(fwi_arena **out, size_t block_bytes); /* 0: 64 KiB */
 void fwi_arena_free(fwi_arena *a);
 void fwi_arena_reset(fwi_arena *a); /* keeps the blocks: a loop over reset stops allocating */
 void *fwi_arena_alloc(fwi_arena *a, size_t n_bytes); /* not zeroed */
-void *fwi_arena_zero(fwi_arena *a, size_t count, size_t elem_bytes);
 char *fwi_arena_strdup(fwi_arena *a, const char *s);
-char *fwi_arena_sprintf(fwi_arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Growable bytes. {0} is an empty one. Text built with fwi_buf_printf always has a 0 behind its
  * end. */
