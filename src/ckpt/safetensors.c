@@ -50,24 +50,16 @@ void fwi_st_close(fwi_safetensors *s)
     fwi_free(s);
 }
 
-/* Exactly n bytes at a place, however the system cuts them. */
+/* Exactly n bytes at a place. */
 static fw_status read_at(const fwi_safetensors *s, uint64_t at, void *dst, size_t n)
 {
-    uint8_t *p = dst;
-    while (n > 0) {
-        const ssize_t got = pread(s->fd, p, n, (off_t)at);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return fwi_fail(FW_EIO, "%s: cannot read at byte %" PRIu64 ": %s", s->path, at,
-                            strerror(errno));
-        if (got == 0)
-            return fwi_fail(FW_EFORMAT, "%s: ends at byte %" PRIu64 ", %zu bytes too early",
-                            s->path, at, n);
-        p += got;
-        at += (uint64_t)got;
-        n -= (size_t)got;
-    }
+    size_t got = 0;
+    const fw_status st = fwi_file_read_at(s->fd, dst, n, (int64_t)at, &got);
+    if (st != FW_OK)
+        return fwi_fail_in(st, "%s", s->path);
+    if (got < n)
+        return fwi_fail(FW_EFORMAT, "%s: ends at byte %" PRIu64 ", %zu bytes too early", s->path,
+                        at + got, n - got);
     return FW_OK;
 }
 

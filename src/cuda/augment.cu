@@ -128,9 +128,7 @@ extern "C" fw_status fwi_cuda_augment(void *stream, const fwi_batch_job *job)
     if (n > INT32_MAX / a->h / a->w)
         return fwi_fail(FW_ESHAPE, "a batch of %lld images of %d x %d is too large to be augmented",
                         (long long)n, (int)a->h, (int)a->w);
-    fwi_call call = {};
-    call.kind = FWI_OP_cast;
-    call.stream = stream;
+    const fwi_call call = call_on(stream);
     const fw_status st = each(&call, (int)(n * a->h * a->w),
                               augment_at{*a, job->images, job->labels, job->rows, job->turn, (int)n,
                                          job->out, job->out_labels});

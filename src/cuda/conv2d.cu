@@ -137,19 +137,6 @@ struct store_part {
     }
 };
 
-struct add_parts {
-    const float *part;
-    float *dw;
-    int splits, size;
-    __device__ void operator()(int i) const
-    {
-        double sum = 0;
-        for (int s = 0; s < splits; s++)
-            sum += (double)part[(int64_t)s * size + i];
-        dw[i] = (float)sum;
-    }
-};
-
 /* Enough blocks for a large GPU, and runs of 512 places at least: by the shape alone. */
 static gemm_size dw_size(const fwi_call *c)
 {
@@ -178,7 +165,7 @@ template <class T> static fw_status conv2d_dw(const fwi_call *c)
                                                       store_part{part, z.n, size});
     if (st != FW_OK)
         return st;
-    return each(c, size, add_parts{part, out<float>(c, 0), (int)blocks_of(z.k, z.run), size});
+    return each(c, size, sum_of_parts{part, out<float>(c, 0), (int)blocks_of(z.k, z.run), size});
 }
 
 extern "C" const fwi_kernel FWI_CUDA_ROWS(conv2d)[] = {

@@ -232,6 +232,31 @@ static inline bool plain(const fwi_call *c)
         ROW(op, FW_BF16, "bf16_nhwc", fn<fwi_cuda::bf16>, true),                                   \
         ROW(op, FW_F16, "f16_nhwc", fn<fwi_cuda::f16>, true)
 
+/* ---- what several files do ---- */
+
+/* For launches with no op behind them, which take their stream from a call. */
+static inline fwi_call call_on(void *stream)
+{
+    fwi_call call = {};
+    call.kind = FWI_OP_cast;
+    call.stream = stream;
+    return call;
+}
+
+/* A filter's gradient of its parts, added in their order, in double. */
+struct sum_of_parts {
+    const float *part;
+    float *dw;
+    int parts, size;
+    __device__ void operator()(int i) const
+    {
+        double sum = 0;
+        for (int p = 0; p < parts; p++)
+            sum += (double)part[(int64_t)p * size + i];
+        dw[i] = (float)sum;
+    }
+};
+
 } // namespace fwi_cuda
 
 #endif

@@ -61,15 +61,6 @@ struct clear_at {
     }
 };
 
-static fwi_call call_on(void *stream)
-{
-    fwi_call call = {};
-    call.kind =
-        FWI_OP_sum_squares; /* a launch takes its stream from a call; no op stands behind it */
-    call.stream = stream;
-    return call;
-}
-
 static fw_status copy(void *stream, const fwi_guard *g, const void *from, void *to,
                       const int32_t *if_set)
 {

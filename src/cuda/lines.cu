@@ -41,9 +41,7 @@ static unsigned blocks_for(const fwi_line_job *job)
 
 extern "C" fw_status fwi_cuda_lines_move(void *stream, const fwi_line_job *job)
 {
-    fwi_call call = {};
-    call.kind = FWI_OP_cast; /* a launch takes its stream from a call; no op stands behind it */
-    call.stream = stream;
+    const fwi_call call = call_on(stream);
     const fw_status st = launch(&call, move_kernel, dim3(blocks_for(job)), dim3(WORKERS), *job);
     return st == FW_OK ? st : fwi_fail_in(st, "a step's line");
 }

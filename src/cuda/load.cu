@@ -11,14 +11,6 @@ using namespace fwi_cuda;
  * a multiprocessor: as many threads as it holds. */
 enum { CHAINS = 8, PER_SM = 8, AT_ONCE = 4 };
 
-static fwi_call call_on(void *stream)
-{
-    fwi_call call = {};
-    call.kind = FWI_OP_cast; /* a launch takes its stream from a call; no op stands behind it */
-    call.stream = stream;
-    return call;
-}
-
 static unsigned blocks_on(void *stream)
 {
     const int n_sm = stream == nullptr ? 1 : ((const fwi_cuda_stream *)stream)->n_sm;

@@ -54,9 +54,7 @@ extern "C" fw_status fwi_cuda_score(void *stream, const fwi_score_job *job)
     if (job->n > INT32_MAX || job->k > INT32_MAX)
         return fwi_fail(FW_ESHAPE, "%lld rows of %lld logits are too many", (long long)job->n,
                         (long long)job->k);
-    fwi_call call = {};
-    call.kind = FWI_OP_softmax;
-    call.stream = stream;
+    const fwi_call call = call_on(stream);
     const fw_status st = each(&call, (int)job->n, score_at{*job});
     return st == FW_OK ? st : fwi_fail_in(st, "views");
 }

@@ -108,19 +108,6 @@ static __global__ void __launch_bounds__(TILE::THREADS, TILE::RESIDENT)
 #endif
 }
 
-struct sum_of_runs {
-    const float *part;
-    float *dw;
-    int runs, size;
-    __device__ void operator()(int i) const
-    {
-        double sum = 0;
-        for (int r = 0; r < runs; r++)
-            sum += (double)part[(int64_t)r * size + i];
-        dw[i] = (float)sum;
-    }
-};
-
 /* ---- calls ---- */
 
 /* About as many blocks as a large GPU holds at once, and runs of 4 steps at least. */
@@ -182,7 +169,7 @@ template <class T, class TILE> static fw_status conv_dw(const fwi_call *c)
                           dim3(TILE::THREADS), TILE::SHARED, dy_map, image_map, s, part);
     if (st != FW_OK)
         return st;
-    return each(c, size, sum_of_runs{part, out<float>(c, 0), runs, size});
+    return each(c, size, sum_of_parts{part, out<float>(c, 0), runs, size});
 }
 
 template <class TILE> static bool fits_tile(const fwi_call *c)

@@ -76,6 +76,8 @@ typedef struct fwi_op_table {
     bool rounds;
 } fwi_op_table;
 bool fwi_call_blocked(const fwi_call *c); /* has a batch-blocked operand */
+/* Types, layouts, shapes and attributes of an op of a graph; no addresses. */
+fwi_call fwi_call_of(const fwi_graph *g, const fwi_op *op);
 /* NULL if no row of the chain fits. from, if not NULL, gets the table it came from. */
 const fwi_kernel *fwi_table_find(const fwi_op_table *t, const fwi_call *c,
                                  const fwi_op_table **from);

@@ -20,37 +20,19 @@ typedef struct builder {
     fwi_memplan mem;
 } builder;
 
-/* "f32[128,32,32,3] f32[64,3,3,3]" */
+/* "f32[128,32,32,3]/12 f32[64,3,3,3]": as a graph is printed, the block behind the shape. */
 static void describe_inputs(const fwi_call *c, char *text, size_t cap)
 {
     size_t at = 0;
     text[0] = 0;
     for (int i = 0; i < fwi_op_info_get(c->kind)->n_in && at < cap; i++) {
         const fwi_arg *a = &c->in[i];
-        at += (size_t)snprintf(text + at, cap - at, "%s%s[", i > 0 ? " " : "",
-                               fw_dtype_name(a->dtype));
-        for (int j = 0; j < a->shape.rank && at < cap; j++)
-            at += (size_t)snprintf(text + at, cap - at, "%s%lld", j > 0 ? "," : "",
-                                   (long long)a->shape.d[j]);
-        if (at < cap)
-            at += (size_t)snprintf(text + at, cap - at, "]");
+        char type[FWI_SHAPE_TEXT], block[16] = "";
+        if (a->nb > 0)
+            snprintf(block, sizeof block, "/%d", a->nb);
+        at += (size_t)snprintf(text + at, cap - at, "%s%s%s", i > 0 ? " " : "",
+                               fwi_type_text(type, a->dtype, &a->shape), block);
     }
-}
-
-static fwi_arg arg_of(const fwi_tensor *t)
-{
-    return (fwi_arg){.dtype = t->dtype, .nb = t->nb, .shape = t->shape};
-}
-
-/* Types, shapes and attributes of an op; no addresses. */
-static fwi_call call_of(const fwi_graph *g, const fwi_op *op)
-{
-    fwi_call c = {.kind = op->kind, .attr = &op->attr};
-    for (int i = 0; i < op->n_in; i++)
-        c.in[i] = arg_of(&g->tensors[op->in[i]]);
-    for (int i = 0; i < op->n_out; i++)
-        c.out[i] = arg_of(&g->tensors[op->out[i]]);
-    return c;
 }
 
 /* ---- making a plan ---- */
@@ -102,7 +84,7 @@ static fw_status choose_kernels(builder *b)
         return FW_ENOMEM;
     const fwi_device *d = b->plan->device;
     for (int32_t i = 0; i < g->n_ops; i++) {
-        fwi_call c = call_of(g, &g->ops[i]);
+        fwi_call c = fwi_call_of(g, &g->ops[i]);
         c.pool = d->pool;
         c.stream = d->stream;
         const fwi_op_table *from = NULL;
@@ -181,7 +163,7 @@ static fw_status join_calls(builder *b)
         if (n == 1)
             continue;
         for (int32_t k = 0; k < n; k++) {
-            calls[k] = call_of(g, &g->ops[i + k]);
+            calls[k] = fwi_call_of(g, &g->ops[i + k]);
             calls[k].pool = b->plan->device->pool;
             calls[k].stream = b->plan->device->stream;
         }
@@ -265,7 +247,7 @@ static fw_status make_steps(builder *b)
         s->kernel = b->kernel[i];
         s->table = b->table[i];
         s->attr = op->attr;
-        s->call = call_of(g, op);
+        s->call = fwi_call_of(g, op);
         s->call.attr = &s->attr;
         s->call.pool = p->device->pool;
         s->call.stream = p->device->stream;

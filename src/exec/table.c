@@ -21,6 +21,21 @@ bool fwi_call_blocked(const fwi_call *c)
     return blocked;
 }
 
+static fwi_arg arg_of(const fwi_tensor *t)
+{
+    return (fwi_arg){.dtype = t->dtype, .nb = t->nb, .shape = t->shape};
+}
+
+fwi_call fwi_call_of(const fwi_graph *g, const fwi_op *op)
+{
+    fwi_call c = {.kind = op->kind, .attr = &op->attr};
+    for (int i = 0; i < op->n_in; i++)
+        c.in[i] = arg_of(&g->tensors[op->in[i]]);
+    for (int i = 0; i < op->n_out; i++)
+        c.out[i] = arg_of(&g->tensors[op->out[i]]);
+    return c;
+}
+
 const fwi_kernel *fwi_table_find(const fwi_op_table *t, const fwi_call *c,
                                  const fwi_op_table **from)
 {

@@ -6,17 +6,9 @@
 #include "file.h"
 #include "image_set.h"
 
-#include <stdio.h>
 #include <string.h>
 
-enum {
-    SIDE = 32,
-    CHANNELS = 3,
-    PLANE = SIDE * SIDE,
-    IMAGE = PLANE * CHANNELS,
-    MAX_PARTS = 6,
-    PATH_CAP = 4096
-};
+enum { SIDE = 32, CHANNELS = 3, PLANE = SIDE * SIDE, IMAGE = PLANE * CHANNELS, MAX_PARTS = 6 };
 #define MAX_PART_BYTES ((size_t)256 << 20) /* the real ones have 30 MB and 154 MB */
 #define MAX_META_BYTES ((size_t)1 << 16)
 
@@ -161,12 +153,9 @@ fw_status fwi_cifar_archive_classes(const char *path, int64_t *classes)
 
 static bool has_part(const layout *l, const char *dir)
 {
-    for (int i = 0; i < l->n_parts; i++) {
-        char path[PATH_CAP]; /* no allocation that could fail and pass for "not there" */
-        const int n = snprintf(path, sizeof path, "%s/%s", dir, l->parts[i]);
-        if (n < PATH_CAP && fwi_file_exists(path))
+    for (int i = 0; i < l->n_parts; i++)
+        if (fwi_dir_has(dir, l->parts[i]))
             return true;
-    }
     return false;
 }
 

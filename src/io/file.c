@@ -386,6 +386,23 @@ fw_status fwi_write_file(const char *path, const void *p, size_t n_bytes)
     return fwi_file_writer_commit(w);
 }
 
+fw_status fwi_file_read_at(int fd, void *p, size_t n_bytes, int64_t at, size_t *got)
+{
+    *got = 0;
+    while (*got < n_bytes) {
+        const ssize_t k = pread(fd, (uint8_t *)p + *got, n_bytes - *got, at + (int64_t)*got);
+        if (k == 0)
+            break;
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k < 0)
+            return fwi_fail(FW_EIO, "cannot read at byte %lld: %s", (long long)at + (long long)*got,
+                            strerror(errno));
+        *got += (size_t)k;
+    }
+    return FW_OK;
+}
+
 fw_status fwi_read_file(const char *path, size_t max_bytes, fwi_buf *buf)
 {
     if (path == NULL || buf == NULL)

@@ -63,6 +63,10 @@ void fwi_file_lock_leave(fwi_file_lock *l);
  * not there, FW_EFORMAT if it is larger than max_bytes. A 0 byte stands behind the end. */
 fw_status fwi_read_file(const char *path, size_t max_bytes, fwi_buf *buf);
 
+/* n_bytes of an open file from byte `at` on, however the system cuts them; *got: less where the file ends. The
+ * message does not know the file: callers put it in front. Thread-safe. */
+fw_status fwi_file_read_at(int fd, void *p, size_t n_bytes, int64_t at, size_t *got);
+
 /* All of buf as PATH, beside and renamed. */
 fw_status fwi_write_file(const char *path, const void *p, size_t n_bytes);
 
@@ -71,8 +75,9 @@ char *fwi_path_join(const char *dir,
                     const char *name);       /* "dir/name"; caller frees; NULL: no memory */
 const char *fwi_path_base(const char *path); /* view: what follows the last '/' */
 bool fwi_is_dir(const char *path);
-bool fwi_file_exists(const char *path);  /* and is no folder */
-int64_t fwi_file_size(const char *path); /* -1: no file, and errno says why */
+bool fwi_file_exists(const char *path);              /* and is no folder */
+bool fwi_dir_has(const char *dir, const char *name); /* a file or folder; allocates nothing */
+int64_t fwi_file_size(const char *path);             /* -1: no file, and errno says why */
 
 /* gs://, s3:// and the like: FW_EUNAVAILABLE with a message; else FW_OK. */
 fw_status fwi_path_check_local(const char *path);

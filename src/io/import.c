@@ -4,10 +4,7 @@
 #include "file.h"
 #include "image_set.h"
 
-#include <stdio.h>
 #include <string.h>
-
-enum { PATH_CAP = 4096 };
 
 static bool ends_with(const char *s, const char *end)
 {
@@ -15,24 +12,18 @@ static bool ends_with(const char *s, const char *end)
     return n >= k && strcmp(s + n - k, end) == 0;
 }
 
-static bool holds(const char *dir, const char *name)
-{
-    char path[PATH_CAP]; /* no allocation that could fail and pass for "not there" */
-    const int n = snprintf(path, sizeof path, "%s/%s", dir, name);
-    return n < PATH_CAP && (fwi_file_exists(path) || fwi_is_dir(path));
-}
-
 typedef enum kind { CIFAR10, CIFAR100, MNIST, IDX, ARRAYS, CSV } kind;
 
 static fw_status kind_of_folder(const char *src, kind *out)
 {
-    if (holds(src, "data_batch_1.bin") || holds(src, "cifar-10-batches-bin") ||
-        holds(src, "cifar-10-binary.tar.gz"))
+    if (fwi_dir_has(src, "data_batch_1.bin") || fwi_dir_has(src, "cifar-10-batches-bin") ||
+        fwi_dir_has(src, "cifar-10-binary.tar.gz"))
         *out = CIFAR10;
-    else if (holds(src, "train.bin") || holds(src, "cifar-100-binary") ||
-             holds(src, "cifar-100-binary.tar.gz"))
+    else if (fwi_dir_has(src, "train.bin") || fwi_dir_has(src, "cifar-100-binary") ||
+             fwi_dir_has(src, "cifar-100-binary.tar.gz"))
         *out = CIFAR100;
-    else if (holds(src, "train-images-idx3-ubyte") || holds(src, "train-images-idx3-ubyte.gz"))
+    else if (fwi_dir_has(src, "train-images-idx3-ubyte") ||
+             fwi_dir_has(src, "train-images-idx3-ubyte.gz"))
         *out = MNIST;
     else
         return fwi_fail(FW_ENOTFOUND,

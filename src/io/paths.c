@@ -35,6 +35,14 @@ bool fwi_file_exists(const char *path)
     return stat(path, &info) == 0 && !S_ISDIR(info.st_mode);
 }
 
+bool fwi_dir_has(const char *dir, const char *name)
+{
+    char path[4096]; /* no allocation that could fail and pass for "not there" */
+    struct stat info;
+    const int n = snprintf(path, sizeof path, "%s/%s", dir, name);
+    return n > 0 && n < (int)sizeof path && stat(path, &info) == 0;
+}
+
 int64_t fwi_file_size(const char *path)
 {
     struct stat info;

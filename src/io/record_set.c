@@ -46,22 +46,6 @@ struct fwi_record_set {
     bool seekable;
 };
 
-static fw_status pread_all(int fd, void *p, size_t n, int64_t at, size_t *got)
-{
-    *got = 0;
-    while (*got < n) {
-        const ssize_t k = pread(fd, (uint8_t *)p + *got, n - *got, at + (int64_t)*got);
-        if (k == 0)
-            break;
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k < 0)
-            return fwi_fail(FW_EIO, "cannot read at byte %lld: %s", (long long)at, strerror(errno));
-        *got += (size_t)k;
-    }
-    return FW_OK;
-}
-
 static fw_status add_offset(fwi_record_set *s, int64_t at)
 {
     if (s->n_offsets == s->cap_offsets) {
@@ -91,7 +75,7 @@ static fw_status scan(fwi_record_set *s, set_file *f, int fd, const char *path, 
         if (at < buf_at || at + FWI_RECORD_HEAD > buf_at + (int64_t)buf_n) {
             const size_t want = length <= SCAN_SMALL ? SCAN_BYTES : FWI_RECORD_HEAD;
             buf_at = at;
-            st = pread_all(fd, buf, want, at, &buf_n);
+            st = fwi_file_read_at(fd, buf, want, at, &buf_n);
         }
         if (st == FW_OK && (buf_n < FWI_RECORD_HEAD || left < FWI_RECORD_HEAD))
             st = fwi_fail(FW_EFORMAT,
@@ -137,7 +121,7 @@ static fw_status look_at(set_file *f, int fd, const char *path)
     f->changed = info.st_mtim;
     uint8_t head[FWI_RECORD_HEAD];
     size_t got = 0;
-    const fw_status st = pread_all(fd, head, sizeof head, 0, &got);
+    const fw_status st = fwi_file_read_at(fd, head, sizeof head, 0, &got);
     if (st != FW_OK)
         return fwi_fail_in(st, "%s", path);
     f->compression = fwi_tfrecord_detect(head, got);
@@ -329,7 +313,7 @@ fw_status fwi_record_set_read(const fwi_record_set *s, int64_t i, void *buf, siz
     if (n > cap)
         st = fwi_fail(FW_EARG, "needs a buffer of %zu bytes, this one has %zu", n, cap);
     if (st == FW_OK)
-        st = pread_all(fd, buf, n, (int64_t)at[0] + FWI_RECORD_HEAD, &got);
+        st = fwi_file_read_at(fd, buf, n, (int64_t)at[0] + FWI_RECORD_HEAD, &got);
     let_go(f, fd);
     if (st == FW_OK && got < n)
         st = fwi_fail(FW_EFORMAT,

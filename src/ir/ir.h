@@ -25,6 +25,9 @@ fwi_shape fwi_shape4(int64_t a, int64_t b, int64_t c, int64_t d);
 /* 1 for rank 0; -1 for a shape that no tensor may have: rank outside 0..FW_MAX_RANK, a dimension
  * under 1, more than FWI_MAX_ELEMS elements. */
 int64_t fwi_shape_elems(const fwi_shape *s);
+enum { FWI_SHAPE_TEXT = 96 };
+/* "f32[128,32,32,3]"; returns text. */
+const char *fwi_type_text(char text[FWI_SHAPE_TEXT], fw_dtype dtype, const fwi_shape *shape);
 bool fwi_shape_equal(const fwi_shape *a, const fwi_shape *b);
 
 /* ---- ops ---- */

@@ -25,10 +25,6 @@ typedef struct fwi_type {
 fw_status fwi_infer(const fwi_graph *g, fwi_opkind kind, const fwi_attr *attr, const fwi_val *in,
                     fwi_type out[FWI_MAX_OUT]);
 
-enum { FWI_SHAPE_TEXT = 96 };
-/* types.c: "f32[128,32,32,3]"; returns text. */
-const char *fwi_type_text(char text[FWI_SHAPE_TEXT], fw_dtype dtype, const fwi_shape *shape);
-
 /* layout.c: what an op's rule sees of blocked operands, and what it gives for them. enter turns
  * blocked inputs into the `real` n h w c that rules know and returns in *common what they were
  * (nb 0: none was blocked); leave makes the outputs alike. */

@@ -11,12 +11,6 @@ fwi_conv_pass fwi_conv_pass_of(fwi_opkind kind)
                                       : FWI_CONV_FORWARD;
 }
 
-static fwi_arg arg_of(const fwi_graph *g, fwi_val v)
-{
-    const fwi_tensor *t = &g->tensors[v];
-    return (fwi_arg){.dtype = t->dtype, .shape = t->shape, .nb = t->nb};
-}
-
 /* F(3x3,3x3) and F(4x4,3x3) round several times as coarsely as the definition where their products are
  * of bf16 (docs/numerics.md): there only where the user asks for them. */
 static bool too_coarse(const fwi_graph *g, fwi_conv_algo algo, const char *table)
@@ -44,11 +38,7 @@ static fwi_conv_algo choose(const fwi_graph *g, const fwi_op *op, const fwi_op_t
 {
     const fwi_conv_attr *a = &op->attr.conv;
     const fwi_conv_pass pass = fwi_conv_pass_of(op->kind);
-    fwi_call c = {.kind = op->kind, .attr = &op->attr};
-    for (int i = 0; i < op->n_in; i++)
-        c.in[i] = arg_of(g, op->in[i]);
-    for (int i = 0; i < op->n_out; i++)
-        c.out[i] = arg_of(g, op->out[i]);
+    const fwi_call c = fwi_call_of(g, op);
     if (a->kh != 3 || a->kw != 3 || a->stride != 1)
         return FWI_CONV_DIRECT;
     const fwi_shape *filters = pass == FWI_CONV_FILTER_GRAD ? &c.out[0].shape : &c.in[1].shape;
