@@ -69,7 +69,7 @@ extern volatile sig_atomic_t stop_asked;
 void catch_interrupts(void);
 /* Control characters of a text from a file become '?': a terminal would obey them. */
 void make_printable(char *text);
-/* Prints such a text, lines kept, and spaces up to width bytes. */
+/* Prints such a text, and spaces up to width bytes. */
 void put_text(const char *text, int width);
 int finish_output(void); /* flushes standard output: a full disk is a failure */
 

@@ -47,12 +47,16 @@ static void print_value(const char *key, const json_t *value)
     char *dump = text == NULL ? json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6)) : NULL;
     if (text == NULL)
         text = dump == NULL ? "?" : dump;
-    const size_t n = strlen(text);
-    const bool lines = strchr(text, '\n') != NULL;
     put_text(key, 0);
-    printf(":%s", lines ? "\n" : " ");
-    put_text(text, 0);
-    printf("%s", lines && text[n - 1] == '\n' ? "" : "\n");
+    printf(":%s", strchr(text, '\n') != NULL ? "\n" : " ");
+    do {
+        const size_t n = strcspn(text, "\n");
+        char *const line = strndup(text, n);
+        put_text(line == NULL ? "?" : line, 0);
+        putchar('\n');
+        free(line);
+        text += n + (text[n] != 0);
+    } while (*text != 0);
     free(dump);
 }
 

@@ -31,19 +31,24 @@ static int64_t next_best(const float *p, int64_t k, const bool *taken)
     return best;
 }
 
+/* Without control characters, as put_text. */
 static void csv_text(const char *s)
 {
-    if (strpbrk(s, ",\"\n") == NULL) {
-        fputs(s, stdout);
+    if (strpbrk(s, ",\"") == NULL) {
+        put_text(s, 0);
         return;
     }
+    char *const copy = strdup(s);
+    if (copy != NULL)
+        make_printable(copy);
     putchar('"');
-    for (; *s != 0; s++) {
-        if (*s == '"')
+    for (const char *at = copy == NULL ? "?" : copy; *at != 0; at++) {
+        if (*at == '"')
             putchar('"');
-        putchar(*s);
+        putchar(*at);
     }
     putchar('"');
+    free(copy);
 }
 
 static void show_image(const predict_args *a, const fw_model_info *info, const char *file,

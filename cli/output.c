@@ -59,7 +59,7 @@ void put_text(const char *text, int width)
 {
     int n = 0;
     for (; *text != 0; text++, n++) {
-        const int control = *text == '\n' ? 0 : control_at(text);
+        const int control = control_at(text);
         putchar(control > 0 ? '?' : *text);
         text += control == 2;
     }

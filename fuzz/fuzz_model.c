@@ -40,12 +40,12 @@ static void read_tensors(fwi_safetensors *s, size_t size)
 
 static void predict(const fw_model *m)
 {
-    enum { MOST = 1 << 16 };
+    enum { MOST = 1 << 16, MOST_ROOM = 1 << 28 };
     fw_model_info info;
     fw_model_info_get(m, &info);
     const int64_t values = info.h * info.w * info.c;
     require(info.n_classes > 0 && values > 0);
-    if (values > MOST || info.n_classes > MOST)
+    if (values > MOST || info.n_classes > MOST || fw_model_workspace(m) > MOST_ROOM)
         return;
     uint8_t *image = calloc((size_t)values, 1);
     float *p = malloc((size_t)info.n_classes * sizeof *p);

@@ -59,12 +59,12 @@ FW_API fw_status fw_idx_load(const char *images_path, const char *labels_path, f
  * others become f32 and must be finite. y: [n] or [n,1] integers, or floats of integral values;
  * y_path NULL: unlabelled. Either path may be an .npz (told by its first bytes); without y_path
  * labels come from x_path's .npz if it has them. Errors: FW_EFORMAT, FW_ESHAPE, FW_ENOTFOUND (no
- * such member). Format: docs/formats/npy.md. Source: NEP 1, npy format versions 1.0 to 3.0. */
+ * such member), FW_EARG (a member's name, and no .npz). Format: docs/formats/npy.md. Source: NEP 1, npy format versions 1.0 to 3.0. */
 typedef struct fw_npy_opt {
-    const char
-        *x_key; /* .npz members (FW_EARG of an .npy); NULL: the first of "x", "X", "images" */
+    const char *x_key; /* members of an .npz; NULL: the first of "x", "X", "images" */
     const char *y_key; /* NULL: the first of "y", "labels", if there is one */
-    int64_t h, w, c;   /* how to cut a [n,d] array; all 0: as the array says; c 0: 1 */
+    /* How to cut a [n,d] array: h and w, c 0: 1. What other arrays must have; 0: any. */
+    int64_t h, w, c;
     int64_t n_classes; /* 0: largest label + 1; else a label from there on is FW_EFORMAT */
 } fw_npy_opt;
 FW_API fw_status fw_npy_load(const char *x_path, const char *y_path, const fw_npy_opt *opt,
@@ -95,7 +95,8 @@ typedef struct fw_import_opt {
     const char *labels; /* second file of an .npy, .npz or IDX import */
     fw_npy_opt npy;     /* .npy, .npz; h, w, c all 0: those below */
     bool coarse;        /* CIFAR-100: the 20 coarse labels */
-    int64_t h, w, c; /* of rows (.csv, .npy, .npz), and what images of any kind must have; 0: any */
+    /* .csv, and arrays of rows: how to cut them, h and w, c 0: 1. What other images must have; 0: any. */
+    int64_t h, w, c;
     int64_t split_every; /* 0: no split; k: fw_images_split_every; FW_EARG if src has two parts */
     int64_t take;        /* of the part to train on, behind a split: fw_images_take; 0: all */
 } fw_import_opt;

@@ -34,8 +34,8 @@ typedef struct fw_write_opt {
  * they hold the same images from the same source in the same form, nothing is done (FW_OK), else
  * FW_EEXISTS, also where its sidecar names a former set in another number of files; with overwrite
  * such files are removed in the end. Float images need as_float. Errors: FW_EARG, FW_ESHAPE, FW_EEXISTS, FW_EFORMAT (a
- * value is not finite), FW_EIO, FW_ENOMEM; nothing half-written remains, but of former files that were to
- * be overwritten a failure can leave some missing. */
+ * value is not finite), FW_EIO, FW_ENOMEM; nothing half-written remains, but files
+ * that were to be overwritten may be gone where the new ones could not get their names. */
 FW_API fw_status fw_write_tfrecord(const char *path, const fw_images *im, const fw_write_opt *opt);
 
 /* Every record of a pattern, in memory. Errors: as fw_record_info_read. */
@@ -54,7 +54,8 @@ typedef struct fw_record_info {
 
 /* From the sidecar, if it is about exactly these files; else by a scan of all records, for which a
  * sidecar of other shards still says shape and classes. Errors: FW_ENOTFOUND; FW_EFORMAT (a damaged
- * sidecar, one whose file sizes differ, a damaged record, a label out of range); FW_ESHAPE (records
+ * sidecar, one whose file sizes differ, a damaged record, a label out of range, a value that is not finite);
+ * FW_EIO (also of what is no regular file); FW_ESHAPE (records
  * of different sizes, or floats whose shape nothing says); FW_EUNAVAILABLE (JPEG or PNG images). */
 FW_API fw_status fw_record_info_read(const char *pattern, fw_record_info *out);
 

@@ -4,8 +4,8 @@
  * no failure), fw_last_error() gives a sentence about it: which file, record or layer, what was
  * found and what was expected. The library never exits, aborts or prints.
  *
- * An object (fw_dataset, fw_estimator, fw_model, ...) is for one thread at a time, different ones for different
- * threads at once, unless its header says more (fw_model_predict). */
+ * An object (fw_dataset, fw_estimator, fw_model, ...) is for one thread at a time, different ones for
+ * different threads at once, unless its header says more (fw_model_predict). */
 #ifndef FENWICKS_STATUS_H
 #define FENWICKS_STATUS_H
 

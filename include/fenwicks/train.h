@@ -209,8 +209,8 @@ FW_API fw_status fw_estimator_new(fw_estimator **out, fw_layer *net, fw_optimize
 FW_API void fw_estimator_free(fw_estimator *e);
 
 /* Trains until global step `until`: a program that is started again goes on where it stopped. ds
- * must be a training data set, borrowed for the call; its position is set from the global step. When the last step is
- * done, work_dir gets a checkpoint and model.safetensors. Errors: FW_ENONFINITE (step and rate
+ * must be a training data set, borrowed for the call; its position is set from the global step. When the
+ * last step is done, work_dir gets a checkpoint and model.safetensors. Errors: FW_ENONFINITE (step and rate
  * named; the last good checkpoint stays), FW_ESTOPPED, FW_EEXISTS (on a GPU: a run that is gone on with
  * computed a convolution by another engine than would be used now, see docs/cuda.md), FW_ESTATE (it
  * diverged before), FW_EARG (no training data set, no labels, a batch larger than the records), and what

@@ -4,9 +4,11 @@
  *     A = X X^T          B = c A A + b A          X' = B X + a X
  *
  * X and X' take turns in two places, so that no product writes what it reads. Neighbours of one
- * size are one batch, whose products are three calls a step as well, where cuBLASLt has such products. The rest of the update is in side.cu,
- * one kernel for all variables. A A is symmetric, as A is: a product that computes half of it would
- * save a sixth of the work where m is near n, and cuBLASLt has none, so it is computed whole. Read before: cublaslt_muon.h, cpu/ref/muon_body.h, which has the definition. */
+ * size are one batch, whose products are three calls a step as well, where cuBLASLt has such products.
+ * The rest of the update is in side.cu, one kernel for all variables. A A is symmetric, as A is: a
+ * product that computes half of it would save a sixth of the work where m is near n, and cuBLASLt has
+ * none, so it is computed whole. Read before: cublaslt_muon.h, cpu/ref/muon_body.h, which has the
+ * definition. */
 #include "cublaslt_muon.h"
 #include "cuda_inner.h"
 

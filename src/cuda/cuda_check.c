@@ -32,8 +32,15 @@ fw_status fwi_cuda_check_code(int device, const struct cudaDeviceProp *p)
     if (st != FW_OK)
         return st;
     const cudaError_t e = fwi_cuda_code();
-    if (e == cudaErrorNoKernelImageForDevice || e == cudaErrorUnsupportedPtxVersion ||
-        e == cudaErrorInvalidPtx) {
+    /* documented is the first alone; the others say what a driver that cannot use an image says elsewhere */
+    static const cudaError_t unusable[] = {
+        cudaErrorInvalidDeviceFunction, cudaErrorNoKernelImageForDevice,
+        cudaErrorUnsupportedPtxVersion, cudaErrorInvalidPtx,
+        cudaErrorJitCompilerNotFound,   cudaErrorJitCompilationDisabled};
+    bool usable = true;
+    for (size_t i = 0; i < sizeof unusable / sizeof *unusable; i++)
+        usable = usable && e != unusable[i];
+    if (!usable) {
         (void)cudaGetLastError(); /* it is no failure of what comes next */
         return fwi_fail(
             FW_EUNAVAILABLE,

@@ -39,8 +39,8 @@ fw_status fwi_cuda_use(int device);
 /* FW_OK for cudaSuccess; else FW_ENOMEM or FW_EINTERNAL with "WHAT: cudaErrorName: its sentence". */
 fw_status fwi_cuda_check(cudaError_t e, const char *what);
 #ifndef FWI_CUDA_EMULATED
-cudaError_t
-fwi_cuda_code(void); /* code.cu: cudaSuccess if the current GPU can run this build's kernels */
+/* code.cu: cudaSuccess if the current GPU can run this build's kernels */
+cudaError_t fwi_cuda_code(void);
 /* The same as a status: FW_EUNAVAILABLE with what the GPU is and what the build is for. */
 fw_status fwi_cuda_check_code(int device, const struct cudaDeviceProp *p);
 #endif

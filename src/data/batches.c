@@ -342,9 +342,14 @@ bool fwi_batches_begin_at(const fw_dataset *ds, int64_t *p)
     const int64_t batch = ds->opt.batch;
     if (!ds->opt.training)
         return ds->opt.drop_remainder ? *p <= ds->end - batch : *p < ds->end;
-    if (ds->opt.drop_pass_end && *p % ds->per_pass > ds->per_pass - batch)
-        *p = (*p / ds->per_pass + 1) * ds->per_pass;
-    return *p <= ds->end - batch;
+    const int64_t last = ds->end - batch;
+    const int64_t left = ds->per_pass - *p % ds->per_pass; /* of its pass */
+    if (ds->opt.drop_pass_end && left < batch) {
+        if (*p > last - left)
+            return false;
+        *p += left;
+    }
+    return *p <= last;
 }
 
 void fwi_batches_choose(fw_dataset *ds, fwi_pool *pool, int64_t position, int64_t n,

@@ -287,8 +287,6 @@ fw_status fw_dataset_seek(fw_dataset *ds, int64_t position)
     if (position < 0 || position > ds->end)
         return fwi_fail(FW_EARG, "fw_dataset_seek: position %lld of %lld", (long long)position,
                         (long long)ds->end);
-    if (ds->opt.training && position > INT64_MAX - ds->per_pass - ds->opt.batch)
-        return fwi_fail(FW_EARG, "fw_dataset_seek: position %lld is too far", (long long)position);
     fwi_batches_restart(ds, position);
     return FW_OK;
 }

@@ -22,8 +22,7 @@ struct fwi_archive {
 static fw_status failed(const fwi_archive *a, const char *doing)
 {
     const char *why = archive_error_string(a->ar);
-    const int no = archive_errno(
-        a->ar); /* of the system, or one of libarchive's own below 0 or its EILSEQ, EINVAL */
+    const int no = archive_errno(a->ar); /* of the system, or one of libarchive's own */
     if (no == ENOMEM)
         return fwi_fail(FW_ENOMEM, "%s: no memory to read %s", a->path, doing);
     if (no == EACCES || no == EPERM || no == EIO || no == EMFILE || no == ENFILE)

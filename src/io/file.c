@@ -403,7 +403,7 @@ fw_status fwi_file_read_at(int fd, void *p, size_t n_bytes, int64_t at, size_t *
     return FW_OK;
 }
 
-fw_status fwi_read_file(const char *path, size_t max_bytes, fwi_buf *buf)
+static fw_status read_whole(const char *path, size_t max_bytes, int flags, fwi_buf *buf)
 {
     if (path == NULL || buf == NULL)
         return fwi_fail(FW_EARG, "cannot read: the path is NULL");
@@ -411,7 +411,7 @@ fw_status fwi_read_file(const char *path, size_t max_bytes, fwi_buf *buf)
     if (st != FW_OK)
         return st;
     buf->size = 0;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
     if (fd < 0)
         return fwi_fail(errno == ENOENT ? FW_ENOTFOUND : FW_EIO, "%s: cannot open: %s", path,
                         strerror(errno));
@@ -423,6 +423,10 @@ fw_status fwi_read_file(const char *path, size_t max_bytes, fwi_buf *buf)
     }
     if (S_ISDIR(info.st_mode)) {
         st = fwi_fail(FW_EIO, "%s: cannot read: it is a folder", path);
+        goto done;
+    }
+    if ((flags & O_NONBLOCK) != 0 && !S_ISREG(info.st_mode)) {
+        st = fwi_fail(FW_EIO, "%s: cannot read: it is no regular file", path);
         goto done;
     }
     want = info.st_size > 0 ? (size_t)info.st_size : 0;
@@ -454,4 +458,14 @@ fw_status fwi_read_file(const char *path, size_t max_bytes, fwi_buf *buf)
 done:
     close(fd);
     return st;
+}
+
+fw_status fwi_read_file(const char *path, size_t max_bytes, fwi_buf *buf)
+{
+    return read_whole(path, max_bytes, 0, buf);
+}
+
+fw_status fwi_read_own_file(const char *path, size_t max_bytes, fwi_buf *buf)
+{
+    return read_whole(path, max_bytes, O_NONBLOCK, buf);
 }

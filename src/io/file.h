@@ -62,6 +62,8 @@ void fwi_file_lock_leave(fwi_file_lock *l);
 /* All of a file into buf (its former contents go, its memory is used again). FW_ENOTFOUND if it is
  * not there, FW_EFORMAT if it is larger than max_bytes. A 0 byte stands behind the end. */
 fw_status fwi_read_file(const char *path, size_t max_bytes, fwi_buf *buf);
+/* The same of a file whose name is ours and not the user's: a pipe there is not waited for, but FW_EIO. */
+fw_status fwi_read_own_file(const char *path, size_t max_bytes, fwi_buf *buf);
 
 /* n_bytes of an open file from byte `at` on, however the system cuts them; *got: less where the file ends. The
  * message does not know the file: callers put it in front. Thread-safe. */

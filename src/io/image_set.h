@@ -49,6 +49,10 @@ fw_status fwi_class_names_parse(const char *name, const uint8_t *text, size_t n_
 fw_status fwi_class_names_copy(char *const *names, int64_t n, char ***out);
 void fwi_class_names_free(char **names, int64_t n);
 
+/* fw_import for callers who look at the size themselves: h, w, c cut rows and are not asked of other images. */
+fw_status fwi_import_any_size(const char *src, const fw_import_opt *opt, fw_images *train,
+                              fw_images *test);
+
 /* Of which set's parts an archive holds one: 10 or 100 classes; 0: of neither. */
 fw_status fwi_cifar_archive_classes(const char *path, int64_t *classes);
 

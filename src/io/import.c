@@ -125,9 +125,9 @@ static fw_status run_import(const char *src, kind k, const fw_import_opt *opt, f
     case ARRAYS:
         return fw_npy_load(src, opt->labels, &npy, train);
     case CSV:
-        return fw_csv_load(src, opt->h, opt->w, opt->c, train);
+        return fw_csv_load(src, opt->h, opt->w, opt->c == 0 && opt->h > 0 ? 1 : opt->c, train);
     }
-    return fwi_fail(FW_EARG, "%s: kind %d", src, (int)k);
+    return fwi_fail(FW_EINTERNAL, "%s: kind %d", src, (int)k);
 }
 
 /* Of kinds that say their size themselves it may be asked for too. */
@@ -142,11 +142,9 @@ static fw_status check_shape(const char *src, const fw_import_opt *opt, const fw
                     (long long)opt->w, (long long)opt->c);
 }
 
-fw_status fw_import(const char *src, const fw_import_opt *opt, fw_images *train, fw_images *test)
+static fw_status import(const char *src, const fw_import_opt *opt, bool of_that_size,
+                        fw_images *train, fw_images *test)
 {
-    const fw_import_opt none = {0};
-    if (opt == NULL)
-        opt = &none;
     if (src == NULL || train == NULL || test == NULL)
         return fwi_fail(FW_EARG, "fw_import: NULL argument");
     fw_status st = fwi_path_check_local(src);
@@ -164,7 +162,7 @@ fw_status fw_import(const char *src, const fw_import_opt *opt, fw_images *train,
         st = check_use(src, k, opt);
     if (st == FW_OK)
         st = run_import(src, k, opt, &a, &b);
-    if (st == FW_OK)
+    if (st == FW_OK && of_that_size)
         st = check_shape(src, opt, &a);
     if (st == FW_OK && opt->split_every != 0) {
         fw_images whole = a;
@@ -183,4 +181,16 @@ fw_status fw_import(const char *src, const fw_import_opt *opt, fw_images *train,
     *train = a;
     *test = b;
     return FW_OK;
+}
+
+fw_status fw_import(const char *src, const fw_import_opt *opt, fw_images *train, fw_images *test)
+{
+    const fw_import_opt none = {0};
+    return import(src, opt != NULL ? opt : &none, true, train, test);
+}
+
+fw_status fwi_import_any_size(const char *src, const fw_import_opt *opt, fw_images *train,
+                              fw_images *test)
+{
+    return import(src, opt, false, train, test);
 }

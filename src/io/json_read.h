@@ -7,9 +7,9 @@
 
 #include <jansson.h>
 
-enum {
-    FWI_JSON_MOST = 1 << 21
-}; /* values; names of a million classes and sizes of 100,000 files are less */
+/* Values: names of a million classes and sizes of 100,000 files are fewer. Lists and objects of so many take some
+ * 300 MB. */
+enum { FWI_JSON_MOST = 1 << 21 };
 
 /* As json_loadb, duplicate keys refused; NULL, with why, also if there are more than FWI_JSON_MOST values.
  * The caller json_decrefs. */

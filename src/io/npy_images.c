@@ -59,24 +59,27 @@ static fw_status image_size(array *a)
     dim[3] = h->rank == 4 ? h->dim[3] : 1;
     if (!asked)
         return fwi_images_check_size(a->name, dim[0], dim[1], dim[2], dim[3], &n_values);
-    const int64_t c = opt->c == 0 ? 1 : opt->c;
-    fw_status st = fwi_images_check_size(a->name, dim[0], opt->h, opt->w, c, &n_values);
+    const bool rows = h->rank == 2; /* to be cut; of other arrays what is asked for must be so */
+    const int64_t want[3] = {!rows && opt->h == 0 ? dim[1] : opt->h,
+                             !rows && opt->w == 0 ? dim[2] : opt->w,
+                             opt->c != 0 ? opt->c
+                             : rows      ? 1
+                                         : dim[3]};
+    fw_status st = fwi_images_check_size(a->name, dim[0], want[0], want[1], want[2], &n_values);
     if (st != FW_OK)
         return st;
-    const bool fits = h->rank == 2 ? n_values == h->n_values
-                                   : dim[1] == opt->h && dim[2] == opt->w && dim[3] == c;
+    const bool fits = rows ? n_values == h->n_values
+                           : dim[1] == want[0] && dim[2] == want[1] && dim[3] == want[2];
     if (!fits) {
         fwi_buf b = {0};
-        st = fwi_buf_printf(&b, "%lld x %lld x %lld values per image", (long long)opt->h,
-                            (long long)opt->w, (long long)c);
+        st = fwi_buf_printf(&b, "%lld x %lld x %lld values per image", (long long)want[0],
+                            (long long)want[1], (long long)want[2]);
         if (st == FW_OK)
             st = wrong_shape(a, (const char *)b.data);
         fwi_buf_clear(&b);
         return st;
     }
-    dim[1] = opt->h;
-    dim[2] = opt->w;
-    dim[3] = c;
+    memcpy(dim + 1, want, sizeof want);
     return FW_OK;
 }
 

@@ -291,8 +291,9 @@ static fw_status publish(job *j)
     while (st == FW_OK && done < j->shards) {
         st = fw_tfrecord_commit(j->writers[done]);
         j->writers[done] = NULL;
-        /* one that failed may have its name already; in place of another file that is not known */
-        done += st == FW_OK || !j->opt->overwrite;
+        /* One that failed may have its name already. The first may still be the former file, and stays;
+         * behind others, which have replaced theirs, it would make a mix of two sets. */
+        done += st == FW_OK || !j->opt->overwrite || done > 0;
     }
     if (st == FW_OK)
         st = fwi_sidecar_write(j->side_path, &j->side);

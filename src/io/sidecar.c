@@ -135,6 +135,10 @@ fw_status fwi_sidecar_write(const char *path, const fwi_sidecar *s)
         t.st = fwi_fail(FW_ENOMEM, "%s: out of memory for its text", path);
     json_decref(root);
     append_text("\n", 1, &t);
+    if (t.st == FW_OK && t.buf.size > MAX_TEXT)
+        t.st = fwi_fail(FW_EARG,
+                        "%s: %zu bytes, the most that is read is %zu: shorter names of classes?",
+                        path, t.buf.size, MAX_TEXT);
     if (t.st == FW_OK)
         t.st = fwi_write_file(path, t.buf.data, t.buf.size);
     fwi_buf_clear(&t.buf);
@@ -323,7 +327,7 @@ fw_status fwi_sidecar_parse(const char *name, const void *text, size_t n_bytes, 
 fw_status fwi_sidecar_read(const char *path, fwi_sidecar *out)
 {
     fwi_buf text = {0};
-    fw_status st = fwi_read_file(path, MAX_TEXT, &text);
+    fw_status st = fwi_read_own_file(path, MAX_TEXT, &text);
     if (st == FW_OK)
         st = fwi_sidecar_parse(path, text.data, text.size, out);
     fwi_buf_clear(&text);

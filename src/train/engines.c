@@ -88,7 +88,7 @@ fw_status fwi_engines_check(const json_t *now, const char *config)
     json_t *is = NULL;
     if (now == NULL)
         return FW_OK;
-    fw_status st = fwi_read_file(config, MAX_CONFIG, &text);
+    fw_status st = fwi_read_own_file(config, MAX_CONFIG, &text);
     if (st == FW_ENOTFOUND)
         return FW_OK;
     if (st != FW_OK)

@@ -110,8 +110,11 @@ static fw_status compile(fw_model *m, fwi_safetensors *file, const fw_model_opt 
     if (st == FW_OK && m->meta.n_class_names > 0 && m->meta.n_class_names != m->network.n_classes)
         st = fwi_fail(FW_EFORMAT, "%s: names %" PRId64 " classes, its network has %" PRId64,
                       fwi_st_path(file), m->meta.n_class_names, m->network.n_classes);
-    if (st == FW_OK)
+    if (st == FW_OK) {
         st = fwi_network_plan_get(&m->network, FWI_EVALUATE, m->batch, &m->plan);
+        if (st != FW_OK) /* the batch's fault, or the file's */
+            st = fwi_fail_in(st, "%s: %" PRId64 " images at once", fwi_st_path(file), m->batch);
+    }
     if (st == FW_OK)
         st = in_file(fwi_chain_new(&m->chain, m->meta.transforms, m->meta.h, m->meta.w, m->meta.c),
                      file);

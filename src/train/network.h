@@ -25,8 +25,8 @@ typedef struct fwi_network_spec {
     bool loss_sum;
     double loss_scale; /* FW_F16: of the loss whose gradient is taken; 0: fwi_network_loss_scale */
     fw_conv conv;
-    size_t
-        most_var_bytes; /* 0: any; variables that need more are FW_ESHAPE, before memory is taken for them */
+    /* 0: any; variables that need more are FW_ESHAPE, before memory is taken for them */
+    size_t most_var_bytes;
 } fwi_network_spec;
 
 /* What a plan is for. */

@@ -175,9 +175,7 @@ static fw_status import(const fw_recipe *r, const char *data, fw_recipe_data *ou
                    : source == MNIST    ? fw_mnist_load(data, train, test)
                    : source == NPY      ? fw_npy_load(data, NULL, &array, train)
                    : source == CSV      ? fw_csv_load(data, opt.h, opt.w, opt.c, train)
-                                        : fw_import(data, &opt, train, test);
-    if (st == FW_ESHAPE)
-        st = fwi_fail_in(st, "recipe %s (network.input)", fw_recipe_name(r));
+                                        : fwi_import_any_size(data, &opt, train, test);
     const int64_t k = fwi_recipe_int(r, FWI_KEY_DATA_SPLIT_EVERY);
     if (st != FW_OK || test->n > 0 || k == 0)
         return st;

@@ -16,7 +16,7 @@ enum { MAX_CONFIG = 1 << 20, MAX_LOG = 1 << 28 };
 static fw_status read_in(const char *dir, const char *name, size_t max_bytes, fwi_buf *buf)
 {
     char *path = fwi_path_join(dir, name);
-    const fw_status st = path == NULL ? FW_ENOMEM : fwi_read_file(path, max_bytes, buf);
+    const fw_status st = path == NULL ? FW_ENOMEM : fwi_read_own_file(path, max_bytes, buf);
     fwi_free(path);
     return st;
 }

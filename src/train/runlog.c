@@ -159,7 +159,7 @@ fw_status fwi_runlog_seconds(const char *dir, int64_t step, double *seconds)
     double exact = -1, before = -1;
     json_error_t err;
     char *path = fwi_path_join(dir, "log.jsonl");
-    fw_status st = path == NULL ? FW_ENOMEM : fwi_read_file(path, MOST_BYTES, &text);
+    fw_status st = path == NULL ? FW_ENOMEM : fwi_read_own_file(path, MOST_BYTES, &text);
     const char *at = (const char *)text.data, *const end = at == NULL ? at : at + text.size;
     while (st == FW_OK && at < end) {
         const char *const stop = memchr(at, '\n', (size_t)(end - at));

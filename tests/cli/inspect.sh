@@ -64,5 +64,21 @@ run 0 inspect m.safetensors
 out "t?[2J"
 out "a?]0;owned??b"
 [ "$(grep -c '^c$' out)" = 1 ] || die "lines of a text"
-LC_ALL=C grep -q "$(printf '[\001-\011\013-\037]')" out && die "control characters"
+no_controls() { LC_ALL=C grep -q "$(printf '[\001-\011\013-\037]')" out && die "control characters"; }
+no_controls
+
+# Nor is there a line of output that a name made up.
+cp "$SOURCE/fuzz/corpus/model/names" n.safetensors
+echo 1,2,3,4,5,6,0 > six.csv
+run 0 predict n.safetensors six.csv --top 3
+no_controls
+[ "$(wc -l < out)" = 1 ] || die "one line"
+out "a?[31m "
+out "b?c 99 % "
+run 0 predict n.safetensors six.csv --csv
+no_controls
+[ "$(wc -l < out)" = 2 ] || die "two lines"
+[ "$(head -n 1 out)" = 'file,index,class,a?[31m,b?c 99 %,"d??, ""e"""' ] || die "names in CSV"
+run 0 inspect n.safetensors
+no_controls
 exit 0

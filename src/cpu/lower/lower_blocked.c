@@ -15,8 +15,8 @@ typedef struct lowering {
     fwi_op *old; /* the list as it was given */
     int32_t n_old_ops;
     fwi_val *flat, *blocked; /* [cap] of the old tensors: their form, or FWI_NO_VAL */
-    bool *
-        filters; /* [n_old] four dimensions that are no images: filters, and what is made of them */
+    /* [n_old] four dimensions that are no images: filters, and what is made of them */
+    bool *filters;
     int32_t n_old;
 } lowering;
 
@@ -132,23 +132,6 @@ static bool reads_places(fwi_opkind kind)
            kind == FWI_OP_bn_act_unpool_grad;
 }
 
-/* A pool's places have no conversion: blocked ones must be read by gradients of pools alone, and by
- * such as run blocked. */
-static bool places_stay(const lowering *w, fwi_val v)
-{
-    for (int32_t i = 0; i < w->g->n_outputs; i++)
-        if (w->g->outputs[i].val == v)
-            return false;
-    for (int32_t i = 0; i < w->n_old_ops; i++)
-        for (int k = 0; k < w->old[i].n_in; k++) {
-            fwi_call c;
-            if (w->old[i].in[k] == v && (!reads_places(w->old[i].kind) ||
-                                         !fwi_blocked_call(w->g, w->table, &w->old[i], &c)))
-                return false;
-        }
-    return true;
-}
-
 /* Filters have no batch to be cut in blocks, and their gradients stay in f32 whatever images are stored in. */
 static void find_filters(lowering *w)
 {
@@ -160,8 +143,11 @@ static void find_filters(lowering *w)
         const fwi_op *op = &w->old[i];
         const fwi_layout layout = fwi_op_layout(op->kind);
         bool of_filters = op->kind == FWI_OP_conv2d_dw;
-        for (int k = 0; k < op->n_in && op->kind != FWI_OP_conv2d_dw; k++)
-            of_filters = of_filters || ((layout.in >> k & 1) && w->filters[op->in[k]]);
+        for (int k = 0; k < op->n_in; k++) {
+            const bool counts =
+                layout.in == 0 ? w->g->tensors[op->in[k]].shape.rank == 4 : layout.in >> k & 1;
+            of_filters = of_filters || (counts && w->filters[op->in[k]]);
+        }
         for (int k = 0; k < op->n_out; k++)
             w->filters[op->out[k]] = w->filters[op->out[k]] || of_filters;
     }
@@ -176,6 +162,25 @@ static bool has_filters(const lowering *w, const fwi_op *op, fwi_layout layout)
         if ((layout.out >> k & 1) && w->filters[op->out[k]])
             return true;
     return false;
+}
+
+/* A pool's places have no conversion: blocked ones must be read by gradients of pools alone, and by
+ * such as run blocked. */
+static bool places_stay(const lowering *w, fwi_val v)
+{
+    for (int32_t i = 0; i < w->g->n_outputs; i++)
+        if (w->g->outputs[i].val == v)
+            return false;
+    for (int32_t i = 0; i < w->n_old_ops; i++)
+        for (int k = 0; k < w->old[i].n_in; k++) {
+            fwi_call c;
+            const fwi_op *op = &w->old[i];
+            if (op->in[k] == v &&
+                (!reads_places(op->kind) || has_filters(w, op, fwi_op_layout(op->kind)) ||
+                 !fwi_blocked_call(w->g, w->table, op, &c)))
+                return false;
+        }
+    return true;
 }
 
 /* Whether the op can and may run blocked. Places of a pool (u8) have no conversion, so who reads

@@ -342,6 +342,10 @@ static void test_sentences(void **state)
     refused("cuda:1", FW_EUNAVAILABLE,
             "NVIDIA of no kind has compute capability 12.0, this build has kernels for 80 90a "
             "(FW_CUDA_TARGETS): cudaErrorNoKernelImageForDevice");
+    machine.code_says = cudaErrorInvalidDeviceFunction;
+    refused("cuda:1", FW_EUNAVAILABLE,
+            "NVIDIA of no kind has compute capability 12.0, this build has kernels for 80 90a "
+            "(FW_CUDA_TARGETS): cudaErrorInvalidDeviceFunction");
     machine.code_says = cudaErrorECCUncorrectable; /* what is no matter of targets keeps its name */
     assert_int_equal(fwi_device_open(&(fwi_device *){NULL}, "cuda", &(fwi_device_opt){0}),
                      FW_EINTERNAL);

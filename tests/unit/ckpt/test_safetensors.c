@@ -65,7 +65,7 @@ static void put_header(const char *path, uint64_t length, const char *json, size
 
 /* ---- tensor files ---- */
 
-/* A header of 4 MB that would take 45 times as much; and a pipe, which is not waited for. */
+/* A header of 4 MB whose values would take some 45 times as much; and a pipe, which is not waited for. */
 static void no_memory_for_nothing(void **state)
 {
     (void)state;

@@ -462,6 +462,9 @@ static void options_of_other_kinds(void **state)
                      "has no use for");
     assert_fails(fw_import(digits, &(fw_import_opt){.h = 4, .w = 8, .c = 1}, &train, &test),
                  FW_ESHAPE, "digits.csv");
+    assert_ok(fw_import(digits, &(fw_import_opt){.h = 4, .w = 16}, &train, &test));
+    assert_int_equal(train.h * 100 + train.w + train.c, 417);
+    fw_images_clear(&train);
     uint8_t b[5000];
     write_bytes(in_dir("t-images-idx3-ubyte"), b, idx_images(b, 30, 5, 7));
     assert_ok(

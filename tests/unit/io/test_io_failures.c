@@ -7,10 +7,25 @@
 #include "record_set.h"
 #include "sidecar.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <fenwicks/storage.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+
+static int renames_left = -1; /* below 0: as many as are asked for */
+
+/* In place of the system's for this program. */
+int rename(const char *from, const char *to)
+{
+    if (renames_left == 0) {
+        errno = EIO;
+        return -1;
+    }
+    renames_left -= renames_left > 0;
+    return renameat(AT_FDCWD, from, AT_FDCWD, to);
+}
 
 typedef fw_status (*call)(void);
 
@@ -265,10 +280,33 @@ static int unmount_and_teardown(void **state)
     return dir_teardown(state);
 }
 
+/* The k-th file of three cannot get its name: none of the new ones stays, and where they were to take the place
+ * of others, of these what was not reached; but never a mix of both that could be taken for a set. */
+static void half_a_set(void **state)
+{
+    (void)state;
+    fw_images im = random_images(9, 2, 2, 1, FW_U8, 3);
+    for (int overwrite = 0; overwrite < 2; overwrite++)
+        for (int k = 0; k < 4; k++) { /* 3: the sidecar */
+            const fw_write_opt opt = {.shards = 3, .overwrite = overwrite == 1};
+            if (overwrite == 1)
+                assert_ok(fw_write_tfrecord(in_dir("h"), &im, &opt));
+            renames_left = k;
+            assert_fails(fw_write_tfrecord(in_dir("h"), &im, &opt), FW_EIO, in_dir("h"),
+                         "cannot rename");
+            renames_left = -1;
+            /* the first one that failed may be the former file still; behind it none is of the new */
+            const int left = overwrite == 0 ? 0 : k == 0 ? 3 : k == 3 ? 0 : 2 - k;
+            assert_int_equal(count_files(test_dir), left);
+        }
+    fw_images_clear(&im);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(writers, dir_setup, dir_teardown),
+        cmocka_unit_test_setup_teardown(half_a_set, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(readers, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(file_size_limit, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(full_disk, dir_setup, unmount_and_teardown),

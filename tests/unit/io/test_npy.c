@@ -254,6 +254,17 @@ static void wrong_headers(void **state)
     assert_fails(fw_npy_load(in_dir("x.npy"), NULL, NULL, &im), FW_EFORMAT,
                  "a header of 2130706432 bytes");
     assert_fails(fw_npy_load(in_dir("none.npy"), NULL, NULL, &im), FW_ENOTFOUND, "none.npy");
+    /* of arrays that have their size each part may be asked for */
+    bytes four;
+    array(&four, "f4", false, false, 1, 4, (const int64_t[]){2, 2, 3, 1});
+    write_bytes(in_dir("x.npy"), four.b, four.n);
+    const fw_npy_opt parts[] = {{.h = 2}, {.w = 3}, {.c = 1}, {.h = 2, .w = 3}};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        assert_ok(fw_npy_load(in_dir("x.npy"), NULL, &parts[i], &im));
+        fw_images_clear(&im);
+    }
+    assert_fails(fw_npy_load(in_dir("x.npy"), NULL, &(fw_npy_opt){.w = 2}, &im), FW_ESHAPE,
+                 "expected 2 x 2 x 1 values per image");
     write_bytes(in_dir("plain.npy"), "none", 4);
     assert_fails(fw_npy_load(in_dir("plain.npy"), NULL, &(fw_npy_opt){.x_key = "x"}, &im), FW_EARG,
                  "plain.npy", "no member \"x\"");
