@@ -2,7 +2,7 @@
  *
  * The calls of layers.h, the text of recipes, the checks of both and the builders all work from
  * this table, so that a layer cannot have an option in C that it lacks in text, or another default.
- * A new kind is a row here, a call in layer.c, a builder in build_*.c, and its words in
+ * A new kind is a row here, a call in layer_calls.c, a builder in build_*.c, and its words in
  * docs/formats/recipe.md, which a test compares with this table. */
 #include "layer_inner.h"
 #include "number.h"

@@ -106,6 +106,26 @@ static void test_values(void **state)
         }
 }
 
+/* Behind the last number: limits, and a NaN stays one. */
+static void test_infinities(void **state)
+{
+    (void)state;
+    for (int f = 0; f < T_COUNT(fns); f++) {
+        double x[33];
+        for (int i = 0; i < 33; i++)
+            x[i] = i % 3 == 0 ? -INFINITY : i % 3 == 1 ? INFINITY : i % 2 == 0 ? NAN : 1;
+        t_case c;
+        t_begin(&c, FWI_OP_act, &(fwi_attr){.act = fns[f]});
+        t_values(&c, FW_F32, fwi_shape1(33), x);
+        t_expect(&c);
+        for (int64_t j = 0; j < c.result[0].n; j++)
+            c.result[0].tol[j] = isfinite(c.result[0].want[j])
+                                     ? value_tol(&fns[f], fmin(fabs(x[j]), 1), c.result[0].want[j])
+                                     : 0;
+        t_check(&c);
+    }
+}
+
 /* The reference against the definitions, in other words, in long double. */
 static long double plain(const fwi_act_attr *a, long double x)
 {
@@ -212,9 +232,10 @@ static void test_gradient(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_relu),    cmocka_unit_test(test_relu_edges),
-        cmocka_unit_test(test_values),  cmocka_unit_test(test_formulas),
-        cmocka_unit_test(test_far_out), cmocka_unit_test(test_gradient),
+        cmocka_unit_test(test_relu),     cmocka_unit_test(test_relu_edges),
+        cmocka_unit_test(test_values),   cmocka_unit_test(test_infinities),
+        cmocka_unit_test(test_formulas), cmocka_unit_test(test_far_out),
+        cmocka_unit_test(test_gradient),
     };
     return t_main(argc, argv, "test_act", tests, sizeof tests / sizeof *tests);
 }

@@ -133,8 +133,9 @@ static void NAME(gather_task)(void *arg, int64_t task, int slot)
                 lo = min_i64(lo, g->ys[t]);
                 hi = max_i64(hi, g->ys[t]);
             }
-        for (packed = max_i64(packed, lo); packed <= hi; packed++)
-            NAME(gather_pack)(g, ring, i0, m, packed);
+        if (hi >= lo) /* a strip between strides has no source line */
+            for (packed = max_i64(packed, lo); packed <= hi; packed++)
+                NAME(gather_pack)(g, ring, i0, m, packed);
         for (int64_t j = 0; j < g->panels; j++) {
             const REAL *const panel = g->filter + j * g->panel_elems;
             for (int64_t y = ys; y < ye; y++)

@@ -173,7 +173,7 @@ static inline float tanh_slope_f32(float x, float alpha)
 static inline float softplus_f32(float x, float alpha)
 {
     (void)alpha;
-    const float most = x > 0.0f ? x : x - x;
+    const float most = x > 0.0f ? x : x != x ? x : 0.0f;
     return most + log1p_unit(exp_neg(-fabsf(x)));
 }
 static inline float softplus_slope_f32(float x, float alpha)
@@ -239,7 +239,7 @@ static inline double tanh_slope_f64(double x, double alpha)
 static inline double softplus_f64(double x, double alpha)
 {
     (void)alpha;
-    return (x > 0 ? x : x - x) + log1p(exp(-fabs(x)));
+    return (x > 0 ? x : x != x ? x : 0) + log1p(exp(-fabs(x)));
 }
 static inline double softplus_slope_f64(double x, double alpha)
 {

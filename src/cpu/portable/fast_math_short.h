@@ -171,7 +171,7 @@ SHORT_FROM(
     softplus_from) /* ln(1 + e) = 2 atanh(e / (2 + e)), the series cut behind the 7th power */
 {
     (void)alpha;
-    const float most = x > 0.0f ? x : x - x;
+    const float most = x > 0.0f ? x : x != x ? x : 0.0f;
     const float s = e / (2.0f + e), z = s * s;
     float p = MADD(z, 2.0f / 7.0f, 2.0f / 5.0f);
     p = MADD(p, z, 2.0f / 3.0f);

@@ -23,7 +23,7 @@ fw_status FWI_NAME(relu_grad)(const fwi_call *call)
     return FW_OK;
 }
 
-/* x -> y, attr fn alpha; act_value in act.c */
+/* x -> y, attr fn alpha; act_value: act_functions.h */
 fw_status FWI_NAME(act)(const fwi_call *call)
 {
     const fwi_act_attr *a = &call->attr->act;
