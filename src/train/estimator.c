@@ -329,7 +329,7 @@ fw_status fwi_estimator_ids(const fw_estimator *e, const fw_dataset *data, fwi_i
     const fw_filter *const record = e->opt.record, *const filter = e->opt.filter;
     if (record != NULL)
         snprintf(out->rows, sizeof out->rows, "record %" PRId64 " of %" PRId64 " every %" PRId64,
-                 fwi_filter_keep(record), fwi_filter_batch(record), e->opt.record_every);
+                 fwi_filter_keep(record), fwi_filter_batch(record), fwi_estimator_record_every(e));
     else if (filter != NULL)
         snprintf(out->rows, sizeof out->rows, "filter %" PRId64 " of %" PRId64 " crc32c %08" PRIx32,
                  fwi_filter_keep(filter), fwi_filter_batch(filter), fwi_filter_crc(filter));

@@ -1,5 +1,5 @@
-/* estimator.h: the estimator's insides, shared by estimator.c (life and compilation), fit.c (the
- * training loop) and eval.c. */
+/* estimator.h: the estimator's insides, shared by estimator.c (its life), estimator_plans.c (compilation),
+ * fit.c (the training loop) and eval.c. */
 #ifndef FWI_ESTIMATOR_H
 #define FWI_ESTIMATOR_H
 
@@ -119,11 +119,16 @@ fw_status fwi_estimator_new_on(fw_estimator **out, fwi_device *device, fw_layer 
 fw_status fwi_estimator_build(fw_estimator *e, fw_dataset *train, fw_dataset *eval, int64_t until);
 /* As one just made with this seed and work_dir (NULL: none); what was built stays. */
 fw_status fwi_estimator_restart(fw_estimator *e, uint64_t seed, const char *work_dir);
+/* Steps from one update to the next where rows are recorded. */
+static inline int64_t fwi_estimator_record_every(const fw_estimator *e)
+{
+    return e->opt.record_every == 0 ? 1 : e->opt.record_every;
+}
 /* The files of its work_dir are written and closed. */
 fw_status fwi_estimator_close_folder(fw_estimator *e);
 
-/* What must agree on resume. data: description of the training data, or NULL. Fills up to 12,
- * returns how many; texts live as long as e and buf. */
+/* What must agree on resume. data: description of the training data, or NULL. Texts live as long as e and
+ * out. */
 typedef struct fwi_ids {
     fwi_identity id[12];
     int n;

@@ -42,7 +42,9 @@ static fw_event event_of(const fit *f, fw_event_kind kind)
     const int64_t done = f->steps_here + f->untold;
     if (done > 0 && training > 0) {
         ev.images_per_second = (double)(done * f->batch) / training;
-        ev.seconds_left = seconds / (double)done * (double)(f->until - e->step - f->untold);
+        /* evaluations so far included, and nothing that was done once */
+        ev.seconds_left =
+            (fwi_now() - f->loop_started) / (double)done * (double)(f->until - e->step - f->untold);
     }
     return ev;
 }
@@ -116,7 +118,7 @@ static fw_status record_and_update(fit *f, const fw_batch *batch)
 {
     const fw_estimator *e = f->e;
     const fwi_stage *const s = fwi_stage_at(&f->plans, e->step);
-    const int64_t every = e->opt.record_every == 0 ? 1 : e->opt.record_every;
+    const int64_t every = fwi_estimator_record_every(e);
     fwi_binding b;
     fw_status st = run_plan(f, s->rows, batch, true, &b);
     if (st == FW_OK)
@@ -191,11 +193,14 @@ fw_status fwi_fit_step_done(fit *f, int64_t undone_row)
     if (e->opt.loss_sum)
         f->loss /= (double)f->counted;
     if (!isfinite(f->loss)) {
+        int64_t kept = -1;
+        char path[4096];
         e->broken = true;
+        if (e->ckpt == NULL || fwi_ckpt_newest(e->opt.work_dir, &kept, path, sizeof path) != FW_OK)
+            kept = -1;
         return fwi_fail(FW_ENONFINITE, "step %" PRId64 ": the loss is %s at learning rate %g; %s",
                         e->step, isnan(f->loss) ? "not a number" : "infinite", f->row[0],
-                        e->ckpt == NULL ? "no checkpoint was kept"
-                                        : "the last good checkpoint is kept");
+                        kept < 0 ? "no checkpoint was kept" : "the last good checkpoint is kept");
     }
     e->step++;
     f->steps_here++;
@@ -266,6 +271,18 @@ static fw_status end_steps(fit *f)
     return st;
 }
 
+/* Data, an evaluation or the log failed, and no weight was touched: the steps of this call are not lost with
+ * it. On a device with a queue some may be on their way. */
+static fw_status fail_behind(fit *f, fw_status st)
+{
+    fwi_error why;
+    if (f->e->broken || f->ahead || f->steps_here == 0)
+        return st;
+    fwi_error_save(&why, st);
+    (void)save_checkpoint(f); /* where that fails too, the first failure is the one to tell */
+    return fwi_error_raise(&why);
+}
+
 static fw_status loop(fit *f)
 {
     fw_estimator *e = f->e;
@@ -281,12 +298,19 @@ static fw_status loop(fit *f)
         if (st == FW_OK && epoch_end && e->opt.eval_every > 0 &&
             e->step / f->steps_per_epoch % e->opt.eval_every == 0)
             st = evaluate_now(f);
-        const bool stop = st == FW_OK && fwi_fit_stop_wanted(f);
-        if (st == FW_OK && (stop || e->step == f->until))
-            st = end_steps(f);
+        if (st != FW_OK)
+            return fail_behind(f, st);
+        bool stop = fwi_fit_stop_wanted(f);
         const bool due = e->opt.checkpoint_every > 0 && e->step % e->opt.checkpoint_every == 0;
-        if (st == FW_OK && (due || stop || e->step == f->until))
+        const bool saves = due || stop || e->step == f->until;
+        if (stop || e->step == f->until)
+            st = end_steps(f);
+        if (st == FW_OK && saves)
             st = save_checkpoint(f);
+        if (st == FW_OK && saves && !stop && fwi_fit_stop_wanted(f)) { /* asked meanwhile */
+            stop = true;
+            st = end_steps(f);
+        }
         if (st != FW_OK)
             return st;
         if (stop && e->step < f->until) {

@@ -10,6 +10,7 @@
 #include "fail.h"
 #include "file.h"
 #include "json_read.h"
+#include "utf8.h"
 
 enum { MAX_CONFIG = 1 << 20, MAX_LOG = 1 << 28 };
 
@@ -61,7 +62,9 @@ static fw_status inspect(const char *dir, bool proxy, char **json)
     json_t *root = json_object();
     char path[4096];
     int64_t step = -1;
-    fw_status st = read_in(dir, "config.json", MAX_CONFIG, &config);
+    fw_status st = fwi_utf8_valid(dir, strlen(dir)) /* JSON is to name its files */
+                       ? read_in(dir, "config.json", MAX_CONFIG, &config)
+                       : fwi_fail(FW_EARG, "%s: the folder's name is no UTF-8", dir);
     if (st == FW_ENOTFOUND)
         st = fwi_fail(FW_ENOTFOUND, "%s: holds no run (no config.json)", dir);
     if (st != FW_OK)

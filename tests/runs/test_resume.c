@@ -466,12 +466,55 @@ static void test_stopped_before_it_began(void **state)
     }
 }
 
+/* A record that cannot be read ends a run, but not what it had learnt: once the file is right again, the run goes
+ * on from the step before. */
+static void test_data_that_fails(void **state)
+{
+    (void)state;
+    static t_trace whole, part;
+    const plan p = {.name = "damaged", .pattern = "d.tfrec", .seed = 4};
+    char dir[1024], other[1024], data[1024];
+    snprintf(dir, sizeof dir, "%s", t_path("of-good"));
+    snprintf(other, sizeof other, "%s", t_path("of-damaged"));
+    snprintf(data, sizeof data, "%s", t_path("d.tfrec"));
+    assert_ok(fw_write_tfrecord(data, &images, NULL));
+    start(&p, dir, 0, false, &whole);
+    const t_bytes b = t_read(data);
+    int64_t step = 0;
+    for (size_t r = 1; r < N && step == 0;
+         r++) { /* not the one that is read first; one behind the first batch */
+        fw_estimator *e = NULL;
+        t_remove_tree(other);
+        part = (t_trace){0};
+        b.data[r * (b.n / N) + 30] ^= 1;
+        t_write(data, b.data, b.n);
+        b.data[r * (b.n / N) + 30] ^= 1;
+        assert_ok(new_estimator(&e, &p, other, &part));
+        fw_dataset *ds = open_data(&p);
+        assert_bad(fw_estimator_train(e, ds, STEPS), FW_EFORMAT, data, "record", "crc");
+        step = fw_estimator_step(e);
+        fw_dataset_free(ds);
+        fw_estimator_free(e);
+        assert_int_equal(count_checkpoints(other), step > 0);
+    }
+    assert_true(step > 0 && t_exists(checkpoint(other, (int)step)));
+    t_write(data, b.data, b.n);
+    start(&p, other, 0, false, &part);
+    assert_int_equal(part.n, STEPS - step);
+    t_assert_same_file(in(dir, "model.safetensors"), in(other, "model.safetensors"));
+    free(b.data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_step),         cmocka_unit_test(test_killed),
-        cmocka_unit_test(test_damaged_checkpoint), cmocka_unit_test(test_other_run_is_refused),
-        cmocka_unit_test(test_in_two_calls),       cmocka_unit_test(test_stopped_before_it_began),
+        cmocka_unit_test(test_data_that_fails),
+        cmocka_unit_test(test_every_step),
+        cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_damaged_checkpoint),
+        cmocka_unit_test(test_other_run_is_refused),
+        cmocka_unit_test(test_in_two_calls),
+        cmocka_unit_test(test_stopped_before_it_began),
     };
     return cmocka_run_group_tests_name("resume", tests, make_data, drop_data);
 }
