@@ -63,8 +63,10 @@ int fail_with(const char *what, fw_status st, const char *message, bool json);
  * written. */
 int print_json(json_t *object);
 void print_explanation(void *user, const char *text); /* on standard error */
-json_t *number_or_null(double v);                     /* null for NaN */
-/* SIGINT and SIGTERM end the step and set it; a second one ends the program at once. */
+json_t *number_or_null(double v);                     /* null for what is not finite */
+/* A path, or what quotes one, is any bytes; JSON is UTF-8: else "?" for those above 127. NULL: no memory. */
+json_t *text_json(const char *any);
+/* SIGINT and SIGTERM end the step and set it; a second one, over half a second later, ends the program. */
 extern volatile sig_atomic_t stop_asked;
 void catch_interrupts(void);
 /* Control characters of a text from a file become '?': a terminal would obey them. */

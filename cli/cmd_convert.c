@@ -46,7 +46,7 @@ static fw_status write_part(const char *dst, const char *part, const fw_images *
     const fw_status st = fw_write_tfrecord(path, im, opt);
     if (st == FW_OK) {
         (void)json_array_append_new(
-            files, json_pack("{s:s, s:I, s:[I,I,I], s:I}", "path", path, "records",
+            files, json_pack("{s:o, s:I, s:[I,I,I], s:I}", "path", text_json(path), "records",
                              (json_int_t)im->n, "shape", (json_int_t)im->h, (json_int_t)im->w,
                              (json_int_t)im->c, "classes", (json_int_t)im->n_classes));
         fprintf(json ? stderr : stdout,

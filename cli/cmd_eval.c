@@ -41,11 +41,11 @@ static int show(const fw_model_info *info, const fw_metrics *m, const int64_t *c
 {
     if (json)
         return print_json(json_pack(
-            "{s:f, s:f, s:f, s:I, s:I, s:f, s:s, s:s, s:o}", "accuracy", m->accuracy,
-            "accuracy_plain", m->accuracy_plain, "loss", m->loss, "records", (json_int_t)m->records,
-            "forwards", (json_int_t)m->forwards, "images_per_second",
-            m->seconds > 0 ? (double)m->records / m->seconds : 0, "tta", tta, "model", model,
-            "confusion", confusion_json(confusion, info->n_classes)));
+            "{s:f, s:f, s:o, s:I, s:I, s:f, s:s, s:o, s:o}", "accuracy", m->accuracy,
+            "accuracy_plain", m->accuracy_plain, "loss", number_or_null(m->loss), "records",
+            (json_int_t)m->records, "forwards", (json_int_t)m->forwards, "images_per_second",
+            m->seconds > 0 ? (double)m->records / m->seconds : 0, "tta", tta, "model",
+            text_json(model), "confusion", confusion_json(confusion, info->n_classes)));
     printf("accuracy %.2f %%, loss %.4f, %" PRId64 " records, %.0f images/s\n", 100 * m->accuracy,
            m->loss, m->records, m->seconds > 0 ? (double)m->records / m->seconds : 0);
     if (strcmp(tta, "none") != 0)

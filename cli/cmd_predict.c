@@ -60,11 +60,12 @@ static void show_image(const predict_args *a, const fw_model_info *info, const c
     if (a->json) {
         json_t *probs = json_array();
         for (int64_t j = 0; j < k; j++)
-            (void)json_array_append_new(probs, json_real((double)p[j]));
+            (void)json_array_append_new(probs, number_or_null((double)p[j]));
         (void)json_array_append_new(
-            list, json_pack("{s:s, s:I, s:I, s:s, s:f, s:o}", "file", file, "index", (json_int_t)i,
-                            "class", (json_int_t)best, "name", class_name(info, best, buf),
-                            "probability", (double)p[best], "probabilities", probs));
+            list,
+            json_pack("{s:o, s:I, s:I, s:s, s:o, s:o}", "file", text_json(file), "index",
+                      (json_int_t)i, "class", (json_int_t)best, "name", class_name(info, best, buf),
+                      "probability", number_or_null((double)p[best]), "probabilities", probs));
         return;
     }
     if (a->csv) {

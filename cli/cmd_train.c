@@ -39,7 +39,7 @@ static json_t *run_json(const run_row *r)
 {
     const fw_run_figures *const f = &r->run;
     return json_pack("{s:I, s:o, s:o, s:o, s:o, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o, "
-                     "s:b, s:b, s:b, s:s}",
+                     "s:b, s:b, s:b, s:o}",
                      "seed", (json_int_t)r->seed, "accuracy", number_or_null(f->accuracy),
                      "accuracy_plain", number_or_null(f->accuracy_plain), "forwards",
                      r->forwards > 0 ? json_integer(r->forwards) : json_null(), "loss",
@@ -48,7 +48,8 @@ static json_t *run_json(const run_row *r)
                      f->t_build, "images_per_second", f->images_per_second, "train_flops",
                      f->train_flops, "eval_flops", f->eval_flops, "since_start",
                      r->since_start > 0 ? json_real(r->since_start) : json_null(), "stopped_early",
-                     r->stopped_early, "held", r->held, "diverged", f->diverged, "model", r->model);
+                     r->stopped_early, "held", r->held, "diverged", f->diverged, "model",
+                     text_json(r->model));
 }
 
 typedef struct summary {
@@ -117,14 +118,15 @@ static int print_summary_json(const train_args *a, fw_recipe *recipe, const summ
     const run_row *const last = s->last;
     json_t *o = json_pack(
         "{s:s, s:f, s:f, s:f, s:I, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:b, s:I, "
-        "s:s}",
+        "s:o}",
         "recipe", fw_recipe_name(recipe), "accuracy", s->accuracy.mean, "loss", s->loss.mean,
         "epochs", last->run.epochs, "steps", (json_int_t)last->run.steps, "runs", runs,
         "accuracy_mean", s->accuracy.mean, "accuracy_std", or_zero(s->accuracy.std), "accuracy_se",
         or_zero(s->accuracy.se), "accuracy_plain", s->plain.mean, "t_train", s->t_train.mean,
         "t_total", s->t_total.mean, "t_dawn", s->t_dawn.mean, "images_per_second",
         s->images_per_second.mean, "tta", fw_recipe_get(recipe, "evaluate.tta"), "stopped_early",
-        s->stopped_early, "peak_memory_bytes", (json_int_t)s->peak, "model", last->model);
+        s->stopped_early, "peak_memory_bytes", (json_int_t)s->peak, "model",
+        text_json(last->model));
     json_t *more = json_pack(
         "{s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:f, s:o, s:I, s:s, s:s}", "t_build", s->build,
         "accuracy_min", s->accuracy.min, "target", a->target, "target_share", s->above, "target_p",
@@ -197,6 +199,9 @@ static bool default_out(char *buf, size_t cap, const char *recipe)
         (void)strftime(when, sizeof when, "%Y%m%d-%H%M%S", &t);
     const bool made = mkdir("runs", 0777) == 0;
     const int n = snprintf(buf, cap, "runs/%s-%s", recipe, when);
+    for (char *at = buf + strlen("runs/"); *at != 0; at++) /* a name is no path */
+        if (*at == '/' || (*at == '.' && at[-1] == '/'))
+            *at = '-';
     for (int i = 2; n > 0 && (size_t)n < cap && mkdir(buf, 0777) != 0 && errno == EEXIST; i++)
         snprintf(buf + n, cap - (size_t)n, "-%d", i);
     return made;
@@ -262,6 +267,11 @@ static void seed_folder(const train_args *a, const char *out, uint64_t seed, cha
  * later seed only after hours of work on the first ones. */
 static bool folder_taken(const train_args *a, const char *out, char *text, size_t cap)
 {
+    if (a->runs > 1) { /* a run beside whose files those of other seeds would be */
+        snprintf(text, cap, "%s", out);
+        if (begun(text))
+            return true;
+    }
     for (int64_t i = 0; i < a->runs; i++) {
         seed_folder(a, out, a->seed + (uint64_t)i, text, cap);
         if (begun(text))

@@ -1,9 +1,11 @@
 /* main.c: the command `fenwicks`: which verb, and what is the same for all. */
 #include "cli.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 const command *const commands[] = {&command_convert,
                                    &command_inspect,
@@ -38,8 +40,19 @@ static void print_log(void *user, int level, const char *line)
         fprintf(stderr, "fenwicks: %s\n", line);
 }
 
+/* A file that is opened where a standard stream was closed would get what is meant for that. */
+static void fill_streams(void)
+{
+    int fd = 0;
+    while (fd >= 0 && fd <= 2)
+        fd = open("/dev/null", O_RDWR);
+    if (fd > 2)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    fill_streams();
     (void)signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, with a message */
     fw_log_set(print_log, NULL);
     if (argc < 2) {

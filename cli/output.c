@@ -22,7 +22,7 @@ void print_explanation(void *user, const char *text)
 
 json_t *number_or_null(double v)
 {
-    return isnan(v) ? json_null() : json_real(v);
+    return isfinite(v) ? json_real(v) : json_null();
 }
 
 int print_json(json_t *object)
@@ -32,6 +32,7 @@ int print_json(json_t *object)
     if (text == NULL) {
         fprintf(stderr, "fenwicks: the result cannot be put as JSON: a number that is not finite, "
                         "or no memory\n");
+        puts("{\"error\": \"the result cannot be put as JSON\", \"status\": \"FW_EINTERNAL\"}");
         return EXIT_FAILED;
     }
     puts(text);
@@ -71,11 +72,10 @@ int fail(const char *what, fw_status st, bool json)
     return fail_with(what, st, fw_last_error(), json);
 }
 
-/* A message may quote a path, which is any bytes; JSON is UTF-8. NULL: no memory. */
-static json_t *message_json(const char *message)
+json_t *text_json(const char *any)
 {
-    json_t *text = json_string(message);
-    char *copy = text != NULL ? NULL : strdup(message);
+    json_t *text = json_string(any);
+    char *copy = text != NULL ? NULL : strdup(any);
     for (char *p = copy; p != NULL && *p != 0; p++)
         if ((unsigned char)*p >= 0x80)
             *p = '?';
@@ -90,6 +90,6 @@ int fail_with(const char *what, fw_status st, const char *message, bool json)
     fprintf(stderr, "fenwicks %s: %s\n", what, message);
     if (json)
         (void)print_json(
-            json_pack("{s:o, s:s}", "error", message_json(message), "status", fw_status_name(st)));
+            json_pack("{s:o, s:s}", "error", text_json(message), "status", fw_status_name(st)));
     return st == FW_ESTOPPED ? EXIT_INTERRUPTED : EXIT_FAILED;
 }

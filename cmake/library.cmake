@@ -21,7 +21,7 @@ add_library(fenwicks_shared SHARED ${objects})
 target_link_libraries(fenwicks_shared PRIVATE ${libs} Threads::Threads m)
 set_target_properties(fenwicks_static PROPERTIES EXPORT_NAME fenwicks_static)
 set_target_properties(fenwicks_shared PROPERTIES EXPORT_NAME fenwicks
-  VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+  VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}) # as SameMinorVersion below
 foreach(lib fenwicks_static fenwicks_shared)
   set_target_properties(${lib} PROPERTIES OUTPUT_NAME fenwicks)
   target_include_directories(${lib} INTERFACE
