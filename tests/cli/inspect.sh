@@ -81,4 +81,15 @@ no_controls
 [ "$(head -n 1 out)" = 'file,index,class,a?[31m,b?c 99 %,"d??, ""e"""' ] || die "names in CSV"
 run 0 inspect n.safetensors
 no_controls
+
+# A name that is no UTF-8 costs no row of JSON.
+odd=$(printf '\377.csv')
+cp six.csv "$odd"
+run 0 predict n.safetensors "$odd" --json
+json predictions
+grep -q '"file": "?.csv"' out || die "the row of an odd name"
+
+# With the standard streams closed no file takes their place.
+"$FENWICKS" train digits --epochs 0.05 --out closed > /dev/null 2>&- || die "train without standard error"
+run 0 inspect closed --verify
 exit 0
