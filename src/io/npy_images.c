@@ -219,6 +219,13 @@ static fw_status take_labels(const array *a, int64_t n_classes, fw_images *im)
     return FW_OK;
 }
 
+static fw_status check_key(const char *path, const char *key, bool zip)
+{
+    return key == NULL || zip
+               ? FW_OK
+               : fwi_fail(FW_EARG, "%s: has no member \"%s\": it is one array, no .npz", path, key);
+}
+
 fw_status fw_npy_load(const char *x_path, const char *y_path, const fw_npy_opt *opt, fw_images *out)
 {
     static const char *const x_names[3] = {"x", "X", "images"}, *const y_names[3] = {"y", "labels",
@@ -237,12 +244,11 @@ fw_status fw_npy_load(const char *x_path, const char *y_path, const fw_npy_opt *
     fw_status st = is_zip(x_path, &x_zip);
     if (st == FW_OK && y_path != NULL)
         st = is_zip(y_path, &y_zip);
-    if (st == FW_OK && opt->x_key != NULL && !x_zip)
-        st = fwi_fail(FW_EARG, "%s: has no member \"%s\": it is one array, no .npz", x_path,
-                      opt->x_key);
-    if (st == FW_OK && opt->y_key != NULL && !(y_path != NULL ? y_zip : x_zip))
-        st = fwi_fail(FW_EARG, "%s: has no member \"%s\": it is one array, no .npz",
-                      y_path != NULL ? y_path : x_path, opt->y_key);
+    if (st == FW_OK)
+        st = check_key(x_path, opt->x_key, x_zip);
+    if (st == FW_OK)
+        st =
+            check_key(y_path != NULL ? y_path : x_path, opt->y_key, y_path != NULL ? y_zip : x_zip);
     if (st != FW_OK)
         return st;
     st = x_zip ? load_npz(x_path, opt->x_key, x_names, &x) : load_npy(x_path, &x);

@@ -33,7 +33,9 @@ typedef struct planner {
 static fw_status new_piece(planner *p, int64_t bytes, int32_t from, int32_t to, int32_t *out)
 {
     if (bytes > INT64_MAX / 2 - ALIGN - p->sum)
-        return fwi_fail(FW_ESHAPE, "more than 2^62 bytes of scratch are needed up to here");
+        return fwi_fail(FW_ESHAPE,
+                        "op %d, %s: more than 2^62 bytes of scratch are needed up to here", from,
+                        fwi_op_info_get(p->g->ops[from].kind)->name);
     bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
     p->sum += bytes;
     *out = p->n_pieces;
@@ -101,7 +103,7 @@ static fw_status make_pieces(planner *p)
             } else
                 st = new_piece(p, bytes, i, to, &p->of_tensor[v]);
             if (st != FW_OK)
-                return fwi_fail_in(st, "op %d, %s", i, fwi_op_info_get(op->kind)->name);
+                return st;
         }
         const size_t scratch = p->kernel_scratch != NULL ? p->kernel_scratch[i] : 0;
         if (scratch > INT64_MAX / 2)
@@ -110,7 +112,7 @@ static fw_status make_pieces(planner *p)
         if (scratch > 0) {
             const fw_status st = new_piece(p, (int64_t)scratch, i, i, &p->of_op[i]);
             if (st != FW_OK)
-                return fwi_fail_in(st, "op %d, %s", i, fwi_op_info_get(op->kind)->name);
+                return st;
         }
     }
     return FW_OK;

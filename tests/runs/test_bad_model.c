@@ -57,6 +57,25 @@ static uint8_t *find(const t_bytes *b, const char *text)
     return NULL;
 }
 
+/* The model's file with one text of its header as another, of any length. */
+static void write_with(const t_bytes *b, const char *path, const char *was, const char *is)
+{
+    const size_t n_was = strlen(was), n_is = strlen(is);
+    const uint8_t *at = find(b, was);
+    const size_t head = (size_t)(at - b->data), tail = b->n - head - n_was;
+    uint64_t length = 0;
+    for (int i = 7; i >= 0; i--)
+        length = length << 8 | b->data[i];
+    uint8_t *file = malloc(b->n + n_is);
+    assert_non_null(file);
+    memcpy(file, b->data, head);
+    memcpy(file + head, is, n_is);
+    memcpy(file + head + n_is, at + n_was, tail);
+    t_put_u64(file, length + n_is - n_was);
+    t_write(path, file, head + n_is + tail);
+    free(file);
+}
+
 static void test_damaged_models(void **state)
 {
     (void)state;
@@ -132,11 +151,7 @@ static void test_tensors_that_do_not_fit(void **state)
     const t_bytes b = t_read(make_model());
     const char *path = t_path("other.safetensors");
     for (size_t i = 0; i < T_COUNT(cases); i++) {
-        const size_t n = strlen(cases[i].was);
-        uint8_t *at = find(&b, cases[i].was);
-        memcpy(at, cases[i].is, n);
-        t_write(path, b.data, b.n);
-        memcpy(at, cases[i].was, n);
+        write_with(&b, path, cases[i].was, cases[i].is);
         fw_model *m = NULL;
         const fw_status st = fw_model_open(&m, path, NULL);
         if (st == FW_OK || strstr(fw_last_error(), path) == NULL ||
@@ -150,25 +165,6 @@ static void test_tensors_that_do_not_fit(void **state)
     assert_not_a_model(path, "");
     t_copy(t_path("good.tfrec"), path);
     assert_not_a_model(path, "");
-}
-
-/* The layers' text in a file's header, as other text of any length: fits the file again. */
-static void write_with(const t_bytes *b, const char *path, const char *was, const char *is)
-{
-    const size_t n_was = strlen(was), n_is = strlen(is);
-    const uint8_t *at = find(b, was);
-    const size_t head = (size_t)(at - b->data), tail = b->n - head - n_was;
-    uint64_t length = 0;
-    for (int i = 7; i >= 0; i--)
-        length = length << 8 | b->data[i];
-    uint8_t *file = malloc(b->n + n_is);
-    assert_non_null(file);
-    memcpy(file, b->data, head);
-    memcpy(file + head, is, n_is);
-    memcpy(file + head + n_is, at + n_was, tail);
-    t_put_u64(file, length + n_is - n_was);
-    t_write(path, file, head + n_is + tail);
-    free(file);
 }
 
 /* Layers and transforms that cannot be, and that would take memory which the file's tensors do not speak of. */

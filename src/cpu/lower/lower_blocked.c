@@ -153,8 +153,9 @@ static void find_filters(lowering *w)
     }
 }
 
-static bool has_filters(const lowering *w, const fwi_op *op, fwi_layout layout)
+static bool has_filters(const lowering *w, const fwi_op *op)
 {
+    const fwi_layout layout = fwi_op_layout(op->kind);
     for (int k = 0; k < op->n_in; k++)
         if ((layout.in >> k & 1) && w->filters[op->in[k]])
             return true;
@@ -162,6 +163,11 @@ static bool has_filters(const lowering *w, const fwi_op *op, fwi_layout layout)
         if ((layout.out >> k & 1) && w->filters[op->out[k]])
             return true;
     return false;
+}
+
+static bool has_blocked_row(const lowering *w, const fwi_op *op, fwi_call *c)
+{
+    return !has_filters(w, op) && fwi_blocked_call(w->g, w->table, op, c);
 }
 
 /* A pool's places have no conversion: blocked ones must be read by gradients of pools alone, and by
@@ -175,9 +181,7 @@ static bool places_stay(const lowering *w, fwi_val v)
         for (int k = 0; k < w->old[i].n_in; k++) {
             fwi_call c;
             const fwi_op *op = &w->old[i];
-            if (op->in[k] == v &&
-                (!reads_places(op->kind) || has_filters(w, op, fwi_op_layout(op->kind)) ||
-                 !fwi_blocked_call(w->g, w->table, op, &c)))
+            if (op->in[k] == v && (!reads_places(op->kind) || !has_blocked_row(w, op, &c)))
                 return false;
         }
     return true;
@@ -197,7 +201,7 @@ static bool runs_blocked(const lowering *w, const fwi_op *op, fwi_call *c)
         if ((layout.out >> k & 1) && w->g->tensors[op->out[k]].dtype == FW_U8 &&
             !places_stay(w, op->out[k]))
             return false;
-    return !has_filters(w, op, layout) && fwi_blocked_call(w->g, w->table, op, c);
+    return has_blocked_row(w, op, c);
 }
 
 static fw_status lower_op(lowering *w, const fwi_op *old)
