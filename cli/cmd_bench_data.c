@@ -23,7 +23,9 @@ static fw_status data_row_measure(const bench_args *a, const char *recipe, const
     if (st == FW_OK && changes != NULL)
         st = fw_recipe_change(r, changes);
     if (st == FW_OK)
-        st = fw_bench_data(r, a->data, (int)a->threads, a->runs, &row->r);
+        st = fw_bench_data(
+            r, &(fw_run_opt){.data = a->data, .threads = (int)a->threads, .stop = &stop_asked},
+            a->runs, &row->r);
     if (st == FW_OK) {
         snprintf(row->name, sizeof row->name, "%s%s%s", fw_recipe_name(r),
                  changes == NULL ? "" : " ", changes == NULL ? "" : changes);
@@ -85,6 +87,8 @@ int bench_data(const command *self, const char *const *recipes, int n_recipes, c
     int n = 0, code;
     if (rows == NULL)
         return fail_with(self->name, FW_ENOMEM, "no memory", a->json);
+    if (a->data == NULL)
+        catch_interrupts(); /* there is a temporary file to take away */
     for (int i = 0; i < n_recipes && st == FW_OK; i++)
         st = data_row_measure(a, recipes[i], NULL, &rows[n++]);
     for (int i = 0; i < a->with.n && st == FW_OK; i++)

@@ -102,7 +102,10 @@ static int run_convert(const command *self, int argc, char **argv)
         return usage_error(self, "%s: is the source and the destination", pos[0]);
     if (level > 9)
         return usage_error(self, "--level: %" PRId64 " is not in 1..9", level);
+    if (level > 0 && out.compression == FW_PLAIN)
+        return usage_error(self, "--level: is of --compression gzip or zlib");
     out.level = (int)level;
+    out.stop = &stop_asked;
 
     fw_images train = {0}, test = {0};
     json_t *files = json_array();
@@ -111,6 +114,7 @@ static int run_convert(const command *self, int argc, char **argv)
         ((train.n > 0 && train.dtype == FW_F32) || (test.n > 0 && test.dtype == FW_F32)))
         out.as_float = true;
     const bool both = train.n > 0 && test.n > 0;
+    catch_interrupts(); /* from here on there are files to take away; before, Ctrl-C ends the program */
     if (st == FW_OK && train.n > 0)
         st = write_part(pos[1], both ? "-train" : "", &train, &out, files, json);
     if (st == FW_OK && test.n > 0)

@@ -13,6 +13,12 @@ static bool is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+static bool ends_with(const char *path, const char *end)
+{
+    const size_t n = strlen(path), k = strlen(end);
+    return n >= k && strcmp(path + n - k, end) == 0;
+}
+
 static int inspect_records(const command *self, const char *path, bool verify, bool json)
 {
     fw_record_summary s = {0};
@@ -145,10 +151,10 @@ static int run_inspect(const command *self, int argc, char **argv)
         return code;
     if (n != 1)
         return usage_error(self, "needs a file or a run's folder");
-    if (strstr(pos[0], ".safetensors") != NULL)
-        return inspect_tensors(self, pos[0], verify, json);
     if (is_folder(pos[0]))
         return inspect_folder(self, pos[0], verify, json);
+    if (ends_with(pos[0], ".safetensors"))
+        return inspect_tensors(self, pos[0], verify, json);
     char *path = NULL;
     const fw_status st = records_find(pos[0], false, &path);
     const int result =

@@ -132,7 +132,7 @@ static int run_predict(const command *self, int argc, char **argv)
     int64_t threads = 0;
     int n;
     const arg_option options[] = {
-        {"--top", "N", "classes per image (default 1)", ARG_COUNT, &a.top},
+        {"--top", "N", "classes per image, in lines for people (default 1)", ARG_COUNT, &a.top},
         {"--csv", NULL, "file,index,class and every probability, with a header", ARG_FLAG, &a.csv},
         {"--device", "NAME", DEVICES, ARG_TEXT, &device},
         {"--threads", "N", "default: as many as this process may use", ARG_THREADS, &threads},
@@ -143,6 +143,8 @@ static int run_predict(const command *self, int argc, char **argv)
         return code;
     if (n < 2)
         return usage_error(self, "needs a model and at least one file of images");
+    if (a.top < 1)
+        return usage_error(self, "--top: at least 1");
     fw_model *m = NULL;
     json_t *list = json_array();
     fw_status st = fw_model_open(&m, pos[0],
@@ -153,9 +155,11 @@ static int run_predict(const command *self, int argc, char **argv)
         fw_model_info info;
         char buf[24];
         fw_model_info_get(m, &info);
-        if (a.top < 1 || a.top > info.n_classes)
-            a.top = a.top < 1 ? 1 : info.n_classes;
-        if (a.csv && !a.json) {
+        if (a.top > info.n_classes) {
+            snprintf(why, sizeof why, "--top %" PRId64 ": the model has %" PRId64 " classes", a.top,
+                     info.n_classes);
+            st = FW_EARG;
+        } else if (a.csv && !a.json) {
             fputs("file,index,class", stdout);
             for (int64_t i = 0; i < info.n_classes; i++) {
                 putchar(',');

@@ -38,9 +38,9 @@ typedef struct run_row {
 static json_t *run_json(const run_row *r)
 {
     const fw_run_figures *const f = &r->run;
-    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o, "
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o, "
                      "s:b, s:b, s:b, s:o}",
-                     "seed", (json_int_t)r->seed, "accuracy", number_or_null(f->accuracy),
+                     "seed", seed_json(r->seed), "accuracy", number_or_null(f->accuracy),
                      "accuracy_plain", number_or_null(f->accuracy_plain), "forwards",
                      r->forwards > 0 ? json_integer(r->forwards) : json_null(), "loss",
                      number_or_null(f->loss), "steps", (json_int_t)f->steps, "epochs", f->epochs,

@@ -1,6 +1,7 @@
 /* output.c: results on standard output, words on standard error, exit codes. */
 #include "cli.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,13 @@ void print_explanation(void *user, const char *text)
 json_t *number_or_null(double v)
 {
     return isfinite(v) ? json_real(v) : json_null();
+}
+
+json_t *seed_json(uint64_t seed)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%" PRIu64, seed);
+    return seed <= INT64_MAX ? json_integer((json_int_t)seed) : json_string(text);
 }
 
 int print_json(json_t *object)

@@ -241,9 +241,10 @@ typedef struct fw_bench_data_result {
     int threads;
     int64_t images, runs;
 } fw_bench_data_result;
-/* The recipe's own training pipeline over `data` (records; NULL: synthetic uint8 records of 10,000
- * images in a temporary file), each run one pass. threads 0: 1. */
-FW_API fw_status fw_bench_data(const fw_recipe *r, const char *data, int threads, int64_t runs,
+/* The recipe's own training pipeline, each run one pass. opt: data (records; NULL: synthetic uint8 records of
+ * 10,000 images in a temporary file), threads (0: 1) and stop (FW_ESTOPPED, between batches) are used; NULL:
+ * none is set. */
+FW_API fw_status fw_bench_data(const fw_recipe *r, const fw_run_opt *opt, int64_t runs,
                                fw_bench_data_result *out);
 
 #ifdef __cplusplus

@@ -10,6 +10,7 @@
 #define FENWICKS_RECORD_H
 
 #include <fenwicks/image.h>
+#include <signal.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -26,6 +27,9 @@ typedef struct fw_write_opt {
     fw_compression compression;
     int level;      /* 1 to 9; 0: zlib's default */
     bool no_labels; /* leave the label out */
+    const volatile sig_atomic_t
+        *stop; /* looked at before each record: another value than 0 ends it with
+                                          FW_ESTOPPED, and nothing of it remains; NULL: never */
 } fw_write_opt;
 
 /* Writes path and the sidecar path + ".json" (docs/formats/sidecar.md: count, shape, type, classes,
@@ -34,7 +38,7 @@ typedef struct fw_write_opt {
  * they hold the same images from the same source in the same form, nothing is done (FW_OK), else
  * FW_EEXISTS, also where its sidecar names a former set in another number of files; with overwrite
  * such files are removed in the end. Float images need as_float. Errors: FW_EARG, FW_ESHAPE, FW_EEXISTS, FW_EFORMAT (a
- * value is not finite), FW_EIO, FW_ENOMEM; nothing half-written remains, but files
+ * value is not finite), FW_EIO, FW_ENOMEM, FW_ESTOPPED; nothing half-written remains, but files
  * that were to be overwritten may be gone where the new ones could not get their names. */
 FW_API fw_status fw_write_tfrecord(const char *path, const fw_images *im, const fw_write_opt *opt);
 

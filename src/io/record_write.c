@@ -231,6 +231,11 @@ static fw_status check_existing(const job *j, bool *keep)
     return st;
 }
 
+static bool stopped(const job *j)
+{
+    return j->opt->stop != NULL && *j->opt->stop != 0;
+}
+
 static fw_status write_shard(job *j, int64_t shard, fwi_buf *message, float *wide)
 {
     const fw_images *im = j->im;
@@ -257,7 +262,9 @@ static fw_status write_shard(job *j, int64_t shard, fwi_buf *message, float *wid
             e.c = im->c;
         }
         message->size = 0;
-        st = fwi_example_image_encode(&e, message);
+        st = stopped(j)
+                 ? fwi_fail(FW_ESTOPPED, "%s: stopped on request; nothing was written", j->path)
+                 : fwi_example_image_encode(&e, message);
         if (st == FW_OK)
             st = fw_tfrecord_put(j->writers[shard], message->data, message->size);
     }

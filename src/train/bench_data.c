@@ -35,7 +35,7 @@ static void temporary_clear(temporary *t)
     *t = (temporary){0};
 }
 
-static fw_status temporary_make(const fw_recipe *r, temporary *t)
+static fw_status temporary_make(const fw_recipe *r, const volatile sig_atomic_t *stop, temporary *t)
 {
     const char *tmp = getenv("TMPDIR");
     int64_t hwc[3] = {0};
@@ -61,7 +61,7 @@ static fw_status temporary_make(const fw_recipe *r, temporary *t)
         return FW_ENOMEM;
     st = fwi_synthetic_images(SYNTHETIC, hwc, cost.n_classes, &im);
     if (st == FW_OK)
-        st = fw_write_tfrecord(t->file, &im, NULL);
+        st = fw_write_tfrecord(t->file, &im, &(fw_write_opt){.stop = stop});
     fw_images_clear(&im);
     return st;
 }
@@ -87,34 +87,38 @@ static fw_status count_bytes(const char *data, const fw_recipe_data *d, double *
     return st;
 }
 
-static fw_status next_batches(fw_dataset *ds, int64_t n)
+static fw_status next_batches(fw_dataset *ds, int64_t n, const volatile sig_atomic_t *stop)
 {
     fw_batch batch;
     fw_status st = FW_OK;
     for (int64_t i = 0; i < n && st == FW_OK; i++)
-        st = fw_dataset_next(ds, &batch);
+        st = stop != NULL && *stop != 0 ? fwi_fail(FW_ESTOPPED, "stopped on request")
+                                        : fw_dataset_next(ds, &batch);
     return st;
 }
 
-fw_status fw_bench_data(const fw_recipe *r, const char *data, int threads, int64_t runs,
+fw_status fw_bench_data(const fw_recipe *r, const fw_run_opt *opt, int64_t runs,
                         fw_bench_data_result *out)
 {
-    if (r == NULL || out == NULL || runs < 0 || runs > MAX_RUNS || threads < 0)
+    static const fw_run_opt none = {0};
+    if (opt == NULL)
+        opt = &none;
+    if (r == NULL || out == NULL || runs < 0 || runs > MAX_RUNS || opt->threads < 0)
         return fwi_fail(FW_EARG,
                         "fw_bench_data: NULL argument, negative threads, or not 0 to %d "
                         "runs",
                         (int)MAX_RUNS);
     if (runs == 0)
         runs = DEFAULT_RUNS;
-    if (threads == 0)
-        threads = 1;
+    const int threads = opt->threads == 0 ? 1 : opt->threads;
+    const char *data = opt->data;
     temporary t = {0};
     fw_recipe_data d = {0};
     double *rate = fwi_alloc_array((size_t)runs, sizeof *rate);
     double bytes = 0;
     fw_status st = rate == NULL ? FW_ENOMEM : FW_OK;
     if (st == FW_OK && data == NULL)
-        st = temporary_make(r, &t);
+        st = temporary_make(r, opt->stop, &t);
     if (t.data != NULL)
         data = t.data;
     if (st == FW_OK)
@@ -130,10 +134,10 @@ fw_status fw_bench_data(const fw_recipe *r, const char *data, int threads, int64
         st = fwi_fail(FW_EARG, "%s: fewer records than one batch", data);
         goto done;
     }
-    st = next_batches(d.train, batches < WARM_UP_BATCHES ? batches : WARM_UP_BATCHES);
+    st = next_batches(d.train, batches < WARM_UP_BATCHES ? batches : WARM_UP_BATCHES, opt->stop);
     for (int64_t i = 0; i < runs && st == FW_OK; i++) {
         const double start = fwi_now();
-        st = next_batches(d.train, batches);
+        st = next_batches(d.train, batches, opt->stop);
         rate[i] = (double)images / (fwi_now() - start);
     }
     if (st != FW_OK)

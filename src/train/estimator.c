@@ -145,6 +145,7 @@ static fw_status describe_parts(fw_estimator *e)
     return st == FW_OK ? fwi_optim_describe(&e->optim, &e->optimizer_text) : st;
 }
 
+/* Makes the run's folder, if there is one, and finds what it was stopped at. */
 static fw_status find_resume(fw_estimator *e)
 {
     if (e->opt.work_dir == NULL)
@@ -153,6 +154,8 @@ static fw_status find_resume(fw_estimator *e)
     fw_status st = fwi_path_check_local(e->opt.work_dir);
     if (st == FW_OK)
         st = fwi_mkdirs(e->opt.work_dir);
+    if (st == FW_OK)
+        st = fwi_dir_lock_take(&e->folder, e->opt.work_dir);
     if (st != FW_OK || e->opt.fresh)
         return st;
     st = fwi_ckpt_open(e->opt.work_dir, &step, &e->resume);
@@ -236,6 +239,7 @@ fw_status fwi_estimator_close_folder(fw_estimator *e)
     e->ckpt = NULL;
     e->resume = NULL;
     e->log = NULL;
+    fwi_file_lock_leave(&e->folder);
     return st;
 }
 

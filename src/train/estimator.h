@@ -6,6 +6,7 @@
 #include "checkpoint.h"
 #include "device_data.h"
 #include "eval_ahead.h"
+#include "file.h"
 #include "filter.h"
 #include "modelfile.h"
 #include "network.h"
@@ -38,6 +39,7 @@ struct fw_estimator {
     char *layers_text, *optimizer_text;
     fwi_safetensors *resume;    /* checkpoint to load when compiled; NULL: none */
     fw_transform transforms[2]; /* standardisation of the training data, for the model file */
+    fwi_file_lock folder;       /* opt.work_dir is this estimator's alone */
     fwi_runlog *log;
     fwi_ckpt *ckpt;
     fw_resolution resolutions[FW_MAX_RESOLUTIONS]; /* [opt.n_resolutions] */
@@ -77,6 +79,9 @@ fw_status fwi_estimator_training_plans(fw_estimator *e, const fw_dataset *ds,
                                        fwi_training_plans *out);
 /* The one of a global step. */
 const fwi_stage *fwi_stage_at(const fwi_training_plans *p, int64_t step);
+/* Pixels of an image, summed over steps first to last - 1: what their time is in proportion to. full: of
+ * one that is not made smaller. */
+double fwi_stages_pixels(const fwi_training_plans *p, int64_t full, int64_t first, int64_t last);
 /* Rows of a batch that the network is trained on: the data's, or those that opt.filter keeps. */
 int64_t fwi_estimator_rows(const fw_estimator *e, const fw_dataset *ds);
 /* What the training data decides about the initial state; nothing where that was done or loaded. */

@@ -126,6 +126,19 @@ const fwi_stage *fwi_stage_at(const fwi_training_plans *p, int64_t step)
     return s;
 }
 
+double fwi_stages_pixels(const fwi_training_plans *p, int64_t full, int64_t first, int64_t last)
+{
+    double sum = 0;
+    for (const fwi_stage *s = p->stage; first < last; s++) {
+        const int64_t end = s->until < last ? s->until : last, size = s->plan->use.size;
+        if (end <= first)
+            continue;
+        sum += (double)(end - first) * (double)(size > 0 ? size * size : full);
+        first = end;
+    }
+    return sum;
+}
+
 int64_t fwi_estimator_rows(const fw_estimator *e, const fw_dataset *ds)
 {
     return e->opt.filter != NULL ? fwi_filter_keep(e->opt.filter) : fwi_dataset_batch(ds);

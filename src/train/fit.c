@@ -43,8 +43,11 @@ static fw_event event_of(const fit *f, fw_event_kind kind)
     if (done > 0 && training > 0) {
         ev.images_per_second = (double)(done * f->batch) / training;
         /* evaluations so far included, and nothing that was done once */
-        ev.seconds_left =
-            (fwi_now() - f->loop_started) / (double)done * (double)(f->until - e->step - f->untold);
+        const fwi_network_spec *const s = &e->network.spec;
+        const int64_t next = e->step + f->untold;
+        ev.seconds_left = (fwi_now() - f->loop_started) *
+                          fwi_stages_pixels(&f->plans, s->h * s->w, next, f->until) /
+                          fwi_stages_pixels(&f->plans, s->h * s->w, next - done, next);
     }
     return ev;
 }

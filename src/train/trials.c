@@ -306,19 +306,26 @@ static fw_status append_line(const fw_trials *t, const fw_trial *trial)
     return st;
 }
 
+static fw_status check_seed(const fw_trial *t)
+{
+    return t->seed <= INT64_MAX /* JSON's whole numbers end there */
+               ? FW_OK
+               : fwi_fail(FW_EARG, "seed %" PRIu64 ": a results file holds seeds up to %" PRId64,
+                          t->seed, INT64_MAX);
+}
+
 fw_status fw_trials_add(fw_trials *t, const fw_trial *trial)
 {
     if (t == NULL || trial == NULL)
         return fwi_fail(FW_EARG, "fw_trials_add: NULL argument");
     if (t->readonly)
         return fwi_fail(FW_ESTATE, "%s: was opened to be read", t->path);
-    if (trial->seed > INT64_MAX) /* JSON's whole numbers end there */
-        return fwi_fail(FW_EARG, "seed %" PRIu64 ": a results file holds seeds up to %" PRId64,
-                        trial->seed, INT64_MAX);
     const char *const why = unfit(&trial->run);
-    if (why != NULL)
-        return fwi_fail(FW_EARG, "seed %" PRIu64 ": %s", trial->seed, why);
-    fw_status st = add_copy(t, trial);
+    fw_status st = check_seed(trial);
+    if (st == FW_OK && why != NULL)
+        st = fwi_fail(FW_EARG, "seed %" PRIu64 ": %s", trial->seed, why);
+    if (st == FW_OK)
+        st = add_copy(t, trial);
     if (st == FW_OK && t->path != NULL && (st = append_line(t, t->items[t->n - 1])) != FW_OK)
         t->n--; /* what is not in the file is not in the list */
     return st;
@@ -437,7 +444,8 @@ fw_status fw_session_trial(fw_session *s, const fw_one_run *run, fw_trials *t,
     *held = *out != NULL;
     if (*held)
         return FW_OK;
-    if (t->path != NULL)
+    st = check_seed(&trial);
+    if (st == FW_OK && t->path != NULL)
         st = check_texts(&trial);
     if (st != FW_OK)
         return st;

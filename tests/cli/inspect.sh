@@ -75,6 +75,8 @@ no_controls
 [ "$(wc -l < out)" = 1 ] || die "one line"
 out "a?[31m "
 out "b?c 99 % "
+run 1 predict n.safetensors six.csv --top 99
+err "--top 99: the model has "
 run 0 predict n.safetensors six.csv --csv
 no_controls
 [ "$(wc -l < out)" = 2 ] || die "two lines"

@@ -2,17 +2,20 @@
 # run that nobody disturbed.
 . "$2/tests/cli/common"
 
-# Runs the command until its first epoch is over, then interrupts it; its exit code is in code.
-interrupted() {
+# Runs the command until the condition, a command too, holds; then interrupts it. Its exit code is in code.
+interrupted_when() {
+    condition=$1
+    shift
     last="fenwicks $* (interrupted)"
     : > err # or the lines of the run before would be seen
     "$FENWICKS" "$@" > out 2> err &
     pid=$!
-    while kill -0 $pid 2> /dev/null && ! grep -q '^epoch ' err; do sleep 0.02; done
+    while kill -0 $pid 2> /dev/null && ! eval "$condition"; do sleep 0.02; done
     kill -INT $pid 2> /dev/null
     code=0
     wait $pid || code=$?
 }
+interrupted() { interrupted_when "grep -q '^epoch ' err" "$@"; } # when the first epoch is over
 
 for epochs in 3 12 48; do
     rm -rf run
@@ -34,6 +37,19 @@ out "run/model.safetensors"
 run 0 train digits --epochs $epochs --out whole --threads 1
 cmp run/model.safetensors whole/model.safetensors || die "the resumed run ends with another model"
 
+# A conversion takes away what it has begun, and so does a measurement that makes its own records.
+"$TOOL" npy big.npy 60000 || die "t_tool"
+interrupted_when "ls | grep -q '^big.tfrec.*\.tmp-'" convert big.npy big.tfrec --float --compression gzip --level 9 --shards 3
+[ $code = 130 ] || die "exit code $code, expected 130"
+err "big.tfrec: stopped on request"
+ls | grep -q '^big.tfrec' && die "something is left"
+mkdir tmp
+export TMPDIR="$PWD/tmp"
+interrupted_when '[ -n "$(ls tmp)" ]' bench data digits --runs 1000
+unset TMPDIR
+[ $code = 130 ] || die "exit code $code, expected 130"
+rmdir tmp || die "something is left"
+
 # --json says so too.
 interrupted train digits --epochs 48 --out json --json
 [ $code = 130 ] || die "exit code $code, expected 130"
@@ -44,13 +60,8 @@ grep -q '^FW_ESTOPPED' values || die "status"
 run 1 train digits --epochs $epochs --out stopped --resume --seed 5
 err "seed"
 # A run that was stopped while its proxy was trained is a run too.
-"$FENWICKS" train digits --epochs 300 --out two --quiet \
-    --set "network proxy.layer=conv_bn 4, global_max_pool, classifier 10, network proxy.keep=32" > out 2> err &
-pid=$!
-while kill -0 $pid 2> /dev/null && [ ! -s two/proxy/log.jsonl ]; do sleep 0.02; done
-kill -INT $pid 2> /dev/null
-code=0
-wait $pid || code=$?
+interrupted_when '[ -s two/proxy/log.jsonl ]' train digits --epochs 300 --out two --quiet \
+    --set "network proxy.layer=conv_bn 4, global_max_pool, classifier 10, network proxy.keep=32"
 [ $code = 130 ] || die "exit code $code, expected 130"
 [ ! -e two/config.json ] || die "the proxy was done already"
 run 0 inspect two

@@ -34,6 +34,8 @@ wrong '--precision: "f8"' ablate digits --without lr --precision f8
 wrong "needs a source and a destination" convert only-one
 wrong '--compression: "xz" is none of none, gzip, zlib' convert a b.tfrec --compression xz
 wrong "is not in 1..9" convert a b.tfrec --level 10
+wrong "--level: is of --compression gzip or zlib" convert a b.tfrec --level 5
+wrong "--top: at least 1" predict m.safetensors x.npy --top 0
 wrong "needs a file" inspect
 wrong "needs a model file" eval
 wrong "needs --data" eval model.safetensors

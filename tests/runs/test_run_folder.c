@@ -120,6 +120,21 @@ static void test_log(void **state)
     free(b.data);
 }
 
+/* One estimator at a time fills a folder. flock counts openings, so that another process is no other case. */
+static void test_in_use(void **state)
+{
+    (void)state;
+    const fw_estimator_opt opt = {.work_dir = t_path("busy")};
+    const fw_optimizer sgd = fw_sgd(fw_linear_decay_lr(0.1, STEPS), 0.9, NULL);
+    fw_estimator *e = NULL, *other = NULL;
+    assert_ok(fw_estimator_new(&e, t_net(4, 0, CLASSES), sgd, &opt));
+    assert_fails(fw_estimator_new(&other, t_net(4, 0, CLASSES), sgd, &opt), FW_ESTATE,
+                 "busy: is in use by another run");
+    fw_estimator_free(e);
+    assert_ok(fw_estimator_new(&e, t_net(4, 0, CLASSES), sgd, &opt));
+    fw_estimator_free(e);
+}
+
 /* ---- events ---- */
 
 /* What of an Event is looked at, read without the library's own code. */
@@ -348,11 +363,9 @@ static void test_inspect_of_other_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_log),
-        cmocka_unit_test(test_events),
-        cmocka_unit_test(test_config),
-        cmocka_unit_test(test_model_file),
-        cmocka_unit_test(test_inspect_of_other_files),
+        cmocka_unit_test(test_log),        cmocka_unit_test(test_in_use),
+        cmocka_unit_test(test_events),     cmocka_unit_test(test_config),
+        cmocka_unit_test(test_model_file), cmocka_unit_test(test_inspect_of_other_files),
     };
     return cmocka_run_group_tests_name("run folder", tests, make_run, drop_run);
 }

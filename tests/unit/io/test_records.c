@@ -326,6 +326,20 @@ static void parts_that_are_missing(void **state)
     fw_images_clear(&im);
 }
 
+static void stopped(void **state)
+{
+    (void)state;
+    const volatile sig_atomic_t stop = 1, go_on = 0;
+    fw_images im = random_images(10, 2, 2, 1, FW_U8, 3);
+    const int before = count_files(test_dir);
+    assert_fails(
+        fw_write_tfrecord(in_dir("st.tfrec"), &im, &(fw_write_opt){.shards = 3, .stop = &stop}),
+        FW_ESTOPPED, "st.tfrec: stopped");
+    assert_int_equal(count_files(test_dir), before);
+    assert_ok(fw_write_tfrecord(in_dir("st.tfrec"), &im, &(fw_write_opt){.stop = &go_on}));
+    fw_images_clear(&im);
+}
+
 /* The sidecar says fewer classes than a record has. */
 static void label_outside_the_classes(void **state)
 {
@@ -482,11 +496,17 @@ static void inspected(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(round_trips),          TEST(sidecar_says_it_all),
-        TEST(kept_or_refused),      TEST(refused_arguments),
-        TEST(odd_records),          TEST(label_outside_the_classes),
-        TEST(damaged_sidecars),     TEST(inspected),
-        TEST(no_names_in_the_list), TEST(parts_that_are_missing),
+        TEST(round_trips),
+        TEST(sidecar_says_it_all),
+        TEST(kept_or_refused),
+        TEST(refused_arguments),
+        TEST(odd_records),
+        TEST(label_outside_the_classes),
+        TEST(damaged_sidecars),
+        TEST(inspected),
+        TEST(no_names_in_the_list),
+        TEST(stopped),
+        TEST(parts_that_are_missing),
         TEST(no_regular_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

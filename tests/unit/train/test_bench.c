@@ -297,7 +297,9 @@ static void the_pipeline(void **state)
     char dir[] = "bench-XXXXXX";
     assert_non_null(mkdtemp(dir));
     setenv("TMPDIR", dir, 1);
-    assert_int_equal(fw_bench_data(r, NULL, 0, 2, &d), FW_OK);
+    const volatile sig_atomic_t stop = 1;
+    assert_int_equal(fw_bench_data(r, &(fw_run_opt){.stop = &stop}, 2, &d), FW_ESTOPPED);
+    assert_int_equal(fw_bench_data(r, NULL, 2, &d), FW_OK);
     assert_int_equal(rmdir(dir), 0); /* nothing of the temporary records is left */
     unsetenv("TMPDIR");
     assert_int_equal(d.images, 10000 / 64 * 64);
@@ -307,7 +309,7 @@ static void the_pipeline(void **state)
                 d.images_per_second_min <= d.images_per_second_median &&
                 d.images_per_second_median <= d.images_per_second_max);
     assert_true(d.gbytes_per_second > 0);
-    assert_int_equal(fw_bench_data(r, "nothing/there", 1, 1, &d), FW_ENOTFOUND);
+    assert_int_equal(fw_bench_data(r, &(fw_run_opt){.data = "nothing/there"}, 1, &d), FW_ENOTFOUND);
     fw_recipe_free(r);
 }
 
