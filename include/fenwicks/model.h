@@ -54,7 +54,8 @@ FW_API fw_status fw_model_predict(const fw_model *m, const void *images, fw_dtyp
                                   void *workspace, float *probabilities);
 
 /* Over a non-training data set made with fw_model_transforms(m). confusion: [n_classes, n_classes],
- * rows true, columns predicted; may be NULL. */
+ * rows true, columns predicted; may be NULL. A record with a NaN among its logits makes the loss one, is
+ * no correct one, and not in confusion. */
 FW_API fw_status fw_model_evaluate(const fw_model *m, fw_dataset *ds, fw_metrics *out,
                                    int64_t *confusion);
 

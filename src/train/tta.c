@@ -216,11 +216,13 @@ fw_status fwi_tally_add(fwi_tally *tally, const fwi_verdict *v, int32_t label, i
     if (label < 0 || label >= k)
         return fwi_fail(FW_EARG, "record %" PRId64 ": label %d, the model has %" PRId64 " classes",
                         record, (int)label, k);
+    const bool found =
+        !isnan(v->loss); /* logits with a NaN among them have no maximum (op count_correct) */
     tally->loss += v->loss;
-    tally->correct += v->best == label;
-    tally->correct_plain += v->plain == label;
+    tally->correct += found && v->best == label;
+    tally->correct_plain += found && v->plain == label;
     tally->records++;
-    if (confusion != NULL)
+    if (confusion != NULL && found)
         confusion[label * k + v->best]++;
     return FW_OK;
 }

@@ -123,6 +123,18 @@ static void rows_are_counted(void **state)
     fwi_tally smooth = {0};
     assert_int_equal(fwi_tta_count(&t, labels, records, 1, 0.3, NULL, &smooth), FW_OK);
     assert_true(fabs(smooth.loss - (0.7 * one + 0.3 * (one + (one + 1) + (one + 2)) / 3)) < 1e-12);
+    /* a NaN among the logits: no class, not even the first */
+    double odd[3] = {1, NAN, 0};
+    const fwi_tta with_nan = {
+        .kind = FW_TTA_MIRROR, .batch = 1, .n_classes = 3, .sum = odd, .plain = odd};
+    const int32_t first[1] = {0};
+    int64_t untouched[9] = {0};
+    fwi_tally none_right = {0};
+    assert_int_equal(fwi_tta_count(&with_nan, first, records, 1, 0, untouched, &none_right), FW_OK);
+    assert_true(isnan(none_right.loss));
+    assert_int_equal(none_right.correct + none_right.correct_plain, 0);
+    assert_int_equal(none_right.records, 1);
+    assert_int_equal(untouched[0], 0);
     const int32_t bad[2] = {0, 3};
     assert_int_equal(fwi_tta_count(&t, bad, records, 2, 0, NULL, &smooth), FW_EARG);
     assert_string_equal(fw_last_error(), "record 11: label 3, the model has 3 classes");
