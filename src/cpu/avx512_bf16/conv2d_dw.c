@@ -6,20 +6,6 @@
 #define TILE_C    float
 #include "tile_bf16.h"
 
-typedef __m512 vec_bf16;
-static inline vec_bf16 v_load_bf16(const float *p)
-{
-    return _mm512_loadu_ps(p);
-}
-static inline void v_store_bf16(float *p, vec_bf16 v)
-{
-    _mm512_storeu_ps(p, v);
-}
-static inline vec_bf16 v_add_bf16(vec_bf16 a, vec_bf16 b)
-{
-    return _mm512_add_ps(a, b);
-}
-
 /* n <= 16 channels of two images side by side; no second image: zeros. */
 static inline void copy_16_bf16(uint32_t *restrict dst, const uint16_t *first,
                                 const uint16_t *second, __mmask16 k)

@@ -24,3 +24,30 @@ static inline __m512i pairs_woven(__m512 low, __m512 high)
                          21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     return _mm512_permutexvar_epi16(weave, (__m512i)_mm512_cvtne2ps_pbh(high, low));
 }
+
+/* What the bodies compute in between is in float. */
+typedef __m512 vec_bf16;
+static inline vec_bf16 v_zero_bf16(void)
+{
+    return _mm512_setzero_ps();
+}
+static inline vec_bf16 v_set_bf16(float x)
+{
+    return _mm512_set1_ps(x);
+}
+static inline vec_bf16 v_load_bf16(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+static inline void v_store_bf16(float *p, vec_bf16 v)
+{
+    _mm512_storeu_ps(p, v);
+}
+static inline vec_bf16 v_add_bf16(vec_bf16 a, vec_bf16 b)
+{
+    return _mm512_add_ps(a, b);
+}
+static inline vec_bf16 v_fma_bf16(vec_bf16 a, vec_bf16 b, vec_bf16 c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}

@@ -11,32 +11,6 @@
 #define TILE_C    float
 #include "tile_bf16.h"
 
-typedef __m512 vec_bf16;
-static inline vec_bf16 v_zero_bf16(void)
-{
-    return _mm512_setzero_ps();
-}
-static inline vec_bf16 v_set_bf16(float x)
-{
-    return _mm512_set1_ps(x);
-}
-static inline vec_bf16 v_load_bf16(const float *p)
-{
-    return _mm512_loadu_ps(p);
-}
-static inline void v_store_bf16(float *p, vec_bf16 v)
-{
-    _mm512_storeu_ps(p, v);
-}
-static inline vec_bf16 v_add_bf16(vec_bf16 a, vec_bf16 b)
-{
-    return _mm512_add_ps(a, b);
-}
-static inline vec_bf16 v_fma_bf16(vec_bf16 a, vec_bf16 b, vec_bf16 c)
-{
-    return _mm512_fmadd_ps(a, b, c);
-}
-
 #define WIDE 2
 /* 32 channels: the even ones, the odd ones. */
 static inline void wino_load_bf16(const uint16_t *p, vec_bf16 d[WIDE])

@@ -11,28 +11,6 @@
 #define TILE_C    float
 #include "tile_bf16.h"
 
-typedef __m512 vec_bf16;
-static inline vec_bf16 v_zero_bf16(void)
-{
-    return _mm512_setzero_ps();
-}
-static inline vec_bf16 v_set_bf16(float x)
-{
-    return _mm512_set1_ps(x);
-}
-static inline vec_bf16 v_load_bf16(const float *p)
-{
-    return _mm512_loadu_ps(p);
-}
-static inline void v_store_bf16(float *p, vec_bf16 v)
-{
-    _mm512_storeu_ps(p, v);
-}
-static inline vec_bf16 v_fma_bf16(vec_bf16 a, vec_bf16 b, vec_bf16 c)
-{
-    return _mm512_fmadd_ps(a, b, c);
-}
-
 static inline __attribute__((always_inline)) void wino_load_bf16(const uint16_t *p, const bool full,
                                                                  int64_t n, vec_bf16 v[2])
 {
