@@ -368,10 +368,11 @@ fw_status fwi_recipe_average(const fw_recipe *r, int64_t steps, int64_t steps_pe
     out->epoch_steps = fwi_recipe_word(r, FWI_KEY_TRAIN_AVERAGE_COUNT) == 1 ? steps_per_epoch : 0;
     out->steps = steps;
     if (fwi_average_first(out) > steps)
-        return fwi_fail(FW_EARG,
-                        "%s: train.average_every is %" PRId64 ": the run of %" PRId64
-                        " steps would end before the first averaging",
-                        r->source, out->every, steps);
+        return fwi_fail(
+            FW_EARG,
+            "%s: train.average_every is %" PRId64 " and train.average_start %s: the run of %" PRId64
+            " steps would end before the first averaging",
+            r->source, out->every, fwi_recipe_text(r, FWI_KEY_TRAIN_AVERAGE_START), steps);
     return FW_OK;
 }
 
@@ -472,8 +473,9 @@ static fw_status check_graphs(const fw_recipe *r, const fw_layer *net, const int
 static fw_status check_training(const fw_recipe *r, const fw_layer *net, const int64_t hwc[3],
                                 int64_t rows)
 {
-    /* so many that no average_every is beyond them */
-    const int64_t many = (int64_t)1 << 50;
+    /* so many that no average_every is beyond them, and every share of them may be an averaging's */
+    const int64_t every = fwi_recipe_int(r, FWI_KEY_TRAIN_AVERAGE_EVERY);
+    const int64_t many = ((int64_t)1 << 50) / every * every;
     fwi_optim optim;
     fw_layer *proxy = NULL;
     fw_average average = {0};
@@ -529,6 +531,8 @@ fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost)
         st = check_proxy(r, hwc, &c);
     if (st == FW_OK)
         st = check_training(r, net, hwc, rows);
+    if (st == FW_OK)
+        st = fwi_recipe_check_effects(r);
     fw_layer_free(net);
     if (st == FW_OK && cost != NULL)
         *cost = c;

@@ -159,26 +159,33 @@ static fw_status make_group(const fw_recipe *r, const group_line *l, int64_t ste
     const double length = own_number(l, LR_EPOCHS, epoch, (double)steps);
     const double trained = own_number(l, TRAIN_EPOCHS, epoch, 0);
     *out = (fw_param_group){.classes = l->classes};
-    const bool piecewise = fwi_recipe_word(&view, FWI_KEY_TRAIN_SCHEDULE) == FWI_WORD_PIECEWISE;
-    for (int i = 0; i < N_KEYS; i++) {
-        const fwi_key key = group_keys[i];
-        if (l->value[i] == NULL)
-            continue;
-        if (piecewise && key == FWI_KEY_TRAIN_LR)
-            return fwi_fail(FW_EARG, "lr is given, but the schedule is piecewise: its rates are "
-                                     "lr_values times lr_scale");
-        if (!piecewise && (key == FWI_KEY_TRAIN_LR_KNOTS || key == FWI_KEY_TRAIN_LR_VALUES))
-            return fwi_fail(FW_EARG, "%s is given, but the schedule is %s", fwi_keys[key].key,
-                            fwi_recipe_text(&view, FWI_KEY_TRAIN_SCHEDULE));
-    }
+    fw_status st = FW_OK;
+    for (int i = 0; i < N_KEYS && st == FW_OK; i++)
+        if (l->value[i] != NULL)
+            st = fwi_recipe_check_effect(&view, group_keys[i]);
     const int64_t span = length < 1 ? 1 : (int64_t)round(length);
-    const fw_status st = fwi_recipe_optimizer(&view, span, &out->optimizer);
+    if (st == FW_OK)
+        st = fwi_recipe_optimizer(&view, span, &out->optimizer);
     if (st != FW_OK)
         return st;
     scale_schedule(&out->optimizer.lr, own_number(l, LR_SCALE, 1, 1));
     if (l->value[N_KEYS + TRAIN_EPOCHS] != NULL)
         out->train_steps = trained < 1 ? 1 : (int64_t)round(trained);
     return FW_OK;
+}
+
+bool fwi_recipe_groups_look_at(const fw_recipe *r, fwi_key key)
+{
+    const fwi_lines *const lines = fwi_recipe_lines(r, FWI_KEY_TRAIN_GROUP);
+    for (int64_t i = 0; i < lines->n; i++) {
+        group_line l;
+        if (read_line(&l, lines->text[i]) != FW_OK)
+            continue; /* fwi_recipe_groups says so */
+        const fw_recipe view = seen_by(r, &l);
+        if (view.value[key] == r->value[key] && fwi_recipe_check_effect(&view, key) == FW_OK)
+            return true;
+    }
+    return false;
 }
 
 /* out NULL: only read. */

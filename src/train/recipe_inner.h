@@ -55,6 +55,7 @@ typedef struct fwi_lines {
 struct fw_recipe {
     char *source, *name;        /* for messages: the file; what to call it without recipe.name */
     char *value[FWI_KEY_COUNT]; /* as written, blanks around it removed; NULL: the default */
+    bool asked[FWI_KEY_COUNT];  /* set by fw_recipe_set or fw_recipe_change, and not by its file */
     /* of augment.transform, network.layer, train.group, recipe.trick, and the proxy's */
     fwi_lines lines[5];
     char *lines_source[5]; /* NULL: source */
@@ -127,6 +128,13 @@ fw_status fwi_recipe_groups(const fw_recipe *r, int64_t steps, int64_t steps_per
 /* All that updates parameters: fwi_recipe_optimizer for the rest, and the groups. No average. */
 fw_status fwi_recipe_optim(const fw_recipe *r, int64_t steps, int64_t steps_per_epoch,
                            fwi_optim *out);
+/* Whether the optimiser of any group looks at the value that key, one of a group's, has in [train]. */
+bool fwi_recipe_groups_look_at(const fw_recipe *r, fwi_key key);
+/* ---- recipe_effect.c ---- */
+/* FW_EARG: this key of [train] has no effect beside the others, and why. */
+fw_status fwi_recipe_check_effect(const fw_recipe *r, fwi_key key);
+/* The same for all that were set on purpose (fw_recipe.asked), in any optimiser. */
+fw_status fwi_recipe_check_effects(const fw_recipe *r);
 /* ---- recipe_build.c ---- */
 /* round(epochs * steps_per_epoch), at least 1. FW_EARG where an epoch has no step. */
 fw_status fwi_recipe_steps(const fw_recipe *r, int64_t steps_per_epoch, int64_t *out);

@@ -525,13 +525,22 @@ static void impossible_combinations(void **state)
     refused_by(fw_recipe_check(r, NULL), FW_EARG,
                "x.recipe: train.average_decay is 1: the average would stay");
     assert_int_equal(fw_recipe_set(r, "average_power", "3"), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "average_start", "1"), FW_OK); /* of some run a multiple */
+    for (int every = 1; every < 12; every++) {
+        char text[16];
+        snprintf(text, sizeof text, "%d", every);
+        assert_int_equal(fw_recipe_set(r, "average_every", text), FW_OK);
+        assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
+    }
+    assert_int_equal(fw_recipe_set(r, "average_start", "0"), FW_OK);
     assert_int_equal(fw_recipe_set(r, "average_every", "1000000000"), FW_OK);
     assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
     fw_average average;
     assert_int_equal(fw_recipe_set(r, "average_every", "10"), FW_OK);
-    refused_by(
-        fwi_recipe_average(r, 9, 3, &average), FW_EARG,
-        "train.average_every is 10: the run of 9 steps would end before the first averaging");
+    refused_by(fwi_recipe_average(r, 9, 3, &average), FW_EARG,
+               "train.average_every is 10 and train.average_start 0: the run of 9 steps would end "
+               "before the "
+               "first averaging");
     assert_int_equal(fwi_recipe_average(r, 10, 3, &average), FW_OK);
     assert_int_equal(fw_recipe_set(r, "average_start", "0.5"), FW_OK);
     assert_int_equal(fwi_recipe_average(r, 19, 3, &average), FW_OK);
@@ -543,6 +552,70 @@ static void impossible_combinations(void **state)
     fw_recipe_free(r);
 }
 
+/* What is set on purpose and changes nothing is refused; in a file it waits for another schedule, optimiser,
+ * average. */
+static void keys_without_effect(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file, *change, *message; /* NULL: it has an effect */
+    } cases[] = {
+        {"lr_knots = 0 1\nlr_values = 1 0\n", "lr=0.7",
+         "x.recipe: train.lr is given, but the schedule is piecewise: its rates are lr_values"},
+        {"lr_knots = 0 1\nlr_values = 1 0\n", "schedule=linear,lr=0.7", NULL},
+        {"lr_knots = 0 1\nlr_values = 1 0\n", "lr_floor=0.1", "lr_floor is given, but the sch"},
+        {"schedule = constant\n", "lr_steps=0.5",
+         "lr_steps is given, but the schedule is constant"},
+        {"schedule = constant\nrenorm = spaced\ngroup = conv optimizer=muon lr=1\n", "lr_steps=0.5",
+         NULL},
+        {"schedule = linear\n", "lr_steps=0.5", NULL},
+        {"schedule = linear\n", "lr_knots=0 1,lr_values=1 0", "lr_knots is given, but the sched"},
+        {"", "warmup=0.1", NULL},
+        {"schedule = linear\n", "warmup=0.1", "warmup is given, but the schedule is linear"},
+        {"schedule = linear\n", "lr_rate=0.1", "lr_rate is given, but the schedule is linear"},
+        {"schedule = triangular\n", "decay=cosine", "decay is given, but the schedule is tri"},
+        {"", "beta1=0.8", "train.beta1 is given, but the optimizer is sgd"},
+        {"", "optimizer=adam,beta1=0.8", NULL},
+        {"", "optimizer=adam,momentum=0.8", "momentum is given, but the optimizer is adam: it"},
+        {"optimizer = adam\n", "nesterov=page", "nesterov is given, but the optimizer is adam"},
+        {"group = conv optimizer=muon lr=1\n", "group:conv.renorm_gap=3",
+         "renorm_gap is given, but the renorm is every_step"},
+        {"group = conv optimizer=muon lr=1\n", "renorm_gap=3", "renorm_gap is given, but"},
+        {"group = conv optimizer=muon lr=1\n", "renorm=spaced,renorm_gap=3", NULL},
+        {"renorm = spaced\n", "renorm_gap=3", "renorm_gap is given, but the optimizer is sgd"},
+        {"", "ns_steps=5", "ns_steps is given, but the optimizer is sgd"},
+        {"group = conv optimizer=muon lr=1\n", "ns_steps=5", NULL}, /* the group looks at it */
+        {"group = conv optimizer=muon lr=1 ns_steps=4\n", "ns_steps=5", "ns_steps is given, but"},
+        {"optimizer = adam\ngroup = conv optimizer=sgd lr=1\n", "momentum=0.5", "momentum is g"},
+        {"optimizer = adam\ngroup = conv optimizer=sgd lr=1\n", "nesterov=page", NULL},
+        {"group = conv optimizer=muon lr=1\n", "group:conv.nesterov=page",
+         "nesterov is given, but the optimizer is muon"},
+        {"", "lars_eps=0.1", "lars_eps is given, but the optimizer is sgd"},
+        {"", "average_every=7", "average_every is given, but the average is none"},
+        {"average = ema\naverage_decay = 0.5\n", "average_every=7", NULL},
+        {"average = ema\naverage_decay = 0.5\n", "average=,average_every=", NULL},
+        {"", "resolution_by=crop", "resolution_by is given, but there is no train.resolution"},
+        {"", "train_every=2", "train_every is given, but there is no network proxy.layer"},
+    };
+    char text[512];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(text, sizeof text, SMALL "%s", cases[i].file);
+        fw_recipe *r = parsed(text);
+        assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
+        assert_int_equal(fw_recipe_change(r, cases[i].change), FW_OK);
+        if (cases[i].message == NULL)
+            assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
+        else
+            refused_by(fw_recipe_check(r, NULL), FW_EARG, cases[i].message);
+        fw_recipe_free(r);
+    }
+    /* in a file all of it may stand */
+    fw_recipe *r = parsed(SMALL "warmup = 0.3\nlr_knots = 0 1\nlr_values = 1 0\nbeta1 = 0.5\n"
+                                "ns_steps = 4\naverage_every = 3\nresolution_by = crop\n");
+    assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
+    fw_recipe_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -551,6 +624,7 @@ int main(void)
         cmocka_unit_test(optimisers),
         cmocka_unit_test(published_schedules),
         cmocka_unit_test(averages),
+        cmocka_unit_test(keys_without_effect),
         cmocka_unit_test(groups),
         cmocka_unit_test(groups_are_checked),
         cmocka_unit_test(resolutions),
