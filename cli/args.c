@@ -100,6 +100,8 @@ static const char *expected(arg_kind kind)
 {
     switch (kind) {
     case ARG_COUNT:
+        return "a whole number, 1 or more";
+    case ARG_INDEX:
     case ARG_SEED:
         return "a whole number, 0 or more";
     case ARG_THREADS:
@@ -129,6 +131,8 @@ static bool store(const arg_option *o, const char *text)
         *(const char **)o->to = text;
         return text[0] != 0;
     case ARG_COUNT:
+        return read_int(text, &i) && i >= 1 && (*(int64_t *)o->to = i, true);
+    case ARG_INDEX:
         return read_int(text, &i) && i >= 0 && (*(int64_t *)o->to = i, true);
     case ARG_THREADS:
         return read_int(text, &i) && i >= 0 && i <= MOST_THREADS && (*(int64_t *)o->to = i, true);

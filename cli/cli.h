@@ -15,7 +15,8 @@ enum { MOST_THREADS = 4096 };
 typedef enum arg_kind {
     ARG_FLAG,    /* bool */
     ARG_TEXT,    /* const char * */
-    ARG_COUNT,   /* int64_t, 0 or more */
+    ARG_COUNT,   /* int64_t, 1 or more */
+    ARG_INDEX,   /* int64_t, 0 or more */
     ARG_THREADS, /* int64_t, 0 to MOST_THREADS */
     ARG_SEED,    /* uint64_t */
     ARG_REAL,    /* double */
@@ -67,7 +68,7 @@ json_t *number_or_null(double v);                     /* null for what is not fi
 json_t *seed_json(uint64_t seed); /* a number; as text where JSON's here ends, at 2^63 - 1 */
 /* A path, or what quotes one, is any bytes; JSON is UTF-8: else "?" for those above 127. NULL: no memory. */
 json_t *text_json(const char *any);
-/* SIGINT and SIGTERM end the step and set it; a second one, over half a second later, ends the program. */
+/* SIGINT, SIGTERM and SIGHUP end the step and set it; a second one, over half a second later, ends the program. */
 extern volatile sig_atomic_t stop_asked;
 void catch_interrupts(void);
 /* Control characters of a text from a file become '?': a terminal would obey them. */
@@ -93,6 +94,7 @@ int check_precision(const command *self, const char *word);
 typedef struct model_data {
     fw_images images; /* what was imported, or empty */
     fw_dataset *ds;
+    char why[800]; /* of a failure that the library has no words for; "": it has */
 } model_data;
 /* The test part of `data` (records X-test.tfrec, a pattern, or anything fw_import reads),
  * standardised as the model asks. */

@@ -418,14 +418,16 @@ static int report_groups(const command *self, const ablate_args *a, groups *g)
             code = fail(self->name, st, false);
     }
     free(cells);
-    if (found == 0) {
+    if (g->n == 0) {
+        code = fail_with(self->name, FW_ENOTFOUND, "there are no runs in the files", a->json);
+    } else if (found == 0) {
         char why[256];
         const char *names[MOST_VARIANTS];
         int n = 0;
         for (; n < g->n && n < MOST_VARIANTS; n++)
             names[n] = g->cells[n].name;
         snprintf(why, sizeof why, "--base: no run is called \"%s\"; the nearest is %s", a->base,
-                 n > 0 ? fw_nearest(a->base, names, n) : "missing");
+                 fw_nearest(a->base, names, n));
         code = fail_with(self->name, FW_ENOTFOUND, why, a->json);
     } else if (a->json && code == EXIT_DONE) {
         return print_json(json_pack("{s:s, s:f, s:o}", "base", a->base, "confidence", a->confidence,
@@ -491,8 +493,8 @@ static int check_args(const command *self, const ablate_args *a, int n)
                                  "all");
     if (a->with.n + a->without.n > MOST_VARIANTS)
         return usage_error(self, "at most %d variants", (int)MOST_VARIANTS);
-    if (a->runs < 1 || a->runs > MOST_RUNS)
-        return usage_error(self, "--runs: 1 to %d", (int)MOST_RUNS);
+    if (a->runs > MOST_RUNS)
+        return usage_error(self, "--runs: at most %d", (int)MOST_RUNS);
     if (a->same_commit && a->log == NULL)
         return usage_error(self, "--same-commit needs --log");
     if (a->slope != NULL && a->runs < 2)

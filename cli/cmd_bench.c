@@ -157,7 +157,7 @@ static int run_bench(const command *self, int argc, char **argv)
         {"--at", "STEP",
          "of a step: as training does that one, by size and what is trained (default: all, full "
          "size)",
-         ARG_COUNT, &a.at},
+         ARG_INDEX, &a.at},
         {"--explain", NULL, "of a step: say what was chosen: kernels, layout, memory", ARG_FLAG,
          &a.explain},
         {"--set", "KEY=VALUE", "of step, data: change a key of the recipe (may be repeated)",

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static json_t *ops_json(const fw_bench_step_result *s)
 {
@@ -48,13 +49,17 @@ static void print_parts(const fw_bench_step_result *s)
 static void print_ops(const fw_bench_step_result *s, bool gpu)
 {
     const double time = gpu ? 1e6 : 1e3, rate = gpu ? 1e-3 : 1;
+    int wide = 30; /* the longest name of a kernel */
+    for (int i = 0; i < s->n_ops; i++)
+        if ((int)strlen(s->ops[i].kernel) > wide)
+            wide = (int)strlen(s->ops[i].kernel);
     if (gpu)
         printf("%s\n\n", s->device);
-    printf("%-22s %-30s %-26s %5s %9s %6s %9s %8s %8s %s\n", "op", "kernel", "shape", "calls",
+    printf("%-22s %-*s %-26s %5s %9s %6s %9s %8s %8s %s\n", "op", wide, "kernel", "shape", "calls",
            gpu ? "us" : "ms", "share", gpu ? "TFLOP/s" : "GFLOP/s", "GB/s", "of peak", "ceiling");
     for (int i = 0; i < s->n_ops; i++) {
         const fw_bench_op *o = &s->ops[i];
-        printf("%-22s %-30s %-26s %5" PRId64 " %9.*f %5.1f%% %9.*f %8.1f", o->op, o->kernel,
+        printf("%-22s %-*s %-26s %5" PRId64 " %9.*f %5.1f%% %9.*f %8.1f", o->op, wide, o->kernel,
                o->shape, o->calls, gpu ? 1 : 2, time * o->seconds, 100 * o->share, gpu ? 2 : 1,
                rate * o->gflops, o->gbytes_per_second);
         if (o->share_of_peak > 0)

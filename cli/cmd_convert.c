@@ -43,16 +43,24 @@ static fw_status write_part(const char *dst, const char *part, const fw_images *
     char *path = part_path(dst, part);
     if (path == NULL)
         return FW_ENOMEM;
+    const bool labelled = im->labels != NULL && !opt->no_labels;
     const fw_status st = fw_write_tfrecord(path, im, opt);
     if (st == FW_OK) {
         (void)json_array_append_new(
-            files, json_pack("{s:o, s:I, s:[I,I,I], s:I}", "path", text_json(path), "records",
+            files, json_pack("{s:o, s:I, s:[I,I,I], s:I, s:b}", "path", text_json(path), "records",
                              (json_int_t)im->n, "shape", (json_int_t)im->h, (json_int_t)im->w,
-                             (json_int_t)im->c, "classes", (json_int_t)im->n_classes));
-        fprintf(json ? stderr : stdout,
-                "%s: %" PRId64 " records of %" PRId64 " x %" PRId64 " x %" PRId64 ", %" PRId64
-                " classes\n",
-                path, im->n, im->h, im->w, im->c, im->n_classes);
+                             (json_int_t)im->c, "classes", (json_int_t)im->n_classes, "labelled",
+                             labelled));
+        FILE *const f = json ? stderr : stdout;
+        fprintf(f, "%s: %" PRId64 " records of %" PRId64 " x %" PRId64 " x %" PRId64, path, im->n,
+                im->h, im->w, im->c);
+        if (labelled)
+            fprintf(f, ", %" PRId64 " classes", im->n_classes);
+        else
+            fputs(", no labels", f);
+        if (opt->shards > 1)
+            fprintf(f, ", in %" PRId64 " files", opt->shards);
+        fputc('\n', f);
     }
     free(path);
     return st;
@@ -94,7 +102,7 @@ static int run_convert(const command *self, int argc, char **argv)
         args_read(self, argc, argv, options, sizeof options / sizeof *options, pos, 2, &n);
     if (code >= 0)
         return code;
-    if (n != 2)
+    if (n != 2 || pos[1][0] == 0)
         return usage_error(self, "needs a source and a destination");
     if (!read_compression(compression, &out.compression))
         return usage_error(self, "--compression: \"%s\" is none of none, gzip, zlib", compression);

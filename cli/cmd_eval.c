@@ -139,9 +139,10 @@ static int run_eval(const command *self, int argc, char **argv)
                  : fw_model_evaluate(model, recipe != NULL ? from_recipe.test : from_file.ds, &m,
                                      confusion);
     }
-    const int result = st == FW_OK
-                           ? show(&info, &m, confusion, pos[0], tta_name, want_confusion, json)
-                           : fail(self->name, st, json);
+    const int result =
+        st == FW_OK ? show(&info, &m, confusion, pos[0], tta_name, want_confusion, json)
+                    : fail_with(self->name, st,
+                                from_file.why[0] != 0 ? from_file.why : fw_last_error(), json);
     free(confusion);
     fw_recipe_data_clear(&from_recipe);
     model_data_clear(&from_file);

@@ -27,8 +27,6 @@ static int run_plot(const command *self, int argc, char **argv)
         return usage_error(self, "\"%s\" is none of the kinds: lr", pos[0]);
     if (n != 2)
         return usage_error(self, "needs a kind (lr) and a recipe");
-    if (records < 1)
-        return usage_error(self, "--records: at least 1");
     fw_recipe *r = NULL;
     fw_schedule lr;
     int64_t steps = 0;

@@ -126,7 +126,7 @@ static fw_status predict_file(const fw_model *m, const predict_args *a, const ch
 static int run_predict(const command *self, int argc, char **argv)
 {
     const char *pos[1024];
-    predict_args a = {.top = 1};
+    predict_args a = {.top = 0};
     char why[WHY_CAP] = "";
     const char *device = NULL;
     int64_t threads = 0;
@@ -143,8 +143,12 @@ static int run_predict(const command *self, int argc, char **argv)
         return code;
     if (n < 2)
         return usage_error(self, "needs a model and at least one file of images");
-    if (a.top < 1)
-        return usage_error(self, "--top: at least 1");
+    if (a.csv && a.json)
+        return usage_error(self, "--csv does not go with --json");
+    if (a.top > 0 && (a.csv || a.json))
+        return usage_error(self, "--top is of lines for people: --csv and --json have every class");
+    if (a.top == 0)
+        a.top = 1;
     fw_model *m = NULL;
     json_t *list = json_array();
     fw_status st = fw_model_open(&m, pos[0],
@@ -159,7 +163,7 @@ static int run_predict(const command *self, int argc, char **argv)
             snprintf(why, sizeof why, "--top %" PRId64 ": the model has %" PRId64 " classes", a.top,
                      info.n_classes);
             st = FW_EARG;
-        } else if (a.csv && !a.json) {
+        } else if (a.csv) {
             fputs("file,index,class", stdout);
             for (int64_t i = 0; i < info.n_classes; i++) {
                 putchar(',');

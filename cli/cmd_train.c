@@ -160,6 +160,10 @@ static int print_summary(const train_args *a, fw_recipe *recipe, const summary *
         printf("         %" PRId64 " of %" PRId64
                " runs diverged, and are in none of these figures\n",
                s->diverged, n);
+    if (s->stopped_early)
+        printf("         stopped after step %" PRId64
+               ", epoch %.4g: --until-accuracy was reached\n",
+               s->last->run.steps, s->last->run.epochs);
     if (strcmp(tta, "none") != 0)
         printf("         %.2f %% without the other views of %s\n", 100 * s->plain.mean, tta);
     if (strcmp(tta, "none") != 0 && s->last->forwards > 0)
@@ -221,15 +225,30 @@ static bool begun(const char *run_out)
     return false;
 }
 
+/* Says what a run is where it begins, when nothing of it was refused. */
+typedef struct teller {
+    const train_args *a;
+    const char *recipe, *out; /* out: where its results go */
+    uint64_t seed;
+    bool told;
+} teller;
+
+static bool on_event(void *user, const fw_event *ev)
+{
+    teller *const t = user;
+    if (ev->kind == FW_EVENT_BEGIN && !t->told)
+        fprintf(stderr, "fenwicks %s, recipe %s, seed %" PRIu64 ", results in %s\n", fw_version(),
+                t->recipe, t->seed, t->out);
+    t->told = true;
+    return t->a->quiet || fw_progress_stderr(NULL, ev);
+}
+
 /* One seed: run, or taken from the results file. One that diverges is a row like others: FW_OK. */
-static fw_status one_run(const train_args *a, const char *recipe, fw_session *session,
-                         const fw_one_run *run, fw_trials *log, const char *changes, origins *from,
-                         run_row *row)
+static fw_status one_run(const train_args *a, fw_session *session, const fw_one_run *run,
+                         fw_trials *log, const char *changes, origins *from, run_row *row)
 {
     fw_run_result result = {0};
     const fw_trial *trial = NULL;
-    fprintf(stderr, "fenwicks %s, recipe %s, seed %" PRIu64 ", results in %s\n", fw_version(),
-            recipe, row->seed, run->out != NULL ? run->out : a->log);
     const fw_trial_opt how = {
         .variant = a->label, .changes = changes, .same_commit = a->same_commit};
     fw_status st = log == NULL
@@ -297,7 +316,11 @@ static fw_status run_seeds(const command *self, const train_args *a, const fw_re
             seed_folder(a, out, run.seed, run_out, sizeof run_out);
         run.resume = a->resume && out != NULL && ((i == 0 && log == NULL) || begun(run_out));
         rows[i].seed = run.seed;
-        st = one_run(a, fw_recipe_name(recipe), session, &run, log, changes, &from, &rows[i]);
+        *(teller *)opt->progress_user = (teller){.a = a,
+                                                 .recipe = fw_recipe_name(recipe),
+                                                 .out = out != NULL ? run_out : a->log,
+                                                 .seed = run.seed};
+        st = one_run(a, session, &run, log, changes, &from, &rows[i]);
     }
     fw_session_close(session);
     free(changes);
@@ -383,8 +406,6 @@ static int check_args(const command *self, const train_args *a, int n)
 {
     if (n != 1)
         return usage_error(self, "needs a recipe's name or file");
-    if (a->runs < 1)
-        return usage_error(self, "--runs: at least 1");
     if (a->out != NULL && strlen(a->out) >= OUT_CAP)
         return usage_error(self, "--out: a path of %zu bytes, at most %d are possible",
                            strlen(a->out), OUT_CAP - 1);
@@ -413,6 +434,7 @@ static int check_args(const command *self, const train_args *a, int n)
 static int train(const command *self, const train_args *a, const char *name)
 {
     fw_recipe *recipe = NULL;
+    teller told = {.a = a};
     fw_status st = recipe_open_with(&recipe, name, a->epochs, a->batch, &a->set);
     if (st == FW_OK)
         st = fw_recipe_check(recipe, NULL);
@@ -432,7 +454,8 @@ static int train(const command *self, const train_args *a, const char *name)
                       .until_accuracy = a->until,
                       .memory_limit = a->memory_limit,
                       .warm_start = a->warm_start,
-                      .progress = a->quiet ? NULL : fw_progress_stderr,
+                      .progress = on_event,
+                      .progress_user = &told,
                       .explain = a->explain ? print_explanation : NULL,
                       .stop = &stop_asked};
     catch_interrupts();

@@ -2,6 +2,8 @@
  */
 #include "cli.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,13 +60,24 @@ fw_status model_data_open(model_data *d, const fw_model *m, const char *data, in
         st = fw_tfrecord_dataset(&d->ds, path, fw_parse_image_array(info.h, info.w, info.c),
                                  fw_model_transforms(m), &opt);
     } else {
+        const fw_images *const im = &d->images;
         st = import_test(&d->images, path);
+        if (st == FW_OK && (im->h != info.h || im->w != info.w || im->c != info.c)) {
+            snprintf(d->why, sizeof d->why,
+                     "%.600s: images of %" PRId64 " x %" PRId64 " x %" PRId64
+                     ", the model takes %" PRId64 " x %" PRId64 " x %" PRId64,
+                     path, im->h, im->w, im->c, info.h, info.w, info.c);
+            st = FW_ESHAPE;
+        }
         if (st == FW_OK)
             st = fw_array_dataset(&d->ds, &d->images, fw_model_transforms(m), &opt);
     }
     free(path);
-    if (st != FW_OK)
-        model_data_clear(d);
+    if (st != FW_OK) {
+        fw_dataset_free(d->ds);
+        fw_images_clear(&d->images);
+        d->ds = NULL;
+    }
     return st;
 }
 

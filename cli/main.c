@@ -59,6 +59,13 @@ int main(int argc, char **argv)
         print_help(stderr);
         return EXIT_USAGE;
     }
+    if (strcmp(argv[1], "help") == 0 && argc > 2) { /* as VERB --help */
+        static char help[] = "--help";
+        char *const verb = argv[2];
+        argv[1] = verb;
+        argv[2] = help;
+        argc = 3;
+    }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
         strcmp(argv[1], "help") == 0) {
         print_help(stdout);

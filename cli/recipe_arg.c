@@ -34,8 +34,12 @@ void catch_interrupts(void)
     (void)sigemptyset(&a.sa_mask);
     (void)sigaddset(&a.sa_mask, SIGINT);
     (void)sigaddset(&a.sa_mask, SIGTERM);
+    (void)sigaddset(&a.sa_mask, SIGHUP);
     (void)sigaction(SIGINT, &a, NULL);
     (void)sigaction(SIGTERM, &a, NULL);
+    struct sigaction hangup; /* a terminal that goes; nohup has it ignored, and so it stays */
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+        (void)sigaction(SIGHUP, &a, NULL);
 }
 
 fw_status recipe_set_all(fw_recipe *r, const arg_list *set)
@@ -51,12 +55,12 @@ fw_status recipe_open_with(fw_recipe **out, const char *name, const char *epochs
 {
     fw_recipe *r = NULL;
     fw_status st = fw_recipe_open(&r, name);
+    if (st == FW_OK)
+        st = recipe_set_all(r, set);
     if (st == FW_OK && epochs != NULL)
         st = fw_recipe_set(r, "train.epochs", epochs);
     if (st == FW_OK && batch != NULL)
         st = fw_recipe_set(r, "train.batch", batch);
-    if (st == FW_OK)
-        st = recipe_set_all(r, set);
     if (st != FW_OK) {
         fw_recipe_free(r);
         r = NULL;
@@ -92,10 +96,10 @@ char *changes_text(const char *epochs, const char *batch, const arg_list *set, c
     char *text = calloc(cap, 1);
     if (text == NULL)
         return NULL;
-    append(text, cap, "train.epochs=", epochs);
-    append(text, cap, "train.batch=", batch);
     for (int i = 0; i < set->n; i++)
         append(text, cap, "", set->items[i]);
+    append(text, cap, "train.epochs=", epochs);
+    append(text, cap, "train.batch=", batch);
     append(text, cap, "", more);
     return text;
 }

@@ -339,8 +339,9 @@ static fw_status other_run(const char *path, const char *key, const char *was, c
 {
     const difference d = differ(was, is);
     return fwi_fail(
-        FW_EEXISTS, "%s: is of a run with another %s%s%.*s: there \"%.*s\", here \"%.*s\"%s", path,
-        key, d.n_part > 0 ? ", first in " : "", d.n_part, d.part, d.n_was, d.was, d.n_is, d.is,
+        FW_EEXISTS, "%s: is of a run with %s %s%s%.*s: there \"%.*s\", here \"%.*s\"%s", path,
+        strcmp(key, "data") == 0 ? "other" : "another", key, d.n_part > 0 ? ", first in " : "",
+        d.n_part, d.part, d.n_was, d.was, d.n_is, d.is,
         strcmp(key, "optimizer") == 0 ? "; the schedule is part of it, and with it epochs and "
                                         "batch: a run goes on with those "
                                         "it was begun with"

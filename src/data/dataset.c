@@ -216,7 +216,10 @@ fw_status fw_tfrecord_dataset(fw_dataset **out, const char *pattern, fw_parser p
         st = fwi_record_set_open(&set, pattern);
     if (st != FW_OK)
         goto done;
-    if (fwi_record_set_seekable(set)) {
+    ds->file_bytes = fwi_record_set_bytes(set);
+    if ((st = fwi_record_digest(pattern, ds->digest)) != FW_OK) {
+        fwi_record_set_close(set);
+    } else if (fwi_record_set_seekable(set)) {
         st = open_indexed(ds, set); /* takes it */
     } else {
         fwi_record_set_close(set);

@@ -9,6 +9,7 @@
 #include "fail.h"
 #include "fetch.h"
 #include "order.h"
+#include "record_set.h"
 #include "shuffle.h"
 
 #include <pthread.h>
@@ -66,7 +67,9 @@ typedef struct fwi_worker_scratch {
 
 struct fw_dataset {
     fw_dataset_opt opt;
-    char *name; /* pattern, or what the images say of themselves */
+    char *name;                  /* pattern, or what the images say of themselves */
+    char digest[FWI_DIGEST_CAP]; /* of records: of their sidecar, or "" */
+    int64_t file_bytes;          /* of records */
     int64_t h, w, c, n_values;
     fwi_chain *chain;
     fwi_selection selection;

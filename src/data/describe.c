@@ -1,8 +1,11 @@
 /* describe.c: a data set as one line of text, for config.json and for the check on resume.
  *
  * In the line is what decides which numbers a batch holds; how they are made (threads, prefetch,
- * cache of plain files) is not, so that a run may be resumed on another machine. */
+ * cache of plain files) and where the files are is not, so that a run may be resumed on another machine. */
 #include "dataset_room.h"
+
+#include "file.h"
+#include "image_set.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -58,15 +61,43 @@ static void put_transform(line *l, const fw_transform *t)
     }
 }
 
+/* The images by their contents: the same in memory and in records that were made of them. Records
+ * without a sidecar go by their name and size. */
+static fw_status put_source(line *l, const fw_dataset *ds)
+{
+    const fwi_resident *const r = &ds->resident;
+    if (ds->origin != FWI_ORIGIN_ARRAY || r->own_pixels != NULL) {
+        if (ds->digest[0] != 0)
+            put(l, "images=%s", ds->digest);
+        else
+            put(l, "source=%s bytes=%lld", fwi_path_base(ds->name), (long long)ds->file_bytes);
+        return FW_OK;
+    }
+    const fw_images all = {.n = ds->selection.n_source,
+                           .h = ds->h,
+                           .w = ds->w,
+                           .c = ds->c,
+                           .dtype = r->dtype,
+                           .pixels = (void *)r->pixels,
+                           .labels = (int32_t *)r->labels};
+    char *const digest = fwi_images_digest(&all);
+    if (digest == NULL)
+        return FW_ENOMEM;
+    put(l, "images=%s", digest);
+    fwi_free(digest);
+    return FW_OK;
+}
+
 fw_status fwi_dataset_describe(const fw_dataset *ds, char *buf, size_t cap)
 {
     line l = {.cap = cap};
     l.buf = buf;
     const fw_dataset_opt *o = &ds->opt;
-    const bool memory = ds->origin == FWI_ORIGIN_ARRAY && ds->resident.own_pixels == NULL;
-    put(&l, "source=%s records=%lld image=%lldx%lldx%lld batch=%lld", memory ? "memory" : ds->name,
-        (long long)ds->selection.n_source, (long long)ds->h, (long long)ds->w, (long long)ds->c,
-        (long long)o->batch);
+    const fw_status st = put_source(&l, ds);
+    if (st != FW_OK)
+        return st;
+    put(&l, " records=%lld image=%lldx%lldx%lld batch=%lld", (long long)ds->selection.n_source,
+        (long long)ds->h, (long long)ds->w, (long long)ds->c, (long long)o->batch);
     if (o->training)
         put(&l, " seed=%llu %s%s", (unsigned long long)o->seed,
             o->no_shuffle ? "unshuffled" : "shuffled", o->drop_pass_end ? " drop_pass_end" : "");

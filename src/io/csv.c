@@ -144,6 +144,11 @@ static fw_status choose_size(const reader *r, int64_t values, int64_t *h, int64_
     }
     if (*c == 0)
         *c = 1;
+    if (*h == 0 || *w == 0)
+        return fwi_fail(FW_EARG, "%s: of the images' size there is only the %s", r->path,
+                        *h == 0 && *w == 0 ? "number of channels"
+                        : *h == 0          ? "width"
+                                           : "height");
     size_t want = 0;
     const fw_status st = fwi_images_check_size(r->path, 1, *h, *w, *c, &want);
     if (st != FW_OK)
@@ -164,6 +169,8 @@ fw_status fwi_csv_parse(const char *name, const void *text, size_t n_bytes, int6
     bool bytes = false;
     reader r = {.path = name, .line = 1, .at = text};
     r.end = r.at + n_bytes;
+    if (n_bytes >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+        r.at += 3; /* the mark that some programs put in front of UTF-8 */
     r.c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (r.c_locale == (locale_t)0)
         return fwi_fail(FW_ENOMEM, "%s: no memory for a locale", name);

@@ -290,14 +290,21 @@ static fw_status take_part(const fw_images *im, int64_t k, bool last, fw_images 
     return st;
 }
 
+static const char *name_of(const fw_images *im)
+{
+    return im->source != NULL ? im->source : "images";
+}
+
 fw_status fw_images_split_every(fw_images *im, int64_t k, fw_images *train, fw_images *test)
 {
     if (im == NULL || train == NULL || test == NULL || im->pixels == NULL)
         return fwi_fail(FW_EARG, "fw_images_split_every: NULL argument or no images");
     if (k < 2 || k > im->n)
         return fwi_fail(FW_EARG,
-                        "fw_images_split_every: every record %lld of %lld leaves a part empty",
-                        (long long)k, (long long)im->n);
+                        "%s: holds %lld records: with every record %lld in a part of its own "
+                        "(split_every) the other "
+                        "part would be empty",
+                        name_of(im), (long long)im->n, (long long)k);
     fw_images a = {0}, b = {0};
     fw_status st = take_part(im, k, false, &a);
     if (st == FW_OK)
@@ -317,9 +324,10 @@ fw_status fw_images_take(fw_images *im, int64_t n)
     if (im == NULL || im->pixels == NULL)
         return fwi_fail(FW_EARG, "fw_images_take: NULL argument or no images");
     if (n < 1 || n > im->n)
-        return fwi_fail(FW_EARG, "fw_images_take: the first %lld of %lld records", (long long)n,
-                        (long long)im->n);
-    const char *const name = im->source != NULL ? im->source : "images";
+        return fwi_fail(FW_EARG,
+                        "%s: holds %lld records to train on, the first %lld were asked for (take)",
+                        name_of(im), (long long)im->n, (long long)n);
+    const char *const name = name_of(im);
     char *const source = fwi_sprintf("%s, the first %lld records", name, (long long)n);
     if (source == NULL)
         return FW_ENOMEM;

@@ -137,8 +137,8 @@ static fw_status check_shape(const char *src, const fw_import_opt *opt, const fw
         (opt->c == 0 || opt->c == im->c))
         return FW_OK;
     return fwi_fail(FW_ESHAPE,
-                    "%s: images are %lld x %lld x %lld, %lld x %lld x %lld were asked for", src,
-                    (long long)im->h, (long long)im->w, (long long)im->c, (long long)opt->h,
+                    "%s: images are %lld x %lld x %lld, %lld x %lld x %lld were asked for (0: any)",
+                    src, (long long)im->h, (long long)im->w, (long long)im->c, (long long)opt->h,
                     (long long)opt->w, (long long)opt->c);
 }
 

@@ -141,20 +141,42 @@ fw_status fw_record_info_read(const char *pattern, fw_record_info *out)
     return fwi_record_info_read_as(pattern, 0, 0, 0, out);
 }
 
-fw_status fwi_record_info_read_as(const char *pattern, int64_t h, int64_t w, int64_t c,
-                                  fw_record_info *out)
+/* What the sidecar beside the files says, and whether it is about all of them; {0} and no: there is none. */
+static fw_status read_sidecar(const char *pattern, fwi_sidecar *s, bool *covers)
 {
     fwi_paths files = {0};
-    fwi_sidecar s = {0};
     char *path = NULL;
-    bool covers = false;
+    *covers = false;
     fw_status st = fwi_glob(pattern, &files);
     if (st == FW_OK)
         st = fwi_sidecar_find(&files, &path);
     if (st == FW_OK && path != NULL)
-        st = fwi_sidecar_read(path, &s);
+        st = fwi_sidecar_read(path, s);
     if (st == FW_OK && path != NULL)
-        st = fwi_sidecar_covers(&s, path, &files, &covers);
+        st = fwi_sidecar_covers(s, path, &files, covers);
+    fwi_paths_clear(&files);
+    fwi_free(path);
+    return st;
+}
+
+fw_status fwi_record_digest(const char *pattern, char digest[FWI_DIGEST_CAP])
+{
+    fwi_sidecar s = {0};
+    bool covers = false;
+    digest[0] = 0;
+    const fw_status st = read_sidecar(pattern, &s, &covers);
+    if (st == FW_OK && covers && s.digest != NULL && strlen(s.digest) < FWI_DIGEST_CAP)
+        memcpy(digest, s.digest, strlen(s.digest) + 1);
+    fwi_sidecar_clear(&s);
+    return st == FW_ENOMEM ? st : FW_OK;
+}
+
+fw_status fwi_record_info_read_as(const char *pattern, int64_t h, int64_t w, int64_t c,
+                                  fw_record_info *out)
+{
+    fwi_sidecar s = {0};
+    bool covers = false;
+    fw_status st = read_sidecar(pattern, &s, &covers);
     /* a sidecar of more or other files still knows the shape and the classes */
     if (st == FW_OK && !covers) {
         if (s.info.h == 0) {
@@ -164,8 +186,6 @@ fw_status fwi_record_info_read_as(const char *pattern, int64_t h, int64_t w, int
         }
         st = scan_all(pattern, &s.info);
     }
-    fwi_paths_clear(&files);
-    fwi_free(path);
     if (st == FW_OK) {
         *out = s.info;
         s.info = (fw_record_info){0};

@@ -69,4 +69,9 @@ const char *fwi_record_stream_place(const fwi_record_stream *s, char *buf, size_
 fw_status fwi_record_info_read_as(const char *pattern, int64_t h, int64_t w, int64_t c,
                                   fw_record_info *out);
 
+/* What the sidecar of these files calls the images that they hold (fw_images.digest); "" where there is none
+ * that can be read, or it is not about exactly these files. FW_ENOMEM or FW_OK. */
+enum { FWI_DIGEST_CAP = 16 };
+fw_status fwi_record_digest(const char *pattern, char digest[FWI_DIGEST_CAP]);
+
 #endif

@@ -129,6 +129,8 @@ static inline int64_t fwi_estimator_record_every(const fw_estimator *e)
 {
     return e->opt.record_every == 0 ? 1 : e->opt.record_every;
 }
+/* An evaluation of the weights as they are, for the log of its work_dir. */
+fw_status fwi_estimator_log_eval(const fw_estimator *e, const fw_metrics *m);
 /* The files of its work_dir are written and closed. */
 fw_status fwi_estimator_close_folder(fw_estimator *e);
 

@@ -250,7 +250,7 @@ static fw_status evaluate_now(fit *f)
     ev.eval = &m;
     if (!tell(f, &ev))
         f->stop_asked = true;
-    return fwi_fit_log_eval(f, &ev);
+    return fwi_estimator_log_eval(f->e, ev.eval);
 }
 
 bool fwi_fit_stop_wanted(const fit *f)

@@ -11,7 +11,9 @@
 
 #include "engines.h"
 #include "file.h"
+#include "json_read.h"
 #include "number.h"
+#include "run_folder.h"
 #include "utf8.h"
 
 /* ---- the log ---- */
@@ -47,22 +49,22 @@ fw_status fwi_fit_log_epoch(const fit *f, const fw_event *ev)
     return st == FW_OK ? fwi_runlog_flush(l) : st;
 }
 
-fw_status fwi_fit_log_eval(const fit *f, const fw_event *ev)
+fw_status fwi_estimator_log_eval(const fw_estimator *e, const fw_metrics *m)
 {
     char a[4][FWI_NUMBER_CAP];
-    fwi_runlog *l = f->e->log;
+    fwi_runlog *const l = e->log;
     if (l == NULL)
         return FW_OK;
-    fw_status st = fwi_runlog_line(
-        l,
-        "\"event\":\"eval\",\"step\":%" PRId64 ",\"loss\":%s,\"accuracy\":%s,"
-        "\"accuracy_plain\":%s,\"records\":%" PRId64 ",\"seconds\":%s",
-        ev->step, num(a[0], ev->eval->loss), num(a[1], ev->eval->accuracy),
-        num(a[3], ev->eval->accuracy_plain), ev->eval->records, num(a[2], ev->eval->seconds));
+    fw_status st =
+        fwi_runlog_line(l,
+                        "\"event\":\"eval\",\"step\":%" PRId64 ",\"loss\":%s,\"accuracy\":%s,"
+                        "\"accuracy_plain\":%s,\"records\":%" PRId64 ",\"seconds\":%s",
+                        e->step, num(a[0], m->loss), num(a[1], m->accuracy),
+                        num(a[3], m->accuracy_plain), m->records, num(a[2], m->seconds));
     if (st == FW_OK)
-        st = fwi_runlog_scalar(l, "test/loss", ev->step, ev->eval->loss);
+        st = fwi_runlog_scalar(l, "test/loss", e->step, m->loss);
     if (st == FW_OK)
-        st = fwi_runlog_scalar(l, "test/accuracy", ev->step, ev->eval->accuracy);
+        st = fwi_runlog_scalar(l, "test/accuracy", e->step, m->accuracy);
     return st == FW_OK ? fwi_runlog_flush(l) : st;
 }
 
@@ -90,6 +92,33 @@ static fw_status set_text(json_t *o, const char *path, const char *key, const ch
                : fwi_fail(FW_ENOMEM, "%s: out of memory", path);
 }
 
+/* Bytes of a device's label that say by what it computes: without the number of threads. */
+static size_t kernels_of(const char *label)
+{
+    return strcspn(label, ",)");
+}
+
+/* A run may go on by other kernels, on another machine, but not to the same bits. */
+static void tell_other_kernels(const fw_estimator *e, const char *path)
+{
+    fwi_buf text = {0};
+    json_error_t why;
+    json_t *const was = fwi_read_own_file(path, FWI_CONFIG_BYTES, &text) == FW_OK
+                            ? fwi_json_read(text.data, text.size, &why)
+                            : NULL;
+    const char *const there = json_string_value(json_object_get(was, "device"));
+    const char *const here = e->device->label;
+    if (there != NULL &&
+        (kernels_of(there) != kernels_of(here) || memcmp(there, here, kernels_of(here)) != 0))
+        fwi_log(1,
+                "%s: the run was begun on %.100s and goes on on %s: it will end close to what it "
+                "would have "
+                "ended at, but not with the same bits",
+                e->opt.work_dir, there, here);
+    json_decref(was);
+    fwi_buf_clear(&text);
+}
+
 /* Everything needed to repeat the run. The same keys as in checkpoints, the recipe's text, and the engines
  * of a GPU; a run that goes on has to have those that it was begun with. */
 static fw_status write_config(const fit *f, const fwi_ids *ids)
@@ -105,6 +134,8 @@ static fw_status write_config(const fit *f, const fwi_ids *ids)
         st = fwi_engines_check(engines, path);
     if (st != FW_OK)
         goto done;
+    if (e->resume != NULL)
+        tell_other_kernels(e, path);
     int bad = json_object_set_new(o, "fenwicks", json_string(fw_version()));
     for (int i = 0; i < ids->n && st == FW_OK; i++)
         st = set_text(o, path, ids->id[i].key, ids->id[i].text);

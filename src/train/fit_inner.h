@@ -51,7 +51,6 @@ fw_status fwi_fit_steps_ahead(fit *f);
 /* config.json, checkpoints, the log: made, or those of the run that is gone on with held against it. */
 fw_status fwi_fit_open_folder(fit *f);
 fw_status fwi_fit_log_epoch(const fit *f, const fw_event *ev);
-fw_status fwi_fit_log_eval(const fit *f, const fw_event *ev);
 fw_status fwi_fit_log_checkpoint(const fit *f, double seconds); /* of training, by all starts */
 
 #endif

@@ -292,13 +292,14 @@ static fw_status warm_start(fwi_store *store, const char *path, bool load)
 {
     fwi_safetensors *s = NULL;
     fwi_buf host = {0};
-    int n = 0;
+    int n = 0, all = 0;
     fw_status st = fwi_st_open(&s, path);
     if (st == FW_OK)
         st = fwi_st_verify(s);
     for (int i = 0; i < store->n_vars && st == FW_OK; i++) {
         const fwi_var *v = &store->vars[i];
         const fwi_st_tensor *t = evaluated(v) ? fwi_st_find(s, v->name) : NULL;
+        all += evaluated(v);
         if (t == NULL || t->dtype != v->dtype || !fwi_shape_equal(&t->shape, &v->shape))
             continue;
         if (load)
@@ -308,7 +309,9 @@ static fw_status warm_start(fwi_store *store, const char *path, bool load)
     if (st == FW_OK && n == 0)
         st = fwi_fail(FW_ESHAPE, "%s: no tensor agrees with this network in name and shape", path);
     if (st == FW_OK && load)
-        fwi_log(2, "warm start: %d tensors from %s", n, path);
+        fwi_log(n < all ? 1 : 2,
+                "warm start: %d of the network's %d tensors are in %s; others begin as without it",
+                n, all, path);
     fwi_buf_clear(&host);
     fwi_st_close(s);
     return st;

@@ -8,6 +8,7 @@
 #include "fail.h"
 #include "file.h"
 #include "nearest.h"
+#include "utf8.h"
 
 static const char suffix[] = ".recipe";
 
@@ -125,7 +126,9 @@ static fw_status put_part(fw_recipe *r, fwi_key key, const char *from, const cha
     char *text = trimmed(from, end);
     if (text == NULL)
         return FW_ENOMEM;
-    fw_status st = fwi_key_check(key, text);
+    fw_status st = fwi_utf8_valid(text, strlen(text)) /* run folders and results are JSON */
+                       ? fwi_key_check(key, text)
+                       : fwi_fail(FW_EARG, "is not UTF-8 text");
     if (st == FW_OK && k->type == FWI_KEY_LINES) {
         if (*text != 0)
             st = lines_add(fwi_recipe_lines(r, key), text, line);

@@ -10,6 +10,7 @@
 #include "fail.h"
 #include "file.h"
 #include "image_set.h"
+#include "record_set.h"
 
 /* ---- where records are ---- */
 
@@ -189,6 +190,16 @@ static fw_status import(const fw_recipe *r, const char *data, fw_recipe_data *ou
 
 /* ---- records ---- */
 
+/* Floats without a sidecar say no shape: the recipe knows it. */
+static fw_status read_info(const fw_recipe *r, const char *pattern, fw_record_info *out)
+{
+    int64_t hwc[3];
+    const fw_status st = fw_record_info_read(pattern, out);
+    return st == FW_ESHAPE && fwi_recipe_size(r, hwc)
+               ? fwi_record_info_read_as(pattern, hwc[0], hwc[1], hwc[2], out)
+               : st;
+}
+
 static fw_status open_records(const fw_recipe *r, const fw_record_parts *place, uint64_t seed,
                               const fwi_data_opt *opt, fw_recipe_data *out)
 {
@@ -201,7 +212,7 @@ static fw_status open_records(const fw_recipe *r, const fw_record_parts *place, 
         if (pattern[i] == NULL)
             continue;
         fw_record_info info;
-        if ((st = fw_record_info_read(pattern[i], &info)) != FW_OK)
+        if ((st = read_info(r, pattern[i], &info)) != FW_OK)
             return st;
         const part p = {.name = pattern[i],
                         .h = info.h,

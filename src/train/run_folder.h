@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum { FWI_CONFIG_BYTES = 16 << 20 }; /* of a config.json, at most */
+
 /* FW_EEXISTS: it holds a run, and resume is not set; FW_ENOTFOUND: it holds none to resume. out NULL:
  * there is none. */
 fw_status fwi_run_folder_check(const char *out, bool resume);

@@ -10,9 +10,10 @@
 #include "fail.h"
 #include "file.h"
 #include "json_read.h"
+#include "run_folder.h"
 #include "utf8.h"
 
-enum { MAX_CONFIG = 1 << 20, MAX_LOG = 1 << 28 };
+enum { MAX_LOG = 1 << 28 };
 
 static fw_status read_in(const char *dir, const char *name, size_t max_bytes, fwi_buf *buf)
 {
@@ -63,7 +64,7 @@ static fw_status inspect(const char *dir, bool proxy, char **json)
     char path[4096];
     int64_t step = -1;
     fw_status st = fwi_utf8_valid(dir, strlen(dir)) /* JSON is to name its files */
-                       ? read_in(dir, "config.json", MAX_CONFIG, &config)
+                       ? read_in(dir, "config.json", FWI_CONFIG_BYTES, &config)
                        : fwi_fail(FW_EARG, "%s: the folder's name is no UTF-8", dir);
     if (st == FW_ENOTFOUND)
         st = fwi_fail(FW_ENOTFOUND, "%s: holds no run (no config.json)", dir);

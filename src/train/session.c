@@ -293,7 +293,8 @@ static fw_status evaluate(fw_session *s, const fw_one_run *run, fw_run_result *r
     fw_status st = FW_OK;
     if (s->watch.eval_step == f->steps)
         result->test = s->watch.eval; /* of these very weights */
-    else if ((st = fwi_estimator_evaluate(s->net, s->data.test, &result->test)) != FW_OK)
+    else if ((st = fwi_estimator_evaluate(s->net, s->data.test, &result->test)) != FW_OK ||
+             (st = fwi_estimator_log_eval(s->net, &result->test)) != FW_OK)
         return st;
     if (!isfinite(result->test.loss)) /* the last update spoilt the weights */
         return fwi_fail(FW_ENONFINITE,

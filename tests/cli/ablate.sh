@@ -160,7 +160,7 @@ err "needs a variant"
 run 2 ablate digits --with lr
 err '--with: "lr", expected KEY=VALUE'
 run 2 ablate digits --with lr=1 --runs 0
-err "--runs: 1 to"
+err "--runs: \"0\", expected a whole number, 1 or more"
 run 2 ablate digits --with lr=1 --confidence 95
 err "--confidence: 95 is no fraction"
 run 2 ablate digits --with lr=1 --same-commit

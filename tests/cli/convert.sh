@@ -19,7 +19,7 @@ run 0 convert x.npy t.tfrec --labels x.npy-labels.npy --split-every 5 --take 6
 out "t-train.tfrec: 6 records of 8 x 8 x 1, 3 classes"
 out "t-test.tfrec: 4 records"
 run 1 convert x.npy t2.tfrec --take 21
-err "the first 21 of 20 records"
+err "x.npy: holds 20 records to train on, the first 21 were asked for (take)"
 [ -e t2.tfrec ] && die "a file was made"
 for file in s-train.tfrec-00000-of-00002 s-train.tfrec-00001-of-00002 s-test.tfrec-00001-of-00002; do
     [ -f $file ] || die "no $file"

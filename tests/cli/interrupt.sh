@@ -37,6 +37,19 @@ out "run/model.safetensors"
 run 0 train digits --epochs $epochs --out whole --threads 1
 cmp run/model.safetensors whole/model.safetensors || die "the resumed run ends with another model"
 
+# By other kernels a run goes on too, and says that its bits will be others.
+cp -r stopped elsewhere
+FENWICKS_ISA=portable
+export FENWICKS_ISA
+run 0 train digits --epochs $epochs --out elsewhere --resume
+unset FENWICKS_ISA
+if grep -q 'cpu (portable' run/config.json; then # the only kernels that this machine has
+    grep -q 'same bits' err && die "the same kernels"
+else
+    err "elsewhere: the run was begun on cpu ("
+    err "not with the same bits"
+fi
+
 # A conversion takes away what it has begun, and so does a measurement that makes its own records.
 "$TOOL" npy big.npy 60000 || die "t_tool"
 interrupted_when "ls | grep -q '^big.tfrec.*\.tmp-'" convert big.npy big.tfrec --float --compression gzip --level 9 --shards 3

@@ -22,7 +22,11 @@ wrong '--seed: "-1", expected a whole number, 0 or more' train digits --seed -1
 wrong '--threads: "2.5", expected a whole number from 0 to 4096' train digits --threads=2.5
 wrong '--threads: "4294967297", expected' predict model.safetensors x.npy --threads 4294967297
 wrong '--set: "lr", expected KEY=VALUE' train digits --set lr
-wrong '--runs: at least 1' train digits --runs 0
+wrong '--runs: "0", expected a whole number, 1 or more' train digits --runs 0
+wrong '--take: "0", expected' convert a b.tfrec --take 0
+wrong '--keep: "0", expected' train digits --keep 0
+wrong '--batch: "0", expected' eval m.safetensors --data d --batch 0
+wrong '--at: "-1", expected a whole number, 0 or more' bench step digits --at -1
 wrong '--memory-limit: "5Q", expected a number of bytes' train digits --memory-limit 5Q
 wrong "--quiet takes no value" train digits --quiet=yes
 wrong "--resume needs --out" train digits --resume
@@ -35,14 +39,16 @@ wrong "needs a source and a destination" convert only-one
 wrong '--compression: "xz" is none of none, gzip, zlib' convert a b.tfrec --compression xz
 wrong "is not in 1..9" convert a b.tfrec --level 10
 wrong "--level: is of --compression gzip or zlib" convert a b.tfrec --level 5
-wrong "--top: at least 1" predict m.safetensors x.npy --top 0
+wrong '--top: "0", expected' predict m.safetensors x.npy --top 0
 wrong "needs a file" inspect
 wrong "needs a model file" eval
 wrong "needs --data" eval model.safetensors
 wrong "needs a model and at least one file" predict model.safetensors
+wrong "--csv does not go with --json" predict m.safetensors x.npy --csv --json
+wrong "--top is of lines for people" predict m.safetensors x.npy --csv --top 2
 wrong "needs a kind (lr) and a recipe" plot
 wrong '"loss" is none of the kinds: lr' plot loss fenwicks
-wrong "--records: at least 1" plot lr fenwicks --records 0
+wrong '--records: "0", expected' plot lr fenwicks --records 0
 wrong "needs what to measure" bench
 wrong "is none of step, conv, ops, data, peak" bench all
 wrong "the nearest is data" bench dtaa

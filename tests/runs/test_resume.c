@@ -20,7 +20,11 @@ static int make_data(void **state)
         return -1;
     images = t_images(N, H, W, C, CLASSES, FW_U8);
     assert_ok(fw_write_tfrecord(t_path("a.tfrec"), &images, NULL));
+    images.labels[3] ^=
+        1; /* the same images with another label are other data; elsewhere they are not */
     assert_ok(fw_write_tfrecord(t_path("b.tfrec"), &images, NULL));
+    images.labels[3] ^= 1;
+    assert_ok(fw_write_tfrecord(t_path("moved.tfrec"), &images, NULL));
     assert_ok(fw_write_tfrecord(t_path("z.tfrec"), &images,
                                 &(fw_write_opt){.compression = FW_GZIP, .shards = 2}));
     return 0;
@@ -154,6 +158,27 @@ static const char *checkpoint(const char *dir, int step)
     char name[64];
     snprintf(name, sizeof name, "checkpoint-%08d.safetensors", step);
     return in(dir, name);
+}
+
+/* The same images are the same data wherever they are: in other files, in memory. */
+static void test_moved(void **state)
+{
+    (void)state;
+    static t_trace whole, part;
+    const plan p = {"moved", "a.tfrec", .dropout = 0.3F, .seed = 3};
+    char dir[1024], other[1024];
+    snprintf(dir, sizeof dir, "%s", t_path("whole-moved"));
+    start(&p, dir, 0, false, &whole);
+    for (int i = 0; i < 2; i++) {
+        plan there = p;
+        there.pattern = i == 0 ? "moved.tfrec" : NULL;
+        snprintf(other, sizeof other, "%s", t_path("moved-%d", i));
+        start(&p, other, 5, false, &part);
+        start(&there, other, 0, false, &part);
+        assert_int_equal(part.n, STEPS - 5);
+        assert_memory_equal(part.loss, whole.loss + 5, (size_t)part.n * sizeof *part.loss);
+        t_assert_same_file(in(dir, "model.safetensors"), in(other, "model.safetensors"));
+    }
 }
 
 /* Stopped at every step in turn, once each; and once stopped after every single step. */
@@ -347,13 +372,12 @@ static void test_other_run_is_refused(void **state)
         {{"conv", "a.tfrec", .dropout = 0.3F, .seed = 3, .conv = FW_CONV_DIRECT}, "another conv"},
         {{"smoothing", "a.tfrec", .dropout = 0.3F, .seed = 3, .smoothing = 0.2}, "another loss"},
         {{"sizes", "a.tfrec", .dropout = 0.3F, .seed = 3, .resolutions = 1}, "another resolution"},
-        {{"mixed", "a.tfrec", .dropout = 0.3F, .seed = 3, .cutmix = true}, "another data"},
+        {{"mixed", "a.tfrec", .dropout = 0.3F, .seed = 3, .cutmix = true}, "other data"},
         {{"sum", "a.tfrec", .dropout = 0.3F, .seed = 3, .loss_sum = true}, "another loss"},
-        {{"file", "b.tfrec", .dropout = 0.3F, .seed = 3}, "another data"},
-        {{"batch", "a.tfrec", .dropout = 0.3F, .seed = 3, .batch = 9}, "another data"},
-        {{"data's seed", "a.tfrec", .dropout = 0.3F, .seed = 3, .data_seed = 1}, "another data"},
-        {{"pass ends", "a.tfrec", .dropout = 0.3F, .seed = 3, .drop_pass_end = true},
-         "another data"},
+        {{"file", "b.tfrec", .dropout = 0.3F, .seed = 3}, "other data"},
+        {{"batch", "a.tfrec", .dropout = 0.3F, .seed = 3, .batch = 9}, "other data"},
+        {{"data's seed", "a.tfrec", .dropout = 0.3F, .seed = 3, .data_seed = 1}, "other data"},
+        {{"pass ends", "a.tfrec", .dropout = 0.3F, .seed = 3, .drop_pass_end = true}, "other data"},
     };
     char dir[1024];
     snprintf(dir, sizeof dir, "%s", t_path("first"));
@@ -508,13 +532,10 @@ static void test_data_that_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_data_that_fails),
-        cmocka_unit_test(test_every_step),
-        cmocka_unit_test(test_killed),
-        cmocka_unit_test(test_damaged_checkpoint),
-        cmocka_unit_test(test_other_run_is_refused),
-        cmocka_unit_test(test_in_two_calls),
-        cmocka_unit_test(test_stopped_before_it_began),
+        cmocka_unit_test(test_data_that_fails),    cmocka_unit_test(test_moved),
+        cmocka_unit_test(test_every_step),         cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_damaged_checkpoint), cmocka_unit_test(test_other_run_is_refused),
+        cmocka_unit_test(test_in_two_calls),       cmocka_unit_test(test_stopped_before_it_began),
     };
     return cmocka_run_group_tests_name("resume", tests, make_data, drop_data);
 }

@@ -1,6 +1,7 @@
 /* Data sets over images in memory: which records a batch holds, in which order, and what a caller
  * may rely on. Threads are in test_dataset_threads.c, files in test_dataset_records.c. */
 #include "data_support.h"
+#include "image_set.h"
 
 #include <malloc.h>
 
@@ -342,12 +343,15 @@ static void test_describe(void **state)
     const fw_dataset_opt opt = {
         .batch = 4, .training = true, .seed = 7, .folds = 3, .fold = 1, .shards = 2, .shard = 1};
     assert_ok(fw_array_dataset(&ds, &im, list, &opt));
-    char text[512];
+    char text[512], want[512], *digest = fwi_images_digest(&im);
+    assert_non_null(digest);
     assert_ok(fwi_dataset_describe(ds, text, sizeof text));
-    assert_string_equal(text,
-                        "source=memory records=9 image=4x4x3 batch=4 seed=7 shuffled fold=1/3 "
-                        "shard=1/2 transforms=standardize(125/51,123/50,114/51),pad_crop(2),"
-                        "flip,cutout(2x1),dihedral,color_jitter(0.125,0.5)");
+    snprintf(want, sizeof want,
+             "images=%s records=9 image=4x4x3 batch=4 seed=7 shuffled fold=1/3 "
+             "shard=1/2 transforms=standardize(125/51,123/50,114/51),pad_crop(2),"
+             "flip,cutout(2x1),dihedral,color_jitter(0.125,0.5)",
+             digest);
+    assert_string_equal(text, want);
     const size_t n = strlen(text);
     assert_fails(fwi_dataset_describe(ds, text, n), FW_EARG, "there are");
     assert_ok(fwi_dataset_describe(ds, text, n + 1));
@@ -360,10 +364,18 @@ static void test_describe(void **state)
     fw_dataset_free(ds);
     assert_ok(fw_array_dataset(&ds, &im, NULL, &(fw_dataset_opt){.batch = 4}));
     assert_ok(fwi_dataset_describe(ds, text, sizeof text));
-    assert_string_equal(text, "source=memory records=9 image=4x4x3 batch=4 evaluation "
-                              "transforms=none");
+    snprintf(want, sizeof want,
+             "images=%s records=9 image=4x4x3 batch=4 evaluation transforms=none", digest);
+    assert_string_equal(text, want);
     assert_false(fwi_dataset_training(ds));
     fw_dataset_free(ds);
+    im.labels[3] ^= 1; /* other labels are other images */
+    assert_ok(fw_array_dataset(&ds, &im, NULL, &(fw_dataset_opt){.batch = 4}));
+    assert_ok(fwi_dataset_describe(ds, text, sizeof text));
+    assert_string_not_equal(text, want);
+    fw_dataset_free(ds);
+    im.labels[3] ^= 1;
+    fwi_free(digest);
     free_images(&im);
 }
 

@@ -51,6 +51,45 @@ static void check_each_once(const gathered *g, int64_t first, int64_t n)
     free(seen);
 }
 
+/* The same images are the same data, in memory, in records of any form, and wherever these lie; without a
+ * sidecar a name and a size have to do. */
+static void test_what_they_are_called(void **state)
+{
+    (void)state;
+    static const fw_write_opt forms[] = {{.overwrite = true},
+                                         {.overwrite = true, .as_float = true},
+                                         {.overwrite = true, .shards = 3},
+                                         {.overwrite = true, .compression = FW_GZIP}};
+    const fw_dataset_opt opt = {.batch = 8};
+    char path[128], text[256], want[256], other[256];
+    fw_dataset *ds = NULL;
+    assert_ok(fw_array_dataset(&ds, &images, NULL, &opt));
+    assert_ok(fwi_dataset_describe(ds, want, sizeof want));
+    fw_dataset_free(ds);
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        assert_ok(fw_write_tfrecord(temp_path(path, "named"), &images, &forms[i]));
+        assert_ok(open_path(&ds, forms[i].shards > 1 ? "named@3" : "named", &opt));
+        assert_ok(fwi_dataset_describe(ds, text, sizeof text));
+        fw_dataset_free(ds);
+        const size_t n = strcspn(want, " "); /* of compressed ones the order is another */
+        assert_memory_equal(text, want, n + 1);
+        if (forms[i].compression == FW_PLAIN)
+            assert_string_equal(text, want);
+    }
+    images.labels[5] ^= 1;
+    assert_ok(fw_write_tfrecord(temp_path(path, "named"), &images, &forms[0]));
+    images.labels[5] ^= 1;
+    assert_ok(open_path(&ds, "named", &opt));
+    assert_ok(fwi_dataset_describe(ds, other, sizeof other));
+    assert_string_not_equal(other, want);
+    fw_dataset_free(ds);
+    assert_int_equal(unlink(temp_path(path, "named.json")), 0);
+    assert_ok(open_path(&ds, "named", &opt));
+    assert_ok(fwi_dataset_describe(ds, text, sizeof text));
+    assert_memory_equal(text, "source=named bytes=", 19);
+    fw_dataset_free(ds);
+}
+
 /* The walk-through's float records and the uint8 ones give the same images, mixed ones too, with
  * and without a cache. */
 static void test_float_and_bytes(void **state)
@@ -516,11 +555,17 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_float_and_bytes), cmocka_unit_test(test_cache_is_used),
-        cmocka_unit_test(test_cache_is_filled), cmocka_unit_test(test_compressed_passes),
-        cmocka_unit_test(test_shuffle_rule),    cmocka_unit_test(test_compressed_without_shape),
-        cmocka_unit_test(test_compressed_ends), cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_wrong_content),   cmocka_unit_test(test_damaged_compressed),
+        cmocka_unit_test(test_what_they_are_called),
+        cmocka_unit_test(test_float_and_bytes),
+        cmocka_unit_test(test_cache_is_used),
+        cmocka_unit_test(test_cache_is_filled),
+        cmocka_unit_test(test_compressed_passes),
+        cmocka_unit_test(test_shuffle_rule),
+        cmocka_unit_test(test_compressed_without_shape),
+        cmocka_unit_test(test_compressed_ends),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_wrong_content),
+        cmocka_unit_test(test_damaged_compressed),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("dataset records", tests, make_images, drop_images);

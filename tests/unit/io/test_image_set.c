@@ -83,8 +83,10 @@ static void split(void **state)
         fw_images_clear(&rest);
     }
     fw_images im = random_images(3, 2, 2, 1, FW_F32, 0), train = {0}, test = {0};
-    assert_fails(fw_images_split_every(&im, 1, &train, &test), FW_EARG, "every record 1 of 3");
-    assert_fails(fw_images_split_every(&im, 4, &train, &test), FW_EARG, "every record 4 of 3");
+    assert_fails(fw_images_split_every(&im, 1, &train, &test), FW_EARG,
+                 "holds 3 records: with every record 1 in a part of its own");
+    assert_fails(fw_images_split_every(&im, 4, &train, &test), FW_EARG,
+                 "holds 3 records: with every record 4 in a part of its own");
     assert_non_null(im.pixels);
     assert_ok(fw_images_split_every(&im, 3, &train, &test));
     assert_null(train.labels);
@@ -100,8 +102,10 @@ static void take(void **state)
         fw_images im = random_images(11, 2, 3, 1, types[t], 4),
                   whole = random_images(11, 2, 3, 1, types[t], 4);
         const size_t kept = 7 * 6 * fw_dtype_size(types[t]);
-        assert_fails(fw_images_take(&im, 0), FW_EARG, "the first 0 of 11 records");
-        assert_fails(fw_images_take(&im, 12), FW_EARG, "the first 12 of 11 records");
+        assert_fails(fw_images_take(&im, 0), FW_EARG,
+                     "holds 11 records to train on, the first 0 were");
+        assert_fails(fw_images_take(&im, 12), FW_EARG,
+                     "holds 11 records to train on, the first 12 were");
         assert_int_equal(im.n, 11);
         assert_ok(fw_images_stats(&whole));
         assert_ok(fw_images_take(&im, 11)); /* all: only its name is another */
