@@ -44,7 +44,7 @@ typedef struct fw_gpu {
 /* Fills up to cap, returns how many there are; 0 where none can be used: fw_parts says why. */
 FW_API int fw_gpus(fw_gpu *out, int cap);
 
-/* op by op, which table a kernel comes from: "conv2d f32 avx512 conv2d_f32_avx512_14x32". Caller
+/* op by op, which table a kernel comes from: "conv2d f32 blocked avx512 conv2d_f32_blocked_avx512_14x32". Caller
  * frees with fw_text_free. */
 FW_API fw_status fw_ops_table(char **text);
 

@@ -102,9 +102,12 @@ void fwi_affinity_unpin(void)
 
 #else
 
+#include <unistd.h>
+
 int fwi_affinity_count(void)
 {
-    return 0;
+    const long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 && n < 4096 ? (int)n : 0;
 }
 
 int fwi_affinity_start(pthread_t *out, void *(*fn)(void *), void *arg)

@@ -9,7 +9,8 @@
 #include <fenwicks/status.h>
 #include <pthread.h>
 
-/* How many CPUs the calling thread may use, its own pins apart; 0 where the system does not say. */
+/* How many CPUs the calling thread may use, its own pins apart; all where the system binds none; 0 where it
+ * does not say. */
 int fwi_affinity_count(void);
 
 /* Starts a thread like pthread_create, with the CPUs that the calling thread had before its pins.

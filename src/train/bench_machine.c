@@ -138,17 +138,19 @@ int fw_gpus(fw_gpu *out, int cap)
 
 /* ---- the operations ---- */
 
-/* The rows of one op and type along the chain, down to the first that takes every shape. */
-static fw_status list_op(fwi_buf *out, const fwi_op_table *table, fwi_opkind op, fw_dtype dtype)
+/* The rows of one op and type for images on blocks, or for all else, along the chain, down to the first that
+ * takes every shape. */
+static fw_status list_op(fwi_buf *out, const fwi_op_table *table, fwi_opkind op, fw_dtype dtype,
+                         bool blocked)
 {
     fw_status st = FW_OK;
     for (const fwi_op_table *t = table; t != NULL && st == FW_OK; t = t->base)
         for (const fwi_kernel *k = t->rows; k->run != NULL && st == FW_OK; k++) {
-            if (k->op != op || k->dtype != dtype)
+            if (k->op != op || k->dtype != dtype || k->blocked != blocked)
                 continue;
-            st = fwi_buf_printf(out, "%-22s %-4s %-10s %s%s\n", fwi_op_info_get(op)->name,
-                                fw_dtype_name(dtype), t->name, k->name,
-                                k->accepts != NULL ? "   (where it fits)" : "");
+            st = fwi_buf_printf(out, "%-22s %-4s %-7s %-11s %s%s\n", fwi_op_info_get(op)->name,
+                                fw_dtype_name(dtype), blocked ? "blocked" : "plain", t->name,
+                                k->name, k->accepts != NULL ? "   (where it fits)" : "");
             if (k->accepts == NULL)
                 return st;
         }
@@ -166,7 +168,8 @@ fw_status fw_ops_table(char **text)
     fw_status st = fwi_cpu_table_choose(&table, &isa);
     for (int op = 0; op < FWI_OP_COUNT && st == FW_OK; op++)
         for (size_t t = 0; t < sizeof types / sizeof *types && st == FW_OK; t++)
-            st = list_op(&out, table, (fwi_opkind)op, types[t]);
+            for (int blocked = 1; blocked >= 0 && st == FW_OK; blocked--)
+                st = list_op(&out, table, (fwi_opkind)op, types[t], blocked == 1);
     if (st != FW_OK) {
         fwi_buf_clear(&out);
         return st;

@@ -73,15 +73,6 @@ static bool plain_pool(const fwi_op *pool)
     return pool->attr.pool.stride == pool->attr.pool.k;
 }
 
-/* Whether a pool's places are read by gradients alone: in blocked form there is no other reader. */
-static bool places_stay(const fusion *f, fwi_val idx)
-{
-    int n = 0;
-    for (int32_t i = 0; i < f->g->n_ops; i++)
-        n += !f->drop[i] && f->g->ops[i].kind == FWI_OP_max_pool_grad && f->g->ops[i].in[1] == idx;
-    return uses_of(f, idx) == n;
-}
-
 /* Whether an op in front of number `at` changes what v is. */
 static bool changed_before(const fusion *f, fwi_val v, int32_t at)
 {
@@ -98,6 +89,27 @@ static bool has_row(const fusion *f, const fwi_op *op)
 {
     fwi_call c;
     return fwi_blocked_call(f->g, f->table, op, &c);
+}
+
+/* Whether a pool's places are read by gradients alone: in blocked form there is no other reader. */
+static bool places_stay(const fusion *f, fwi_val idx)
+{
+    int n = 0;
+    for (int32_t i = 0; i < f->g->n_ops; i++)
+        n += !f->drop[i] && f->g->ops[i].kind == FWI_OP_max_pool_grad && f->g->ops[i].in[1] == idx;
+    return uses_of(f, idx) == n;
+}
+
+/* Whether these gradients, but for one that a fused op replaces (NONE: none is), run on blocked images.
+ * Else the pool stays in n h w c, where max_pool has a fast row and max_pool_stats has none. */
+static bool gradients_run_blocked(const fusion *f, fwi_val idx, int32_t replaced)
+{
+    const fwi_graph *g = f->g;
+    for (int32_t i = 0; i < g->n_ops; i++)
+        if (!f->drop[i] && i != replaced && g->ops[i].kind == FWI_OP_max_pool_grad &&
+            g->ops[i].in[1] == idx && !has_row(f, &g->ops[i]))
+            return false;
+    return true;
 }
 
 /* ---- what there is ---- */
@@ -288,14 +300,17 @@ static fwi_op back_op(const fusion *f, const chain *c, const plan *p)
 
 /* What gathers the statistics: who makes x, if the table can do that, else an op of its own. A
  * convolution's sums know no groups. */
-static fwi_op stats_op(const fusion *f, const chain *c, int32_t *at)
+static fwi_op stats_op(const fusion *f, const chain *c, const plan *p, int32_t *at)
 {
     const fwi_op *norm = &f->g->ops[c->norm];
     const int64_t groups = norm->attr.bn.groups;
     const int32_t conv = groups == 1 ? maker_of(f, norm->in[0], FWI_OP_conv2d) : NONE;
     const int32_t pool = maker_of(f, norm->in[0], FWI_OP_max_pool);
     *at = conv != NONE ? conv : pool;
-    if (*at != NONE && (conv != NONE || places_stay(f, f->g->ops[pool].out[1]))) {
+    const int32_t replaced = p->back == BACK_UNPOOL ? c->unpool : NONE;
+    if (*at != NONE &&
+        (conv != NONE || (places_stay(f, f->g->ops[pool].out[1]) &&
+                          gradients_run_blocked(f, f->g->ops[pool].out[1], replaced)))) {
         const fwi_op *old = &f->g->ops[*at];
         fwi_op op = make(conv != NONE ? FWI_OP_conv2d_stats : FWI_OP_max_pool_stats, &old->attr);
         if (conv == NONE)
@@ -342,7 +357,7 @@ static bool allowed(const fusion *f, const chain *c, const plan *p)
         if (changed_before(f, sweep.in[k], back ? c->grad : at))
             return false;
     if (train) {
-        const fwi_op stats = stats_op(f, c, &stats_at);
+        const fwi_op stats = stats_op(f, c, p, &stats_at);
         /* a norm alone gains nothing by being cut in two */
         if (!has_row(f, &stats) || (stats_at == c->norm && !p->act))
             return false;
@@ -371,7 +386,7 @@ static void apply(fusion *f, const chain *c, const plan *p)
     if (p->back != BACK_NONE)
         back = back_op(f, c, p);
     if (train)
-        stats = stats_op(f, c, &stats_at);
+        stats = stats_op(f, c, p, &stats_at);
     f->drop[c->norm] = true;
     if (p->act)
         f->drop[c->act] = true;

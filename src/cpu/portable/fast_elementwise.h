@@ -2,6 +2,7 @@
  * Included once per element type and instruction set. Definitions: cpu/ref/elementwise_body.h,
  * bias_body.h. Output 0 may be input 0's memory where ops.def says so. */
 #include "fast_store.h"
+#include "rng.h"
 
 static void NAME(add_part)(void *arg, int64_t part, int slot)
 {
@@ -77,6 +78,32 @@ static void NAME(scale_by_part)(void *arg, int64_t part, int slot)
 fw_status FN(scale_by)(const fwi_call *c)
 {
     return loop_elems(c, elems_of(&c->in[0].shape), NAME(scale_by_part));
+}
+
+/* The draws of cpu/ref/dropout_body.h, four elements each: a block of elements begins with one. */
+_Static_assert(LOOP_BLOCK % 4 == 0, "whole draws");
+static void NAME(dropout_part)(void *arg, int64_t part, int slot)
+{
+    (void)slot;
+    const fwi_call *const c = arg;
+    const fwi_dropout_attr *const a = &c->attr->dropout;
+    const REAL *const x = c->in[0].data;
+    const int64_t *const rng = c->in[1].data;
+    REAL *const y = c->out[0].data;
+    const uint64_t seed = (uint64_t)rng[0], step = (uint64_t)rng[1] << 32;
+    const int64_t end = min_i64((part + 1) * LOOP_BLOCK, elems_of(&c->in[0].shape));
+    for (int64_t i = part * LOOP_BLOCK; i < end; i += 4) {
+        uint32_t words[4];
+        fwi_rng_block(seed, FWI_RNG_DROPOUT, (uint32_t)a->ordinal, step | (uint64_t)(i / 4), 0,
+                      words);
+        for (int64_t k = 0; k < 4 && i + k < end; k++)
+            y[i + k] = fwi_unit(words[k]) >= a->p ? (REAL)((double)x[i + k] / (1.0 - a->p)) : 0;
+    }
+}
+
+fw_status FN(dropout)(const fwi_call *c)
+{
+    return loop_elems(c, elems_of(&c->in[0].shape), NAME(dropout_part));
 }
 
 static void NAME(concat_part)(void *arg, int64_t part, int slot)

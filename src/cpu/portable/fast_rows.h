@@ -42,6 +42,7 @@
     PLAIN(add, isa)                                                                                \
     PLAIN(scale, isa)                                                                              \
     PLAIN(scale_by, isa)                                                                           \
+    PLAIN(dropout, isa)                                                                            \
     PLAIN(concat, isa)                                                                             \
     PLAIN(slice, isa)                                                                              \
     PLAIN(fill, isa)                                                                               \

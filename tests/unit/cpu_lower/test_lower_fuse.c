@@ -429,6 +429,26 @@ static void places_stay_apart(void **state)
     free(places);
 }
 
+/* A pool that gathers statistics runs on blocks alone; one whose gradient does not is left as it is, where it
+ * has a fast row. */
+static void a_pool_that_stays_gathers_nothing(void **state)
+{
+    (void)state;
+    static const fwi_kernel without[] = {
+        ROW(max_pool_stats), ROW(bn_stats), ROW(bn_act), ROW(bn_act_grad), {.run = NULL}};
+    static const fwi_kernel with[] = {ROW(max_pool_stats), ROW(bn_stats),      ROW(bn_act),
+                                      ROW(bn_act_grad),    ROW(max_pool_grad), {.run = NULL}};
+    static const fwi_op_table tables[] = {{.name = "without", .rows = without},
+                                          {.name = "with", .rows = with}};
+    for (int i = 0; i < 2; i++) {
+        fwi_graph *g = fuse(pool_first, &tables[i]);
+        assert_int_equal(count(g, FWI_OP_max_pool_grad), 1);
+        assert_int_equal(count(g, FWI_OP_max_pool_stats), i);
+        assert_int_equal(count(g, FWI_OP_bn_stats), 1 - i);
+        fwi_graph_free(g);
+    }
+}
+
 static void running_out_of_memory_is_reported(void **state)
 {
     (void)state;
@@ -457,6 +477,7 @@ int main(void)
         cmocka_unit_test(others_gradients_stay),
         cmocka_unit_test(groups_fuse_too),
         cmocka_unit_test(places_stay_apart),
+        cmocka_unit_test(a_pool_that_stays_gathers_nothing),
         cmocka_unit_test(running_out_of_memory_is_reported),
     };
     return cmocka_run_group_tests_name("lower_fuse", tests, NULL, NULL);
