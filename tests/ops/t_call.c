@@ -76,29 +76,29 @@ void t_buffers_new(t_buffers *b, const t_case *c, fwi_call *call, size_t scratch
     const fwi_layout images = fwi_op_layout(c->kind);
     for (int i = 0; i < info->n_in; i++) {
         fwi_arg *a = &call->in[i];
-        b->in[i] = t_guarded_new(t_arg_bytes(a), odd ? odd_boundary(a, true, align) : 0);
-        a->data = b->in[i].data;
+        b->in[i].mem = t_fenced_new(t_arg_bytes(a), odd ? odd_boundary(a, true, align) : 0);
+        a->data = b->in[i].mem.data;
         for (int64_t j = 0; j < c->in[i].n; j++)
             t_store(a->data, a->dtype, t_place_of(a, j), c->in[i].v[j]);
     }
     for (int i = 0; i < info->n_out; i++) {
         fwi_arg *a = &call->out[i];
         const bool image = images.out >> i & 1;
-        b->out[i] = t_guarded_new(t_arg_bytes(a), odd ? odd_boundary(a, image, align) : 0);
-        a->data = b->out[i].data;
+        b->out[i].mem = t_fenced_new(t_arg_bytes(a), odd ? odd_boundary(a, image, align) : 0);
+        a->data = b->out[i].mem.data;
     }
-    b->scratch = t_guarded_new(scratch, 0);
-    call->scratch = scratch > 0 ? b->scratch.data : NULL;
+    b->scratch.mem = t_fenced_new(scratch, 0);
+    call->scratch = scratch > 0 ? b->scratch.mem.data : NULL;
 }
 
 void t_buffers_free(t_buffers *b, const t_case *c)
 {
     const fwi_op_info *info = fwi_op_info_get(c->kind);
     for (int i = 0; i < info->n_in; i++)
-        free(b->in[i].block);
+        t_fenced_free(&b->in[i].mem);
     for (int i = 0; i < info->n_out; i++)
-        free(b->out[i].block);
-    free(b->scratch.block);
+        t_fenced_free(&b->out[i].mem);
+    t_fenced_free(&b->scratch.mem);
 }
 
 void t_describe(const t_case *c, char *text, size_t cap)
@@ -140,7 +140,7 @@ void t_reference_run(const t_case *c, double *const *out)
     t_buffers_new(&b, c, &call, k->scratch != NULL ? k->scratch(&call) : 0, false, 0);
     assert_int_equal(k->run(&call), FW_OK);
     for (int i = 0; i < info->n_out; i++) {
-        assert_true(t_guarded_intact(&b.out[i]));
+        assert_true(t_fenced_intact(&b.out[i].mem));
         for (int64_t j = 0; j < fwi_shape_elems(&call.out[i].shape); j++)
             out[i][j] = t_load(call.out[i].data, call.out[i].dtype, j);
     }

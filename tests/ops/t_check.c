@@ -86,9 +86,9 @@ static void check_untouched(const t_case *c, const fwi_kernel *k, const t_buffer
                             const fwi_call *call, bool in_place)
 {
     const fwi_op_info *info = fwi_op_info_get(c->kind);
-    bool intact = t_guarded_intact(&b->scratch), same = true;
+    bool intact = t_fenced_intact(&b->scratch.mem), same = true;
     for (int i = 0; i < info->n_in; i++) {
-        intact = intact && t_guarded_intact(&b->in[i]);
+        intact = intact && t_fenced_intact(&b->in[i].mem);
         if (i < fwi_op_mutates(c->kind) || (in_place && i == 0))
             continue;
         for (int64_t j = 0; j < c->in[i].n; j++) {
@@ -98,7 +98,7 @@ static void check_untouched(const t_case *c, const fwi_kernel *k, const t_buffer
         }
     }
     for (int i = 0; i < info->n_out; i++)
-        intact = intact && t_guarded_intact(&b->out[i]);
+        intact = intact && t_fenced_intact(&b->out[i].mem);
     if (intact && same)
         return;
     char text[512];
@@ -131,21 +131,21 @@ static void require_device(fw_status st)
 }
 
 /* The block goes there, guards and all; gives where its data is. */
-static void *to_device(t_guarded *g)
+static void *to_device(t_buffer *g)
 {
-    if (g->block == NULL)
+    if (g->mem.block == NULL)
         return NULL;
-    require_device(t_device->backend->alloc(t_device, g->room, &g->copy));
-    require_device(t_device->backend->upload(t_device, g->copy, g->block, g->room));
-    return (unsigned char *)g->copy + (g->data - g->block);
+    require_device(t_device->backend->alloc(t_device, g->mem.room, &g->copy));
+    require_device(t_device->backend->upload(t_device, g->copy, g->mem.block, g->mem.room));
+    return (unsigned char *)g->copy + (g->mem.data - g->mem.block);
 }
 
-static void from_device(t_guarded *g)
+static void from_device(t_buffer *g)
 {
     if (g->copy == NULL)
         return;
-    require_device(t_device->backend->download(t_device, g->block, g->copy, g->room));
-    t_device->backend->release(t_device, g->copy, g->room);
+    require_device(t_device->backend->download(t_device, g->mem.block, g->copy, g->mem.room));
+    t_device->backend->release(t_device, g->copy, g->mem.room);
     g->copy = NULL;
 }
 

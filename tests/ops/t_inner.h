@@ -3,6 +3,7 @@
 #ifndef T_INNER_H
 #define T_INNER_H
 
+#include "t_fence.h"
 #include "t_ops.h"
 
 extern int t_case_number;    /* cases begun */
@@ -18,15 +19,6 @@ extern t_op_stats t_stats[FWI_OP_COUNT];
 void *t_zeros(int64_t n, size_t elem);
 
 /* ---- t_memory.c ---- */
-typedef struct t_guarded {
-    unsigned char *block, *data;
-    size_t bytes, room;
-    void *copy; /* of the block, on a device */
-} t_guarded;
-/* align: of the address, which is on no larger boundary; 0: 64 bytes. Full of 0xFF, which is a NaN in
- * floats. */
-t_guarded t_guarded_new(size_t bytes, size_t align);
-bool t_guarded_intact(const t_guarded *g);
 /* What v becomes when it is stored, and the share of itself that it may be off by then: u_out of
  * rule A14. */
 double t_as_stored(fw_dtype dtype, double v);
@@ -35,8 +27,12 @@ void t_store(void *data, fw_dtype dtype, int64_t i, double v);
 double t_load(const void *data, fw_dtype dtype, int64_t i);
 
 /* ---- t_call.c ---- */
+typedef struct t_buffer {
+    t_fenced mem;
+    void *copy; /* of all that may be touched, on a device */
+} t_buffer;
 typedef struct t_buffers {
-    t_guarded in[FWI_MAX_IN], out[FWI_MAX_OUT], scratch;
+    t_buffer in[FWI_MAX_IN], out[FWI_MAX_OUT], scratch;
 } t_buffers;
 /* Types and shapes of the call, by the op's shape rule: it also checks that the case is a legal
  * one. */

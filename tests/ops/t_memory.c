@@ -1,36 +1,8 @@
-/* t_memory.c: memory with guards around it, and numbers in it as each type stores them. See t_inner.h. */
+/* t_memory.c: numbers in memory as each type stores them. See t_inner.h. */
 #include "t_inner.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-
-enum { GUARD = 64 };
-static const unsigned char guard_byte = 0xA5;
-
-t_guarded t_guarded_new(size_t bytes, size_t align)
-{
-    assert_true(align < GUARD);
-    t_guarded g = {.bytes = bytes};
-    const size_t room = (GUARD + bytes + GUARD + 63) / 64 * 64;
-    g.room = room;
-    g.block = t_must(aligned_alloc(64, room));
-    memset(g.block, guard_byte, room);
-    g.data = g.block + (align > 0 ? align : GUARD);
-    memset(g.data, 0xFF, bytes);
-    return g;
-}
-
-bool t_guarded_intact(const t_guarded *g)
-{
-    for (const unsigned char *p = g->block; p < g->data; p++)
-        if (*p != guard_byte)
-            return false;
-    for (size_t i = 0; i < GUARD - 16; i++)
-        if (g->data[g->bytes + i] != guard_byte)
-            return false;
-    return true;
-}
 
 /* Round to nearest, ties to even, as cpu/ref/layout.c defines it. */
 static uint16_t bf16_bits(double v)

@@ -5,9 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { EDGE = 64 };
-
 static fwi_pool *pools[T_WINO_WAYS];
 
 static struct {
@@ -86,21 +83,14 @@ double *t_wino_numbers(int64_t n, fw_dtype dtype, t_fill fill)
 
 uint8_t *t_guarded(size_t bytes, size_t elem, bool odd)
 {
-    const size_t room = (bytes + 3 * EDGE + 63) / 64 * 64;
-    uint8_t *p = t_must(aligned_alloc(64, room));
-    memset(p, 0xA5, room);
-    p += EDGE + (odd ? elem : 0);
-    memset(p, 0xFF, bytes);
-    return p;
+    return t_fenced_new(bytes, odd ? elem : 0).data;
 }
 
-void t_check_guards(uint8_t *p, size_t bytes, size_t elem, bool odd)
+void t_check_guards(void *p, size_t bytes)
 {
-    for (int i = 1; i <= EDGE; i++) {
-        assert_int_equal(p[-i], 0xA5);
-        assert_int_equal(p[bytes + (size_t)i - 1], 0xA5);
-    }
-    free(p - EDGE - (odd ? elem : 0));
+    t_fenced f = t_fenced_of(p, bytes);
+    assert_true(t_fenced_intact(&f));
+    t_fenced_free(&f);
 }
 
 size_t t_stored_bytes(const fwi_arg *a)

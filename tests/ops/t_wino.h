@@ -4,6 +4,7 @@
 #ifndef T_WINO_H
 #define T_WINO_H
 
+#include "t_fence.h"
 #include "t_ops.h"
 
 /* A 3 x 3 convolution with stride 1; nb: images of a block. */
@@ -23,7 +24,7 @@ double *t_wino_numbers(int64_t n, fw_dtype dtype, t_fill fill);
 
 /* Memory full of NaN (0xFF) with guards around it; odd: aligned to its elements alone. */
 uint8_t *t_guarded(size_t bytes, size_t elem, bool odd);
-void t_check_guards(uint8_t *p, size_t bytes, size_t elem, bool odd); /* and frees it */
+void t_check_guards(void *p, size_t bytes); /* and frees it */
 
 size_t t_stored_bytes(const fwi_arg *a);
 int64_t t_stored_at(const fwi_arg *a, int64_t j); /* where element j of n h w c lies in blocks */

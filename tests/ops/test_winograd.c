@@ -122,7 +122,7 @@ static fwi_call call_of(const wino_case *t, const fwi_attr *attr)
 static wino_got run(const wino_case *t, const fwi_kernel *k, fwi_call call, int way)
 {
     const bool odd = way == 2;
-    const size_t elem = fw_dtype_size(t->dtype), f_bytes = t_stored_bytes(&call.in[1]);
+    const size_t f_bytes = t_stored_bytes(&call.in[1]);
     const int n_out = t->op == FWI_OP_conv2d_stats ? 3 : 1;
     call.pool = t_wino_pool(way);
     call.in[0].data = t_wino_images(t->x, &call.in[0], odd);
@@ -148,12 +148,11 @@ static wino_got run(const wino_case *t, const fwi_kernel *k, fwi_call call, int 
         *stats[i] = t_must(malloc(t_stored_bytes(&call.out[i])));
         memcpy(*stats[i], call.out[i].data, t_stored_bytes(&call.out[i]));
     }
-    t_check_guards(call.scratch, scratch, 64, false);
+    t_check_guards(call.scratch, scratch);
     for (int i = 0; i < n_out; i++)
-        t_check_guards(call.out[i].data, t_stored_bytes(&call.out[i]),
-                       fw_dtype_size(call.out[i].dtype), odd);
-    t_check_guards(call.in[0].data, t_stored_bytes(&call.in[0]), elem, odd);
-    t_check_guards(call.in[1].data, f_bytes, sizeof(float), odd);
+        t_check_guards(call.out[i].data, t_stored_bytes(&call.out[i]));
+    t_check_guards(call.in[0].data, t_stored_bytes(&call.in[0]));
+    t_check_guards(call.in[1].data, f_bytes);
     return g;
 }
 
