@@ -8,7 +8,6 @@ grep -E '^    fenwicks (ablate|train) ' docs/experiments.md > "$work/commands"
 while read -r line; do
     line=$(echo "$line" | sed 's/ --data C / --data none.tfrec /; s/ --log [^ ]*//; s/ --plot [^ ]*//; s/ --out [^ ]*//')
     last=$line
-    case $line in *optimizer=lars*) grep -q '`lars`' docs/formats/recipe.md || continue ;; esac
     eval "set -- $line"
     shift
     code=0

@@ -215,6 +215,91 @@ static void only_some_steps_update(void **state)
     fw_filter_free(f);
 }
 
+/* The rows that were chosen, one step's behind the other's, of batches of BATCH records in their order out of
+ * the first n. Caller frees with t_images_free. */
+static fw_images chosen_images(const fw_filter *f, int64_t steps, int64_t n)
+{
+    fw_images out = t_images(steps * KEEP, SIDE, SIDE, C, CLASSES, FW_U8);
+    const size_t image = (size_t)SIDE * SIDE * C;
+    for (int64_t s = 0; s < steps; s++) {
+        int32_t rows[BATCH];
+        assert_ok(fw_filter_rows(f, s, rows));
+        for (int64_t k = 0; k < KEEP; k++) {
+            const int64_t from = (s * BATCH + rows[k]) % n, to = s * KEEP + k;
+            memcpy((uint8_t *)out.pixels + (size_t)to * image,
+                   (const uint8_t *)t_data.pixels + (size_t)from * image, image);
+            out.labels[to] = t_data.labels[from];
+        }
+    }
+    return out;
+}
+
+/* In their order, each once; trains `steps` steps and leaves what the network then says of the first BATCH
+ * records: their mean loss. */
+static double train_on(const fw_images *im, int64_t batch, int64_t steps, t_trace *trace)
+{
+    const phase p = {.pooled = true};
+    const fw_transform chain[] = {fw_standardize(C, t_data.mean, t_data.std), FW_TRANSFORM_END};
+    float prob[N * CLASSES];
+    double sum = 0;
+    fw_estimator *e = NULL;
+    fw_dataset *ds = NULL, *all = NULL;
+    *trace = (t_trace){0};
+    assert_ok(new_estimator(&e, &p, trace));
+    assert_ok(fw_array_dataset(
+        &ds, im, chain, &(fw_dataset_opt){.batch = batch, .training = true, .no_shuffle = true}));
+    assert_ok(fw_estimator_train(e, ds, steps));
+    assert_ok(fw_array_dataset(&all, &t_data, chain, &(fw_dataset_opt){.batch = BATCH}));
+    assert_ok(fw_estimator_predict(e, all, prob, N, NULL));
+    for (int i = 0; i < BATCH; i++) {
+        for (int k = 0; k < CLASSES; k++)
+            sum -= 0.1 / CLASSES * log((double)prob[i * CLASSES + k]);
+        sum -= 0.9 * log((double)prob[i * CLASSES + t_data.labels[i]]);
+    }
+    fw_dataset_free(ds);
+    fw_dataset_free(all);
+    fw_estimator_free(e);
+    return sum / BATCH;
+}
+
+/* Its updates are those of the rows it marks: as if these were all the batch. */
+static void the_proxy_learns_from_marked_rows_alone(void **state)
+{
+    (void)state;
+    static t_trace trace, other;
+    fw_filter *f = new_filter(KEEP, 2);
+    const phase p = {.record = f, .every = 1, .in_order = true, .records = BATCH, .pooled = true};
+    run(&p, 2, &trace);
+    fw_images marked = chosen_images(f, 1, BATCH), first = t_data;
+    first.n = BATCH;
+    const double want = train_on(&marked, KEEP, 1, &other);
+    assert_true(fabs(trace.loss[1] - want) < 1e-5); /* of the whole batch, after one update */
+    /* all rows, or the first ones, would have led elsewhere */
+    assert_true(fabs(train_on(&first, BATCH, 1, &other) - want) > 1e-4);
+    first.n = KEEP;
+    assert_true(fabs(train_on(&first, KEEP, 1, &other) - want) > 1e-4);
+    t_images_free(&marked);
+    fw_filter_free(f);
+}
+
+/* And the network gets these rows, of each batch its own, as if the data had no others. */
+static void the_network_is_fed_marked_rows_alone(void **state)
+{
+    (void)state;
+    static t_trace trace, fed, plain;
+    fw_filter *f = new_filter(KEEP, STEPS);
+    const phase proxy = {.record = f, .in_order = true, .pooled = true},
+                net = {.filter = f, .in_order = true, .pooled = true};
+    run(&proxy, STEPS, &trace);
+    run(&net, STEPS, &fed);
+    fw_images marked = chosen_images(f, STEPS, N);
+    (void)train_on(&marked, KEEP, STEPS, &plain);
+    assert_int_equal(fed.n, STEPS);
+    assert_memory_equal(fed.loss, plain.loss, STEPS * sizeof *plain.loss);
+    t_images_free(&marked);
+    fw_filter_free(f);
+}
+
 static void stopped_phases_end_the_same(void **state)
 {
     (void)state;
@@ -515,11 +600,18 @@ static void all_starts_take_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_highest_losses_are_chosen), cmocka_unit_test(all_rows_are_no_choice),
-        cmocka_unit_test(statistics_move_once),          cmocka_unit_test(only_some_steps_update),
-        cmocka_unit_test(stopped_phases_end_the_same),   cmocka_unit_test(marked_rows_are_counted),
-        cmocka_unit_test(bad_ones_are_refused),          cmocka_unit_test(a_recipe_has_both_phases),
-        cmocka_unit_test(both_plans_are_checked_first),  cmocka_unit_test(all_starts_take_time),
+        cmocka_unit_test(the_highest_losses_are_chosen),
+        cmocka_unit_test(all_rows_are_no_choice),
+        cmocka_unit_test(statistics_move_once),
+        cmocka_unit_test(the_proxy_learns_from_marked_rows_alone),
+        cmocka_unit_test(the_network_is_fed_marked_rows_alone),
+        cmocka_unit_test(only_some_steps_update),
+        cmocka_unit_test(stopped_phases_end_the_same),
+        cmocka_unit_test(marked_rows_are_counted),
+        cmocka_unit_test(bad_ones_are_refused),
+        cmocka_unit_test(a_recipe_has_both_phases),
+        cmocka_unit_test(both_plans_are_checked_first),
+        cmocka_unit_test(all_starts_take_time),
     };
     return cmocka_run_group_tests(tests, make_data, t_drop_data);
 }

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include <nn.h>
 #include <recipe_inner.h>
 
 /* In TFLOP. */
@@ -27,6 +28,7 @@ typedef struct total {
 
 static const total totals[] = {
     {"fenwicks", 2328, 1191936, 1191936, 2708, 0, 0, 7.585, 0.5},
+    {"page-1", 35 * 390, 35 * 390 * 128, 35 * 390 * 128, 4816, 0, 0, 9.2, 2},
     {"page-4", 2328, 1191936, 1191936, 2708, 0, 0, 7.585, 0.5},
     {"page-8.9", 970, 496640, 496640, 1129, 0, 0, 15.2, 0.5},
     {"hlb", 581, 594944, 594944, 581.1 - 594944e-3 * FIRST_64, 0, 0, 6.52, 0.1},
@@ -158,6 +160,51 @@ static void costs_do_not_wrap(void **state)
     fw_recipe_free(r);
 }
 
+/* Numbers that a forward pass of one image stores, of the graph that training runs: convolutions, what norm
+ * and activation make in one, pools, sums, the head. */
+static int64_t elements(const char *name, int64_t side)
+{
+    fw_recipe *r = NULL;
+    fw_layer *net = NULL;
+    fwi_graph *g = NULL;
+    int64_t images = 0, sum = 0;
+    assert_int_equal(fw_recipe_open(&r, name), FW_OK);
+    assert_int_equal(fwi_recipe_net(r, &net), FW_OK);
+    assert_int_equal(fwi_layer_least_batch(net, &images), FW_OK);
+    assert_int_equal(fwi_graph_new(&g, FW_F32), FW_OK);
+    (void)fwi_layer_build(net, g,
+                          fwi_graph_input(g, "x", FW_F32, fwi_shape4(images, side, side, 3)), true);
+    assert_int_equal(fwi_graph_status(g), FW_OK);
+    for (int32_t i = 0; i < g->n_ops; i++) {
+        const fwi_opkind kind = g->ops[i].kind;
+        if (kind == FWI_OP_conv2d || kind == FWI_OP_relu || kind == FWI_OP_act ||
+            kind == FWI_OP_max_pool || kind == FWI_OP_add || kind == FWI_OP_global_max_pool ||
+            kind == FWI_OP_matmul)
+            sum += fwi_shape_elems(&g->tensors[g->ops[i].out[0]].shape);
+    }
+    fwi_graph_free(g);
+    fw_layer_free(net);
+    fw_recipe_free(r);
+    return sum / images;
+}
+
+static void images_take_so_many_elements(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int64_t side, elements;
+    } tables[] = {{"fenwicks", 32, 852490},        {"page-4", 32, 852490},
+                  {"page-8.9", 32, 708106},        {"airbench94-muon", 32, 295034},
+                  {"airbench94-muon", 28, 223738}, {"airbench94-muon", 24, 157562}};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        const int64_t got = elements(tables[i].name, tables[i].side);
+        if (got != tables[i].elements)
+            fail_msg("%s at %lld: %lld elements", tables[i].name, (long long)tables[i].side,
+                     (long long)got);
+    }
+}
+
 /* What the program says of the data that it bundles is what is in it. */
 static void bundled_records(void **state)
 {
@@ -176,9 +223,12 @@ static void bundled_records(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(runs_cost_what_their_authors_say), cmocka_unit_test(one_step_of_muon),
-        cmocka_unit_test(a_proxy_ends_by_itself),           cmocka_unit_test(costs_do_not_wrap),
-        cmocka_unit_test(shorter_runs_and_other_data),      cmocka_unit_test(bundled_records)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(runs_cost_what_their_authors_say),
+                                       cmocka_unit_test(one_step_of_muon),
+                                       cmocka_unit_test(a_proxy_ends_by_itself),
+                                       cmocka_unit_test(costs_do_not_wrap),
+                                       cmocka_unit_test(images_take_so_many_elements),
+                                       cmocka_unit_test(shorter_runs_and_other_data),
+                                       cmocka_unit_test(bundled_records)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

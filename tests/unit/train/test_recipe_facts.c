@@ -105,14 +105,35 @@ static void pages_tricks_change_what_they_say(void **state)
     }
 }
 
+#define PREACT " init=pytorch bn_update=0.1 bn_eps=1e-5 bn_uniform_scale=true\n"
+#define DAVID  " init=pytorch bn_update=0.1 bn_eps=1e-5\n"
+#define NINTH  "global_max_pool\nclassifier 10 weight=0.1111111111111111 init=pytorch"
+#define PROXY                                                                                      \
+    " convs=2 pool_first=true act=gelu init=dirac bn_update=0.1 bn_eps=1e-12 "                     \
+    "bn_fixed_scale=true\n"
+#define UNIT "global_max_pool\nclassifier 10 weight=0.00390625 init=unit_std"
+
 /* Sources: shared facts of docs/recipes.md, each recipe's section. A value that is a line, or a part
  * of one, of a key that holds lines. */
 static const struct {
     const char *recipe, *key, *holds;
 } facts[] = {
     {"page-1", "train.label_smoothing", "0"},
-    {"page-1", "network.layer", "bn_uniform_scale=true"},
-    {"page-3", "augment.transform", "cutout 8 8"},
+    {"page-1", "augment.transform", "standardize\npad_crop 4\nflip"},
+    {"page-1", "network.layer",
+     "conv2d 64 bias=false padding=half init=pytorch\n"
+     "preact_blk 64" PREACT "preact_blk 64" PREACT "preact_blk 128 stride=2" PREACT
+     "preact_blk 128" PREACT "preact_blk 256 stride=2" PREACT "preact_blk 256" PREACT
+     "preact_blk 256 stride=2" PREACT "preact_blk 256" PREACT
+     "global_pools\nclassifier 10 bias=true init=pytorch"},
+    {"page-2", "augment.transform", "standardize\npad_crop 4\nflip"},
+    {"page-2", "train.label_smoothing", "0"},
+    {"page-3", "augment.transform", "standardize\npad_crop 4\nflip\ncutout 8 8"},
+    {"page-3", "train.label_smoothing", "0"},
+    {"page-4", "augment.transform", "standardize\npad_crop 4\nflip\ncutout 8 8"},
+    {"page-4", "network.layer",
+     "conv_bn 64" DAVID "conv_res_blk 128" DAVID "conv_blk 256" DAVID "conv_res_blk 512" DAVID
+     "global_max_pool\nclassifier 10 weight=0.125 init=pytorch"},
     {"airbench94", "train.label_smoothing", "0.2"},
     {"airbench94", "train.loss", "sum"},
     {"airbench94", "train.pass_end", "drop"},
@@ -120,7 +141,7 @@ static const struct {
     {"airbench94", "network.layer", "whiten eps=5e-4 images=5000\nactivation gelu\nconv_blk 64 "},
     {"airbench94", "network.layer",
      "act=gelu init=dirac bn_update=0.4 bn_eps=1e-12 bn_fixed_scale=true\nconv_blk 256 "},
-    {"airbench94", "network.layer", "classifier 10 weight=0.1111111111111111 init=pytorch"},
+    {"airbench94", "network.layer", NINTH},
     {"airbench94", "train.group", "whiten_bias train_epochs=3"},
     {"airbench94", "train.average", "lookahead"},
     {"airbench94", "train.average_every", "5"},
@@ -130,7 +151,8 @@ static const struct {
     {"airbench94-muon", "augment.transform", "standardize\nalternating_flip\ntranslate 2"},
     {"airbench94-muon", "network.layer",
      "whiten kernel=2 eps=5e-4 images=5000 init=pytorch\nactivation gelu"},
-    {"airbench94-muon", "network.layer", "classifier 10 weight=0.00390625 init=unit_std"},
+    {"airbench94-muon", "network.layer", UNIT},
+    {"airbench94-muon", "train.pass_end", "drop"},
     {"airbench94-muon", "train.group", "lr_epochs=3 train_epochs=3"},
     {"airbench94-muon", "train.average", "none"},
     {"airbench94-muon", "evaluate.tta", "airbench6"},
@@ -138,12 +160,33 @@ static const struct {
     {"airbench95", "augment.transform", "standardize\nalternating_flip\ntranslate 2"},
     {"airbench95", "network.layer",
      "conv_blk 128 convs=2 pool_first=true act=gelu init=dirac bn_update=0.4 "},
+    {"airbench95", "network.layer", "whiten eps=5e-4 images=5000\nactivation gelu\nconv_blk 128 "},
+    {"airbench95", "network.layer", NINTH},
+    {"airbench95", "train.group", "whiten_bias train_epochs=3"},
+    {"airbench95", "train.pass_end", "drop"},
     {"airbench95", "evaluate.tta", "airbench6"},
     {"airbench96", "train.label_smoothing", "0.2"},
     {"airbench96", "augment.transform", "alternating_flip\ntranslate 4\ncutout 12 12"},
     {"airbench96", "network.layer",
      "conv_blk 512 convs=3 skip=true pool_first=true act=gelu init=dirac bn_update=0.1 "},
-    {"airbench96", "network proxy.layer", "whiten eps=5e-4 images=5000 bias=false"},
+    {"airbench96", "network.layer", "whiten eps=5e-4 images=5000\nactivation gelu\nconv_blk 128 "},
+    {"airbench96", "network.layer", NINTH},
+    {"airbench96", "train.pass_end", "straddle"}, /* batches go on across the ends of passes */
+    {"airbench96", "train.epochs", "45"},
+    {"airbench96", "evaluate.tta", "airbench6"},
+    {"airbench96", "network proxy.layer",
+     "whiten eps=5e-4 images=5000 bias=false\nactivation gelu\nconv_blk 32" PROXY
+     "conv_blk 64" PROXY "conv_blk 64" PROXY NINTH},
+    {"airbench96-legacy", "train.label_smoothing", "0.2"},
+    {"airbench96-legacy", "augment.transform", "alternating_flip\ntranslate 4\ncutout 12 12"},
+    {"airbench96-legacy", "network.layer",
+     "whiten eps=5e-4 images=5000\nactivation gelu\nconv_blk 128 convs=3 skip=true "
+     "pool_first=true act=gelu init=dirac bn_update=0.1 bn_eps=1e-12 bn_fixed_scale=true\n"},
+    {"airbench96-legacy", "network.layer", NINTH},
+    {"airbench96-legacy", "network proxy.layer", ""},
+    {"airbench96-legacy", "train.pass_end", "drop"},
+    {"airbench96-legacy", "train.group", "whiten_bias train_epochs=3"},
+    {"airbench96-legacy", "evaluate.tta", "airbench6"},
     {"airbench96", "network proxy.keep", "512"},
     {"airbench96", "network proxy.train_every", "4"},
     {"hiverge", "train.label_smoothing", "0.09"},
@@ -151,6 +194,8 @@ static const struct {
     {"hiverge", "network.layer", "whiten eps=5e-4 images=960 init=pytorch\nactivation gelu"},
     {"hiverge", "network.layer",
      "act=silu init=dirac bn_update=0.4434 bn_eps=1e-12 bn_fixed_scale=true"},
+    {"hiverge", "network.layer", UNIT},
+    {"hiverge", "train.pass_end", "drop"},
     {"hiverge", "train.renorm", "spaced"},
     {"hiverge", "train.ns_target", "0.5012 0.0786"},
     {"hiverge", "train.group", "train_epochs=7/32"},
@@ -161,6 +206,8 @@ static const struct {
     {"e1", "network.layer", "whiten eps=5e-4 images=5000 init=pytorch\nactivation gelu"},
     {"e1", "network.layer",
      "act=silu init=dirac bn_update=0.4434 bn_eps=1e-12 bn_fixed_scale=true"},
+    {"e1", "network.layer", UNIT},
+    {"e1", "train.pass_end", "drop"},
     {"e1", "train.average", "lookahead"},
     {"e1", "train.average_decay", "0.7"},
     {"e1", "train.average_every", "4"},
@@ -176,9 +223,57 @@ static const struct {
     {"hlb", "network.layer",
      "init=dirac_added bn_update=0.4 bn_eps=1e-12 bn_fixed_scale=true\nconv_bn 64 act=gelu "
      "init=identity"},
+    {"hlb", "network.layer", NINTH},
+    {"hlb", "train.pass_end", "drop"},
     {"hlb", "train.average_start", "2/12.1"},
     {"hlb", "evaluate.tta", "mirror"},
 };
+
+/* All of them sum their losses over the batch; Page writes Nesterov's momentum in his own form. */
+static void losses_are_summed_and_momentum_is_nesterovs(void **state)
+{
+    (void)state;
+    static const char *const page[] = {"page-1",   "page-2",   "page-3",   "page-4",   "page-8.1",
+                                       "page-8.2", "page-8.3", "page-8.4", "page-8.5", "page-8.6",
+                                       "page-8.7", "page-8.8", "page-8.9"};
+    static const char *const others[] = {"airbench94",
+                                         "airbench94-muon",
+                                         "airbench95",
+                                         "airbench96",
+                                         "airbench96-legacy",
+                                         "hiverge",
+                                         "e1",
+                                         "hlb",
+                                         "sprint",
+                                         "sprint-gpu"};
+    const size_t n_page = sizeof page / sizeof *page, n_others = sizeof others / sizeof *others;
+    for (size_t i = 0; i < n_page + n_others; i++) {
+        const bool of_page = i < n_page;
+        fw_recipe *const r = opened(of_page ? page[i] : others[i - n_page]);
+        fw_optimizer o;
+        assert_int_equal(fwi_recipe_optimizer(r, 970, &o), FW_OK);
+        if (strcmp(fw_recipe_get(r, "train.loss"), "sum") != 0 ||
+            o.sgd.nesterov != (of_page ? FW_NESTEROV_PAGE : FW_NESTEROV_PYTORCH))
+            fail_msg("%s: loss %s, nesterov %s", fw_recipe_name(r), fw_recipe_get(r, "train.loss"),
+                     fw_recipe_get(r, "train.nesterov"));
+        /* the form of groups too */
+        fw_param_group groups[FW_MAX_GROUPS];
+        int32_t n = 0;
+        assert_int_equal(fwi_recipe_groups(r, 970, 97, groups, &n), FW_OK);
+        for (int32_t k = 0; k < n; k++)
+            if (groups[k].optimizer.kind == FW_SGD)
+                assert_int_equal(groups[k].optimizer.sgd.nesterov, o.sgd.nesterov);
+        if (of_page) {
+            assert_true(o.momentum == 0.9);
+            assert_true(o.lr.start == 1); /* steps count from 1 */
+            const double batch = (double)fwi_recipe_int(r, FWI_KEY_TRAIN_BATCH);
+            assert_true(o.sgd.weight_decay > 5e-4 * batch * (1 - 1e-12) &&
+                        o.sgd.weight_decay < 5e-4 * batch * (1 + 1e-12));
+            assert_string_equal(fw_recipe_get(r, "train.pass_end"), "drop");
+        }
+        fw_recipe_free(r);
+    }
+}
 
 static void recipes_hold_what_their_sources_say(void **state)
 {
@@ -201,6 +296,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_tricks_change_what_they_say),
+        cmocka_unit_test(losses_are_summed_and_momentum_is_nesterovs),
         cmocka_unit_test(recipes_hold_what_their_sources_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
