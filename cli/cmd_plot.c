@@ -8,14 +8,17 @@
 static int run_plot(const command *self, int argc, char **argv)
 {
     const char *pos[2], *out = "lr.svg", *epochs = NULL;
-    int64_t records = 50000;
+    int64_t records = 0, test = 0;
     arg_list set = {0};
     bool json = false;
     int n;
     const arg_option options[] = {
         {"-o,--out", "FILE", ".svg or .png (default lr.svg)", ARG_TEXT, &out},
         {"--epochs", "N", "length of the run (default: the recipe's)", ARG_TEXT, &epochs},
-        {"--records", "N", "training records, which make the steps of an epoch (default 50000)",
+        {"--records", "N",
+         "training records, which make the steps of an epoch (default: those of the data set that "
+         "the "
+         "recipe names, else 50000)",
          ARG_COUNT, &records},
         {"--set", "KEY=VALUE", "change a key of the recipe (may be repeated)", ARG_LIST, &set},
         {"--json", NULL, "one JSON object on standard output", ARG_FLAG, &json}};
@@ -35,6 +38,8 @@ static int run_plot(const command *self, int argc, char **argv)
         st = fw_recipe_set(r, "train.epochs", epochs);
     if (st == FW_OK)
         st = recipe_set_all(r, &set);
+    if (st == FW_OK && records == 0 && fw_recipe_records(r, &records, &test) != FW_OK)
+        records = 50000;
     if (st == FW_OK)
         st = fw_recipe_schedule(r, records, &lr, &steps);
     if (st == FW_OK)

@@ -81,7 +81,11 @@ static fw_status prepare(fwi_step_bench *b, fw_budget *budget)
                                         &(fwi_data_opt){.no_test = true, .labels = true}, &b->data);
     if (st != FW_OK)
         return st;
-    b->steps_per_epoch = b->synthetic ? EPOCH_IMAGES / b->batch : fw_dataset_batches(b->data.train);
+    int64_t images = EPOCH_IMAGES,
+            test = 0; /* of an epoch, where there are none but synthetic ones */
+    if (b->synthetic && fw_recipe_records(b->r, &images, &test) != FW_OK)
+        images = EPOCH_IMAGES;
+    b->steps_per_epoch = b->synthetic ? images / b->batch : fw_dataset_batches(b->data.train);
     if (b->steps_per_epoch < 1)
         b->steps_per_epoch = 1;
     st = fwi_recipe_steps(b->r, b->steps_per_epoch, &steps);
