@@ -91,6 +91,9 @@ int check_precision(const command *self, const char *word);
 #define DEVICES    "cpu, cuda or cuda:N, the N-th from 0 (default cpu)"
 
 /* ---- data for models ---- */
+/* The model of a run's folder, put together in buf; a file as it is. */
+enum { MODEL_PATH_CAP = 4096 };
+const char *model_path(const char *model, char *buf, size_t cap);
 typedef struct model_data {
     fw_images images; /* what was imported, or empty */
     fw_dataset *ds;

@@ -112,7 +112,9 @@ static int run_eval(const command *self, int argc, char **argv)
     fw_model_info info = {0};
     fw_metrics m;
     int64_t *confusion = NULL;
-    fw_status st = fw_model_open(&model, pos[0],
+    char buf[MODEL_PATH_CAP];
+    const char *const path = model_path(pos[0], buf, sizeof buf);
+    fw_status st = fw_model_open(&model, path,
                                  &(fw_model_opt){.batch = batch,
                                                  .threads = threads == 0 ? FW_NONE : (int)threads,
                                                  .device = device,
@@ -140,7 +142,7 @@ static int run_eval(const command *self, int argc, char **argv)
                                      confusion);
     }
     const int result =
-        st == FW_OK ? show(&info, &m, confusion, pos[0], tta_name, want_confusion, json)
+        st == FW_OK ? show(&info, &m, confusion, path, tta_name, want_confusion, json)
                     : fail_with(self->name, st,
                                 from_file.why[0] != 0 ? from_file.why : fw_last_error(), json);
     free(confusion);

@@ -46,6 +46,29 @@ static int inspect_records(const command *self, const char *path, bool verify, b
     return code;
 }
 
+/* "step 22, epoch 1, loss 0.3": of an event of the log, whose kind its key says. */
+static void print_event(const char *key, json_t *event)
+{
+    const char *name, *comma = ": ";
+    json_t *item;
+    put_text(key, 0);
+    json_object_foreach(event, name, item)
+    {
+        char *const text = strcmp(name, "event") == 0
+                               ? NULL
+                               : json_dumps(item, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+        if (text == NULL)
+            continue;
+        fputs(comma, stdout);
+        put_text(name, 0);
+        putchar(' ');
+        put_text(text, 0);
+        free(text);
+        comma = ", ";
+    }
+    putchar('\n');
+}
+
 /* Texts as they are, those of several lines below their key; other values as JSON. */
 static void print_value(const char *key, const json_t *value)
 {
@@ -102,6 +125,28 @@ static int inspect_tensors(const command *self, const char *path, bool verify, b
     return finish_output();
 }
 
+/* What came of it first, its long texts last. */
+static void print_run(const json_t *root)
+{
+    json_t *const config = json_object_get(root, "config");
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)root, key, value)
+    {
+        if (json_is_object(value) && value != config)
+            print_event(key, value);
+        else if (value != config)
+            print_value(key, value);
+    }
+    for (int texts = 0; texts < 2; texts++)
+        json_object_foreach(config, key, value)
+        {
+            const char *const text = json_string_value(value);
+            if ((text != NULL && strchr(text, '\n') != NULL) == (texts == 1))
+                print_value(key, value);
+        }
+}
+
 static int inspect_folder(const command *self, const char *dir, bool verify, bool json)
 {
     char *text = NULL;
@@ -121,18 +166,7 @@ static int inspect_folder(const command *self, const char *dir, bool verify, boo
     }
     if (json)
         return print_json(root);
-    const char *key;
-    json_t *value;
-    json_object_foreach(root, key, value)
-    {
-        const char *name;
-        json_t *item;
-        if (strcmp(key, "config") == 0) {
-            json_object_foreach(value, name, item) print_value(name, item);
-        } else {
-            print_value(key, value);
-        }
-    }
+    print_run(root);
     json_decref(root);
     return finish_output();
 }

@@ -16,9 +16,7 @@ static int run_plot(const command *self, int argc, char **argv)
         {"-o,--out", "FILE", ".svg or .png (default lr.svg)", ARG_TEXT, &out},
         {"--epochs", "N", "length of the run (default: the recipe's)", ARG_TEXT, &epochs},
         {"--records", "N",
-         "training records, which make the steps of an epoch (default: those of the data set that "
-         "the "
-         "recipe names, else 50000)",
+         "training records, which make an epoch (default: of the recipe's data set, else 50000)",
          ARG_COUNT, &records},
         {"--set", "KEY=VALUE", "change a key of the recipe (may be repeated)", ARG_LIST, &set},
         {"--json", NULL, "one JSON object on standard output", ARG_FLAG, &json}};

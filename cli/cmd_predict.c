@@ -126,6 +126,7 @@ static fw_status predict_file(const fw_model *m, const predict_args *a, const ch
 static int run_predict(const command *self, int argc, char **argv)
 {
     const char *pos[1024];
+    char path[MODEL_PATH_CAP];
     predict_args a = {.top = 0};
     char why[WHY_CAP] = "";
     const char *device = NULL;
@@ -151,7 +152,7 @@ static int run_predict(const command *self, int argc, char **argv)
         a.top = 1;
     fw_model *m = NULL;
     json_t *list = json_array();
-    fw_status st = fw_model_open(&m, pos[0],
+    fw_status st = fw_model_open(&m, model_path(pos[0], path, sizeof path),
                                  &(fw_model_opt){.batch = 64,
                                                  .threads = threads == 0 ? FW_NONE : (int)threads,
                                                  .device = device});
@@ -185,5 +186,5 @@ static int run_predict(const command *self, int argc, char **argv)
 
 const command command_predict = {
     "predict", "predict MODEL FILE... [options]",
-    "classes and probabilities of the images in .npy, .npz, IDX, CIFAR or record files",
+    "classes and probabilities of the images in .npy, .npz, .csv, IDX, CIFAR or record files",
     run_predict};

@@ -442,6 +442,9 @@ static int train(const command *self, const train_args *a, const char *name)
         fw_recipe_free(recipe);
         return fail(self->name, st, a->json);
     }
+    char path[MODEL_PATH_CAP];
+    const char *const start =
+        a->warm_start == NULL ? NULL : model_path(a->warm_start, path, sizeof path);
     fw_run_opt opt = {.data = a->data,
                       .device = a->device,
                       .precision = a->precision,
@@ -453,7 +456,7 @@ static int train(const command *self, const train_args *a, const char *name)
                       .keep = a->keep,
                       .until_accuracy = a->until,
                       .memory_limit = a->memory_limit,
-                      .warm_start = a->warm_start,
+                      .warm_start = start,
                       .progress = on_event,
                       .progress_user = &told,
                       .explain = a->explain ? print_explanation : NULL,

@@ -23,13 +23,14 @@ void origins_add(origins *o, const fw_trial *t, bool held)
 void origins_warn(const origins *o, const command *self)
 {
     if (o->machines)
-        fprintf(stderr,
-                "fenwicks %s: these runs are of several machines: their seconds do not compare\n",
-                self->name);
+        fprintf(
+            stderr,
+            "fenwicks %s: note: these runs are of several machines: their seconds do not compare\n",
+            self->name);
     if (o->commits)
         fprintf(stderr,
-                "fenwicks %s: these runs are of several commits, or of sources that none holds: "
-                "--same-commit takes those of this one alone\n",
+                "fenwicks %s: note: these runs are of several commits, or of changed sources: "
+                "--same-commit takes those of this commit alone\n",
                 self->name);
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 bool is_records(const char *path)
 {
@@ -79,6 +80,14 @@ fw_status model_data_open(model_data *d, const fw_model *m, const char *data, in
         d->ds = NULL;
     }
     return st;
+}
+
+const char *model_path(const char *model, char *buf, size_t cap)
+{
+    struct stat info;
+    if (stat(model, &info) != 0 || !S_ISDIR(info.st_mode))
+        return model;
+    return snprintf(buf, cap, "%s/model.safetensors", model) < (int)cap ? buf : model;
 }
 
 fw_status images_open(fw_images *out, const char *file)

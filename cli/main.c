@@ -71,7 +71,8 @@ int main(int argc, char **argv)
         print_help(stdout);
         return finish_output();
     }
-    if (strcmp(argv[1], "--version") == 0) {
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0 ||
+        strcmp(argv[1], "version") == 0) {
         const char *const commit = fw_commit();
         printf("fenwicks %s%s%s\n", fw_version(), *commit == 0 ? "" : " ", commit);
         return finish_output();

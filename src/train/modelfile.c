@@ -210,6 +210,11 @@ fw_status fwi_model_meta_read(const fwi_safetensors *s, fwi_model_meta *out)
     static const char *const keys[] = {"format",    "layers",     "input",  "version",
                                        "precision", "transforms", "classes"};
     const char *path = fwi_st_path(s);
+    if (fwi_st_meta(s, "step") != NULL && fwi_st_meta(s, "format") == NULL)
+        return fwi_fail(FW_EFORMAT,
+                        "%s: is a checkpoint, for going on with a run: a run that has ended leaves "
+                        "its model in model.safetensors",
+                        path);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (fwi_st_meta(s, keys[i]) == NULL)
             return fwi_fail(FW_EFORMAT, "%s: metadata has no \"%s\": not a model of fenwicks", path,

@@ -59,7 +59,7 @@ sed -n '/"seed": 6,/s/"cpu": "[^"]*"/"cpu": "another"/p' before >> origins.jsonl
 run 0 train digits --epochs 0.2 --runs 2 --seed 5 --log origins.jsonl
 err "these runs are of several machines"
 case $(sed -n '1s/.*"commit": "\([^"]*\)".*/\1/p' before) in
-    "" | *-changed) err "these runs are of several commits, or of sources that none holds" ;; # of this very build
+    "" | *-changed) err "note: these runs are of several commits, or of changed sources" ;; # of this very build
     *) ! grep -q "several commits" err || die "commits" ;;
 esac
 sed -n '/"seed": 6,/s/"commit": "[^"]*"/"commit": "another"/p' before >> origins.jsonl
