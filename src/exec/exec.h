@@ -60,6 +60,11 @@ typedef struct fwi_kernel {
     const fwi_joint *joint; /* NULL: one call at a time */
 } fwi_kernel;
 
+/* Bytes of an output beyond which a sweep over images writes past the caches: a last level holds no more. Tests
+ * lower it, between calls. */
+enum { FWI_STREAM_FROM = 1 << 25 };
+extern int64_t fwi_stream_from;
+
 /* A backend's rows, and the table to fall back to: the first row that fits, along the chain, is
  * taken. So a backend starts from the reference and overrides; one that lacks an op is slower,
  * never wrong. */

@@ -3,6 +3,8 @@
  * besides tests and `doctor`. */
 #include "exec.h"
 
+int64_t fwi_stream_from = FWI_STREAM_FROM;
+
 /* A row names the type of the op's first input; ops without inputs are told apart by their output.
  */
 static fw_dtype key_dtype(const fwi_call *c)

@@ -61,7 +61,7 @@ static bool sweep_streams(const fused_job_bf16 *g, const fwi_arg *y)
     if (g->cut.groups > 1 && g->c % 32 != 0) /* runs end where a group does */
         return false;
     return ((uintptr_t)y->data | (uintptr_t)g->run * 2 | (uintptr_t)g->width * 2) % 64 == 0 &&
-           stored_of(y) * 2 > FUSED_LLC;
+           stored_of(y) * 2 > fwi_stream_from;
 }
 
 /* ---- arithmetic ---- */

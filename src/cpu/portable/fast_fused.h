@@ -15,7 +15,7 @@
 #include "fast_runs.h"
 
 #ifndef FUSED_BLOCK
-enum { FUSED_BLOCK = 65536, FUSED_VALUES = 64, FUSED_LLC = 1 << 25 };
+enum { FUSED_BLOCK = 65536, FUSED_VALUES = 64 };
 #define FUSED_BLOCK FUSED_BLOCK
 /* What a task does: values forwards; the sums of the first reading backwards; dx. */
 enum { FUSED_VALUES_OUT, FUSED_SUMS_IN, FUSED_DX_OUT };

@@ -225,7 +225,7 @@ static void NAME(fused_backward)(NAME(fused_job) * g, const fwi_call *c, scratch
     g->pooled_x = c->kind == FWI_OP_bn_act_pool_grad;
     g->h = c->out[0].shape.d[1];
     g->w = c->out[0].shape.d[2];
-    g->stream = pool && stored_of(&c->out[0]) * (int64_t)sizeof(STORE) > FUSED_LLC;
+    g->stream = pool && stored_of(&c->out[0]) * (int64_t)sizeof(STORE) > fwi_stream_from;
 }
 
 /* A group's sums of v and of v d, [2][c], of a task that has some of it: number i of these. */
