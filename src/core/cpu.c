@@ -62,19 +62,9 @@ fwi_isa fwi_isa_fastest(unsigned set, bool intel)
     return (fwi_isa)highest;
 }
 
-fw_status fwi_isa_choose(fwi_isa *out)
+fw_status fwi_isa_choose_from(fwi_isa *out, const char *asked, unsigned set, bool intel)
 {
-    unsigned supported = 0;
-    for (int i = 0; i < FWI_ISA_COUNT; i++)
-        if (fwi_isa_supported((fwi_isa)i))
-            supported |= 1u << i;
-#if defined(__x86_64__)
-    const bool intel = __builtin_cpu_is("intel");
-#else
-    const bool intel = false;
-#endif
-    const fwi_isa best = fwi_isa_fastest(supported, intel);
-    const char *asked = getenv("FENWICKS_ISA");
+    const fwi_isa best = fwi_isa_fastest(set, intel);
     if (asked == NULL || *asked == 0) {
         *out = best;
         return FW_OK;
@@ -82,7 +72,7 @@ fw_status fwi_isa_choose(fwi_isa *out)
     for (int i = 0; i < FWI_ISA_COUNT; i++) {
         if (strcmp(asked, isa_names[i]) != 0)
             continue;
-        if (!fwi_isa_supported((fwi_isa)i))
+        if ((set >> i & 1) == 0)
             return fwi_fail(
                 FW_EUNAVAILABLE,
                 "FENWICKS_ISA=%s: this machine (%s) lacks it; the best that it has is %s", asked,
@@ -95,6 +85,20 @@ fw_status fwi_isa_choose(fwi_isa *out)
     for (int i = 0; i < FWI_ISA_COUNT; i++)
         n += (size_t)snprintf(valid + n, sizeof valid - n, "%s%s", i > 0 ? ", " : "", isa_names[i]);
     return fwi_fail(FW_EARG, "FENWICKS_ISA=%s: unknown; valid names are %s", asked, valid);
+}
+
+fw_status fwi_isa_choose(fwi_isa *out)
+{
+    unsigned supported = 0;
+    for (int i = 0; i < FWI_ISA_COUNT; i++)
+        if (fwi_isa_supported((fwi_isa)i))
+            supported |= 1u << i;
+#if defined(__x86_64__)
+    const bool intel = __builtin_cpu_is("intel");
+#else
+    const bool intel = false;
+#endif
+    return fwi_isa_choose_from(out, getenv("FENWICKS_ISA"), supported, intel);
 }
 
 bool fwi_cpu_has_sse42(void)

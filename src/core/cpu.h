@@ -23,6 +23,8 @@ bool fwi_isa_supported(fwi_isa isa);   /* by this CPU and operating system */
 fwi_isa fwi_isa_fastest(unsigned set, bool intel);
 fw_status fwi_isa_choose(
     fwi_isa *out); /* FENWICKS_ISA if set (error if unknown or unsupported), else the fastest */
+/* The same by what is asked for (NULL or "": nothing) on a machine that has this set. */
+fw_status fwi_isa_choose_from(fwi_isa *out, const char *asked, unsigned set, bool intel);
 bool fwi_cpu_has_sse42(void); /* for CRC-32C */
 bool fwi_cpu_has_arm_crc(void);
 /* Threads that the calling thread may use: its affinity, pins of its own apart, and the cgroup's quota; at

@@ -62,6 +62,32 @@ static void test_choose(void **state)
     assert_false(fwi_isa_supported(FWI_ISA_COUNT));
 }
 
+/* What a machine lacks is an error that names the machine and the best that it has; nothing is chosen. */
+static void test_machines_that_lack_some(void **state)
+{
+    (void)state;
+    char words[128];
+    for (int has = FWI_ISA_PORTABLE; has < FWI_ISA_COUNT; has++)
+        for (int asked = 0; asked < FWI_ISA_COUNT; asked++) {
+            const unsigned set = (2u << has) - 1;
+            fwi_isa isa = FWI_ISA_COUNT;
+            const fw_status st =
+                fwi_isa_choose_from(&isa, fwi_isa_name((fwi_isa)asked), set, false);
+            if (asked <= has) {
+                assert_int_equal(st, FW_OK);
+                assert_int_equal(isa, asked);
+                continue;
+            }
+            assert_int_equal(st, FW_EUNAVAILABLE);
+            assert_int_equal(isa, FWI_ISA_COUNT);
+            snprintf(words, sizeof words, "lacks it; the best that it has is %s",
+                     fwi_isa_name((fwi_isa)has));
+            assert_non_null(strstr(fw_last_error(), fwi_isa_name((fwi_isa)asked)));
+            assert_non_null(strstr(fw_last_error(), fwi_cpu_name()));
+            assert_non_null(strstr(fw_last_error(), words));
+        }
+}
+
 static void test_fastest(void **state)
 {
     (void)state;
@@ -165,7 +191,8 @@ static void test_quota(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_choose), cmocka_unit_test(test_fastest),
-        cmocka_unit_test(test_machine), cmocka_unit_test(test_quota)};
+        cmocka_unit_test(test_choose), cmocka_unit_test(test_machines_that_lack_some),
+        cmocka_unit_test(test_fastest), cmocka_unit_test(test_machine),
+        cmocka_unit_test(test_quota)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
