@@ -75,6 +75,17 @@ static bool read_int(const char *text, int64_t *out)
     return true;
 }
 
+static bool read_seed(const char *text, uint64_t *out)
+{
+    char *end = NULL;
+    errno = 0;
+    const unsigned long long v = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end != 0 || errno != 0)
+        return false;
+    *out = v;
+    return true;
+}
+
 static bool read_size(const char *text, int64_t *out)
 {
     char *end = NULL;
@@ -137,7 +148,7 @@ static bool store(const arg_option *o, const char *text)
     case ARG_THREADS:
         return read_int(text, &i) && i >= 0 && i <= MOST_THREADS && (*(int64_t *)o->to = i, true);
     case ARG_SEED:
-        return read_int(text, &i) && i >= 0 && (*(uint64_t *)o->to = (uint64_t)i, true);
+        return read_seed(text, o->to);
     case ARG_SIZE:
         return read_size(text, o->to);
     case ARG_REAL: {

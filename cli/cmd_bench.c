@@ -75,11 +75,7 @@ static bool batch_read(bench_args *a)
 static int bench_recipe(const command *self, const char *name, bool conv, const bench_args *a)
 {
     fw_recipe *r = NULL;
-    fw_status st = fw_recipe_open(&r, name);
-    if (st == FW_OK && a->batch != NULL)
-        st = fw_recipe_set(r, "train.batch", a->batch);
-    if (st == FW_OK)
-        st = recipe_set_all(r, &a->set);
+    const fw_status st = recipe_open_with(&r, name, NULL, a->batch, &a->set);
     const int code = st != FW_OK ? fail(self->name, st, a->json)
                      : conv      ? bench_conv(self, r, a)
                                  : bench_step(self, r, a);

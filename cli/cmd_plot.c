@@ -31,11 +31,9 @@ static int run_plot(const command *self, int argc, char **argv)
     fw_recipe *r = NULL;
     fw_schedule lr;
     int64_t steps = 0;
-    fw_status st = fw_recipe_open(&r, pos[1]);
-    if (st == FW_OK && epochs != NULL)
-        st = fw_recipe_set(r, "train.epochs", epochs);
+    fw_status st = recipe_open_with(&r, pos[1], epochs, NULL, &set);
     if (st == FW_OK)
-        st = recipe_set_all(r, &set);
+        st = fw_recipe_check(r, NULL);
     if (st == FW_OK && records == 0 && fw_recipe_records(r, &records, &test) != FW_OK)
         records = 50000;
     if (st == FW_OK)

@@ -87,7 +87,10 @@ const char *model_path(const char *model, char *buf, size_t cap)
     struct stat info;
     if (stat(model, &info) != 0 || !S_ISDIR(info.st_mode))
         return model;
-    return snprintf(buf, cap, "%s/model.safetensors", model) < (int)cap ? buf : model;
+    size_t n = strlen(model);
+    while (n > 1 && model[n - 1] == '/')
+        n--;
+    return snprintf(buf, cap, "%.*s/model.safetensors", (int)n, model) < (int)cap ? buf : model;
 }
 
 fw_status images_open(fw_images *out, const char *file)

@@ -55,7 +55,9 @@ FW_API fw_status fw_recipe_without(const fw_recipe *r, const char *what, char **
 enum { FW_RECIPE_ID_CAP = 17 };
 FW_API fw_status fw_recipe_id(const fw_recipe *r, char id[FW_RECIPE_ID_CAP]);
 
-/* Checks all of it, network included, without data; fills cost (may be NULL). */
+/* Checks all of it, network included, without data; fills cost (may be NULL). FW_EARG too where a key that
+ * fw_recipe_set or fw_recipe_change has set has no effect: momentum beside the optimizer adam
+ * (docs/formats/recipe.md). All that trains or measures asks this. */
 FW_API fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost);
 /* The rate's schedule for that many training records, and how many steps the run has. */
 FW_API fw_status fw_recipe_schedule(const fw_recipe *r, int64_t records, fw_schedule *out,
@@ -161,7 +163,8 @@ typedef struct fw_one_run {
     const char *out; /* as in fw_run_opt; the folder is looked at before anything is built */
     bool resume;
 } fw_one_run;
-/* fw_recipe_run, of one seed. After an error, FW_ESTOPPED included, other runs may follow. */
+/* fw_recipe_run, of one seed; FW_ESTATE where another run is filling the folder. After an error, FW_ESTOPPED
+ * included, other runs may follow. */
 FW_API fw_status fw_session_run(fw_session *s, const fw_one_run *run, fw_run_result *result);
 FW_API void fw_session_close(fw_session *s);
 

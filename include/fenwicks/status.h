@@ -34,8 +34,8 @@ typedef enum fw_status {
         9, /* this build or this machine does not have it; the message says what would help */
     FW_ENONFINITE = 10, /* a loss became infinite or not a number */
     FW_ESTOPPED = 11,   /* stopped on request (a stop flag, a callback) */
-    FW_ESTATE = 12,     /* the object is not in a state that allows this call */
-    FW_EINTERNAL = 13   /* a fault of the library itself: please report it */
+    FW_ESTATE = 12, /* the object is not in a state that allows this call, or a folder is in use */
+    FW_EINTERNAL = 13 /* a fault of the library itself: please report it */
 } fw_status;
 
 /* This thread's latest message; "" if there was none. Never NULL. Good right after the call

@@ -213,8 +213,9 @@ FW_API void fw_estimator_free(fw_estimator *e);
  * last step is done, work_dir gets a checkpoint and model.safetensors. Errors: FW_ENONFINITE (step and rate
  * named; the last good checkpoint stays), FW_ESTOPPED, FW_EEXISTS (on a GPU: a run that is gone on with
  * computed a convolution by another engine than would be used now, see docs/cuda.md), FW_ESTATE (it
- * diverged before), FW_EARG (no training data set, no labels, a batch larger than the records), and what
- * the data set reports.
+ * diverged before; or another estimator, of this process or of another, that has trained in work_dir is not
+ * freed yet), FW_EARG (no training data set, no labels, a batch larger than the records), and what the data
+ * set reports.
  * Where data, an evaluation or the log fails, a checkpoint of the last step is written first. */
 FW_API fw_status fw_estimator_train(fw_estimator *e, fw_dataset *ds, int64_t until);
 

@@ -217,7 +217,11 @@ fw_status fw_tfrecord_dataset(fw_dataset **out, const char *pattern, fw_parser p
     if (st != FW_OK)
         goto done;
     ds->file_bytes = fwi_record_set_bytes(set);
-    if ((st = fwi_record_digest(pattern, ds->digest)) != FW_OK) {
+    st = fwi_record_digest(pattern, ds->digest);
+    if (st == FW_OK && ds->digest[0] == 0 && fwi_record_set_seekable(set) &&
+        fwi_record_set_sample(set, &ds->sample) == FW_ENOMEM)
+        st = FW_ENOMEM; /* damage is told when the record is needed */
+    if (st != FW_OK) {
         fwi_record_set_close(set);
     } else if (fwi_record_set_seekable(set)) {
         st = open_indexed(ds, set); /* takes it */

@@ -70,6 +70,7 @@ struct fw_dataset {
     char *name;                  /* pattern, or what the images say of themselves */
     char digest[FWI_DIGEST_CAP]; /* of records: of their sidecar, or "" */
     int64_t file_bytes;          /* of records */
+    uint32_t sample;             /* of records without a digest: checksum of some of them */
     int64_t h, w, c, n_values;
     fwi_chain *chain;
     fwi_selection selection;

@@ -62,7 +62,7 @@ static void put_transform(line *l, const fw_transform *t)
 }
 
 /* The images by their contents: the same in memory and in records that were made of them. Records
- * without a sidecar go by their name and size. */
+ * without a sidecar go by their name, their size and a sample of them. */
 static fw_status put_source(line *l, const fw_dataset *ds)
 {
     const fwi_resident *const r = &ds->resident;
@@ -70,7 +70,8 @@ static fw_status put_source(line *l, const fw_dataset *ds)
         if (ds->digest[0] != 0)
             put(l, "images=%s", ds->digest);
         else
-            put(l, "source=%s bytes=%lld", fwi_path_base(ds->name), (long long)ds->file_bytes);
+            put(l, "source=%s bytes=%lld sample=%08x", fwi_path_base(ds->name),
+                (long long)ds->file_bytes, (unsigned)ds->sample);
         return FW_OK;
     }
     const fw_images all = {.n = ds->selection.n_source,

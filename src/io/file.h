@@ -57,9 +57,11 @@ typedef struct fwi_file_lock {
     int fd;
 } fwi_file_lock;
 fw_status fwi_file_lock_take(fwi_file_lock *l, const char *path);
-/* The same of a folder that is there, for as long as one fills it. Does not wait: FW_ESTATE where another has
- * it, of this process or of another one. */
-fw_status fwi_dir_lock_take(fwi_file_lock *l, const char *dir);
+/* The same of a folder, which is made with its parents, for as long as one fills it. Does not wait: FW_ESTATE
+ * where another has it, of this process or of another one. */
+fw_status fwi_dir_lock_make(fwi_file_lock *l, const char *dir);
+/* Removes a folder that is empty and that nobody has locked; whether it did. */
+bool fwi_dir_remove_unused(const char *dir);
 void fwi_file_lock_leave(fwi_file_lock *l);
 
 /* All of a file into buf (its former contents go, its memory is used again). FW_ENOTFOUND if it is

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The file that l->fd is. On a file system without locks it is held in name alone. */
@@ -38,16 +39,44 @@ fw_status fwi_file_lock_take(fwi_file_lock *l, const char *path)
     return lock(l, path, LOCK_EX);
 }
 
-fw_status fwi_dir_lock_take(fwi_file_lock *l, const char *dir)
+/* Whether the path still leads to what is open. */
+static bool is_there(const char *dir, int fd)
 {
+    struct stat named, held;
+    return stat(dir, &named) == 0 && fstat(fd, &held) == 0 && named.st_dev == held.st_dev &&
+           named.st_ino == held.st_ino;
+}
+
+fw_status fwi_dir_lock_make(fwi_file_lock *l, const char *dir)
+{
+    fw_status st = FW_OK;
     *l = (fwi_file_lock){0};
-    const fw_status st = fwi_path_check_local(dir);
-    if (st != FW_OK)
-        return st;
-    l->fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (l->fd < 0)
-        return fwi_fail(FW_EIO, "%s: cannot open the folder: %s", dir, strerror(errno));
-    return lock(l, dir, LOCK_EX | LOCK_NB);
+    for (int turn = 0; turn < 100 && st == FW_OK; turn++) { /* another may take it away, empty */
+        if ((st = fwi_mkdirs(dir)) != FW_OK)
+            break;
+        l->fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (l->fd < 0 && errno == ENOENT)
+            continue;
+        if (l->fd < 0)
+            return fwi_fail(FW_EIO, "%s: cannot open the folder: %s", dir, strerror(errno));
+        st = lock(l, dir, LOCK_EX | LOCK_NB);
+        if (st == FW_OK && is_there(dir, l->fd))
+            return FW_OK;
+        fwi_file_lock_leave(l);
+    }
+    return st != FW_OK ? st : fwi_fail(FW_EIO, "%s: is taken away again and again", dir);
+}
+
+bool fwi_dir_remove_unused(const char *dir)
+{
+    fwi_file_lock l = {0};
+    l.fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (l.fd < 0)
+        return false;
+    const bool ours = lock(&l, dir, LOCK_EX | LOCK_NB) == FW_OK;
+    const bool gone = ours && rmdir(dir) == 0;
+    fwi_file_lock_leave(&l);
+    return gone;
 }
 
 void fwi_file_lock_leave(fwi_file_lock *l)

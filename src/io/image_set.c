@@ -300,11 +300,9 @@ fw_status fw_images_split_every(fw_images *im, int64_t k, fw_images *train, fw_i
     if (im == NULL || train == NULL || test == NULL || im->pixels == NULL)
         return fwi_fail(FW_EARG, "fw_images_split_every: NULL argument or no images");
     if (k < 2 || k > im->n)
-        return fwi_fail(FW_EARG,
-                        "%s: holds %lld records: with every record %lld in a part of its own "
-                        "(split_every) the other "
-                        "part would be empty",
-                        name_of(im), (long long)im->n, (long long)k);
+        return fwi_fail(
+            FW_EARG, "%s: holds %lld records: every record %lld (split_every) leaves %s part empty",
+            name_of(im), (long long)im->n, (long long)k, k < 2 ? "the other" : "that");
     fw_images a = {0}, b = {0};
     fw_status st = take_part(im, k, false, &a);
     if (st == FW_OK)

@@ -7,6 +7,7 @@
  * process usually may have (1024). Files that cannot seek are left to record_stream.c. */
 #include "record_set.h"
 
+#include "crc32c.h"
 #include "fail.h"
 #include "file.h"
 #include "tfrecord.h"
@@ -327,4 +328,25 @@ fw_status fwi_record_set_read(const fwi_record_set *s, int64_t i, void *buf, siz
     *data = buf;
     *n_bytes = n - FWI_RECORD_FOOT;
     return FW_OK;
+}
+
+fw_status fwi_record_set_sample(const fwi_record_set *s, uint32_t *crc)
+{
+    enum { SAMPLES = 32 };
+    const int64_t n = s->n_records < SAMPLES ? s->n_records : SAMPLES;
+    const size_t cap = fwi_record_set_max_bytes(s);
+    uint8_t *const buf = fwi_alloc(cap);
+    fw_status st = buf == NULL ? FW_ENOMEM : FW_OK;
+    *crc = 0;
+    for (int64_t i = 0; i < n && st == FW_OK; i++) { /* the first, the last, and those between */
+        const uint8_t *data = NULL;
+        size_t bytes = 0;
+        const int64_t at =
+            n == 1 ? 0 : (int64_t)((double)i / (double)(n - 1) * (double)(s->n_records - 1));
+        st = fwi_record_set_read(s, at, buf, cap, &data, &bytes);
+        if (st == FW_OK)
+            *crc = fwi_crc32c_update(*crc, data, bytes);
+    }
+    fwi_free(buf);
+    return st;
 }

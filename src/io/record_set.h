@@ -41,6 +41,10 @@ fw_status fwi_record_set_read(const fwi_record_set *s, int64_t i, void *buf, siz
 /* "<file>: record 118 at byte 9437184" for record i, cut to cap bytes. Returns buf. */
 const char *fwi_record_set_place(const fwi_record_set *s, int64_t i, char *buf, size_t cap);
 
+/* A checksum of some records, spread over all of them, for sets that nothing else tells apart. Seekable sets
+ * only; the error of a record that cannot be read. */
+fw_status fwi_record_set_sample(const fwi_record_set *s, uint32_t *crc);
+
 /* ---- a stream: one record after the other, compressed files too ---- */
 typedef struct fwi_record_stream fwi_record_stream;
 

@@ -262,9 +262,9 @@ static fw_status write_shard(job *j, int64_t shard, fwi_buf *message, float *wid
             e.c = im->c;
         }
         message->size = 0;
-        st = stopped(j)
-                 ? fwi_fail(FW_ESTOPPED, "%s: stopped on request; nothing was written", j->path)
-                 : fwi_example_image_encode(&e, message);
+        st = stopped(j) ? fwi_fail(FW_ESTOPPED, "%s: stopped on request; nothing of it was written",
+                                   j->path)
+                        : fwi_example_image_encode(&e, message);
         if (st == FW_OK)
             st = fw_tfrecord_put(j->writers[shard], message->data, message->size);
     }

@@ -154,8 +154,6 @@ static fw_status find_resume(fw_estimator *e)
     fw_status st = fwi_path_check_local(e->opt.work_dir);
     if (st == FW_OK)
         st = fwi_mkdirs(e->opt.work_dir);
-    if (st == FW_OK)
-        st = fwi_dir_lock_take(&e->folder, e->opt.work_dir);
     if (st != FW_OK || e->opt.fresh)
         return st;
     st = fwi_ckpt_open(e->opt.work_dir, &step, &e->resume);

@@ -39,7 +39,7 @@ struct fw_estimator {
     char *layers_text, *optimizer_text;
     fwi_safetensors *resume;    /* checkpoint to load when compiled; NULL: none */
     fw_transform transforms[2]; /* standardisation of the training data, for the model file */
-    fwi_file_lock folder;       /* opt.work_dir is this estimator's alone */
+    fwi_file_lock folder; /* opt.work_dir is this estimator's alone, from its first training on */
     fwi_runlog *log;
     fwi_ckpt *ckpt;
     fw_resolution resolutions[FW_MAX_RESOLUTIONS]; /* [opt.n_resolutions] */

@@ -92,10 +92,13 @@ static fw_status set_text(json_t *o, const char *path, const char *key, const ch
                : fwi_fail(FW_ENOMEM, "%s: out of memory", path);
 }
 
-/* Bytes of a device's label that say by what it computes: without the number of threads. */
-static size_t kernels_of(const char *label)
+/* Of a device's label, "cpu (avx512, 2 threads)", what computes: what stands behind its first bracket. */
+static const char *kernels_of(const char *label, size_t *n)
 {
-    return strcspn(label, ",)");
+    const char *const open = strchr(label, '(');
+    const char *const at = open != NULL ? open + 1 : label;
+    *n = strcspn(at, ",)");
+    return at;
 }
 
 /* A run may go on by other kernels, on another machine, but not to the same bits. */
@@ -106,15 +109,15 @@ static void tell_other_kernels(const fw_estimator *e, const char *path)
     json_t *const was = fwi_read_own_file(path, FWI_CONFIG_BYTES, &text) == FW_OK
                             ? fwi_json_read(text.data, text.size, &why)
                             : NULL;
-    const char *const there = json_string_value(json_object_get(was, "device"));
-    const char *const here = e->device->label;
-    if (there != NULL &&
-        (kernels_of(there) != kernels_of(here) || memcmp(there, here, kernels_of(here)) != 0))
+    const char *const label = json_string_value(json_object_get(was, "device"));
+    size_t n = 0, m = 0;
+    const char *const here = kernels_of(e->device->label, &n);
+    const char *const there = label != NULL ? kernels_of(label, &m) : here;
+    if (label != NULL && (n != m || memcmp(here, there, n) != 0))
         fwi_log(1,
-                "%s: the run was begun on %.100s and goes on on %s: it will end close to what it "
-                "would have "
-                "ended at, but not with the same bits",
-                e->opt.work_dir, there, here);
+                "%s: the run was last on %.100s and goes on on %s: it will end close to what it "
+                "would have ended at, but not with the same bits",
+                e->opt.work_dir, label, e->device->label);
     json_decref(was);
     fwi_buf_clear(&text);
 }
@@ -134,7 +137,7 @@ static fw_status write_config(const fit *f, const fwi_ids *ids)
         st = fwi_engines_check(engines, path);
     if (st != FW_OK)
         goto done;
-    if (e->resume != NULL)
+    if (e->resume != NULL && e->step < f->until)
         tell_other_kernels(e, path);
     int bad = json_object_set_new(o, "fenwicks", json_string(fw_version()));
     for (int i = 0; i < ids->n && st == FW_OK; i++)
@@ -181,7 +184,9 @@ fw_status fwi_fit_open_folder(fit *f)
         return FW_OK;
     fwi_ids ids;
     const bool first = e->log == NULL;
-    fw_status st = fwi_estimator_ids(e, f->ds, &ids);
+    fw_status st = e->folder.held ? FW_OK : fwi_dir_lock_make(&e->folder, e->opt.work_dir);
+    if (st == FW_OK)
+        st = fwi_estimator_ids(e, f->ds, &ids);
     if (st == FW_OK && e->resume != NULL)
         st = fwi_ckpt_check(e->resume, ids.id, ids.n); /* now the data is known too */
     if (st == FW_OK)

@@ -240,10 +240,10 @@ fw_status fw_recipe_set(fw_recipe *r, const char *key, const char *value)
     const fwi_key k = fwi_recipe_find_key(key, &st);
     if (st != FW_OK)
         return st;
-    if (fwi_keys[k].type == FWI_KEY_LINES)
-        return set_lines(r, k, value);
-    if ((st = fwi_recipe_put(r, k, value, 0)) == FW_OK)
-        r->asked[k] = true;
+    st =
+        fwi_keys[k].type == FWI_KEY_LINES ? set_lines(r, k, value) : fwi_recipe_put(r, k, value, 0);
+    if (st == FW_OK)
+        r->asked[k] = ++r->turns;
     return st;
 }
 

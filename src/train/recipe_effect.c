@@ -77,9 +77,10 @@ static bool is_met(const fw_recipe *r, const need *k)
 static const need *unmet(const fw_recipe *r, fwi_key key)
 {
     static const need spaced = {TRAIN(LR_STEPS), TRAIN(RENORM), "spaced", NULL};
+    static const need target = {TRAIN(LR_STEPS), TRAIN(NS_TARGET), NULL, NULL};
     static const need muon = {TRAIN(LR_STEPS), TRAIN(OPTIMIZER), "muon", NULL};
-    if (key == TRAIN(LR_STEPS) && is_met(r, &muon) && is_met(r, &spaced))
-        return NULL; /* the gaps grow over the schedule's length, whatever its kind */
+    if (key == TRAIN(LR_STEPS) && is_met(r, &muon) && (is_met(r, &spaced) || is_met(r, &target)))
+        return NULL; /* gaps and targets go by the schedule's length, whatever its kind */
     for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
         if (needs[i].key == key && !is_met(r, &needs[i]))
             return &needs[i];
@@ -109,9 +110,9 @@ fw_status fwi_recipe_check_effects(const fw_recipe *r)
     char name[96];
     for (int i = 0; i < FWI_KEY_COUNT; i++) {
         const fwi_key key = (fwi_key)i;
-        const need *const k = r->asked[key] && r->value[key] != NULL ? unmet(r, key) : NULL;
-        if (k == NULL || fwi_recipe_groups_look_at(r, key))
-            continue;
+        const need *const k = r->asked[key] > 0 && r->value[key] != NULL ? unmet(r, key) : NULL;
+        if (k == NULL || fwi_recipe_groups_look_at(r, key) || r->asked[k->of] > r->asked[key])
+            continue; /* what is chosen later may well be without it */
         snprintf(name, sizeof name, "%s.%s", fwi_keys[key].section, fwi_keys[key].key);
         return fwi_fail_in(refuse(r, k, name), "%s", r->source);
     }

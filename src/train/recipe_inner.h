@@ -1,6 +1,7 @@
 /* recipe_inner.h: a recipe's insides, shared by recipe.c (life, set, get), recipe_text.c (files),
  * recipe_values.c (what a value means), recipe_build.c (from text to layers, transforms and
- * optimiser), recipe_groups.c (to parameter groups), recipe_data.c, session.c and bench_*.c. */
+ * optimiser), recipe_groups.c (to parameter groups), recipe_effect.c (keys that the others do not look
+ * at), recipe_data.c, session.c and bench_*.c. */
 #ifndef FWI_RECIPE_INNER_H
 #define FWI_RECIPE_INNER_H
 
@@ -55,7 +56,10 @@ typedef struct fwi_lines {
 struct fw_recipe {
     char *source, *name;        /* for messages: the file; what to call it without recipe.name */
     char *value[FWI_KEY_COUNT]; /* as written, blanks around it removed; NULL: the default */
-    bool asked[FWI_KEY_COUNT];  /* set by fw_recipe_set or fw_recipe_change, and not by its file */
+    int64_t asked
+        [FWI_KEY_COUNT]; /* the turn in which fw_recipe_set or fw_recipe_change set it last; 0: its file
+                                     did, or nobody */
+    int64_t turns;
     /* of augment.transform, network.layer, train.group, recipe.trick, and the proxy's */
     fwi_lines lines[5];
     char *lines_source[5]; /* NULL: source */

@@ -76,7 +76,7 @@ void fwi_run_folder_remove_empty(const char *path, size_t there)
 {
     size_t n = strlen(path);
     char *const copy = fwi_strdup(path);
-    while (copy != NULL && n > there && (rmdir(copy) == 0 || errno == ENOENT))
+    while (copy != NULL && n > there && (fwi_dir_remove_unused(copy) || errno == ENOENT))
         n = to_parent(copy, n);
     fwi_free(copy);
 }

@@ -15,7 +15,7 @@ fw_status fwi_run_folder_check(const char *out, bool resume);
 /* Bytes of the part of path that is there; 0: nothing of it. */
 size_t fwi_run_folder_there(const char *path);
 /* Takes the folders of a run that came to nothing away again, up to the part that was there before
- * it. One that holds anything stays. */
+ * it. One that holds anything, or that another run has locked, stays. */
 void fwi_run_folder_remove_empty(const char *path, size_t there);
 
 #endif

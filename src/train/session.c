@@ -45,8 +45,6 @@ static void explain(const watch *w)
 static bool on_event(void *user, const fw_event *ev)
 {
     watch *w = user;
-    if (ev->kind == FW_EVENT_BEGIN)
-        explain(w);
     if (ev->kind == FW_EVENT_EVAL) {
         w->eval = *ev->eval;
         w->eval_step = ev->step;
@@ -57,6 +55,8 @@ static bool on_event(void *user, const fw_event *ev)
         w->images_per_second = ev->images_per_second;
     if (w->opt->progress != NULL && !w->opt->progress(w->opt->progress_user, ev))
         w->user_stopped = true;
+    if (ev->kind == FW_EVENT_BEGIN)
+        explain(w);
     return !w->reached && !w->user_stopped;
 }
 

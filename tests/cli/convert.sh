@@ -91,4 +91,15 @@ run 1 convert x.npy x.npy/y.tfrec
 err "x.npy/y.tfrec"
 ls | grep '^y' && die "something half-written"
 ls -a | grep -E 'tmp|part' && die "a temporary file stayed"
+# Marks in front of text, sizes that are half said, what there are no labels of.
+printf '\357\273\2771,2,3,4,0\n5,6,7,8,1\n' > bom.csv
+run 0 convert bom.csv bom.tfrec --shards 2 --json
+json files
+grep -q '"labelled":true' values || die "labelled"
+err "bom.tfrec: 2 records of 2 x 2 x 1, 2 classes, in 2 files"
+run 1 convert bom.csv half.tfrec --height 2
+err "bom.csv: of the images' size there is only the height"
+run 0 convert bom.csv plain.tfrec --no-labels
+out_is "plain.tfrec: 2 records of 2 x 2 x 1, no labels"
+run 2 convert bom.csv ''
 exit 0

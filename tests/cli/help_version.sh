@@ -25,6 +25,13 @@ for verb in $verbs; do
     awk 'length > 132 { print "too wide: " $0; bad = 1 } END { exit bad }' out || die "a line too wide"
 done
 
+run 0 help inspect
+[ "$(head -n 1 out | cut -d ' ' -f 1-3)" = "usage: fenwicks inspect" ] || die "help of a verb"
+for word in version -V; do
+    run 0 $word
+    out "fenwicks $version"
+done
+
 # Every default stands in the help.
 run 0 train --help
 for text in "default 0)" "default 1)" "default cpu)" "default: the recipe's)" "default 2)" "default none)"; do

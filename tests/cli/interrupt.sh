@@ -39,16 +39,27 @@ cmp run/model.safetensors whole/model.safetensors || die "the resumed run ends w
 
 # By other kernels a run goes on too, and says that its bits will be others.
 cp -r stopped elsewhere
-FENWICKS_ISA=portable
-export FENWICKS_ISA
-run 0 train digits --epochs $epochs --out elsewhere --resume
-unset FENWICKS_ISA
+(
+    FENWICKS_ISA=portable
+    export FENWICKS_ISA
+    run 0 train digits --epochs $epochs --out elsewhere --resume
+) || exit 1
 if grep -q 'cpu (portable' run/config.json; then # the only kernels that this machine has
     grep -q 'same bits' err && die "the same kernels"
 else
-    err "elsewhere: the run was begun on cpu ("
+    err "elsewhere: the run was last on cpu ("
     err "not with the same bits"
 fi
+
+# A terminal that goes is a stop like another, unless the program was told to outlive it.
+"$FENWICKS" train digits --epochs 48 --out hung > out 2> err &
+pid=$!
+while kill -0 $pid 2> /dev/null && ! grep -q '^epoch ' err; do sleep 0.02; done
+kill -HUP $pid 2> /dev/null
+code=0
+wait $pid || code=$?
+[ $code = 130 ] || die "exit code $code, expected 130"
+ls hung | grep -q '^checkpoint-' || die "no checkpoint"
 
 # A conversion takes away what it has begun, and so does a measurement that makes its own records.
 "$TOOL" npy big.npy 60000 || die "t_tool"

@@ -67,6 +67,7 @@ sed -i 2d origins.jsonl
 run 0 train digits --epochs 0.2 --runs 2 --seed 5 --log origins.jsonl
 err "these runs are of several commits"
 ! grep -q "several machines" err || die "machines"
+grep -q "results in" err && die "nothing was run"
 # with folders, too; the same bits as a run by itself
 run 0 train digits --epochs 0.2 --runs 2 --seed 9 --log r.jsonl --out both
 run 0 train digits --epochs 0.2 --seed 10 --out alone

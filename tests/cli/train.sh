@@ -116,6 +116,42 @@ grep -qE '"since_start": [0-9.]+' out || die "no time since the start"
 is "$(head -n 1 values) * 100 > $accuracy - 3"
 [ "$(sed -n 4p values)" = 22 ] || die "22 steps"
 
+# A run's folder stands for its model; a checkpoint is none.
+run 0 eval run/ --data d
+whole=$(head -n 1 out)
+run 0 eval run/model.safetensors --data d
+[ "$(head -n 1 out | sed 's/,[^,]*$//')" = "$(echo "$whole" | sed 's/,[^,]*$//')" ] || die "another accuracy"
+run 0 eval run/ --data d --json
+grep -q '"model": "run/model.safetensors"' out || die "the model's name"
+run 0 predict run d-test.tfrec
+[ "$(wc -l < out)" = 359 ] || die "359 lines"
+run 0 train digits --epochs 0.2 --out warm2 --warm-start run --quiet
+run 1 eval run/checkpoint-00000022.safetensors --data d
+err "checkpoint-00000022.safetensors: is a checkpoint"
+"$TOOL" npy narrow.npy 5 && run 1 eval run --data wide.npy
+err "wide.npy: images of 4 x 4 x 3, the model takes 8 x 8 x 1"
+# part of a model's tensors are a beginning too, and said to be
+run 0 train digits --epochs 0.2 --out warm3 --warm-start run --set "layer:conv_blk=conv_blk 48" --quiet
+grep -qE "warm start: [0-9]+ of the network's [0-9]+ tensors are in run/model.safetensors" err || die "a part of the tensors"
+
+# The last evaluation is in the log, also where nobody asked for others; words come when nothing was refused.
+run 0 train digits --epochs 0.5 --out once
+last=$(sed -n 's/^accuracy \([0-9.]*\) %.*/\1/p' out)
+[ "$(grep -c '"event":"eval"' once/log.jsonl)" = 1 ] || die "one evaluation"
+is "$(sed -n 's/.*"event":"eval".*"accuracy":\([0-9.e-]*\),.*/\1/p' once/log.jsonl) * 100 - $last < 0.01"
+run 1 train digits --epochs 0.5 --out refused --data none.tfrec
+grep -q "results in" err && die "nothing was begun"
+
+# Stopped early, and said so; --epochs holds whatever --set says.
+run 0 train digits --epochs 5 --out early --until-accuracy 0.2 --set train.epochs=9
+out "--until-accuracy was reached"
+is "$("$FENWICKS" inspect early --json | "$TOOL" json checkpoint_step) < 5 * 22"
+
+# Floats without a sidecar say no shape: the recipe does.
+run 0 convert "$SOURCE/recipes/digits.csv" f.tfrec --float --split-every 5
+rm f-train.tfrec.json f-test.tfrec.json
+run 0 train digits --epochs 0.2 --out floats --data f --quiet
+
 # Several seeds: a folder each, and a mean. After a stop, --resume goes on with those begun and begins the rest.
 run 0 train digits --epochs 0.2 --runs 3 --seed 5 --out seeds
 grep -qE '^accuracy [0-9.]+ % \(mean of 3 runs, standard deviation [0-9.]+\), loss ' out || die "no mean"

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
 static fwi_pool *pools[T_WINO_WAYS];
 
 static struct {

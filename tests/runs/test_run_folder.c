@@ -120,19 +120,31 @@ static void test_log(void **state)
     free(b.data);
 }
 
-/* One estimator at a time fills a folder. flock counts openings, so that another process is no other case. */
+/* One estimator at a time fills a folder; others may look at it. flock counts openings, so that another process
+ * is no other case. */
 static void test_in_use(void **state)
 {
     (void)state;
-    const fw_estimator_opt opt = {.work_dir = t_path("busy")};
+    char busy[512];
+    snprintf(busy, sizeof busy, "%s", t_path("busy"));
+    const fw_estimator_opt opt = {.work_dir = busy};
     const fw_optimizer sgd = fw_sgd(fw_linear_decay_lr(0.1, STEPS), 0.9, NULL);
+    fw_dataset *ds = NULL;
     fw_estimator *e = NULL, *other = NULL;
+    assert_ok(
+        fw_array_dataset(&ds, &images, NULL, &(fw_dataset_opt){.batch = 8, .training = true}));
     assert_ok(fw_estimator_new(&e, t_net(4, 0, CLASSES), sgd, &opt));
-    assert_fails(fw_estimator_new(&other, t_net(4, 0, CLASSES), sgd, &opt), FW_ESTATE,
-                 "busy: is in use by another run");
+    assert_ok(fw_estimator_new(&other, t_net(4, 0, CLASSES), sgd, &opt));
+    assert_ok(fw_estimator_train(e, ds, 2));
+    assert_fails(fw_estimator_train(other, ds, 2), FW_ESTATE, "busy: is in use by another run");
+    assert_ok(fw_estimator_train(e, ds, 3));
     fw_estimator_free(e);
+    fw_estimator_free(other);
     assert_ok(fw_estimator_new(&e, t_net(4, 0, CLASSES), sgd, &opt));
+    assert_int_equal(fw_estimator_step(e), 3);
+    assert_ok(fw_estimator_train(e, ds, 4));
     fw_estimator_free(e);
+    fw_dataset_free(ds);
 }
 
 /* ---- events ---- */

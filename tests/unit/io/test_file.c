@@ -198,6 +198,33 @@ static void folders(void **state)
     assert_int_equal(fwi_file_size(in_dir("p")), -1);
 }
 
+/* One at a time; and what one has is not taken away, though it is empty. */
+static void locked_folders(void **state)
+{
+    (void)state;
+    fwi_file_lock a = {0}, b = {0};
+    char path[600];
+    snprintf(path, sizeof path, "%s", in_dir("l/ock"));
+    assert_ok(fwi_dir_lock_make(&a, path)); /* made, with its parents */
+    assert_true(fwi_is_dir(path));
+    assert_fails(fwi_dir_lock_make(&b, path), FW_ESTATE, path, "is in use by another run");
+    assert_false(b.held);
+    assert_false(fwi_dir_remove_unused(path));
+    assert_true(fwi_is_dir(path));
+    fwi_file_lock_leave(&a);
+    assert_ok(fwi_dir_lock_make(&b, path));
+    assert_ok(fwi_write_file(in_dir("l/ock/file"), "x", 1));
+    fwi_file_lock_leave(&b);
+    assert_false(fwi_dir_remove_unused(path)); /* it holds something */
+    assert_int_equal(unlink(in_dir("l/ock/file")), 0);
+    assert_true(fwi_dir_remove_unused(path));
+    assert_false(fwi_dir_remove_unused(path));
+    assert_false(fwi_is_dir(path));
+    write_bytes(in_dir("plain"), "x", 1);
+    assert_fails(fwi_dir_lock_make(&a, in_dir("plain")), FW_EIO, "plain");
+    fwi_file_lock_leave(&a);
+}
+
 static void patterns(void **state)
 {
     (void)state;
@@ -293,6 +320,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(appends_behind_whole_lines, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(unwritable_places, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(folders, dir_setup, dir_teardown),
+        cmocka_unit_test_setup_teardown(locked_folders, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(patterns, dir_setup, dir_teardown),
         cmocka_unit_test(shards),
     };

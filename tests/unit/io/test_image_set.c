@@ -84,9 +84,9 @@ static void split(void **state)
     }
     fw_images im = random_images(3, 2, 2, 1, FW_F32, 0), train = {0}, test = {0};
     assert_fails(fw_images_split_every(&im, 1, &train, &test), FW_EARG,
-                 "holds 3 records: with every record 1 in a part of its own");
+                 "holds 3 records: every record 1 (split_every) leaves the other part empty");
     assert_fails(fw_images_split_every(&im, 4, &train, &test), FW_EARG,
-                 "holds 3 records: with every record 4 in a part of its own");
+                 "holds 3 records: every record 4 (split_every) leaves that part empty");
     assert_non_null(im.pixels);
     assert_ok(fw_images_split_every(&im, 3, &train, &test));
     assert_null(train.labels);

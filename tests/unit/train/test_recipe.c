@@ -44,6 +44,7 @@ static void names_file_line_and_nearest(void **state)
     refused("epochs = 3\n", "line 1: \"epochs\" stands before the first [section]");
     refused("[train]\n\n# x\nbatch = 0\n", "line 4: train.batch: \"0\", expected a whole number");
     refused("[train]\nbatch = 1e2\n", "line 2: train.batch");
+    refused("[recipe]\nabout = x\nname = \xe9t\xe9\n", "line 3: recipe.name: is not UTF-8 text");
     refused("[train]\nbatch = 8 8\n", "line 2: train.batch: 2 values, expected 1");
     refused("[train]\nloss = summ\n", "(the nearest is sum)");
     refused("[train]\nlr = fast\n", "line 2: train.lr: \"fast\", expected a number, as in 0.4");

@@ -552,6 +552,46 @@ static void impossible_combinations(void **state)
     fw_recipe_free(r);
 }
 
+/* The words in brackets behind what a key is for are those that look at it. */
+static void words_in_brackets_look_at_their_keys(void **state)
+{
+    (void)state;
+    static const fwi_key deciders[] = {FWI_KEY_TRAIN_SCHEDULE, FWI_KEY_TRAIN_OPTIMIZER};
+    int checked = 0;
+    for (int k = 0; k < FWI_KEY_COUNT; k++) {
+        const char *const open = strrchr(fwi_keys[k].doc, '(');
+        if (open == NULL || strchr(fwi_keys[k].doc, '(') != open || /* two: all look at it */
+            strcmp(fwi_keys[k].section, "train") != 0)
+            continue;
+        for (size_t d = 0; d < sizeof deciders / sizeof *deciders; d++) {
+            char word[FWI_RECIPE_VALUE + 1], list[FWI_RECIPE_VALUE + 1], name[FWI_RECIPE_VALUE + 4];
+            const char *at = open + 1;
+            snprintf(list, sizeof list, ",%.*s,", (int)strcspn(open + 1, ")"), open + 1);
+            snprintf(word, sizeof word, "%.*s", (int)strcspn(at, ",)"), at);
+            snprintf(name, sizeof name, " %s ", word);
+            char words[200];
+            snprintf(words, sizeof words, " %s ", fwi_keys[deciders[d]].words);
+            if (strstr(words, name) == NULL)
+                continue; /* of the other, or no list of words */
+            for (at = fwi_keys[deciders[d]].words; fwi_next_word(&at, word, sizeof word);) {
+                fw_recipe *const r = parsed(SMALL "renorm = spaced\n"); /* other needs are met */
+                snprintf(name, sizeof name, "%s.%s", fwi_keys[deciders[d]].section,
+                         fwi_keys[deciders[d]].key);
+                assert_int_equal(fw_recipe_set(r, name, word), FW_OK);
+                bool listed = false;
+                for (const char *p = list; (p = strstr(p, word)) != NULL; p++)
+                    listed = listed || (strchr(", ", p[-1]) != NULL && p[strlen(word)] == ',');
+                const bool looks = fwi_recipe_check_effect(r, (fwi_key)k) == FW_OK;
+                if (looks != listed)
+                    fail_msg("%s, %s %s: %s", fwi_keys[k].key, name, word, fwi_keys[k].doc);
+                fw_recipe_free(r);
+            }
+            checked++;
+        }
+    }
+    assert_true(checked >= 17);
+}
+
 /* What is set on purpose and changes nothing is refused; in a file it waits for another schedule, optimiser,
  * average. */
 static void keys_without_effect(void **state)
@@ -568,7 +608,11 @@ static void keys_without_effect(void **state)
          "lr_steps is given, but the schedule is constant"},
         {"schedule = constant\nrenorm = spaced\ngroup = conv optimizer=muon lr=1\n", "lr_steps=0.5",
          NULL},
+        {"schedule = constant\nns_target = 0.5 0.08\ngroup = conv optimizer=muon lr=1\n",
+         "lr_steps=0.5", NULL},
         {"schedule = linear\n", "lr_steps=0.5", NULL},
+        {"", "average=ema,average_decay=0.9,average=", NULL}, /* without it, on purpose */
+        {"", "schedule=linear,warmup=0.1", "warmup is given, but the schedule is linear"},
         {"schedule = linear\n", "lr_knots=0 1,lr_values=1 0", "lr_knots is given, but the sched"},
         {"", "warmup=0.1", NULL},
         {"schedule = linear\n", "warmup=0.1", "warmup is given, but the schedule is linear"},
@@ -624,6 +668,7 @@ int main(void)
         cmocka_unit_test(optimisers),
         cmocka_unit_test(published_schedules),
         cmocka_unit_test(averages),
+        cmocka_unit_test(words_in_brackets_look_at_their_keys),
         cmocka_unit_test(keys_without_effect),
         cmocka_unit_test(groups),
         cmocka_unit_test(groups_are_checked),
