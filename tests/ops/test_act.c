@@ -10,19 +10,31 @@ static const fwi_shape shapes[] = {
     {1, {1}}, {2, {3, 7}}, {2, {1, 33}}, {4, {2, 9, 9, 24}}, {4, {3, 5, 7, 16}}, {1, {1027}},
 };
 
+#define SHAPES (T_COUNT(shapes) + T_RANDOM(12))
+
+/* Of case i; behind the fixed ones a new one with each call. */
+static fwi_shape shape_at(int i)
+{
+    if (i < T_COUNT(shapes))
+        return shapes[i];
+    const int64_t n = 1 + t_below(5), h = 1 + t_below(9), w = 1 + t_below(9);
+    return fwi_shape4(n, h, w, 1 + t_below(70));
+}
+
 static void test_relu(void **state)
 {
     (void)state;
-    for (int i = 0; i < T_COUNT(shapes); i++) {
+    for (int i = 0; i < SHAPES; i++) {
+        const fwi_shape shape = shape_at(i);
         t_case c;
         t_begin(&c, FWI_OP_relu, NULL);
-        t_real(&c, shapes[i], T_NORMAL)[0] = 1.5; /* so that the case of one element is not 0 */
+        t_real(&c, shape, T_NORMAL)[0] = 1.5; /* so that the case of one element is not 0 */
         t_expect(&c);
         t_check(&c); /* tolerance 0: nothing rounds */
 
         t_begin(&c, FWI_OP_relu_grad, NULL);
-        t_real(&c, shapes[i], T_NORMAL);
-        double *y = t_real(&c, shapes[i], T_NORMAL);
+        t_real(&c, shape, T_NORMAL);
+        double *y = t_real(&c, shape, T_NORMAL);
         for (int64_t j = 0; j < c.in[1].n; j++)
             y[j] = y[j] < 0 ? 0 : y[j];
         t_expect(&c);
@@ -75,10 +87,11 @@ static void test_values(void **state)
 {
     (void)state;
     for (int f = 0; f < T_COUNT(fns); f++)
-        for (int i = 0; i < T_COUNT(shapes); i++) {
+        for (int i = 0; i < SHAPES; i++) {
+            const fwi_shape shape = shape_at(i);
             t_case c;
             t_begin(&c, FWI_OP_act, &(fwi_attr){.act = fns[f]});
-            double *x = t_real(&c, shapes[i], T_NORMAL);
+            double *x = t_real(&c, shape, T_NORMAL);
             for (int64_t j = 0; j < c.in[0].n; j++) /* up to 4, some to 30, some tiny */
                 x[j] = (double)(float)(j % 11 == 5 ? 8 * x[j] : j % 13 == 7 ? 1e-4 * x[j] : x[j]);
             t_expect(&c);
@@ -90,8 +103,8 @@ static void test_values(void **state)
             t_check(&c);
 
             t_begin(&c, FWI_OP_act_grad, &(fwi_attr){.act = fns[f]});
-            double *dy = t_real(&c, shapes[i], T_NORMAL);
-            x = t_real(&c, shapes[i], T_NORMAL);
+            double *dy = t_real(&c, shape, T_NORMAL);
+            x = t_real(&c, shape, T_NORMAL);
             for (int64_t j = 0; j < c.in[1].n; j += 5)
                 x[j] = (double)(float)(4 * x[j]);
             t_expect(&c);

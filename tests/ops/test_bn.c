@@ -27,6 +27,24 @@ static const bn_case cases[] = {
     {{2, {1000, 7}}, 1, 40, 1}, /* E[x^2] - E[x]^2 would lose here what two passes keep */
 };
 
+#define CASES (T_COUNT(cases) + T_RANDOM(16))
+
+/* Case i; behind the fixed ones a new one with each call, of at least two values per statistic. */
+static const bn_case *case_at(int i)
+{
+    static const double means[] = {0, 1, -4};
+    static bn_case drawn;
+    if (i < T_COUNT(cases))
+        return &cases[i];
+    drawn.groups =
+        1 + t_below(4); /* one after the other: a seed draws the same with any compiler */
+    const int64_t each = 1 + t_below(5), h = 1 + t_below(8), w = 2 + t_below(8);
+    drawn.x = fwi_shape4(drawn.groups * each, h, w, 1 + t_below(80));
+    drawn.mean = means[t_below(T_COUNT(means))];
+    drawn.std = 0.5 * (double)(1 + t_below(4));
+    return &drawn;
+}
+
 static int64_t cols(const fwi_shape *s)
 {
     return s->d[s->rank - 1];
@@ -78,17 +96,18 @@ static void tol_train(t_case *c, const bn_case *b, double eps)
 static void test_train(void **state)
 {
     (void)state;
-    for (int i = 0; i < T_COUNT(cases); i++) {
+    for (int i = 0; i < CASES; i++) {
+        const bn_case *b = case_at(i);
         const double eps = i % 2 == 0 ? 1e-5 : 1e-3;
-        const fwi_attr a = bn_attr(&cases[i], eps);
-        const fwi_shape ch = fwi_shape1(cols(&cases[i].x));
+        const fwi_attr a = bn_attr(b, eps);
+        const fwi_shape ch = fwi_shape1(cols(&b->x));
         t_case c;
         t_begin(&c, FWI_OP_bn_train, &a);
-        input_x(&c, &cases[i]);
+        input_x(&c, b);
         t_real(&c, ch, T_SHIFTED);
         t_real(&c, ch, T_NORMAL);
         t_expect(&c);
-        tol_train(&c, &cases[i], eps);
+        tol_train(&c, b, eps);
         t_check(&c);
     }
 }
@@ -133,8 +152,8 @@ static void tol_train_grad(t_case *c, const bn_case *b, double eps)
 static void test_train_grad(void **state)
 {
     (void)state;
-    for (int i = 0; i < T_COUNT(cases); i++) {
-        const bn_case *b = &cases[i];
+    for (int i = 0; i < CASES; i++) {
+        const bn_case *b = case_at(i);
         const double eps = i % 2 == 0 ? 1e-5 : 1e-3;
         const fwi_attr a = bn_attr(b, eps);
         const int64_t n_c = cols(&b->x), k = fwi_shape_elems(&b->x) / n_c / b->groups;
@@ -171,8 +190,8 @@ static void input_running(t_case *c, int64_t n_c)
 static void test_eval(void **state)
 {
     (void)state;
-    for (int i = 0; i < T_COUNT(cases); i++) {
-        const bn_case *b = &cases[i];
+    for (int i = 0; i < CASES; i++) {
+        const bn_case *b = case_at(i);
         const double eps = 1e-5;
         const fwi_attr a = bn_attr(b, eps);
         const int64_t n_c = cols(&b->x);
@@ -197,8 +216,8 @@ static void test_eval(void **state)
 static void test_eval_grad(void **state)
 {
     (void)state;
-    for (int i = 0; i < T_COUNT(cases); i++) {
-        const bn_case *b = &cases[i];
+    for (int i = 0; i < CASES; i++) {
+        const bn_case *b = case_at(i);
         const double eps = 1e-3;
         const fwi_attr a = bn_attr(b, eps);
         const int64_t n_c = cols(&b->x), k = fwi_shape_elems(&b->x) / n_c;

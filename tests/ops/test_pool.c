@@ -15,6 +15,23 @@ static const pool_shape shapes[] = {
     {2, 8, 7, 16, 2, 3}, {2, 16, 16, 64, 2, 2}, {1, 16, 16, 3, 16, 1},
 };
 
+#define SHAPES (T_COUNT(shapes) + T_RANDOM(20))
+
+/* Of case i; behind the fixed ones a new one with each call. */
+static const pool_shape *shape_at(int i)
+{
+    static pool_shape drawn;
+    if (i < T_COUNT(shapes))
+        return &shapes[i];
+    drawn.n = 1 + t_below(4); /* one after the other: a seed draws the same with any compiler */
+    drawn.h = 1 + t_below(10);
+    drawn.w = 1 + t_below(10);
+    drawn.c = 1 + t_below(70);
+    drawn.k = 1 + t_below(drawn.h < drawn.w ? drawn.h : drawn.w);
+    drawn.stride = 1 + t_below(4);
+    return &drawn;
+}
+
 static fwi_shape in_shape(const pool_shape *p)
 {
     return fwi_shape4(p->n, p->h, p->w, p->c);
@@ -33,8 +50,8 @@ static fwi_attr pool_attr(const pool_shape *p)
 static void test_windows(void **state)
 {
     (void)state;
-    for (int i = 0; i < T_COUNT(shapes); i++) {
-        const pool_shape *p = &shapes[i];
+    for (int i = 0; i < SHAPES; i++) {
+        const pool_shape *p = shape_at(i);
         const fwi_attr a = pool_attr(p);
         /* whole numbers tie all the time: the place must be that of the first maximum */
         for (int fill = 0; fill < 2; fill++) {
@@ -85,8 +102,8 @@ static void test_exact_average(void **state)
 static void test_global(void **state)
 {
     (void)state;
-    for (int i = 0; i < T_COUNT(shapes); i++) {
-        const pool_shape *p = &shapes[i];
+    for (int i = 0; i < SHAPES; i++) {
+        const pool_shape *p = shape_at(i);
         const fwi_attr a = {.pool = {.ih = p->h, .iw = p->w}};
         const fwi_shape nc = fwi_shape2(p->n, p->c);
         for (int fill = 0; fill < 2; fill++) {

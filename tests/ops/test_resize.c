@@ -16,6 +16,21 @@ static const size sizes[] = {
     {3, 8, 8, 2, 8, 8}, {1, 3, 2, 7, 8, 11},
 };
 
+/* Of case i; behind the fixed ones a new one with each call. */
+static const size *size_at(int i)
+{
+    static size drawn;
+    if (i < T_COUNT(sizes))
+        return &sizes[i];
+    drawn.n = 1 + t_below(3); /* one after the other: a seed draws the same with any compiler */
+    drawn.ih = 1 + t_below(14);
+    drawn.iw = 1 + t_below(14);
+    drawn.c = 1 + t_below(40);
+    drawn.h = 1 + t_below(14);
+    drawn.w = 1 + t_below(14);
+    return &drawn;
+}
+
 static fwi_shape large(const size *s)
 {
     return fwi_shape4(s->n, s->ih, s->iw, s->c);
@@ -34,8 +49,8 @@ static fwi_attr attr_of(const size *s)
 static void test_resize(void **state)
 {
     (void)state;
-    for (int i = 0; i < T_COUNT(sizes); i++) {
-        const size *s = &sizes[i];
+    for (int i = 0; i < T_COUNT(sizes) + T_RANDOM(24); i++) {
+        const size *s = size_at(i);
         const fwi_attr a = attr_of(s);
         t_case c;
         t_begin(&c, FWI_OP_resize, &a);

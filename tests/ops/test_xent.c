@@ -8,6 +8,19 @@
 static const int64_t sizes[][2] = {{1, 1},    {1, 2},    {3, 10},  {64, 10}, {7, 33},
                                    {2, 1000}, {512, 10}, {3, 512}, {900, 11}};
 
+#define SIZES (T_COUNT(sizes) + T_RANDOM(8))
+
+/* Rows and classes of case s; behind the fixed ones new ones with each call. */
+static const int64_t *size_at(int s)
+{
+    static int64_t drawn[2];
+    if (s < T_COUNT(sizes))
+        return sizes[s];
+    drawn[0] = 1 + t_below(200);
+    drawn[1] = 1 + t_below(150);
+    return drawn;
+}
+
 /* e^-87: below it, about where a float's normal range ends, a room's exp may be 0. */
 static const double EXP_END = 1.65e-38;
 
@@ -59,9 +72,9 @@ static double weight(const t_case *c)
 static void test_loss(void **state)
 {
     (void)state;
-    for (int s = 0; s < T_COUNT(sizes); s++)
+    for (int s = 0; s < SIZES; s++)
         for (int i = 0; i < 6; i++) {
-            const int64_t n = sizes[s][0], k = sizes[s][1];
+            const int64_t *const d = size_at(s), n = d[0], k = d[1];
             const fwi_attr a = attr(i);
             t_case c;
             t_begin(&c, FWI_OP_softmax_xent, &a);
@@ -73,8 +86,11 @@ static void test_loss(void **state)
                  r++) { /* rows may come with lse rounded before x leaves it */
                 const double m = row_max_abs(x + r * k, k);
                 const double want = fabs(c.result[1].want[r]);
-                const double t =
-                    c.in[1].v[r] < 0 ? 0 : tol_exp(x + r * k, k) + T_U * (4 * m + want);
+                /* smoothed, the loss is a sum over classes too: A14 */
+                const double along = a.xent.smoothing > 0 ? 2 * sqrt((double)k) : 0;
+                const double t = c.in[1].v[r] < 0
+                                     ? 0
+                                     : tol_exp(x + r * k, k) + T_U * (4 * m + (1 + along) * want);
                 c.result[1].tol[r] = t;
                 total += t + 2 * T_U * sqrt((double)n) * want;
             }
@@ -86,9 +102,9 @@ static void test_loss(void **state)
 static void test_loss_grad(void **state)
 {
     (void)state;
-    for (int s = 0; s < T_COUNT(sizes); s++)
+    for (int s = 0; s < SIZES; s++)
         for (int i = 0; i < 6; i++) {
-            const int64_t n = sizes[s][0], k = sizes[s][1];
+            const int64_t *const d = size_at(s), n = d[0], k = d[1];
             const fwi_attr a = attr(i);
             t_case c;
             t_begin(&c, FWI_OP_softmax_xent_grad, &a);
@@ -114,9 +130,9 @@ static void test_loss_grad(void **state)
 static void test_softmax(void **state)
 {
     (void)state;
-    for (int s = 0; s < T_COUNT(sizes); s++)
+    for (int s = 0; s < SIZES; s++)
         for (int i = 0; i < 2; i++) {
-            const int64_t n = sizes[s][0], k = sizes[s][1];
+            const int64_t *const d = size_at(s), n = d[0], k = d[1];
             t_case c;
             t_begin(&c, FWI_OP_softmax, NULL);
             const double *x = logits(&c, n, k, i == 0 ? 1 : 15);
@@ -131,9 +147,9 @@ static void test_softmax(void **state)
 static void test_count(void **state)
 {
     (void)state;
-    for (int s = 0; s < T_COUNT(sizes); s++)
+    for (int s = 0; s < SIZES; s++)
         for (int fill = 0; fill < 2; fill++) { /* whole numbers tie: the first maximum counts */
-            const int64_t n = sizes[s][0], k = sizes[s][1] > 100 ? 2 : sizes[s][1];
+            const int64_t *const d = size_at(s), n = d[0], k = d[1] > 100 ? 2 : d[1];
             t_case c;
             t_begin(&c, FWI_OP_count_correct, NULL);
             t_real(&c, fwi_shape2(n, k), fill == 0 ? T_INTS : T_NORMAL);
