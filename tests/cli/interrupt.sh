@@ -2,7 +2,8 @@
 # run that nobody disturbed.
 . "$2/tests/cli/common"
 
-# Runs the command until the condition, a command too, holds; then interrupts it. Its exit code is in code.
+# Runs the command until the condition, a command too, holds; then interrupts it, or sends $signal. Its exit code is in code.
+signal=INT
 interrupted_when() {
     condition=$1
     shift
@@ -11,7 +12,7 @@ interrupted_when() {
     "$FENWICKS" "$@" > out 2> err &
     pid=$!
     while kill -0 $pid 2> /dev/null && ! eval "$condition"; do sleep 0.02; done
-    kill -INT $pid 2> /dev/null
+    kill -$signal $pid 2> /dev/null
     code=0
     wait $pid || code=$?
 }
@@ -52,12 +53,9 @@ else
 fi
 
 # A terminal that goes is a stop like another, unless the program was told to outlive it.
-"$FENWICKS" train digits --epochs 48 --out hung > out 2> err &
-pid=$!
-while kill -0 $pid 2> /dev/null && ! grep -q '^epoch ' err; do sleep 0.02; done
-kill -HUP $pid 2> /dev/null
-code=0
-wait $pid || code=$?
+signal=HUP
+interrupted train digits --epochs 48 --out hung
+signal=INT
 [ $code = 130 ] || die "exit code $code, expected 130"
 ls hung | grep -q '^checkpoint-' || die "no checkpoint"
 
