@@ -54,10 +54,20 @@ fi
 
 # A terminal that goes is a stop like another, unless the program was told to outlive it.
 signal=HUP
-interrupted train digits --epochs 48 --out hung
+case $(sed -n 's/^SigIgn://p' /proc/self/status 2> /dev/null) in
+    *[13579bdf]) ;; # this test itself was told so
+    *)
+        interrupted train digits --epochs 48 --out hung
+        [ $code = 130 ] || die "exit code $code, expected 130"
+        ls hung | grep -q '^checkpoint-' || die "no checkpoint"
+        ;;
+esac
+(
+    trap '' HUP
+    interrupted train digits --epochs 12 --out deaf
+    [ $code = 0 ] || die "exit code $code, expected 0"
+) || exit 1
 signal=INT
-[ $code = 130 ] || die "exit code $code, expected 130"
-ls hung | grep -q '^checkpoint-' || die "no checkpoint"
 
 # A conversion takes away what it has begun, and so does a measurement that makes its own records.
 "$TOOL" npy big.npy 60000 || die "t_tool"
