@@ -94,11 +94,15 @@ int check_precision(const command *self, const char *word);
 /* The model of a run's folder, put together in buf; a file as it is. */
 enum { MODEL_PATH_CAP = 4096 };
 const char *model_path(const char *model, char *buf, size_t cap);
+enum { WHY_CAP = 800 };
 typedef struct model_data {
     fw_images images; /* what was imported, or empty */
     fw_dataset *ds;
-    char why[800]; /* of a failure that the library has no words for; "": it has */
+    char why[WHY_CAP]; /* of a failure that the library has no words for; "": it has */
 } model_data;
+/* Whether the model takes images of this size; else why it does not. */
+bool images_fit(const fw_images *im, const fw_model_info *info, const char *file,
+                char why[WHY_CAP]);
 /* The test part of `data` (records X-test.tfrec, a pattern, or anything fw_import reads),
  * standardised as the model asks. */
 fw_status model_data_open(model_data *d, const fw_model *m, const char *data, int64_t batch,

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WHY_CAP = 800 };
-
 typedef struct predict_args {
     bool json, csv;
     int64_t top;
@@ -105,11 +103,7 @@ static fw_status predict_file(const fw_model *m, const predict_args *a, const ch
     if (probs == NULL || taken == NULL || (ws = aligned_alloc(64, ws_bytes)) == NULL) {
         snprintf(why, WHY_CAP, "%.500s: out of memory for %" PRId64 " images", file, im.n);
         st = FW_ENOMEM;
-    } else if (im.h != info.h || im.w != info.w || im.c != info.c) {
-        snprintf(why, WHY_CAP,
-                 "%.500s: images of %" PRId64 " x %" PRId64 " x %" PRId64
-                 ", the model takes %" PRId64 " x %" PRId64 " x %" PRId64,
-                 file, im.h, im.w, im.c, info.h, info.w, info.c);
+    } else if (!images_fit(&im, &info, file, why)) {
         st = FW_ESHAPE;
     } else {
         st = fw_model_predict(m, im.pixels, im.dtype, im.n, ws, probs);

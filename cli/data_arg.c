@@ -46,6 +46,17 @@ static fw_status import_test(fw_images *out, const char *data)
     return FW_OK;
 }
 
+bool images_fit(const fw_images *im, const fw_model_info *info, const char *file, char why[WHY_CAP])
+{
+    if (im->h == info->h && im->w == info->w && im->c == info->c)
+        return true;
+    snprintf(why, WHY_CAP,
+             "%.600s: images of %" PRId64 " x %" PRId64 " x %" PRId64 ", the model takes %" PRId64
+             " x %" PRId64 " x %" PRId64,
+             file, im->h, im->w, im->c, info->h, info->w, info->c);
+    return false;
+}
+
 fw_status model_data_open(model_data *d, const fw_model *m, const char *data, int64_t batch,
                           int threads)
 {
@@ -63,13 +74,8 @@ fw_status model_data_open(model_data *d, const fw_model *m, const char *data, in
     } else {
         const fw_images *const im = &d->images;
         st = import_test(&d->images, path);
-        if (st == FW_OK && (im->h != info.h || im->w != info.w || im->c != info.c)) {
-            snprintf(d->why, sizeof d->why,
-                     "%.600s: images of %" PRId64 " x %" PRId64 " x %" PRId64
-                     ", the model takes %" PRId64 " x %" PRId64 " x %" PRId64,
-                     path, im->h, im->w, im->c, info.h, info.w, info.c);
+        if (st == FW_OK && !images_fit(im, &info, path, d->why))
             st = FW_ESHAPE;
-        }
         if (st == FW_OK)
             st = fw_array_dataset(&d->ds, &d->images, fw_model_transforms(m), &opt);
     }
