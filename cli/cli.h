@@ -104,7 +104,7 @@ typedef struct model_data {
 bool images_fit(const fw_images *im, const fw_model_info *info, const char *file,
                 char why[WHY_CAP]);
 /* The test part of `data` (records X-test.tfrec, a pattern, or anything fw_import reads),
- * standardised as the model asks. */
+ * standardised as the model asks. model_data_clear after a failure too. */
 fw_status model_data_open(model_data *d, const fw_model *m, const char *data, int64_t batch,
                           int threads);
 void model_data_clear(model_data *d);
@@ -115,6 +115,7 @@ fw_status images_open(fw_images *out, const char *file);
 /* The records that data stands for, as a pattern, whole or in shards: X-test.tfrec of X, X.tfrec or
  * their folder if test is set and it is there; X.tfrec itself; else data as it is. Caller frees. */
 fw_status records_find(const char *data, bool test, char **out);
+bool is_folder(const char *path);
 bool is_records(const char *path); /* names a TFRecord file, a pattern or shards */
 
 #endif

@@ -72,26 +72,25 @@ fw_status model_data_open(model_data *d, const fw_model *m, const char *data, in
         st = fw_tfrecord_dataset(&d->ds, path, fw_parse_image_array(info.h, info.w, info.c),
                                  fw_model_transforms(m), &opt);
     } else {
-        const fw_images *const im = &d->images;
         st = import_test(&d->images, path);
-        if (st == FW_OK && !images_fit(im, &info, path, d->why))
+        if (st == FW_OK && !images_fit(&d->images, &info, path, d->why))
             st = FW_ESHAPE;
         if (st == FW_OK)
             st = fw_array_dataset(&d->ds, &d->images, fw_model_transforms(m), &opt);
     }
     free(path);
-    if (st != FW_OK) {
-        fw_dataset_free(d->ds);
-        fw_images_clear(&d->images);
-        d->ds = NULL;
-    }
     return st;
+}
+
+bool is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
 const char *model_path(const char *model, char *buf, size_t cap)
 {
-    struct stat info;
-    if (stat(model, &info) != 0 || !S_ISDIR(info.st_mode))
+    if (!is_folder(model))
         return model;
     size_t n = strlen(model);
     while (n > 1 && model[n - 1] == '/')

@@ -27,9 +27,9 @@ typedef struct fw_write_opt {
     fw_compression compression;
     int level;      /* 1 to 9; 0: zlib's default */
     bool no_labels; /* leave the label out */
-    const volatile sig_atomic_t
-        *stop; /* looked at before each record: another value than 0 ends it with
-                                          FW_ESTOPPED, and nothing of it remains; NULL: never */
+    /* Looked at before each record: another value than 0 ends it with FW_ESTOPPED, and nothing of
+     * it remains; NULL: never. */
+    const volatile sig_atomic_t *stop;
 } fw_write_opt;
 
 /* Writes path and the sidecar path + ".json" (docs/formats/sidecar.md: count, shape, type, classes,
