@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(n == h.n_values && n > 0);
         const size_t left = (size_t)fwi_source_left(s);
         if (fwi_npy_read_values(s, &h, &values) == FW_OK) {
-            require(left == n * fw_dtype_size(h.dtype));
+            require(left == n * h.size);
             volatile double value = 0; /* every value is read */
             for (size_t i = 0; i < n; i++)
                 value = fwi_npy_value(&h, values, i);

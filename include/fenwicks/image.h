@@ -55,8 +55,8 @@ FW_API fw_status fw_mnist_load(const char *path, fw_images *train, fw_images *te
 FW_API fw_status fw_idx_load(const char *images_path, const char *labels_path, fw_images *out);
 
 /* NumPy arrays. x: [n,h,w,c], [n,h,w] (c = 1) or [n,d] (h = 1, w = d, c = 1 unless h, w, c are
- * given), of u8, i32, i64, f32 or f64, either byte order, C or Fortran order; u8 stays u8, the
- * others become f32 and must be finite. y: [n] or [n,1] integers, or floats of integral values;
+ * given), of truths, integers of 1 to 8 bytes or floats of 2 to 8, either byte order, C or Fortran order;
+ * u8 stays u8, truths become u8 of 0 and 1, the others f32 and must be finite. y: [n] or [n,1] integers, or floats of integral values;
  * y_path NULL: unlabelled. Either path may be an .npz (told by its first bytes); without y_path
  * labels come from x_path's .npz if it has them. Errors: FW_EFORMAT, FW_ESHAPE, FW_ENOTFOUND (no
  * such member), FW_EARG (a member's name, and no .npz). Format: docs/formats/npy.md. Source: NEP 1, npy format versions 1.0 to 3.0. */

@@ -6,6 +6,7 @@
 #include "bytes.h"
 #include "fail.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -110,27 +111,33 @@ static bool host_is_big(void)
     return first == 0;
 }
 
+/* A letter and a digit: the kind, and the bytes of a value. */
+static bool is_read(const char *code)
+{
+    static const char *const codes[] = {"b1", "u1", "u2", "u4", "u8", "i1",
+                                        "i2", "i4", "i8", "f2", "f4", "f8"};
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+        if (strcmp(code, codes[i]) == 0)
+            return true;
+    return false;
+}
+
 static fw_status set_type(const cursor *c, const char *descr, fwi_npy *h)
 {
-    static const struct {
-        const char *code;
-        fw_dtype dtype;
-    } types[] = {{"u1", FW_U8}, {"i4", FW_I32}, {"i8", FW_I64}, {"f4", FW_F32}, {"f8", FW_F64}};
     const char order = descr[0];
     const bool known_order = order == '<' || order == '>' || order == '|' || order == '=';
     const char *code = known_order ? descr + 1 : descr;
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        if (strcmp(code, types[i].code) != 0)
-            continue;
-        h->dtype = types[i].dtype;
-        const size_t size = fw_dtype_size(h->dtype);
-        if (size > 1 && order == '|')
-            break; /* no byte order given where one is needed */
-        h->swap = size > 1 && ((order == '>') != host_is_big()) && (order == '>' || order == '<');
-        return FW_OK;
-    }
-    return fwi_fail(FW_EFORMAT, "%s: the array's type is \"%s\"; u1, i4, i8, f4 and f8 are read",
-                    c->name, descr);
+    const bool known = is_read(code);
+    const size_t size = known ? (size_t)(code[1] - '0') : 0;
+    if (!known || (size > 1 && order == '|')) /* no byte order given where one is needed */
+        return fwi_fail(
+            FW_EFORMAT,
+            "%s: the array's type is \"%s\"; b1, u1 to u8, i1 to i8 and f2 to f8 are read", c->name,
+            descr);
+    h->kind = code[0];
+    h->size = size;
+    h->swap = size > 1 && ((order == '>') != host_is_big()) && (order == '>' || order == '<');
+    return FW_OK;
 }
 
 static fw_status parse_head(cursor *c, fwi_npy *h)
@@ -209,14 +216,13 @@ fw_status fwi_npy_read_head(fwi_source *s, fwi_npy *h)
     fwi_free(text);
     if (st != FW_OK)
         return st;
-    size_t bytes = fw_dtype_size(h->dtype);
-    h->n_values = 1;
+    size_t bytes = h->size;
     for (int i = 0; i < h->rank; i++)
         if (h->dim[i] == 0)
             return fwi_fail(FW_EFORMAT, "%s: the array is empty: size %d is 0", name, i);
         else if (!fwi_mul_size(bytes, (size_t)h->dim[i], &bytes) || bytes > INT64_MAX)
             return fwi_fail(FW_EFORMAT, "%s: the array has more bytes than can be counted", name);
-    h->n_values = bytes / fw_dtype_size(h->dtype);
+    h->n_values = bytes / h->size;
     return FW_OK;
 }
 
@@ -233,7 +239,7 @@ static void swap_bytes(uint8_t *p, size_t n, size_t size)
 /* The stored order has the first index fastest; the result has the last one fastest. */
 static fw_status to_c_order(const fwi_npy *h, void **values)
 {
-    const size_t size = fw_dtype_size(h->dtype);
+    const size_t size = h->size;
     size_t step[FWI_NPY_MAX_RANK]; /* distance in the result when an index grows by one */
     size_t index[FWI_NPY_MAX_RANK] = {0};
     size_t d = size;
@@ -261,16 +267,28 @@ static fw_status to_c_order(const fwi_npy *h, void **values)
     return FW_OK;
 }
 
+/* NumPy writes truth as 0 and 1. */
+static fw_status check_truth(const char *name, const uint8_t *values, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (values[i] > 1)
+            return fwi_fail(FW_EFORMAT,
+                            "%s: value %zu is %d, and of type b1 (truth): expected 0 or 1", name, i,
+                            values[i]);
+    return FW_OK;
+}
+
 fw_status fwi_npy_read_values(fwi_source *s, const fwi_npy *h, void **out)
 {
-    const size_t size = fw_dtype_size(h->dtype);
     void *values = NULL;
-    fw_status st = fwi_source_read_alloc(s, h->n_values * size,
+    fw_status st = fwi_source_read_alloc(s, h->n_values * h->size,
                                          "the values that its header promises", &values);
     if (st == FW_OK)
         st = fwi_source_expect_end(s, "the array that its header promises");
+    if (st == FW_OK && h->kind == 'b')
+        st = check_truth(fwi_source_name(s), values, h->n_values);
     if (st == FW_OK && h->swap)
-        swap_bytes(values, h->n_values, size);
+        swap_bytes(values, h->n_values, h->size);
     if (st == FW_OK && h->fortran && h->rank > 1)
         st = to_c_order(h, &values);
     if (st != FW_OK) {
@@ -281,18 +299,66 @@ fw_status fwi_npy_read_values(fwi_source *s, const fwi_npy *h, void **out)
     return FW_OK;
 }
 
-double fwi_npy_value(const fwi_npy *h, const void *values, size_t i)
+/* IEEE 754 binary16: a sign, 5 bits of exponent (bias 15), 10 of fraction. */
+static double half_value(uint16_t bits)
 {
-    switch (h->dtype) {
-    case FW_U8:
+    const int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    double v = ldexp(fraction, -24); /* subnormal */
+    if (exponent == 31)
+        v = fraction == 0 ? HUGE_VAL : (double)NAN;
+    else if (exponent > 0)
+        v = ldexp(1024 + fraction, exponent - 25);
+    return bits >> 15 != 0 ? -v : v;
+}
+
+static double unsigned_value(const void *values, size_t size, size_t i)
+{
+    switch (size) {
+    case 1:
         return ((const uint8_t *)values)[i];
-    case FW_I32:
+    case 2:
+        return ((const uint16_t *)values)[i];
+    case 4:
+        return ((const uint32_t *)values)[i];
+    default:
+        return (double)((const uint64_t *)values)[i];
+    }
+}
+
+static double signed_value(const void *values, size_t size, size_t i)
+{
+    switch (size) {
+    case 1:
+        return ((const int8_t *)values)[i];
+    case 2:
+        return ((const int16_t *)values)[i];
+    case 4:
         return ((const int32_t *)values)[i];
-    case FW_I64:
+    default:
         return (double)((const int64_t *)values)[i];
-    case FW_F32:
+    }
+}
+
+static double float_value(const void *values, size_t size, size_t i)
+{
+    switch (size) {
+    case 2:
+        return half_value(((const uint16_t *)values)[i]);
+    case 4:
         return (double)((const float *)values)[i];
     default:
         return ((const double *)values)[i];
+    }
+}
+
+double fwi_npy_value(const fwi_npy *h, const void *values, size_t i)
+{
+    switch (h->kind) {
+    case 'i':
+        return signed_value(values, h->size, i);
+    case 'f':
+        return float_value(values, h->size, i);
+    default:
+        return unsigned_value(values, h->size, i);
     }
 }

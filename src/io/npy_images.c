@@ -173,7 +173,7 @@ static fw_status is_zip(const char *path, bool *zip)
     return st;
 }
 
-/* a's values become the pixels: bytes stay, anything else becomes float. */
+/* a's values become the pixels: bytes and truths stay, anything else becomes float. */
 static fw_status take_pixels(array *a, fw_images *im)
 {
     const size_t n_values = a->head.n_values;
@@ -181,8 +181,9 @@ static fw_status take_pixels(array *a, fw_images *im)
     im->h = a->dim[1];
     im->w = a->dim[2];
     im->c = a->dim[3];
-    im->dtype = a->head.dtype == FW_U8 ? FW_U8 : FW_F32;
-    if (a->head.dtype == im->dtype) {
+    const bool bytes = a->head.size == 1 && a->head.kind != 'i';
+    im->dtype = bytes ? FW_U8 : FW_F32;
+    if (bytes || (a->head.kind == 'f' && a->head.size == 4)) {
         im->pixels = a->values;
         a->values = NULL;
         return FW_OK;

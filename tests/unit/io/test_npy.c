@@ -26,27 +26,34 @@ static void head(bytes *m, int version, const char *dict)
     add(m, dict, n);
 }
 
-/* Value i (in C order) of the arrays made here: fits every type. */
-static int value_of(int64_t i)
+static const char *const codes[] = {"u1", "b1", "u2", "u4", "u8", "i1",
+                                    "i2", "i4", "i8", "f2", "f4", "f8"};
+enum { TYPES = sizeof codes / sizeof *codes };
+
+/* Value i (in C order) of the arrays made here. */
+static int value_of(const char *code, int64_t i)
 {
-    return (int)((i * 37 + 5) % 251);
+    const int v = (int)((i * 37 + 5) % 251);
+    if (code[0] == 'b')
+        return v & 1;
+    return strcmp(code, "i1") == 0 && v > 127 ? v - 256 : v;
 }
 
 static void add_value(bytes *m, const char *code, bool big, int v)
 {
     uint8_t b[8] = {0};
-    size_t n = 0;
-    if (strcmp(code, "u1") == 0) {
-        b[0] = (uint8_t)v;
-        n = 1;
-    } else if (strcmp(code, "i4") == 0) {
-        memcpy(b, &(int32_t){v}, n = 4);
-    } else if (strcmp(code, "i8") == 0) {
-        memcpy(b, &(int64_t){v}, n = 8);
+    const size_t n = (size_t)(code[1] - '0');
+    if (strcmp(code, "f8") == 0) {
+        memcpy(b, &(double){(double)v}, n);
     } else if (strcmp(code, "f4") == 0) {
-        memcpy(b, &(float){(float)v}, n = 4);
+        memcpy(b, &(float){(float)v}, n);
+    } else if (strcmp(code, "f2") == 0) {
+        int exponent = 0, left = v; /* whole numbers below 2048 are exact */
+        for (; v != 0 && left < 1024; left *= 2)
+            exponent--;
+        memcpy(b, &(uint16_t){v == 0 ? 0 : (uint16_t)((exponent + 25) << 10 | (left & 1023))}, n);
     } else {
-        memcpy(b, &(double){(double)v}, n = 8);
+        memcpy(b, &(int64_t){v}, n); /* little-endian machines */
     }
     for (size_t i = 0; i < n; i++)
         add(m, &b[big ? n - 1 - i : i], 1);
@@ -66,9 +73,9 @@ static void array(bytes *m, const char *code, bool big, bool fortran, int versio
         n *= dim[i];
     }
     snprintf(dict, sizeof dict, "{'descr': '%s%s', 'fortran_order': %s, 'shape': (%s), }        \n",
-             strcmp(code, "u1") == 0 ? "|"
-             : big                   ? ">"
-                                     : "<",
+             code[1] == '1' ? "|"
+             : big          ? ">"
+                            : "<",
              code, fortran ? "True" : "False", shape);
     head(m, version, dict);
     int64_t index[4] = {0};
@@ -76,7 +83,7 @@ static void array(bytes *m, const char *code, bool big, bool fortran, int versio
         int64_t at = 0;
         for (int i = 0; i < rank; i++)
             at = at * dim[i] + index[i];
-        add_value(m, code, big, value_of(at));
+        add_value(m, code, big, value_of(code, at));
         for (int i = fortran ? 0 : rank - 1; i >= 0 && i < rank; i += fortran ? 1 : -1) {
             if (++index[i] < dim[i])
                 break;
@@ -88,11 +95,10 @@ static void array(bytes *m, const char *code, bool big, bool fortran, int versio
 static void every_type_and_order(void **state)
 {
     (void)state;
-    const char *const codes[] = {"u1", "i4", "i8", "f4", "f8"};
     const int64_t dims[3][4] = {{5, 3, 4, 2}, {5, 3, 4, 0}, {5, 12, 0, 0}};
     static bytes m;
     int cases = 0;
-    for (int t = 0; t < 5; t++)
+    for (int t = 0; t < TYPES; t++)
         for (int form = 0; form < 12; form++)
             for (int rank = 2; rank <= 4; rank++) {
                 const int64_t *dim = dims[4 - rank];
@@ -104,32 +110,33 @@ static void every_type_and_order(void **state)
                 assert_int_equal(im.h, rank == 2 ? 1 : 3);
                 assert_int_equal(im.w, rank == 2 ? 12 : 4);
                 assert_int_equal(im.c, rank == 4 ? 2 : 1);
-                assert_int_equal(im.dtype, t == 0 ? FW_U8 : FW_F32);
+                assert_int_equal(im.dtype, t < 2 ? FW_U8 : FW_F32);
                 for (int64_t i = 0; i < im.n * im.h * im.w * im.c; i++)
-                    assert_int_equal(t == 0 ? ((uint8_t *)im.pixels)[i]
-                                            : (int)((float *)im.pixels)[i],
-                                     value_of(i));
+                    assert_int_equal(t < 2 ? ((uint8_t *)im.pixels)[i]
+                                           : (int)((float *)im.pixels)[i],
+                                     value_of(codes[t], i));
                 assert_null(im.labels);
                 assert_int_equal(im.n_classes, 0);
-                assert_true(im.std[0] > 1 && im.digest != NULL);
+                assert_true(im.std[0] > 0.4f && im.digest != NULL);
                 assert_string_equal(im.source, "x.npy");
                 fw_images_clear(&im);
                 cases++;
             }
-    assert_int_equal(cases, 180);
+    assert_int_equal(cases, 36 * TYPES);
 }
 
 static void labels(void **state)
 {
     (void)state;
-    const char *const codes[] = {"u1", "i4", "i8", "f4", "f8"};
     static bytes m;
     fw_images im = {0};
     array(&m, "u1", false, false, 1, 3, (int64_t[]){4, 2, 3});
     write_bytes(in_dir("x.npy"), m.b, m.n);
-    for (int t = 0; t < 5; t++)
+    for (int t = 0; t < TYPES; t++)
         for (int rank = 1; rank <= 2; rank++) {
-            array(&m, codes[t], t == 2, false, 1, rank, (int64_t[]){4, 1}); /* 5 42 79 116 */
+            if (codes[t][0] == 'b')
+                continue;                                                       /* below */
+            array(&m, codes[t], t % 2 == 0, false, 1, rank, (int64_t[]){4, 1}); /* 5 42 79 116 */
             write_bytes(in_dir("y.npy"), m.b, m.n);
             assert_ok(fw_npy_load(in_dir("x.npy"), in_dir("y.npy"), NULL, &im));
             assert_int_equal(im.n_classes, 117);
@@ -143,6 +150,13 @@ static void labels(void **state)
                 fw_npy_load(in_dir("x.npy"), in_dir("y.npy"), &(fw_npy_opt){.n_classes = 79}, &im),
                 FW_EFORMAT, "y.npy: record 2: label 79", "expected 0 to 78");
         }
+    array(&m, "b1", false, false, 1, 1, (int64_t[]){4}); /* two classes */
+    write_bytes(in_dir("y.npy"), m.b, m.n);
+    assert_ok(fw_npy_load(in_dir("x.npy"), in_dir("y.npy"), NULL, &im));
+    assert_int_equal(im.n_classes, 2);
+    assert_int_equal(im.labels[0] * 1000 + im.labels[1] * 100 + im.labels[2] * 10 + im.labels[3],
+                     1010);
+    fw_images_clear(&im);
     const double bad[3] = {-1.0, 0.5, (double)NAN};
     const char *const words[3] = {"label -1", "label 0.5 is no whole number", "is no whole number"};
     for (int i = 0; i < 3; i++) {
@@ -163,6 +177,56 @@ static void labels(void **state)
     assert_fails(fw_npy_load(in_dir("x.npy"), in_dir("y.npy"), NULL, &im), FW_ESHAPE,
                  "the array is [4,2], expected [n] or [n,1]");
     assert_null(im.pixels);
+}
+
+/* The ends of each type's range, and what halves have beside whole numbers. */
+static void ends_of_types(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *code;
+        uint64_t bits;
+        float value;
+    } ends[] = {
+        {"u2", 65535, 65535.0f},
+        {"i2", 0x8000, -32768.0f},
+        {"u4", 4294967295, 4294967296.0f}, /* to nearest */
+        {"i4", 0x80000000, -2147483648.0f},
+        {"u8", UINT64_MAX, 18446744073709551616.0f},
+        {"i8", (uint64_t)1 << 63, -9223372036854775808.0f},
+        {"i1", 0x80, -128.0f},
+        {"f2", 0x0001, 0x1p-24f}, /* the least subnormal, and the largest */
+        {"f2", 0x03ff, 0x3ffp-24f},
+        {"f2", 0x0400, 0x1p-14f},
+        {"f2", 0x7bff, 65504.0f},
+        {"f2", 0xbc00, -1.0f},
+        {"f2", 0x3555, 0.333251953125f},
+    };
+    static bytes m;
+    fw_images im = {0};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        char dict[100];
+        snprintf(dict, sizeof dict, "{'descr': '%s%s', 'fortran_order': False, 'shape': (1, 1)}",
+                 ends[i].code[1] == '1' ? "|" : "<", ends[i].code);
+        head(&m, 1, dict);
+        add(&m, &ends[i].bits, (size_t)(ends[i].code[1] - '0')); /* little-endian machines */
+        write_bytes(in_dir("x.npy"), m.b, m.n);
+        assert_ok(fw_npy_load(in_dir("x.npy"), NULL, NULL, &im));
+        assert_true(*(float *)im.pixels == ends[i].value);
+        fw_images_clear(&im);
+    }
+    static const uint16_t not_finite[] = {0x7c00, 0xfc00, 0x7e00};
+    for (int i = 0; i < 3; i++) {
+        head(&m, 1, "{'descr': '<f2', 'fortran_order': False, 'shape': (1, 1)}");
+        add(&m, &not_finite[i], 2);
+        write_bytes(in_dir("x.npy"), m.b, m.n);
+        assert_fails(fw_npy_load(in_dir("x.npy"), NULL, NULL, &im), FW_EFORMAT, "x.npy", "finite");
+    }
+    head(&m, 1, "{'descr': '|b1', 'fortran_order': False, 'shape': (1, 3)}");
+    add(&m, (uint8_t[]){0, 1, 2}, 3);
+    write_bytes(in_dir("x.npy"), m.b, m.n);
+    assert_fails(fw_npy_load(in_dir("x.npy"), NULL, NULL, &im), FW_EFORMAT, "x.npy: value 2 is 2",
+                 "expected 0 or 1");
 }
 
 static void cut_to_size(void **state)
@@ -199,7 +263,10 @@ static void wrong_headers(void **state)
         {"{}", "no descr"},
         {"{'descr': '<f4', 'fortran_order': False}", "no shape"},
         {"{'descr': '<f4', 'shape': (2, 2)}", "no fortran_order"},
-        {"{'descr': '<f2', 'fortran_order': False, 'shape': (2, 2)}", "type is \"<f2\""},
+        {"{'descr': '<f3', 'fortran_order': False, 'shape': (2, 2)}", "type is \"<f3\""},
+        {"{'descr': '<f16', 'fortran_order': False, 'shape': (2, 2)}", "type is \"<f16\""},
+        {"{'descr': '<b2', 'fortran_order': False, 'shape': (2, 2)}", "type is \"<b2\""},
+        {"{'descr': '', 'fortran_order': False, 'shape': (2, 2)}", "type is \"\""},
         {"{'descr': '|f4', 'fortran_order': False, 'shape': (2, 2)}", "type is \"|f4\""},
         {"{'descr': '|O', 'fortran_order': False, 'shape': (2, 2)}", "type is \"|O\""},
         {"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2, 2)}", "found '['"},
@@ -310,7 +377,7 @@ static void npz(void **state)
     assert_ok(fw_npy_load(in_dir("d.npz"), NULL, NULL, &im));
     assert_int_equal(im.n, 6);
     assert_int_equal(im.c, 2);
-    assert_int_equal((int)((float *)im.pixels)[41], value_of(41));
+    assert_int_equal((int)((float *)im.pixels)[41], value_of("f4", 41));
     assert_int_equal(im.labels[1], 42);
     fw_images_clear(&im);
     assert_fails(fw_npy_load(in_dir("d.npz"), NULL, &(fw_npy_opt){.x_key = "pixels"}, &im),
@@ -330,7 +397,7 @@ static void npz(void **state)
     fw_images_clear(&im);
     write_bytes(in_dir("y.npy"), y.b, y.n);
     assert_ok(fw_npy_load(in_dir("d.npz"), in_dir("y.npy"), NULL, &im));
-    assert_int_equal(im.labels[5], value_of(5));
+    assert_int_equal(im.labels[5], value_of("u1", 5));
     fw_images_clear(&im);
     assert_fails(fw_npy_load(in_dir("d.npz"), in_dir("d.npz"), NULL, &im), FW_ENOTFOUND,
                  "\"y\" or \"labels\"");
@@ -354,6 +421,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_type_and_order, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(labels, dir_setup, dir_teardown),
+        cmocka_unit_test_setup_teardown(ends_of_types, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(cut_to_size, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(wrong_headers, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(npz, dir_setup, dir_teardown),
