@@ -15,16 +15,15 @@ static void require(bool ok)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const int64_t sizes[][3] = {{0, 0, 0}, {2, 2, 1}};
-    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+    static const fw_csv_opt options[] = {{0}, {.h = 2, .w = 2}, {.label_column = 1}};
+    for (size_t k = 0; k < sizeof options / sizeof *options; k++) {
         fw_images im = {0};
-        if (fwi_csv_parse("input", data, size, sizes[k][0], sizes[k][1], sizes[k][2], &im) !=
-            FW_OK) {
+        if (fwi_csv_parse("input", data, size, &options[k], &im) != FW_OK) {
             require(im.pixels == NULL && im.labels == NULL);
             continue;
         }
         require(im.n > 0 && im.h > 0 && im.w > 0 && im.c > 0);
-        require(sizes[k][0] == 0 || (im.h == 2 && im.w == 2 && im.c == 1));
+        require(options[k].h == 0 || (im.h == 2 && im.w == 2 && im.c == 1));
         const int64_t values = im.n * im.h * im.w * im.c;
         for (int64_t i = 0; i < values; i++)
             require(im.dtype == FW_U8 || isfinite(((const float *)im.pixels)[i]));

@@ -70,12 +70,19 @@ typedef struct fw_npy_opt {
 FW_API fw_status fw_npy_load(const char *x_path, const char *y_path, const fw_npy_opt *opt,
                              fw_images *out);
 
-/* Text: one record per line, numbers separated by commas, the label last (the UCI digits' form),
- * with h * w * c values before it; all 0: a square number of values is a square image, any other
- * one row. u8 if all values are whole and in 0..255, else f32. n_classes is the largest label + 1.
- * Errors: FW_EFORMAT (no number, a label that is none) and FW_ESHAPE (count of values), with the
- * line. */
-FW_API fw_status fw_csv_load(const char *path, int64_t h, int64_t w, int64_t c, fw_images *out);
+/* Text: one record per line, numbers between commas, semicolons or tabs, one of them the label. A
+ * first line where none begins like a number, or with a column named label, labels, class, target
+ * or y, is a header. u8 if all values are whole and in 0..255, else f32. n_classes is the largest
+ * label + 1. opt may be NULL. Errors: FW_EFORMAT (no number, a label that is none, two columns named
+ * so), FW_ESHAPE (count of values), with the line; FW_EARG (a height without a width, a column under
+ * 1). Format: docs/formats/csv.md. */
+typedef struct fw_csv_opt {
+    /* How to cut the h * w * c values of a line; c 0: 1. All 0: a square number of values is a
+     * square image, any other one row. */
+    int64_t h, w, c;
+    int64_t label_column; /* from 1; 0: the one that the header names so, else the last */
+} fw_csv_opt;
+FW_API fw_status fw_csv_load(const char *path, const fw_csv_opt *opt, fw_images *out);
 
 /* Splits by position: the records i with i % k == k - 1 (i from 0) go to test, the others to train.
  * im, which owns its memory (an importer filled it), is consumed: cleared on success, untouched on
@@ -97,8 +104,9 @@ typedef struct fw_import_opt {
     bool coarse;        /* CIFAR-100: the 20 coarse labels */
     /* .csv, and arrays of rows: how to cut them, h and w, c 0: 1. What other images must have; 0: any. */
     int64_t h, w, c;
-    int64_t split_every; /* 0: no split; k: fw_images_split_every; FW_EARG if src has two parts */
-    int64_t take;        /* of the part to train on, behind a split: fw_images_take; 0: all */
+    int64_t label_column; /* .csv: fw_csv_opt */
+    int64_t split_every;  /* 0: no split; k: fw_images_split_every; FW_EARG if src has two parts */
+    int64_t take;         /* of the part to train on, behind a split: fw_images_take; 0: all */
 } fw_import_opt;
 FW_API fw_status fw_import(const char *src, const fw_import_opt *opt, fw_images *train,
                            fw_images *test);

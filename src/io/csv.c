@@ -1,4 +1,4 @@
-/* csv.c: images as lines of numbers, the label last (the UCI digits). Neighbours: npy_images.c,
+/* csv.c: images as lines of numbers with a label (docs/formats/csv.md). Neighbours: npy_images.c,
  * idx.c. */
 #include "fail.h"
 #include "file.h"
@@ -9,8 +9,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-enum { MAX_NUMBER = 64 };
+enum { MAX_NUMBER = 63 }; /* characters */
 #define MAX_TEXT ((size_t)4 << 30)
 
 typedef struct reader {
@@ -18,7 +19,15 @@ typedef struct reader {
     locale_t c_locale; /* a decimal point is a point wherever the program runs */
     const uint8_t *at, *end;
     int64_t line, column; /* from 1, as editors count */
+    char separator;
+    int64_t columns, label; /* of the first line; which of them holds labels, from 1 */
 } reader;
+
+typedef struct field {
+    const uint8_t *text; /* without blanks around it */
+    size_t n;
+    bool last; /* of its line */
+} field;
 
 static fw_status bad(const reader *r, const char *what)
 {
@@ -26,33 +35,59 @@ static fw_status bad(const reader *r, const char *what)
                     (long long)r->column, what);
 }
 
-/* One number and what follows it: *last is set at a line's end. */
-static fw_status read_number(reader *r, double *v, bool *last)
+static bool is_blank(uint8_t c)
 {
-    char text[MAX_NUMBER];
-    size_t n = 0;
-    while (r->at < r->end && *r->at != ',' && *r->at != '\n') {
-        if (n + 1 >= sizeof text)
-            return bad(r, "more than 63 characters, expected a number");
-        text[n++] = (char)*r->at++;
-    }
-    while (n > 0 && (text[n - 1] == '\r' || text[n - 1] == ' ' || text[n - 1] == '\t'))
-        n--;
-    text[n] = '\0';
-    char *stop = text;
-    *v = n == 0 ? 0.0 : strtod_l(text, &stop, r->c_locale);
-    /* strtod also reads "nan", "inf" and "0x1p3", which no data file means */
-    if (n == 0 || stop != text + n || !isfinite(*v) || strpbrk(text, "xX") != NULL) {
-        for (size_t i = 0; i < n; i++)
-            if ((unsigned char)text[i] < 0x20 || (unsigned char)text[i] >= 0x7f)
-                text[i] = '?';
-        return fwi_fail(FW_EFORMAT, "%s: line %lld, value %lld: found \"%s\", expected a number",
-                        r->path, (long long)r->line, (long long)r->column, text);
-    }
-    *last = r->at == r->end || *r->at == '\n';
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+/* The next one, and past what ends it. */
+static field next_field(reader *r)
+{
+    field f = {.text = r->at};
+    while (r->at < r->end && *r->at != (uint8_t)r->separator && *r->at != '\n')
+        r->at++;
+    f.n = (size_t)(r->at - f.text);
+    f.last = r->at == r->end || *r->at == '\n';
     if (r->at < r->end)
         r->at++;
-    return FW_OK;
+    while (f.n > 0 && is_blank(f.text[f.n - 1]))
+        f.n--;
+    while (f.n > 0 && is_blank(*f.text)) {
+        f.text++;
+        f.n--;
+    }
+    return f;
+}
+
+static bool to_number(const reader *r, field f, double *v)
+{
+    char text[MAX_NUMBER + 1];
+    if (f.n == 0 || f.n > MAX_NUMBER)
+        return false;
+    memcpy(text, f.text, f.n);
+    text[f.n] = '\0';
+    char *stop = text;
+    *v = strtod_l(text, &stop, r->c_locale);
+    /* strtod also reads "nan", "inf" and "0x1p3", which no data file means */
+    return stop == text + f.n && isfinite(*v) && strpbrk(text, "xX") == NULL;
+}
+
+static fw_status read_number(reader *r, double *v, bool *last)
+{
+    const field f = next_field(r);
+    *last = f.last;
+    if (to_number(r, f, v))
+        return FW_OK;
+    if (f.n > MAX_NUMBER)
+        return bad(r, "more than 63 characters, expected a number");
+    char text[MAX_NUMBER + 1] = {0};
+    for (size_t i = 0; i < f.n; i++)
+        text[i] = '?';
+    for (size_t i = 0; i < f.n; i++)
+        if (f.text[i] >= 0x20 && f.text[i] < 0x7f)
+            text[i] = (char)f.text[i];
+    return fwi_fail(FW_EFORMAT, "%s: line %lld, value %lld: found \"%s\", expected a number",
+                    r->path, (long long)r->line, (long long)r->column, text);
 }
 
 static void skip_empty_lines(reader *r)
@@ -64,54 +99,111 @@ static void skip_empty_lines(reader *r)
     }
 }
 
-/* Lines, and numbers in the first of them. */
-static void count(reader r, int64_t *lines, int64_t *values)
+/* A name that means labels, in any case, perhaps quoted. */
+static bool names_labels(field f)
 {
-    *lines = 0;
-    *values = 1;
+    static const char *const names[] = {"label", "labels", "class", "target", "y"};
+    if (f.n >= 2 && f.text[0] == '"' && f.text[f.n - 1] == '"') {
+        f.text++;
+        f.n -= 2;
+    }
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (f.n == strlen(names[i]) && strncasecmp((const char *)f.text, names[i], f.n) == 0)
+            return true;
+    return false;
+}
+
+/* What the first line says of all: the separator, the columns, and whether it is a header, which
+ * is passed over: one where a column is named as labels are, or none begins like a number. */
+static fw_status read_first_line(reader *r, int64_t label)
+{
+    skip_empty_lines(r);
+    const void *const stop = memchr(r->at, '\n', (size_t)(r->end - r->at));
+    const size_t n = (size_t)((stop == NULL ? r->end : (const uint8_t *)stop) - r->at);
+    r->separator = memchr(r->at, ',', n) != NULL    ? ','
+                   : memchr(r->at, ';', n) != NULL  ? ';'
+                   : memchr(r->at, '\t', n) != NULL ? '\t'
+                                                    : ',';
+    reader line = *r;
+    int64_t numbers = 0, named = 0;
+    bool last = n == 0;
+    while (!last) {
+        const field f = next_field(&line);
+        numbers += f.n > 0 && memchr("0123456789+-.", *f.text, 13) != NULL;
+        line.columns++;
+        last = f.last;
+        if (!names_labels(f))
+            continue;
+        if (named != 0 && label == 0)
+            return fwi_fail(FW_EFORMAT,
+                            "%s: line %lld: columns %lld and %lld are both named as labels are; "
+                            "which one is meant has to be said",
+                            r->path, (long long)r->line, (long long)named, (long long)line.columns);
+        named = line.columns;
+    }
+    r->columns = line.columns;
+    r->label = label != 0 ? label : named != 0 ? named : r->columns;
+    if (r->columns > 0 && label > r->columns)
+        return fwi_fail(FW_ESHAPE, "%s: line %lld has %lld columns, and labels in column %lld?",
+                        r->path, (long long)r->line, (long long)r->columns, (long long)label);
+    if (n > 0 && (named != 0 || numbers == 0)) {
+        r->at = line.at;
+        r->line++;
+    }
+    return FW_OK;
+}
+
+static int64_t count_lines(reader r)
+{
+    int64_t lines = 0;
     skip_empty_lines(&r);
-    for (const uint8_t *p = r.at; p < r.end && *p != '\n'; p++)
-        *values += *p == ',';
     while (r.at < r.end) {
         const uint8_t *stop = memchr(r.at, '\n', (size_t)(r.end - r.at));
         r.at = stop == NULL ? r.end : stop + 1;
-        ++*lines;
+        lines++;
         skip_empty_lines(&r);
     }
+    return lines;
+}
+
+static fw_status take_label(const reader *r, int64_t i, double v, fw_images *im)
+{
+    if (v != floor(v) || v < 0 || v >= FWI_MAX_CLASSES)
+        return fwi_fail(
+            FW_EFORMAT,
+            "%s: record %lld (line %lld): label %g, expected a whole number from 0 to %d", r->path,
+            (long long)i, (long long)r->line, v, FWI_MAX_CLASSES - 1);
+    im->labels[i] = (int32_t)v;
+    if (im->labels[i] >= im->n_classes)
+        im->n_classes = im->labels[i] + 1;
+    return FW_OK;
 }
 
 static fw_status parse(reader *r, fw_images *im, bool *bytes)
 {
-    const int64_t values = im->h * im->w * im->c;
     float *to = im->pixels;
     *bytes = true;
     for (int64_t i = 0; i < im->n; i++) {
         skip_empty_lines(r);
-        double v = 0;
-        for (r->column = 1; r->column <= values + 1; r->column++) {
+        for (r->column = 1; r->column <= r->columns; r->column++) {
+            double v = 0;
             bool last = false;
-            const fw_status st = read_number(r, &v, &last);
+            fw_status st = read_number(r, &v, &last);
+            if (st == FW_OK && last != (r->column == r->columns))
+                st = fwi_fail(FW_ESHAPE, "%s: line %lld has %s values, expected %lld and a label",
+                              r->path, (long long)r->line, last ? "fewer" : "more",
+                              (long long)r->columns - 1);
+            if (st == FW_OK && r->column == r->label) {
+                st = take_label(r, i, v, im);
+            } else if (st == FW_OK) {
+                *to++ = (float)v;
+                *bytes = *bytes && v >= 0 && v <= 255 && v == floor(v);
+                if (!isfinite((float)v))
+                    st = bad(r, "the number is too large for a float");
+            }
             if (st != FW_OK)
                 return st;
-            if (last != (r->column == values + 1))
-                return fwi_fail(FW_ESHAPE, "%s: line %lld has %s values, expected %lld and a label",
-                                r->path, (long long)r->line, last ? "fewer" : "more",
-                                (long long)values);
-            if (r->column > values)
-                break;
-            *to++ = (float)v;
-            *bytes = *bytes && v >= 0 && v <= 255 && v == floor(v);
-            if (!isfinite((float)v))
-                return bad(r, "the number is too large for a float");
         }
-        if (v != floor(v) || v < 0 || v >= FWI_MAX_CLASSES)
-            return fwi_fail(
-                FW_EFORMAT,
-                "%s: record %lld (line %lld): label %g, expected a whole number from 0 to %d",
-                r->path, (long long)i, (long long)r->line, v, FWI_MAX_CLASSES - 1);
-        im->labels[i] = (int32_t)v;
-        if (im->labels[i] >= im->n_classes)
-            im->n_classes = im->labels[i] + 1;
         r->line++;
     }
     return FW_OK;
@@ -161,11 +253,17 @@ static fw_status choose_size(const reader *r, int64_t values, int64_t *h, int64_
     return FW_OK;
 }
 
-fw_status fwi_csv_parse(const char *name, const void *text, size_t n_bytes, int64_t h, int64_t w,
-                        int64_t c, fw_images *out)
+fw_status fwi_csv_parse(const char *name, const void *text, size_t n_bytes, const fw_csv_opt *opt,
+                        fw_images *out)
 {
+    const fw_csv_opt none = {0};
+    if (opt == NULL)
+        opt = &none;
+    if (opt->label_column < 0)
+        return fwi_fail(FW_EARG, "%s: labels in column %lld? The first is 1", name,
+                        (long long)opt->label_column);
     fw_images im = {0};
-    int64_t lines = 0, values = 0;
+    int64_t h = opt->h, w = opt->w, c = opt->c, lines = 0;
     bool bytes = false;
     reader r = {.path = name, .line = 1, .at = text};
     r.end = r.at + n_bytes;
@@ -174,10 +272,11 @@ fw_status fwi_csv_parse(const char *name, const void *text, size_t n_bytes, int6
     r.c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (r.c_locale == (locale_t)0)
         return fwi_fail(FW_ENOMEM, "%s: no memory for a locale", name);
-    count(r, &lines, &values);
-    fw_status st = lines == 0 ? fwi_fail(FW_EFORMAT, "%s: holds no records", name) : FW_OK;
+    fw_status st = read_first_line(&r, opt->label_column);
+    if (st == FW_OK && (lines = count_lines(r)) == 0)
+        st = fwi_fail(FW_EFORMAT, "%s: holds no records", name);
     if (st == FW_OK)
-        st = choose_size(&r, values - 1, &h, &w, &c);
+        st = choose_size(&r, r.columns - 1, &h, &w, &c);
     if (st == FW_OK)
         st = fwi_images_new(&im, name, lines, h, w, c, FW_F32, true);
     if (st == FW_OK)
@@ -195,14 +294,14 @@ fw_status fwi_csv_parse(const char *name, const void *text, size_t n_bytes, int6
     return FW_OK;
 }
 
-fw_status fw_csv_load(const char *path, int64_t h, int64_t w, int64_t c, fw_images *out)
+fw_status fw_csv_load(const char *path, const fw_csv_opt *opt, fw_images *out)
 {
     if (path == NULL || out == NULL)
         return fwi_fail(FW_EARG, "fw_csv_load: NULL argument");
     fwi_buf text = {0};
     fw_status st = fwi_read_file(path, MAX_TEXT, &text);
     if (st == FW_OK)
-        st = fwi_csv_parse(path, text.data, text.size, h, w, c, out);
+        st = fwi_csv_parse(path, text.data, text.size, opt, out);
     fwi_buf_clear(&text);
     return st;
 }

@@ -72,6 +72,8 @@ static fw_status check_use(const char *src, kind k, const fw_import_opt *opt)
         foreign = "coarse labels";
     else if (k != ARRAYS && (n->x_key != NULL || n->y_key != NULL))
         foreign = "the name of an .npz's member";
+    else if (opt->label_column != 0 && k != CSV)
+        foreign = "a column of labels";
     else if (k != ARRAYS && n->n_classes != 0)
         foreign = "a number of classes";
     else if (k != ARRAYS && (n->h != 0 || n->w != 0 || n->c != 0))
@@ -125,7 +127,10 @@ static fw_status run_import(const char *src, kind k, const fw_import_opt *opt, f
     case ARRAYS:
         return fw_npy_load(src, opt->labels, &npy, train);
     case CSV:
-        return fw_csv_load(src, opt->h, opt->w, opt->c == 0 && opt->h > 0 ? 1 : opt->c, train);
+        return fw_csv_load(
+            src,
+            &(fw_csv_opt){.h = opt->h, .w = opt->w, .c = opt->c, .label_column = opt->label_column},
+            train);
     }
     return fwi_fail(FW_EINTERNAL, "%s: kind %d", src, (int)k);
 }

@@ -138,6 +138,7 @@ static fw_status import_bundled(const fw_recipe *r, fw_recipe_data *out)
                         fw_recipe_name(r));
     int64_t hwc[3] = {0};
     (void)fwi_recipe_size(r, hwc);
+    const fw_csv_opt opt = {.h = hwc[0], .w = hwc[1], .c = hwc[2]};
     char *file = fwi_sprintf("%s.csv", name);
     const fwi_embedded *f = fwi_embedded_files;
     while (file != NULL && f->name != NULL && strcmp(f->name, file) != 0)
@@ -146,7 +147,7 @@ static fw_status import_bundled(const fw_recipe *r, fw_recipe_data *out)
     if (st == FW_OK && f->name == NULL)
         st = fwi_fail(FW_EINTERNAL, "%s is not inside the library", file);
     if (st == FW_OK)
-        st = fwi_csv_parse(file, f->data, f->size, hwc[0], hwc[1], hwc[2], &out->train_images);
+        st = fwi_csv_parse(file, f->data, f->size, &opt, &out->train_images);
     fwi_free(file);
     if (st != FW_OK)
         return st;
@@ -170,12 +171,13 @@ static fw_status import(const fw_recipe *r, const char *data, fw_recipe_data *ou
     (void)fwi_recipe_size(r, hwc);
     fw_images *train = &out->train_images, *test = &out->test_images;
     const fw_npy_opt array = {.h = hwc[0], .w = hwc[1], .c = hwc[2]};
+    const fw_csv_opt lines = {.h = hwc[0], .w = hwc[1], .c = hwc[2]};
     const fw_import_opt opt = {.coarse = coarse, .h = hwc[0], .w = hwc[1], .c = hwc[2]};
     fw_status st = source == CIFAR10    ? fw_cifar10_load(data, train, test)
                    : source == CIFAR100 ? fw_cifar100_load(data, !coarse, train, test)
                    : source == MNIST    ? fw_mnist_load(data, train, test)
                    : source == NPY      ? fw_npy_load(data, NULL, &array, train)
-                   : source == CSV      ? fw_csv_load(data, opt.h, opt.w, opt.c, train)
+                   : source == CSV      ? fw_csv_load(data, &lines, train)
                                         : fwi_import_any_size(data, &opt, train, test);
     const int64_t k = fwi_recipe_int(r, FWI_KEY_DATA_SPLIT_EVERY);
     if (st != FW_OK || test->n > 0 || k == 0)

@@ -256,7 +256,7 @@ fw_dataset *t_data_set(int64_t batch, bool training)
 fw_images t_digits(void)
 {
     fw_images im = {0};
-    assert_ok(fw_csv_load(FW_SOURCE_DIR "/recipes/digits.csv", 8, 8, 1, &im));
+    assert_ok(fw_csv_load(FW_SOURCE_DIR "/recipes/digits.csv", &(fw_csv_opt){.h = 8, .w = 8}, &im));
     return im;
 }
 

@@ -418,7 +418,7 @@ static void test_missing_files(void **state)
     assert_bad(fw_tfrecord_open(&t, none), FW_ENOTFOUND, none, NULL, "");
     assert_bad(fw_record_info_read(none, &info), FW_ENOTFOUND, none, NULL, "");
     assert_bad(fw_npy_load(none, NULL, NULL, &a), FW_ENOTFOUND, none, NULL, "");
-    assert_bad(fw_csv_load(none, 0, 0, 0, &a), FW_ENOTFOUND, none, NULL, "");
+    assert_bad(fw_csv_load(none, NULL, &a), FW_ENOTFOUND, none, NULL, "");
     assert_bad(fw_idx_load(none, NULL, &a), FW_ENOTFOUND, none, NULL, "");
     assert_bad(fw_cifar10_load(none, &a, &b), FW_ENOTFOUND, none, NULL, "");
     assert_bad(fw_import(none, NULL, &a, &b), FW_ENOTFOUND, none, NULL, "");

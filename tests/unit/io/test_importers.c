@@ -359,7 +359,7 @@ static void cifar100(void **state)
 static fw_status csv(const char *text, int64_t h, int64_t w, fw_images *im)
 {
     write_bytes(in_dir("t.csv"), text, strlen(text));
-    return fw_csv_load(in_dir("t.csv"), h, w, 0, im);
+    return fw_csv_load(in_dir("t.csv"), &(fw_csv_opt){.h = h, .w = w}, im);
 }
 
 static void csv_forms(void **state)
@@ -392,7 +392,12 @@ static void csv_forms(void **state)
         {"5\n", "one number", FW_ESHAPE},
         {"1,2,3,4,0\n1,2,3,0\n", "line 2 has fewer values, expected 4", FW_ESHAPE},
         {"1,2,3,4,0\n1,2,3,4,5,0\n", "line 2 has more values, expected 4", FW_ESHAPE},
-        {"a,b,c,d,label\n1,2,3,4,0\n", "line 1, value 1: found \"a\"", FW_EFORMAT},
+        {"a,2,3,4,0\n1,2,3,4,0\n", "line 1, value 1: found \"a\"", FW_EFORMAT}, /* no header */
+        {"a,b,c,d,e\n", "holds no records", FW_EFORMAT},
+        {"a,b,c,d,e\n1,2,3,4,f\n", "line 2, value 5: found \"f\"", FW_EFORMAT},
+        {"y,b,c,d,Label\n1,2,3,4,0\n", "line 1: columns 1 and 5 are both named", FW_EFORMAT},
+        {"1;2;3,5;4;0\n", "line 1, value 1: found \"1;2;3\"", FW_EFORMAT},
+        {"1,2,3,4,0,\n", "line 1, value 6: found \"\"", FW_EFORMAT},
         {"1,2,3,4,0\n1,2,,4,0\n", "line 2, value 3: found \"\"", FW_EFORMAT},
         {"1,2,3,0x4,0\n", "found \"0x4\"", FW_EFORMAT},
         {"1,2,nan,4,0\n", "found \"nan\"", FW_EFORMAT},
@@ -410,6 +415,47 @@ static void csv_forms(void **state)
     assert_fails(csv("1,2,3,4,0\n", 3, 2, &im), FW_ESHAPE,
                  "4 values and a label, expected 3 x 2 x 1");
     assert_null(im.pixels);
+}
+
+static void csv_headers_and_labels(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t column;
+    } same[] = {
+        {"1,2,3,4,0\n5,6,7,8,1\n", 0},
+        {"1;2;3;4;0\n5;6;7;8;1\n", 0},
+        {"1\t2\t3\t4\t0\r\n5\t6\t7\t8\t1\r\n", 0},
+        {"0,1,2,3,4\n1,5,6,7,8\n", 1},
+        {"1,2,0,3,4\n5,6,1,7,8", 3},
+        {"a,b,c,d,e\n1,2,3,4,0\n5,6,7,8,1\n", 0},
+        {"label,pixel0,pixel1,pixel2,pixel3\n0,1,2,3,4\n1,5,6,7,8\n", 0},
+        {"\n0, 1 ,Class,2,3\r\n\n1,2,0,3,4\n5,6,1,7,8\n", 0},
+        {"\xef\xbb\xbf\"a\";\"TARGET\";\"c\";\"d\";\"e\"\n1;0;2;3;4\n5;1;6;7;8\n", 0},
+        {"y,b,c,d,label\n1,2,3,4,0\n5,6,7,8,1\n", 5},
+        {"y,b,c,d,label\n0,1,2,3,4\n1,5,6,7,8\n", 1},
+    };
+    fw_images im = {0}, test = {0};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        write_bytes(in_dir("t.csv"), same[i].text, strlen(same[i].text));
+        assert_ok(fw_csv_load(in_dir("t.csv"), &(fw_csv_opt){.label_column = same[i].column}, &im));
+        assert_int_equal(im.n * 100 + im.h * 10 + im.w, 222);
+        for (int k = 0; k < 8; k++)
+            assert_int_equal(((uint8_t *)im.pixels)[k], k + 1);
+        assert_int_equal(im.labels[0] * 10 + im.labels[1], 1);
+        fw_images_clear(&im);
+    }
+    assert_fails(fw_csv_load(in_dir("t.csv"), &(fw_csv_opt){.label_column = 6}, &im), FW_ESHAPE,
+                 "line 1 has 5 columns", "column 6");
+    assert_fails(fw_csv_load(in_dir("t.csv"), &(fw_csv_opt){.label_column = -1}, &im), FW_EARG,
+                 "t.csv", "column -1");
+    assert_ok(fw_import(in_dir("t.csv"), &(fw_import_opt){.label_column = 1}, &im, &test));
+    assert_int_equal(im.labels[1], 1);
+    fw_images_clear(&im);
+    write_bytes(in_dir("t.npy"), "x", 1);
+    assert_fails(fw_import(in_dir("t.npy"), &(fw_import_opt){.label_column = 1}, &im, &test),
+                 FW_EARG, "t.npy", "no use for a column of labels");
 }
 
 static void csv_in_another_locale(void **state)
@@ -500,6 +546,7 @@ int main(void)
         TEST(cifar10_archive),
         TEST(cifar100),
         TEST(csv_forms),
+        TEST(csv_headers_and_labels),
         TEST(csv_in_another_locale),
         TEST(bundled_digits),
         TEST(options_of_other_kinds),
