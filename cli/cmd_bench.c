@@ -144,8 +144,7 @@ static int run_bench(const command *self, int argc, char **argv)
          &a.batch},
         {"--precision", "TYPE",
          "of step (default: the recipe's), conv, ops (f32): f32, f64, bf16, auto; a GPU: f32, "
-         "tf32, bf16, "
-         "f16, auto",
+         "bf16, f16, auto, tf32 (not ops)",
          ARG_TEXT, &a.precision_word},
         {"--memory-limit", "BYTES", "refuse a step that needs more (512M, 2G; default none)",
          ARG_SIZE, &a.memory_limit},

@@ -153,5 +153,5 @@ static int run_recipes(const command *self, int argc, char **argv)
     return n == 0 ? list_all(json) : show_one(self, pos[0], &set, json);
 }
 
-const command command_recipes = {"recipes", "recipes [NAME|FILE] [--set KEY=VALUE] [--costs]",
+const command command_recipes = {"recipes", "recipes [NAME|FILE [--set KEY=VALUE] | --costs]",
                                  "the recipes; or one, with every key and its value", run_recipes};

@@ -66,8 +66,8 @@ enum { FWI_STREAM_FROM = 1 << 25 };
 extern int64_t fwi_stream_from;
 
 /* A backend's rows, and the table to fall back to: the first row that fits, along the chain, is
- * taken. So a backend starts from the reference and overrides; one that lacks an op is slower,
- * never wrong. */
+ * taken. So a room of the CPU starts from the reference and overrides, and one that lacks an op is
+ * slower, never wrong; the chain of a device with memory of its own ends without the reference. */
 typedef struct fwi_op_table {
     const char *name; /* "avx512" */
     const struct fwi_op_table *base;

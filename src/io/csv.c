@@ -129,7 +129,7 @@ static fw_status read_first_line(reader *r, int64_t label)
     bool last = n == 0;
     while (!last) {
         const field f = next_field(&line);
-        numbers += f.n > 0 && memchr("0123456789+-.", *f.text, 13) != NULL;
+        numbers += f.n > 0 && strspn((const char[]){(char)*f.text, '\0'}, "0123456789+-.");
         line.columns++;
         last = f.last;
         if (!names_labels(f))

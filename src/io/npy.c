@@ -111,25 +111,24 @@ static bool host_is_big(void)
     return first == 0;
 }
 
-/* A letter and a digit: the kind, and the bytes of a value. */
-static bool is_read(const char *code)
+/* A letter and a digit: the kind, and the bytes of a value. NULL: not read. */
+static const char *known_type(const char *code)
 {
     static const char *const codes[] = {"b1", "u1", "u2", "u4", "u8", "i1",
                                         "i2", "i4", "i8", "f2", "f4", "f8"};
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         if (strcmp(code, codes[i]) == 0)
-            return true;
-    return false;
+            return codes[i];
+    return NULL;
 }
 
 static fw_status set_type(const cursor *c, const char *descr, fwi_npy *h)
 {
     const char order = descr[0];
     const bool known_order = order == '<' || order == '>' || order == '|' || order == '=';
-    const char *code = known_order ? descr + 1 : descr;
-    const bool known = is_read(code);
-    const size_t size = known ? (size_t)(code[1] - '0') : 0;
-    if (!known || (size > 1 && order == '|')) /* no byte order given where one is needed */
+    const char *code = known_type(known_order ? descr + 1 : descr);
+    const size_t size = code != NULL ? (size_t)(code[1] - '0') : 0;
+    if (code == NULL || (size > 1 && order == '|')) /* no byte order given where one is needed */
         return fwi_fail(
             FW_EFORMAT,
             "%s: the array's type is \"%s\"; b1, u1 to u8, i1 to i8 and f2 to f8 are read", c->name,

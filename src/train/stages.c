@@ -1,3 +1,4 @@
+/* stages.c: which stage a step belongs to, and where each begins (stages.h). */
 #include "stages.h"
 
 int64_t fwi_stage_of(const fwi_stages *s, int64_t step, fwi_network_use *use)

@@ -360,8 +360,8 @@ const fw_trial *fw_trials_find(const fw_trials *t, const fw_trial *like, bool sa
     return NULL;
 }
 
-/* What names a data set: the last part of its path, however many slashes follow it. In the arena;
- * NULL: no memory. */
+/* What names a data set: the last part of its path, however many slashes follow it, without the
+ * ".tfrec" that records are found with or without. In the arena; NULL: no memory. */
 static const char *data_name(fwi_arena *texts, const char *path)
 {
     char *const copy = fwi_arena_strdup(texts, path == NULL ? "" : path);
@@ -369,7 +369,10 @@ static const char *data_name(fwi_arena *texts, const char *path)
         return NULL;
     for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
         copy[n - 1] = 0;
-    return fwi_path_base(copy);
+    char *const name = copy + (fwi_path_base(copy) - copy), *const end = strstr(name, ".tfrec");
+    if (end != NULL && end != name && end[strlen(".tfrec")] == 0)
+        *end = 0;
+    return name;
 }
 
 /* What a run is, but for its figures. machine, texts: what it views. */

@@ -42,6 +42,11 @@ run 0 train digits --data set --batch 8 --epochs 1 --log named.jsonl
 err "done before"
 run 0 train digits --data other/ --batch 8 --epochs 1 --log named.jsonl
 [ "$(grep -o '"data": "[a-z]*"' named.jsonl | tr -d '\n')" = '"data": "set""data": "other"' ] || die "names of data"
+# records have one name, with .tfrec behind it or not
+run 0 train digits --data set/x --batch 8 --epochs 1 --log x.jsonl
+run 0 train digits --data set/x.tfrec --batch 8 --epochs 1 --log x.jsonl
+err "done before"
+grep -q '"data": "x",' x.jsonl || die "the name of records"
 # what no line could hold is refused before the run, and said in JSON all the same
 odd=$(printf 'K\344se')
 mkdir "$odd" && cp set/* "$odd"/

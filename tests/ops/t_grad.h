@@ -1,7 +1,7 @@
 /* t_grad.h: gradients against differences. A net is a small graph of doubles on the reference
  * kernels; its gradient, as fwi_graph_gradient builds it, is held to the central difference
  * (f(w + h v) - f(w - h v)) / 2h with h = 1e-5 along a random direction v, one parameter at a time
- * (style rule A15). At that h, rounding and the third derivative each leave about 1e-9 of the
+ * (docs/numerics.md, "Gradients"). At that h, rounding and the third derivative each leave about 1e-9 of the
  * value; a term missing from a gradient shows in the first digits. */
 #ifndef T_GRAD_H
 #define T_GRAD_H

@@ -104,7 +104,7 @@ double *t_values(t_case *c, fw_dtype dtype, fwi_shape shape, const double *v);
  * input; then set tolerances, if any. */
 void t_expect(t_case *c);
 
-/* Tolerance of style rule A14 for ops that are linear in their inputs (each result a sum of
+/* Tolerance of docs/numerics.md for ops that are linear in their inputs (each result a sum of
  * products): 2 u sqrt(k) sum|terms| + u |want|, with k terms; sum|terms| is what the reference
  * gives for the inputs' absolute values. */
 void t_tol_linear(t_case *c, int64_t k);

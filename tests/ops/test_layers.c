@@ -1,7 +1,7 @@
 /* test_layers.c: every layer kind as numbers. In double, on whatever kernels a plan of doubles
  * takes:
  *   - the gradient of a small net around each layer against central differences along random
- *     directions (style rule A15), in training and in evaluation mode;
+ *     directions (docs/numerics.md, "Gradients"), in training and in evaluation mode;
  *   - each block against the single layers that it stands for: the same bits;
  *   - the walk-through's order in the residual block, the halves of global_pools, dropout's mean.
  * Ops alone are tested beside this file, whole nets against PyTorch in test_davidnet.c. */
