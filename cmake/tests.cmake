@@ -130,6 +130,7 @@ endforeach()
 file(GLOB cu_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cuda/*.cu)
 set_source_files_properties(${cu_sources} PROPERTIES LANGUAGE CXX)
 add_library(t_cuda OBJECT ${cu_sources} ${CMAKE_SOURCE_DIR}/src/cuda/cuda_table.c
+  ${CMAKE_SOURCE_DIR}/src/cuda/cuda_lower.c
   ${CMAKE_SOURCE_DIR}/tests/cuda/emulate.cpp ${CMAKE_SOURCE_DIR}/tests/cuda/emulate_hopper.cpp
   ${CMAKE_SOURCE_DIR}/tests/cuda/t_far.c)
 set_target_properties(t_cuda PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON)

@@ -44,21 +44,25 @@ static void find_plans(const fwi_cuda_libs *l, const fwi_newton_schulz *s,
 
 /* Matrices of a batch lie one behind the other, so only one batch as a whole is on a boundary: a
  * batch of more needs matrices that are whole numbers of boundaries. */
-static bool batch_aligned(const fwi_newton_schulz *s)
+static bool may_be_batch(const fwi_cuda_libs *l, const fwi_newton_schulz *s)
 {
     const size_t size = fw_dtype_size(s->dtype);
-    return s->batch == 1 || ((size_t)(s->m * s->n) * size % FWI_LIBS_ALIGN == 0 &&
-                             (size_t)(s->m * s->m) * size % FWI_LIBS_ALIGN == 0);
+    return s->batch == 1 ||
+           (!atomic_load(&l->blas_single) && (size_t)(s->m * s->n) * size % FWI_LIBS_ALIGN == 0 &&
+            (size_t)(s->m * s->m) * size % FWI_LIBS_ALIGN == 0);
 }
 
 bool fwi_newton_schulz_prepare(fwi_cuda_libs *l, const fwi_newton_schulz *s)
 {
-    bool all = batch_aligned(s);
+    bool all = may_be_batch(l, s);
     for (int i = 0; i < PRODUCTS && all; i++) {
         const fwi_matmul_key key = key_of(l, s, i);
         const fwi_cublaslt_plan *p = fwi_cublaslt_plan_get(l, &key);
+        if (p == NULL && s->batch > 1)
+            atomic_store(&l->blas_single, true);
         if (p == NULL)
-            fwi_log(0, "%s: our own kernel is used", fw_last_error());
+            fwi_log(0, "%s: %s", fw_last_error(),
+                    s->batch > 1 ? "no batches are used" : "our own kernel is used");
         all = p != NULL && p->usable;
     }
     return all;
@@ -66,7 +70,7 @@ bool fwi_newton_schulz_prepare(fwi_cuda_libs *l, const fwi_newton_schulz *s)
 
 bool fwi_newton_schulz_ready(const fwi_cuda_libs *l, const fwi_newton_schulz *s)
 {
-    bool all = batch_aligned(s);
+    bool all = may_be_batch(l, s);
     for (int i = 0; i < PRODUCTS && all; i++) {
         const fwi_matmul_key key = key_of(l, s, i);
         const fwi_cublaslt_plan *p = fwi_cublaslt_plan_find(l, &key);
@@ -162,9 +166,18 @@ static bool same_products(const fwi_newton_schulz *a, const fwi_newton_schulz *b
            a->c == b->c && a->dtype == b->dtype;
 }
 
-/* Neighbours of one size are a batch where cuBLASLt has products for that, else each one is. get: make
- * plans; else they are there already. */
-static void make_batches(muon_job *j, fwi_cuda_libs *l, const fwi_call *calls, int n, bool get)
+/* MAKE_PLANS of batches, USE_PLANS that are there, or ONE_BY_ONE. */
+typedef enum batching { MAKE_PLANS, USE_PLANS, ONE_BY_ONE } batching;
+
+static bool one_batch(fwi_cuda_libs *l, const fwi_newton_schulz *s, batching how)
+{
+    return how == MAKE_PLANS  ? fwi_newton_schulz_prepare(l, s)
+           : how == USE_PLANS ? fwi_newton_schulz_ready(l, s)
+                              : false;
+}
+
+/* Neighbours of one size are a batch where cuBLASLt has products for that, else each one is. */
+static void make_batches(muon_job *j, fwi_cuda_libs *l, const fwi_call *calls, int n, batching how)
 {
     j->n = n;
     j->n_batches = 0;
@@ -180,7 +193,7 @@ static void make_batches(muon_job *j, fwi_cuda_libs *l, const fwi_call *calls, i
             same++;
         }
         s.batch = same;
-        if (same > 1 && !(get ? fwi_newton_schulz_prepare(l, &s) : fwi_newton_schulz_ready(l, &s)))
+        if (same > 1 && !one_batch(l, &s, how))
             s.batch = 1;
         for (int end = at + same; at < end; at += (int)s.batch) {
             const size_t bytes = fwi_newton_schulz_scratch(l, &s);
@@ -206,16 +219,18 @@ static bool accepts(const fwi_call *c)
 
 static size_t joint_scratch(const fwi_call *calls, int n)
 {
-    muon_job j;
-    make_batches(&j, fwi_cuda_libs_of(calls), calls, n, true);
-    return j.sums + 2 * j.x + j.products + FWI_LIBS_ALIGN;
+    muon_job j, single;
+    make_batches(&j, fwi_cuda_libs_of(calls), calls, n, MAKE_PLANS);
+    make_batches(&single, fwi_cuda_libs_of(calls), calls, n, ONE_BY_ONE); /* if blas_single comes */
+    return j.sums + 2 * j.x + FWI_LIBS_ALIGN +
+           (j.products > single.products ? j.products : single.products);
 }
 
 static fw_status joint_run(const fwi_call *calls, int n)
 {
     fwi_cuda_libs *l = fwi_cuda_libs_of(calls);
     muon_job j;
-    make_batches(&j, l, calls, n, false);
+    make_batches(&j, l, calls, n, USE_PLANS);
     char *const sums = fwi_libs_aligned(calls[0].scratch);
     char *const x = sums + j.sums, *const other = x + j.x, *const products = other + j.x;
     for (int i = 0, b = 0, in_batch = 0; i < n; i++) {

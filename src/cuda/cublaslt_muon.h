@@ -14,7 +14,8 @@ typedef struct fwi_newton_schulz {
 } fwi_newton_schulz;
 
 /* Makes the plans of its three products. false: cuBLASLt has not got them, or (with a message) they
- * could not be made. */
+ * could not be made; after that of a batch no batch is ready any more, so that no scratch that was sized
+ * without one is ever too small for it. */
 bool fwi_newton_schulz_prepare(fwi_cuda_libs *l, const fwi_newton_schulz *s);
 /* Whether prepare said so before; makes nothing. */
 bool fwi_newton_schulz_ready(const fwi_cuda_libs *l, const fwi_newton_schulz *s);

@@ -2,12 +2,12 @@
  * everything that is asked of it is done in order. Uploads go by way of a few pinned blocks, so that
  * the caller's memory is free again when they return, while the copies still wait in the queue.
  * Read before: exec.h, cuda_inner.h, cuda_check.c. */
-#include "cpu_lower.h"
 #include "cuda_augment.h"
 #include "cuda_guard.h"
 #include "cuda_inner.h"
 #include "cuda_libs.h"
 #include "cuda_lines.h"
+#include "cuda_lower.h"
 #include "cuda_score.h"
 
 #include <string.h>
@@ -263,14 +263,6 @@ static void cuda_forget(fwi_device *d, void *recording)
     (void)cudaGraphExecDestroy((cudaGraphExec_t)recording);
 }
 
-/* Where activations are of 16 bits, Muon's products are too: its three steps ask for no more. */
-static void narrow_muon(fwi_graph *g)
-{
-    for (int32_t i = 0; i < g->n_ops; i++)
-        if (g->ops[i].kind == FWI_OP_muon)
-            g->ops[i].attr.muon.narrow = g->storage == FW_BF16 || g->storage == FW_F16;
-}
-
 static fw_status cuda_make_batch(fwi_device *d, const fwi_batch_job *job)
 {
     const cuda_device *c = (const cuda_device *)d;
@@ -308,16 +300,7 @@ static fw_status cuda_score(fwi_device *d, const fwi_score_job *job)
 
 static fw_status cuda_lower(fwi_device *d, fwi_graph *g)
 {
-    if (g->real != FW_F32)
-        return fwi_fail(FW_EUNAVAILABLE,
-                        "precision %s: a GPU computes in f32, tf32, bf16 and f16; the "
-                        "device cpu has f64",
-                        fw_dtype_name(g->real));
-    fw_status st = fwi_lower_fuse(g, d->table);
-    if (st == FW_OK)
-        st = fwi_lower_blocked(g, d->table);
-    narrow_muon(g);
-    return st == FW_OK ? fwi_pass_updates_last(g) : st;
+    return fwi_cuda_lower(d->table, g);
 }
 
 const fwi_backend fwi_backend_cuda = {

@@ -200,10 +200,10 @@ static inline bool plain(const fwi_call *c)
 {
     const fwi_op_info *info = fwi_op_info_get(c->kind);
     for (int i = 0; i < info->n_in; i++)
-        if (c->in[i].nb > 1 || fwi_shape_elems(&c->in[i].shape) > INT32_MAX)
+        if (c->in[i].nb > 1 || fwi_shape_elems(&c->in[i].shape) >= FWI_MOST_ELEMS)
             return false;
     for (int i = 0; i < info->n_out; i++)
-        if (c->out[i].nb > 1 || fwi_shape_elems(&c->out[i].shape) > INT32_MAX)
+        if (c->out[i].nb > 1 || fwi_shape_elems(&c->out[i].shape) >= FWI_MOST_ELEMS)
             return false;
     return true;
 }

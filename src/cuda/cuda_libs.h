@@ -13,6 +13,8 @@
 #include "exec.h"
 #include "tensor_map.h"
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 
 typedef struct fwi_cudnn_plan fwi_cudnn_plan;       /* cudnn_conv.h */
 typedef struct fwi_cublaslt_plan fwi_cublaslt_plan; /* cublaslt_matmul.h */
@@ -41,6 +43,8 @@ typedef struct fwi_cuda_libs {
      * holds the lock. */
     fwi_cudnn_plan *_Atomic dnn_plans;
     fwi_cublaslt_plan *_Atomic blas_plans;
+    atomic_bool
+        blas_single; /* a plan for a batch failed: scratch was sized without, so none is used */
     pthread_mutex_t lock;
 } fwi_cuda_libs;
 

@@ -44,6 +44,9 @@ const char *fwi_cudnn_refuses(const fwi_dnn_key *key, const cudnnBackendNumerica
         if ((exact || !refused[i].exact) && has_note(notes, n_notes, refused[i].note))
             return refused[i].why;
     }
+    for (int64_t i = 0; i < n_notes; i++) /* of a newer library: it may be about rounding */
+        if ((int)notes[i] >= (int)CUDNN_NUMERICAL_NOTE_TYPE_COUNT)
+            return "it has a note on its numbers that this build does not know";
     for (int64_t i = 0; i < n_behavior; i++) {
         if (behavior[i] == CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION)
             return "it is compiled when the program runs";

@@ -60,6 +60,10 @@ typedef struct fwi_kernel {
     const fwi_joint *joint; /* NULL: one call at a time */
 } fwi_kernel;
 
+/* Elements of a tensor from which on kernels that count in 32 bits do not take it: 2^31, less room for
+ * what a block of threads looks at beyond the end. Those of the CPU take any. */
+#define FWI_MOST_ELEMS (((int64_t)1 << 31) - ((int64_t)1 << 23))
+
 /* Bytes of an output beyond which a sweep over images writes past the caches: a last level holds no more. Tests
  * lower it, between calls. */
 enum { FWI_STREAM_FROM = 1 << 25 };

@@ -35,6 +35,30 @@ static void describe_inputs(const fwi_call *c, char *text, size_t cap)
     }
 }
 
+static int64_t most_elements(const fwi_call *c)
+{
+    const fwi_op_info *info = fwi_op_info_get(c->kind);
+    int64_t most = 0;
+    for (int i = 0; i < info->n_in + info->n_out; i++) {
+        const fwi_arg *a = i < info->n_in ? &c->in[i] : &c->out[i - info->n_in];
+        const int64_t n = fwi_shape_elems(&a->shape);
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
+static fw_status no_kernel(const fwi_device *d, const fwi_call *c)
+{
+    char text[256];
+    describe_inputs(c, text, sizeof text);
+    return fwi_fail(
+        FW_EUNAVAILABLE, "%s: no kernel for %s(%s)%s", d->label, fwi_op_info_get(c->kind)->name,
+        text,
+        most_elements(c) >= FWI_MOST_ELEMS
+            ? ": one of its tensors has 2^31 elements or nearly; a smaller batch has fewer"
+            : "");
+}
+
 /* ---- making a plan ---- */
 
 static fw_status note_inputs(fwi_plan *p, const fwi_graph *g)
@@ -89,12 +113,8 @@ static fw_status choose_kernels(builder *b)
         c.stream = d->stream;
         const fwi_op_table *from = NULL;
         b->kernel[i] = fwi_table_find(d->table, &c, &from);
-        if (b->kernel[i] == NULL) {
-            char text[256];
-            describe_inputs(&c, text, sizeof text);
-            return fwi_fail(FW_EUNAVAILABLE, "%s: no kernel for %s(%s)", d->label,
-                            fwi_op_info_get(c.kind)->name, text);
-        }
+        if (b->kernel[i] == NULL)
+            return no_kernel(d, &c);
         b->table[i] = from->name;
         if (b->kernel[i]->scratch != NULL)
             b->kernel_scratch[i] = b->kernel[i]->scratch(&c);

@@ -3,11 +3,11 @@
 #include "t_far.h"
 
 #include "clock.h"
-#include "cpu_lower.h"
 #include "cuda_augment.h"
 #include "cuda_guard.h"
 #include "cuda_lines.h"
 #include "cuda_load.h"
+#include "cuda_lower.h"
 #include "cuda_score.h"
 #include "t_cuda.h"
 
@@ -496,10 +496,7 @@ static void far_close(fwi_device *d)
 
 static fw_status far_lower(fwi_device *d, fwi_graph *g)
 {
-    fw_status st = fwi_lower_fuse(g, d->table);
-    if (st == FW_OK)
-        st = fwi_lower_blocked(g, d->table);
-    return st == FW_OK ? fwi_pass_updates_last(g) : st;
+    return fwi_cuda_lower(d->table, g);
 }
 
 static fw_status far_sync(fwi_device *d)

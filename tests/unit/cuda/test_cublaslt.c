@@ -399,6 +399,58 @@ static void test_muon_joint(void **state)
         }
 }
 
+/* Scratch that was sized when a plan for a batch could not be made, or memory was short, is enough for ever:
+ * another plan of the same variables must not make the first one take batches. */
+static void test_muon_batch_fails_once(void **state)
+{
+    (void)state;
+    enum { M = 8, N = 32, SIZE = M * N };
+    const fwi_op_table muon_table = {.name = "muon", .rows = fwi_rows_cublaslt_muon};
+    static float at[3][2][3][SIZE];
+    double hyper[5] = {0.24, 0.05, 1, 1, 1e-7};
+    for (int way = 0; way < 3; way++) { /* nothing fails; the heuristic; memory */
+        *blas = (fake_cublaslt_state){.workspace = 100};
+        fwi_cuda_libs *l = open_libs(false);
+        fwi_cuda_stream stream = {.libs = l};
+        const fwi_attr attr = {.muon = {0.6, 3.4445, -4.7750, 2.0315, 0.5, 3, 0, 1, 2, 3, 0}};
+        const fwi_kernel *row = NULL;
+        fwi_call c[2];
+        for (int i = 0; i < 2; i++) {
+            for (int j = 0; j < 3 * SIZE; j++)
+                at[way][i][j / SIZE][j % SIZE] = (float)number(i * 100 + j);
+            c[i] = (fwi_call){.kind = FWI_OP_muon, .attr = &attr, .stream = &stream};
+            for (int j = 0; j < 3; j++)
+                c[i].in[j] =
+                    (fwi_arg){.dtype = FW_F32, .shape = fwi_shape2(M, N), .data = at[way][i][j]};
+            c[i].in[3] = (fwi_arg){.dtype = FW_F64, .shape = fwi_shape1(5), .data = hyper};
+            row = fwi_table_find(&muon_table, &c[i], NULL);
+            assert_non_null(row);
+        }
+        blas->fail_call = FAKE_LT_HEURISTIC;
+        blas->fail_at = way == 1 ? blas->calls[FAKE_LT_HEURISTIC] + 1 : 0;
+        blas->fail_status = CUBLAS_STATUS_ALLOC_FAILED;
+        fwi_mem_fail_at(way == 2 ? 1 : 0);
+        const size_t bytes = row->joint->scratch(c, 2);
+        fwi_mem_fail_at(0);
+        blas->fail_at = 0;
+        const size_t again = row->joint->scratch(c, 2);
+        char *scratch = aligned_alloc(64, (bytes + 63) / 64 * 64 + 64);
+        memset(scratch + bytes, 0x5c, 64);
+        c[0].scratch = c[1].scratch = scratch;
+        blas->calls[FAKE_LT_MATMUL] = 0;
+        assert_int_equal(row->joint->run(c, 2), FW_OK);
+        assert_int_equal(blas->calls[FAKE_LT_MATMUL], way == 0 ? 9 : 18);
+        assert_true(again <= bytes);
+        for (int i = 0; i < 64; i++)
+            assert_int_equal(scratch[bytes + (size_t)i], 0x5c);
+        free(scratch);
+        fwi_cuda_libs_close(l);
+        assert_int_equal(blas->live, 0);
+    }
+    assert_memory_equal(at[1], at[0], sizeof at[0]);
+    assert_memory_equal(at[2], at[0], sizeof at[0]);
+}
+
 /* In bf16 X, A and B are rounded at each step: by the same rounding in plain arithmetic the eight singular
  * values, which the map leaves at 0.75 to 1.12, are off by at most 0.035. */
 static void test_muon_narrow(void **state)
@@ -503,11 +555,17 @@ static void test_without(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_results),       cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_once),          cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_scalar_map),    cmocka_unit_test(test_muon),
-        cmocka_unit_test(test_muon_joint),    cmocka_unit_test(test_muon_narrow),
-        cmocka_unit_test(test_muon_failures), cmocka_unit_test(test_without),
+        cmocka_unit_test(test_results),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_once),
+        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_scalar_map),
+        cmocka_unit_test(test_muon),
+        cmocka_unit_test(test_muon_joint),
+        cmocka_unit_test(test_muon_narrow),
+        cmocka_unit_test(test_muon_batch_fails_once),
+        cmocka_unit_test(test_muon_failures),
+        cmocka_unit_test(test_without),
     };
     point_at_fakes();
     blas = blas_state();

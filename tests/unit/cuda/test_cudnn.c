@@ -126,6 +126,8 @@ static void test_notes(void **state)
         {CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_4x4, -1, false, false, false},
         {CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_6x6, -1, false, false, false},
         {CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13, -1, false, false, false},
+        {CUDNN_NUMERICAL_NOTE_TYPE_COUNT, -1, false, false, false}, /* of a newer library */
+        {-1, CUDNN_BEHAVIOR_NOTE_TYPE_COUNT, true, true, true},
         {-1, CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION, false, false, false},
         {-1, CUDNN_BEHAVIOR_NOTE_REQUIRES_FILTER_INT8x32_REORDER, false, false, false},
         {-1, CUDNN_BEHAVIOR_NOTE_REQUIRES_BIAS_INT8x32_REORDER, false, false, false},
