@@ -62,9 +62,6 @@ install(TARGETS fenwicks_shared EXPORT fenwicks-targets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS fenwicks_static EXPORT fenwicks-static-targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/docs/fenwicks.1)
-  install(FILES docs/fenwicks.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-endif()
 
 # pkg-config and find_package. The two libraries are exported apart: who links the shared one needs none
 # of the system libraries' development files.
@@ -90,8 +87,10 @@ foreach(lib ${FW_CUDA_LIBS})
     string(APPEND FW_PC_LIBS " -l${lib}")
   endif()
 endforeach()
-configure_file(cmake/fenwicks.pc.in fenwicks.pc @ONLY)
-install(FILES ${CMAKE_CURRENT_BINARY_DIR}/fenwicks.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+foreach(pc fenwicks fenwicks-static)
+  configure_file(cmake/${pc}.pc.in ${pc}.pc @ONLY)
+  install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${pc}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endforeach()
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/fenwicks)
 install(EXPORT fenwicks-targets NAMESPACE fenwicks:: DESTINATION ${package_dir})
 install(EXPORT fenwicks-static-targets NAMESPACE fenwicks:: DESTINATION ${package_dir})

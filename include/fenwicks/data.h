@@ -186,6 +186,7 @@ FW_API fw_status fw_dataset_next(fw_dataset *ds, fw_batch *out);
 FW_API fw_status fw_dataset_seek(fw_dataset *ds, int64_t position);
 FW_API int64_t fw_dataset_position(const fw_dataset *ds); /* where the next batch begins */
 
+/* Of NULL these are 0. */
 FW_API int64_t
 fw_dataset_count(const fw_dataset *ds); /* records in one pass, shard and fold applied */
 FW_API int64_t

@@ -64,7 +64,7 @@ typedef struct fw_trial_opt {
 FW_API fw_status fw_session_trial(fw_session *s, const fw_one_run *run, fw_trials *t,
                                   const fw_trial_opt *opt, const fw_trial **out,
                                   fw_run_result *result, bool *held);
-/* The same in a session of its own. */
+/* The same in a session of its own. run NULL: all defaults. */
 FW_API fw_status fw_trial_run(fw_trials *t, const fw_recipe *r, const fw_run_opt *run,
                               const fw_trial_opt *opt, const fw_trial **out, fw_run_result *result,
                               bool *held);

@@ -149,7 +149,9 @@ typedef struct fw_estimator_opt {
     void *progress_user;
     const volatile sig_atomic_t *
         stop; /* when it becomes non-zero: finish the step, on a GPU those that are on their way too,
-                  write a checkpoint, return FW_ESTOPPED. A signal handler may set it */
+                  write a checkpoint, return FW_ESTOPPED. An evaluation, of a training or called for, and
+                  a prediction end behind the batch at work, with FW_ESTOPPED and no result. A signal handler
+                  may set it */
     int64_t steps_per_epoch;  /* 0: the training data's batches per pass */
     int64_t checkpoint_every; /* steps; 0: only when training ends or stops */
     int64_t keep;             /* newest checkpoints kept; 0: 2 */
@@ -219,8 +221,8 @@ FW_API void fw_estimator_free(fw_estimator *e);
  * Where data, an evaluation or the log fails, a checkpoint of the last step is written first. */
 FW_API fw_status fw_estimator_train(fw_estimator *e, fw_dataset *ds, int64_t until);
 
-/* Every record of a non-training data set counts once, by the views that .tta asks for; it has to
- * have labels. */
+/* Every record of a non-training data set counts once, wherever it stands, by the views that .tta asks
+ * for; it has to have labels. */
 FW_API fw_status fw_estimator_evaluate(fw_estimator *e, fw_dataset *ds, fw_metrics *out);
 
 /* Class probabilities of every record, in order: probabilities [cap, n_classes]. FW_EARG if cap <
@@ -232,8 +234,8 @@ FW_API fw_status fw_estimator_predict(fw_estimator *e, fw_dataset *ds, float *pr
 FW_API int64_t fw_estimator_step(const fw_estimator *e);    /* steps done so far */
 FW_API int64_t fw_estimator_classes(const fw_estimator *e); /* 0 before the first use with data */
 
-/* Compiles for a data set and fills the budget without training. eval may be NULL. Allocates state
- * and scratch. */
+/* Compiles for data sets and fills the budget without training: train to train on, eval to evaluate on.
+ * Either may be NULL, and out too. Allocates state and scratch. */
 FW_API fw_status fw_estimator_prepare(fw_estimator *e, fw_dataset *train, fw_dataset *eval,
                                       fw_budget *out);
 
@@ -242,8 +244,10 @@ FW_API fw_status fw_estimator_prepare(fw_estimator *e, fw_dataset *train, fw_dat
  * with fw_text_free. */
 FW_API fw_status fw_estimator_explain(const fw_estimator *e, char **text);
 
-/* What evaluation uses, as a model file (docs/formats/model.md). FW_ESTATE: nothing was trained;
- * FW_ENONFINITE: a value is not finite. */
+/* What evaluation uses, as a model file (docs/formats/model.md): the weights, and the standardisation of the
+ * data, several in a row as one. A transform of the caller's own cannot be in it, which is logged: the model
+ * wants its images as that leaves them. FW_ESTATE: no step was trained; FW_ENONFINITE: a value is not
+ * finite. */
 FW_API fw_status fw_estimator_save(fw_estimator *e, const char *path);
 
 #ifdef __cplusplus

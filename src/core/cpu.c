@@ -245,7 +245,7 @@ fw_status fwi_threads_check(int n)
         return FW_OK;
     return fwi_fail(FW_EARG,
                     "%d threads are asked for, but CPU affinity and cgroup quota allow this "
-                    "process %d; 0 takes as many as allowed",
+                    "process %d",
                     n, allowed);
 }
 

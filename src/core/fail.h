@@ -4,6 +4,10 @@
 
 #include <fenwicks/status.h>
 
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+
 #if defined(__GNUC__)
 #define FWI_PRINTF(fmt_at, args_at) __attribute__((format(printf, fmt_at, args_at)))
 #else
@@ -37,6 +41,18 @@ typedef struct fwi_error {
 void fwi_error_save(fwi_error *out, fw_status st); /* copies this thread's message */
 fw_status
 fwi_error_raise(const fwi_error *e); /* makes it this thread's message; returns e->status */
+
+/* What a caller's stop flag says; NULL: nobody stops. */
+static inline bool fwi_stop_asked(const volatile sig_atomic_t *stop)
+{
+    return stop != NULL && *stop != 0;
+}
+
+/* FW_ESTOPPED if it does: "stopped while <doing>". */
+static inline fw_status fwi_stop_check(const volatile sig_atomic_t *stop, const char *doing)
+{
+    return fwi_stop_asked(stop) ? fwi_fail(FW_ESTOPPED, "stopped while %s", doing) : FW_OK;
+}
 
 void fwi_log(int level, const char *fmt, ...) FWI_PRINTF(2, 3); /* to the callback of fw_log_set */
 

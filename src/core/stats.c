@@ -122,9 +122,9 @@ fw_status fw_summary_of(const double *x, int64_t n, fw_summary *out)
 double fw_share_at_least(const double *x, int64_t n, double bound)
 {
     int64_t count = 0;
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n && x != NULL; i++)
         count += x[i] >= bound;
-    return n < 1 ? NAN : (double)count / (double)n;
+    return n < 1 || x == NULL ? NAN : (double)count / (double)n;
 }
 
 double fw_t_test_above(const fw_summary *s, double bound)

@@ -316,6 +316,8 @@ void fwi_dataset_reseed(fw_dataset *ds, uint64_t seed)
 
 int64_t fw_dataset_position(const fw_dataset *ds)
 {
+    if (ds == NULL)
+        return 0;
     int64_t p = ds->position;
     fwi_batches_begin_at(ds, &p);
     return p;
@@ -325,11 +327,13 @@ int64_t fw_dataset_position(const fw_dataset *ds)
 
 int64_t fw_dataset_count(const fw_dataset *ds)
 {
-    return ds->selection.n;
+    return ds == NULL ? 0 : ds->selection.n;
 }
 
 int64_t fw_dataset_batches(const fw_dataset *ds)
 {
+    if (ds == NULL)
+        return 0;
     const int64_t n = ds->selection.n, batch = ds->opt.batch;
     const bool whole_only = ds->opt.training || ds->opt.drop_remainder;
     return whole_only ? n / batch : (n - 1) / batch + 1;
@@ -337,13 +341,21 @@ int64_t fw_dataset_batches(const fw_dataset *ds)
 
 void fw_dataset_shape(const fw_dataset *ds, int64_t *h, int64_t *w, int64_t *c)
 {
-    *h = ds->h;
-    *w = ds->w;
-    *c = ds->c;
+    if (h != NULL)
+        *h = ds == NULL ? 0 : ds->h;
+    if (w != NULL)
+        *w = ds == NULL ? 0 : ds->w;
+    if (c != NULL)
+        *c = ds == NULL ? 0 : ds->c;
 }
 
 void fw_dataset_memory_get(const fw_dataset *ds, fw_dataset_memory *out)
 {
+    if (out == NULL)
+        return;
+    *out = (fw_dataset_memory){0};
+    if (ds == NULL)
+        return;
     size_t index = sizeof *ds + strlen(ds->name) + 1 + fwi_chain_bytes(ds->chain);
     size_t cache = ds->resident.own_pixel_bytes + ds->resident.own_label_bytes;
     if (ds->order != NULL)

@@ -69,8 +69,10 @@ fw_status fwi_file_writer_begin(fwi_file_writer *w, const char *path)
     if (len >= w->path_cap)
         return fwi_fail(FW_EARG, "%s: the path has %zu bytes, at most %zu fit", path, len,
                         w->path_cap - 1);
-    if (fwi_is_dir(path))
-        return fwi_fail(FW_EIO, "%s: cannot write: it is a folder", path);
+    struct stat is;
+    if (stat(path, &is) == 0 && !S_ISREG(is.st_mode)) /* a device would be replaced by a file */
+        return fwi_fail(FW_EIO, "%s: cannot write: it is %s", path,
+                        S_ISDIR(is.st_mode) ? "a folder" : "not a regular file");
     memcpy(w->path, path, len + 1);
     for (int attempt = 0; attempt < 100; attempt++) {
         snprintf(w->tmp, w->path_cap + TMP_SUFFIX_CAP, "%s.tmp-%ld-%u", path, (long)getpid(),

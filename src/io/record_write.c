@@ -101,6 +101,9 @@ static fw_status check(const job *j)
     if (im->n_classes < 0 || im->n_classes > FWI_MAX_CLASSES)
         return fwi_fail(FW_EARG, "%s: %lld classes, expected 0 to %d", j->path,
                         (long long)im->n_classes, FWI_MAX_CLASSES);
+    for (int64_t i = 0; im->class_names != NULL && i < im->n_classes; i++)
+        if (im->class_names[i] == NULL)
+            return fwi_fail(FW_EARG, "%s: class name %lld is NULL", j->path, (long long)i);
     if (im->dtype == FW_F32 && !o->as_float)
         return fwi_fail(FW_EARG, "%s: float images can only be written as_float", j->path);
     if (o->shards < 0 || o->shards > MAX_SHARDS || (o->shards > 1 && o->shards > im->n))
@@ -233,7 +236,7 @@ static fw_status check_existing(const job *j, bool *keep)
 
 static bool stopped(const job *j)
 {
-    return j->opt->stop != NULL && *j->opt->stop != 0;
+    return fwi_stop_asked(j->opt->stop);
 }
 
 static fw_status write_shard(job *j, int64_t shard, fwi_buf *message, float *wide)

@@ -170,8 +170,8 @@ fw_status fw_simulate_lr(const fw_schedule *sched, int64_t total_steps, double *
     const fw_status st = fw_schedule_check(sched);
     if (st != FW_OK)
         return st;
-    if (total_steps < 0 || (total_steps > 0 && out == NULL))
-        return fwi_fail(FW_EARG, "fw_simulate_lr: negative total_steps or NULL out");
+    if (total_steps < 1 || out == NULL)
+        return fwi_fail(FW_EARG, "fw_simulate_lr: total_steps is under 1, or out is NULL");
     for (int64_t s = 0; s < total_steps; s++)
         out[s] = fw_schedule_at(sched, (double)s);
     return FW_OK;

@@ -92,8 +92,8 @@ static fw_status next_batches(fw_dataset *ds, int64_t n, const volatile sig_atom
     fw_batch batch;
     fw_status st = FW_OK;
     for (int64_t i = 0; i < n && st == FW_OK; i++)
-        st = stop != NULL && *stop != 0 ? fwi_fail(FW_ESTOPPED, "stopped on request")
-                                        : fw_dataset_next(ds, &batch);
+        if ((st = fwi_stop_check(stop, "measuring")) == FW_OK)
+            st = fw_dataset_next(ds, &batch);
     return st;
 }
 

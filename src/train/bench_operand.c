@@ -157,7 +157,7 @@ int fw_conv_shapes(fw_conv_shape *out, int cap)
         if (*at != '#' && read_shape(at, &s)) {
             s.oh = (s.h + 2 * s.pad - s.k) / s.stride + 1;
             s.ow = (s.w + 2 * s.pad - s.k) / s.stride + 1;
-            if (n < cap)
+            if (n < cap && out != NULL)
                 out[n] = s;
             n++;
         }

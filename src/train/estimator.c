@@ -352,8 +352,14 @@ fw_status fw_estimator_save(fw_estimator *e, const char *path)
 {
     if (e == NULL || path == NULL)
         return fwi_fail(FW_EARG, "fw_estimator_save: NULL argument");
-    if (!e->filled)
+    if (!e->filled || e->step == 0)
         return fwi_fail(FW_ESTATE, "fw_estimator_save: nothing was trained yet");
+    if (e->own_transforms)
+        fwi_log(1,
+                "%s: the caller's own transform of the data is not in the file: images for this "
+                "model are to "
+                "be as it leaves them",
+                path);
     const fwi_network_spec *s = &e->network.spec;
     const fwi_model_meta meta = {.layers = e->layers_text,
                                  .h = s->h,

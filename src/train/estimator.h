@@ -39,6 +39,7 @@ struct fw_estimator {
     char *layers_text, *optimizer_text;
     fwi_safetensors *resume;    /* checkpoint to load when compiled; NULL: none */
     fw_transform transforms[2]; /* standardisation of the training data, for the model file */
+    bool own_transforms;        /* the data has some of the caller's own, which no file can hold */
     fwi_file_lock folder; /* opt.work_dir is this estimator's alone, from its first training on */
     fwi_runlog *log;
     fwi_ckpt *ckpt;

@@ -199,6 +199,10 @@ fw_status fw_estimator_prepare(fw_estimator *e, fw_dataset *train, fw_dataset *e
 {
     if (e == NULL || (train == NULL && eval == NULL))
         return fwi_fail(FW_EARG, "fw_estimator_prepare: NULL argument");
+    if ((train != NULL && !fwi_dataset_training(train)) ||
+        (eval != NULL && fwi_dataset_training(eval)))
+        return fwi_fail(
+            FW_EARG, "fw_estimator_prepare: the set to train on has .training, the other one not");
     fw_budget budget, *const told = out == NULL ? &budget : out;
     fw_status st = fwi_estimator_plan(e, train, eval, e->step, told);
     if (st == FW_OK)

@@ -80,14 +80,32 @@ fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds)
     return FW_OK;
 }
 
+/* ((x - m) / s - mean) / std = (x - (m + mean s)) / (s std), where a deviation of 0 stands for 1. */
+static void then_standardize(fw_transform *t, const fw_transform *next)
+{
+    if (t->kind == FW_TRANSFORM_NONE) {
+        *t = *next;
+        return;
+    }
+    for (int64_t k = 0; k < t->c && k < next->c; k++) {
+        const double s = t->std[k] == 0.0f ? 1.0 : (double)t->std[k],
+                     std = next->std[k] == 0.0f ? 1.0 : (double)next->std[k];
+        t->mean[k] = (float)((double)t->mean[k] + (double)next->mean[k] * s);
+        t->std[k] = (float)(s * std);
+    }
+}
+
 void fwi_estimator_standardize_as(fw_estimator *e, const fw_dataset *ds)
 {
     int n = 0;
     const fw_transform *list = fwi_dataset_transforms(ds, &n);
     e->transforms[0] = (fw_transform){.kind = FW_TRANSFORM_NONE};
-    for (int i = 0; i < n; i++)
+    e->own_transforms = false;
+    for (int i = 0; i < n; i++) {
         if (list[i].kind == FW_TRANSFORM_STANDARDIZE)
-            e->transforms[0] = list[i];
+            then_standardize(&e->transforms[0], &list[i]);
+        e->own_transforms = e->own_transforms || list[i].kind == FW_TRANSFORM_USER;
+    }
 }
 
 fw_status fwi_estimator_training_plans(fw_estimator *e, const fw_dataset *ds,

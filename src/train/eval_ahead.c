@@ -337,7 +337,9 @@ fw_status fwi_eval_window(fwi_eval_ahead *a)
     const fwi_device_data *k = a->pass.kept;
     const int64_t most = fwi_eval_most(&a->pass);
     int64_t row[3];
-    fw_status st = FW_OK;
+    fw_status st = fwi_stop_check(a->pass.stop, "evaluating");
+    if (st != FW_OK)
+        return st;
     for (a->n_rows = 0; a->n_rows < most && (st = next_row(a, row)) == FW_OK; a->n_rows++)
         put_row(k, fwi_device_data_rows(k, a->n_rows / k->batch), a->n_rows % k->batch, row);
     if (st != FW_OK && (st != FW_END || a->n_rows == 0))

@@ -28,8 +28,9 @@ typedef struct fwi_eval_pass {
     fwi_left left;
     const fwi_view *views; /* of FWI_LEFT_VERDICTS */
     int n_views;
-    double smoothing;      /* likewise */
-    const uint8_t *chosen; /* [rows of ds] 0: is passed over; NULL: none is */
+    double smoothing;                  /* likewise */
+    const uint8_t *chosen;             /* [rows of ds] 0: is passed over; NULL: none is */
+    const volatile sig_atomic_t *stop; /* the caller's flag; NULL: none */
 } fwi_eval_pass;
 
 /* A view of a batch as it was recorded; empty where recorded.recorded is NULL. */

@@ -243,8 +243,8 @@ static fw_status evaluate_now(fit *f)
     fw_estimator *e = f->e;
     fw_metrics m;
     const fw_status st = fwi_estimator_evaluate(e, e->opt.eval_data, &m);
-    if (st != FW_OK)
-        return st;
+    if (st != FW_OK) /* one that was stopped leaves nothing; the loop stops next */
+        return st == FW_ESTOPPED && fwi_fit_stop_wanted(f) ? FW_OK : st;
     f->eval_seconds += m.seconds;
     fw_event ev = event_of(f, FW_EVENT_EVAL);
     ev.eval = &m;
@@ -255,7 +255,7 @@ static fw_status evaluate_now(fit *f)
 
 bool fwi_fit_stop_wanted(const fit *f)
 {
-    return f->stop_asked || (f->e->opt.stop != NULL && *f->e->opt.stop != 0);
+    return f->stop_asked || fwi_stop_asked(f->e->opt.stop);
 }
 
 static fw_status stopped(const fit *f)

@@ -465,9 +465,12 @@ fw_status fw_trial_run(fw_trials *t, const fw_recipe *r, const fw_run_opt *run,
                        const fw_trial_opt *opt, const fw_trial **out, fw_run_result *result,
                        bool *held)
 {
+    const fw_run_opt none = {0};
     fw_session *s = NULL;
-    if (t == NULL || r == NULL || run == NULL || out == NULL || held == NULL)
+    if (t == NULL || r == NULL || out == NULL || held == NULL)
         return fwi_fail(FW_EARG, "fw_trial_run: NULL argument");
+    if (run == NULL)
+        run = &none;
     fw_status st = fw_session_open(&s, r, run);
     if (st == FW_OK)
         st = fw_session_trial(

@@ -171,6 +171,9 @@ static fw_status gather(passing *g, int64_t row, const fw_batch *b, int64_t i)
 
 static fw_status next(passing *g, fw_dataset *ds, fw_batch *b)
 {
+    const fw_status st = fwi_stop_check(g->s->stop, "evaluating");
+    if (st != FW_OK)
+        return st;
     return keeps(g) ? fwi_device_data_next(g->kept, ds, b) : fw_dataset_next(ds, b);
 }
 

@@ -15,17 +15,18 @@ typedef struct fwi_candidate {
 /* What is kept of a whole data set. Zeroed is empty. */
 typedef struct fwi_selective {
     int64_t cap, batch, h, w, c, n_classes;
-    int64_t n;                 /* records seen */
-    double *plain, *sum;       /* [cap,n_classes] logits: of the images; those that count */
-    fwi_candidate *candidates; /* [cap] */
-    int32_t *labels;           /* [cap] */
-    int64_t *records;          /* [cap] */
-    uint8_t *chosen;           /* [cap] */
-    fwi_verdict *verdicts;     /* [cap] of rows that a device looked at: those that count */
-    float *images;             /* [batch,h,w,c] rows on their way to the network */
-    int32_t *masked;           /* [batch] -1: the network's own counts are not used */
-    int64_t *rows;             /* [batch] which these are */
-    int64_t *shown;            /* [3 batch + 1] of images that a device keeps */
+    int64_t n;                         /* records seen */
+    double *plain, *sum;               /* [cap,n_classes] logits: of the images; those that count */
+    fwi_candidate *candidates;         /* [cap] */
+    int32_t *labels;                   /* [cap] */
+    int64_t *records;                  /* [cap] */
+    uint8_t *chosen;                   /* [cap] */
+    fwi_verdict *verdicts;             /* [cap] of rows that a device looked at: those that count */
+    float *images;                     /* [batch,h,w,c] rows on their way to the network */
+    int32_t *masked;                   /* [batch] -1: the network's own counts are not used */
+    int64_t *rows;                     /* [batch] which these are */
+    int64_t *shown;                    /* [3 batch + 1] of images that a device keeps */
+    const volatile sig_atomic_t *stop; /* the caller's flag; NULL: none. Set it behind prepare */
 } fwi_selective;
 
 int64_t fwi_selective_bytes(int64_t records, int64_t batch, int64_t h, int64_t w, int64_t c,

@@ -58,14 +58,14 @@ for verb in "train digits --out r5" "train fenwicks --data missing.tfrec" "eval 
     "bench step digits" "bench peak" "bench data digits"; do
     run 1 $verb --threads $((allowed + 1))
     err "$((allowed + 1)) threads are asked for"
-    err "allow this process $allowed;"
+    err "allow this process $allowed"
 done
 [ -e r5 ] && die "a folder was made"
 if command -v taskset > /dev/null; then
     cpu=$(taskset -cp $$ | sed 's/.*: *\([0-9]*\).*/\1/')
     last="taskset -c $cpu fenwicks train digits --threads 2"
     taskset -c "$cpu" "$FENWICKS" train digits --out r5 --threads 2 > out 2> err && die "2 threads on one CPU"
-    err "allow this process 1;"
+    err "allow this process 1"
 fi
 # A pinned run leaves the next one of its session as many threads.
 run 0 train digits --epochs 0.1 --quiet --pin --runs 2 --log pinned.jsonl

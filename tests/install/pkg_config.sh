@@ -19,10 +19,14 @@ libdir=$(pkg-config --variable=libdir fenwicks)
 [ "$(LD_LIBRARY_PATH=$libdir ./shared)" = "fenwicks $5" ]
 
 # Ours static, the system's libraries shared: `pkg-config --static` would ask for static ones all the way
-# down, which few systems have.
-"$4" "$2/consumer.c" -o static $(pkg-config --cflags fenwicks) -L"$libdir" -l:libfenwicks.a \
-    $(pkg-config --libs $(pkg-config --print-requires-private fenwicks)) -lm -pthread
+# down, which few systems have, and would find libfenwicks.so first.
+[ "$(pkg-config --modversion fenwicks-static)" = "$5" ]
+"$4" "$2/consumer.c" -o static $(pkg-config --cflags --libs fenwicks-static)
 [ "$(./static)" = "fenwicks $5" ]
+if ldd static | grep -q libfenwicks; then
+    echo "fenwicks-static links the shared library"
+    exit 1
+fi
 
 if [ -x "$prefix/bin/fenwicks" ]; then
     "$prefix/bin/fenwicks" --version | grep -q "$5"

@@ -416,6 +416,22 @@ static void test_pools(void **state)
 }
 
 /* What the data set says it holds is what the process holds more, within malloc's own overhead. */
+/* Of no data set there is nothing. */
+static void test_none(void **state)
+{
+    (void)state;
+    int64_t h = 1, w = 1, c = 1;
+    fw_dataset_memory m = {.index = 1};
+    assert_int_equal(fw_dataset_position(NULL) + fw_dataset_count(NULL) + fw_dataset_batches(NULL),
+                     0);
+    fw_dataset_shape(NULL, &h, &w, &c);
+    assert_int_equal(h + w + c, 0);
+    fw_dataset_shape(NULL, NULL, NULL, NULL);
+    fw_dataset_memory_get(NULL, &m);
+    assert_int_equal(m.index, 0);
+    fw_dataset_memory_get(NULL, NULL);
+}
+
 static void test_memory(void **state)
 {
     (void)state;
@@ -509,6 +525,7 @@ int main(void)
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_describe),
         cmocka_unit_test(test_pools),
+        cmocka_unit_test(test_none),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_steady_state_allocates_nothing),
         cmocka_unit_test(test_out_of_memory),

@@ -164,6 +164,10 @@ static void unwritable_places(void **state)
     assert_fails(fwi_file_writer_open(&w, in_dir("no/such/file")), FW_EIO, "no/such/file",
                  "No such file");
     assert_fails(fwi_file_writer_open(&w, test_dir), FW_EIO, test_dir, "it is a folder");
+    /* a device or a pipe would make room for a file of its name */
+    assert_int_equal(mkfifo(in_dir("pipe"), 0666), 0);
+    assert_fails(fwi_file_writer_open(&w, in_dir("pipe")), FW_EIO, "pipe", "not a regular file");
+    assert_int_equal(remove(in_dir("pipe")), 0);
     assert_fails(fwi_file_writer_open(&w, "gs://bucket/x"), FW_EUNAVAILABLE, "gs://bucket/x");
     assert_fails(fwi_file_writer_open(&w, ""), FW_EARG, "empty");
     assert_fails(fwi_mkdirs(in_dir("plain/sub")), FW_EIO, "plain/sub");

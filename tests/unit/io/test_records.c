@@ -94,6 +94,10 @@ static void sidecar_says_it_all(void **state)
     im.class_names[2][10] = 'g';
     assert_fails(fw_write_tfrecord(in_dir("s"), &im, &three), FW_EEXISTS, "other names of classes");
     im.class_names[2][10] = '\xff';
+    char *const name = im.class_names[1];
+    im.class_names[1] = NULL;
+    assert_fails(fw_write_tfrecord(in_dir("s"), &im, &three), FW_EARG, "class name 1 is NULL");
+    im.class_names[1] = name;
     fw_record_info with = {0}, scanned = {0}, one = {0};
     assert_ok(fw_record_info_read(in_dir("s@3"), &with));
     assert_ok(fw_record_info_scan(in_dir("s-*-of-00003"), 0, 0, 0, &scanned));

@@ -135,7 +135,7 @@ static void a_simulation_is_the_schedule(void **state)
     assert_int_equal(fw_simulate_lr(&s, 50, out), FW_OK);
     for (int i = 0; i < 50; i++)
         assert_true(out[i] == fw_schedule_at(&s, i));
-    assert_int_equal(fw_simulate_lr(&s, 0, NULL), FW_OK);
+    assert_int_equal(fw_simulate_lr(&s, 0, out), FW_EARG);
     assert_int_equal(fw_simulate_lr(&s, -1, out), FW_EARG);
     assert_int_equal(fw_simulate_lr(&s, 1, NULL), FW_EARG);
 }

@@ -1,0 +1,185 @@
+/* test_evaluate.c: evaluation as a caller meets it: a model file judges as the estimator did that wrote it,
+ * whatever chain of transforms stood before the network; a stop flag ends it between batches; a pass that
+ * was left half-way does not make the next one shorter. */
+#include "t_runs.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { N = 83, SIDE = 8, C = 3, CLASSES = 5, BATCH = 16, STEPS = 12 };
+
+static int setup(void **state)
+{
+    return t_setup_data(state, N, SIDE, C, CLASSES, FW_U8);
+}
+
+static fw_dataset *data_of(const fw_transform *chain, bool training)
+{
+    fw_dataset *ds = NULL;
+    assert_ok(fw_array_dataset(&ds, &t_data, chain,
+                               &(fw_dataset_opt){.batch = BATCH, .training = training}));
+    return ds;
+}
+
+/* To [0, 1], then to mean 0 and deviation 1, as much code does; one channel without a deviation. */
+static void test_two_standardizations(void **state)
+{
+    (void)state;
+    float none[C] = {0}, whole[C], mean[C], std[C];
+    for (int k = 0; k < C; k++) {
+        whole[k] = 255;
+        mean[k] = t_data.mean[k] / 255;
+        std[k] = t_data.std[k] / 255;
+    }
+    std[1] = 0; /* divides by 1 */
+    const fw_transform chain[] = {fw_standardize(C, none, whole), fw_standardize(C, mean, std),
+                                  FW_TRANSFORM_END};
+    fw_dataset *train = data_of(chain, true), *test = data_of(chain, false);
+    fw_estimator *e = NULL;
+    fw_metrics mine, its;
+    assert_ok(
+        fw_estimator_new(&e, t_net(6, 0, CLASSES), t_sgd(0.3), &(fw_estimator_opt){.threads = 1}));
+    assert_ok(fw_estimator_train(e, train, STEPS));
+    assert_ok(fw_estimator_evaluate(e, test, &mine));
+    assert_ok(fw_estimator_save(e, t_path("two.safetensors")));
+    fw_model *m = NULL;
+    assert_ok(fw_model_open(&m, t_path("two.safetensors"), &(fw_model_opt){.batch = BATCH}));
+    const fw_transform *one = fw_model_transforms(m);
+    assert_int_equal(one[0].kind, FW_TRANSFORM_STANDARDIZE);
+    assert_int_equal(one[1].kind, FW_TRANSFORM_NONE);
+    assert_true(fabsf(one->mean[0] - t_data.mean[0]) < 1e-4F && one->std[1] == 255);
+    fw_dataset *as_it_says = data_of(one, false);
+    assert_ok(fw_model_evaluate(m, as_it_says, &its, NULL));
+    /* one division in place of two: a rounding of each pixel */
+    assert_true(fabs(its.loss - mine.loss) <= 1e-4 * mine.loss);
+    assert_true(mine.accuracy > 0.4 && fabs(its.accuracy - mine.accuracy) < 1.5 / N);
+    fw_model_close(m);
+    fw_estimator_free(e);
+    fw_dataset_free(train);
+    fw_dataset_free(test);
+    fw_dataset_free(as_it_says);
+}
+
+static int logged;
+
+static fw_status halve(void *user, fw_sample *s)
+{
+    (void)user;
+    for (int64_t i = 0; i < s->h * s->w * s->c; i++)
+        s->image[i] /= 2;
+    return FW_OK;
+}
+
+static void count_log(void *user, int level, const char *text)
+{
+    (void)user;
+    logged += level == 1 && strstr(text, "caller's own transform") != NULL;
+}
+
+/* What no file can hold is said; what was not trained is no model. */
+static void test_save(void **state)
+{
+    (void)state;
+    const fw_transform chain[] = {fw_standardize(C, t_data.mean, t_data.std),
+                                  fw_user_transform(halve, NULL), FW_TRANSFORM_END};
+    for (int own = 0; own < 2; own++) {
+        const fw_transform plain[] = {chain[0], FW_TRANSFORM_END};
+        fw_dataset *train = data_of(own ? chain : plain, true);
+        fw_estimator *e = NULL;
+        fw_budget budget;
+        assert_ok(fw_estimator_new(&e, t_net(6, 0, CLASSES), t_sgd(0.1),
+                                   &(fw_estimator_opt){.threads = 1}));
+        assert_fails(fw_estimator_save(e, t_path("m")), FW_ESTATE, "nothing was trained");
+        assert_ok(fw_estimator_prepare(e, train, NULL, &budget));
+        assert_fails(fw_estimator_save(e, t_path("m")), FW_ESTATE, "nothing was trained");
+        assert_fails(fw_estimator_prepare(e, NULL, train, &budget), FW_EARG, ".training");
+        assert_ok(fw_estimator_train(e, train, 1));
+        fw_log_set(count_log, NULL);
+        assert_ok(fw_estimator_save(e, t_path("m")));
+        fw_log_set(NULL, NULL);
+        assert_int_equal(logged, own);
+        fw_estimator_free(e);
+        fw_dataset_free(train);
+    }
+}
+
+/* The flag goes up while a batch is read. */
+typedef struct counter {
+    int64_t seen, stop_at;
+    volatile sig_atomic_t flag;
+} counter;
+
+static fw_status count(void *user, fw_sample *s)
+{
+    (void)s;
+    counter *n = user;
+    if (++n->seen == n->stop_at)
+        n->flag = 1;
+    return FW_OK;
+}
+
+static void test_stop(void **state)
+{
+    (void)state;
+    static const fw_tta views[] = {FW_TTA_NONE, FW_TTA_MIRROR, FW_TTA_SELECTIVE};
+    for (size_t i = 0; i < T_COUNT(views); i++) {
+        counter n = {0};
+        const fw_transform chain[] = {fw_standardize(C, t_data.mean, t_data.std),
+                                      fw_user_transform(count, &n), FW_TRANSFORM_END};
+        fw_dataset *test = NULL, *train = t_data_set(BATCH, true);
+        assert_ok(fw_array_dataset(&test, &t_data, chain,
+                                   &(fw_dataset_opt){.batch = 4, .prefetch = FW_NONE}));
+        t_trace trace = {0};
+        fw_estimator *e = NULL;
+        fw_metrics whole, m = {.records = -1};
+        const fw_estimator_opt opt = {.threads = 1,
+                                      .tta = views[i],
+                                      .stop = &n.flag,
+                                      .eval_data = test,
+                                      .eval_every = 1,
+                                      .progress = t_record,
+                                      .progress_user = &trace,
+                                      .work_dir = t_path("stop-%d", (int)i)};
+        assert_ok(fw_estimator_new(&e, t_net(6, 0, CLASSES), t_sgd(0.1), &opt));
+        /* in the evaluation behind the first epoch */
+        n.stop_at = 9;
+        assert_fails(fw_estimator_train(e, train, STEPS), FW_ESTOPPED, "a checkpoint is in");
+        assert_true(n.seen < N);
+        assert_int_equal(trace.evals, 0);
+        assert_int_equal(trace.checkpoints, 1);
+        assert_int_equal(fw_estimator_step(e), N / BATCH);
+        /* asked for with the flag up; then half-way; then all of it, and not the rest alone */
+        assert_fails(fw_estimator_evaluate(e, test, &m), FW_ESTOPPED, "stopped while evaluating");
+        n.flag = 0;
+        n.stop_at = n.seen + 17;
+        assert_fails(fw_estimator_evaluate(e, test, &m), FW_ESTOPPED, "stopped while evaluating");
+        assert_int_equal(m.records, -1);
+        n.flag = 0;
+        assert_ok(fw_estimator_evaluate(e, test, &whole));
+        assert_int_equal(whole.records, N);
+        float probabilities[N * CLASSES];
+        int64_t rows = -1;
+        n.stop_at = n.seen + 17;
+        assert_fails(fw_estimator_predict(e, test, probabilities, N, &rows), FW_ESTOPPED,
+                     "stopped while");
+        n.flag = 0;
+        assert_ok(fw_estimator_predict(e, test, probabilities, N, &rows));
+        assert_int_equal(rows, N);
+        assert_ok(fw_estimator_evaluate(e, test, &m));
+        assert_true(m.loss == whole.loss && m.accuracy == whole.accuracy);
+        fw_estimator_free(e);
+        fw_dataset_free(train);
+        fw_dataset_free(test);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_two_standardizations),
+        cmocka_unit_test(test_save),
+        cmocka_unit_test(test_stop),
+    };
+    return cmocka_run_group_tests(tests, setup, t_drop_data);
+}
