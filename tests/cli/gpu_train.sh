@@ -21,6 +21,15 @@ cp r/config.json before.json
 run 0 train $small --out r --resume
 cmp -s before.json r/config.json || die "another config.json behind the same run"
 
+# another version of a library: the same engine's number may mean something else
+grep -qF '"libraries": "cuDNN 9.19.0' before.json || die "no libraries"
+sed 's/cuDNN 9.19.0/cuDNN 9.18.1/' before.json > r/config.json
+rm r/checkpoint-00000003.safetensors r/model.safetensors
+run 0 train $small --out r --resume
+err "r: the run was last with cuDNN 9.18.1"
+err "perhaps not with the same bits"
+cmp -s before.json r/config.json || die "the libraries of now are not in config.json"
+
 # another engine for one convolution
 printf '{"format": "fenwicks-conv-choices", "version": 1, "sm": 90, "cudnn": 91900, "choices": []}' > choices.json
 run 0 bench conv digits --device cuda --precision bf16 --runs 1 --batch 4 --pass fwd --tune --shape conv1
@@ -39,5 +48,5 @@ err "computes in f32, tf32, bf16 and f16; the device cpu has f64"
 
 # a CPU has no engines to name
 run 0 train digits --batch 64 --epochs 0.1 --quiet --out cpu
-grep -q engines cpu/config.json && die "engines on a CPU"
+grep -qE "engines|libraries" cpu/config.json && die "engines on a CPU"
 exit 0
