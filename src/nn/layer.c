@@ -245,7 +245,8 @@ static fw_status check_fit(const fw_layer *parent, const fw_layer *child)
         depth++;
     }
     if (depth + child->height > FWI_LAYER_DEPTH)
-        return fwi_fail(FW_EARG, "containers are nested more than %d deep", FWI_LAYER_DEPTH);
+        return fwi_fail(FW_EARG, "layers lie more than %d deep, the network itself counted",
+                        FWI_LAYER_DEPTH);
     if (root->count + child->count > FWI_LAYER_COUNT)
         return fwi_fail(FW_EARG, "a model has at most %d layers", FWI_LAYER_COUNT);
     return FW_OK;

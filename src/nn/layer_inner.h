@@ -8,7 +8,7 @@
 
 enum {
     FWI_LAYER_PARAMS = 18,     /* most parameters of a kind */
-    FWI_LAYER_DEPTH = 64,      /* containers inside containers: bounds every recursion */
+    FWI_LAYER_DEPTH = 64,      /* layers in layers, the network the first: bounds every recursion */
     FWI_LAYER_COUNT = 10000,   /* layers of a model, containers included */
     FWI_LAYER_OPS = 20000,     /* ops of a forward pass; a residual net of 1,000 layers has 5,000 */
     FWI_LAYER_BATCH = 1 << 20, /* least batch of a model with bn_groups, halved */

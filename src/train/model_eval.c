@@ -1,9 +1,8 @@
 /* model_eval.c: a trained model on a labelled data set: by windows of batches where the device keeps the
- * images (eval_ahead.h), else batch by batch. Read before: model_inner.h. */
+ * images (eval_ahead.h), else batch by batch; by logits in double either way, as training evaluates. Read before: model_inner.h. */
 #include "model_inner.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
 #include "clock.h"
@@ -11,37 +10,9 @@
 #include "fail.h"
 #include "tta_select.h"
 
-/* p: [classes] of a record. */
-static fw_status count_row(const fw_model *m, const float *p, int32_t label, int64_t record,
-                           int64_t *confusion, fwi_tally *t)
-{
-    const int64_t k = m->network.n_classes;
-    fwi_verdict v = {0};
-    for (int32_t j = 1; j < k; j++)
-        if (p[j] > p[v.best])
-            v.best = j;
-    v.plain = v.best;
-    /* The smallest float above 0 keeps a probability that rounded to 0 from being infinite. */
-    if (label >= 0 && label < k)
-        v.loss = isnan(p[label]) ? (double)NAN : -log(fmax((double)p[label], 1e-45));
-    t->forwards++;
-    return fwi_tally_add(t, &v, label, record, k, confusion);
-}
-
-static fw_status count_rows(const fw_model *m, const fw_batch *b, const float *probs, int64_t first,
-                            int64_t rows, int64_t *confusion, fwi_tally *t)
-{
-    fw_status st = FW_OK;
-    for (int64_t i = 0; i < rows && st == FW_OK; i++)
-        st = count_row(m, probs + i * m->network.n_classes, b->labels[first + i],
-                       b->records[first + i], confusion, t);
-    return st;
-}
-
 /* What an evaluation allocates. */
 typedef struct evaluation {
-    char *ws;     /* a workspace */
-    float *probs; /* [batch,classes] */
+    char *ws; /* a workspace */
     fwi_tta tta;
     fwi_selective selective;
     int64_t *confusion; /* the caller's */
@@ -56,10 +27,6 @@ static fw_status evaluate_rows(const fw_model *m, evaluation *e, const fw_batch 
     /* Rows behind the last one read stale images: their results are not looked at. */
     float *x = (float *)(void *)(e->ws + m->at_images);
     memcpy(x, b->images + first * values, (size_t)(rows * values) * sizeof *x);
-    if (m->tta == FW_TTA_NONE) {
-        const fw_status st = fwi_model_run(m, e->ws, x, rows, e->probs);
-        return st == FW_OK ? count_rows(m, b, e->probs, first, rows, e->confusion, &e->tally) : st;
-    }
     const int32_t *labels = (const int32_t *)(const void *)(e->ws + m->at_labels);
     const fwi_shown shown = {.images = x, .labels = labels};
     const fw_status st =
@@ -85,30 +52,12 @@ static fw_status keep(const fw_model *m, fw_dataset *ds, fwi_device_data *kept)
     return st == FW_OK ? fwi_device_data_load(kept, ds, 0) : st;
 }
 
-static fw_status count_windows(const fw_model *m, fwi_eval_ahead *a, const fwi_eval_pass *pass,
-                               evaluation *e)
-{
-    const int64_t k = m->network.n_classes;
-    float *probs = fwi_alloc_array((size_t)fwi_eval_most(pass), (size_t)k * sizeof *probs);
-    fw_status st = probs == NULL ? FW_ENOMEM : fwi_eval_begin(a, pass);
-    while (st == FW_OK && (st = fwi_eval_window(a)) == FW_OK) {
-        st = fwi_eval_read_probabilities(a, probs);
-        for (int64_t i = 0; i < a->n_rows && st == FW_OK; i++)
-            st = count_row(m, probs + i * k, fwi_eval_label(a, i), fwi_eval_record(a, i),
-                           e->confusion, &e->tally);
-    }
-    fwi_free(probs);
-    return st == FW_END ? FW_OK : st;
-}
-
 static fw_status count_kept(const fw_model *m, fwi_eval_ahead *a, fwi_device_data *kept,
                             fw_dataset *ds, evaluation *e)
 {
-    fwi_eval_pass pass =
-        fwi_model_pass(m, kept, m->tta == FW_TTA_NONE ? FWI_LEFT_PROBABILITIES : FWI_LEFT_VERDICTS);
+    fwi_eval_pass pass = fwi_model_pass(m, kept, FWI_LEFT_VERDICTS);
     pass.ds = ds;
-    return m->tta == FW_TTA_NONE ? count_windows(m, a, &pass, e)
-           : m->tta == FW_TTA_SELECTIVE
+    return m->tta == FW_TTA_SELECTIVE
                ? fwi_selective_ahead(&e->selective, a, &pass, e->confusion, &e->tally)
                : fwi_eval_views(a, &pass, e->confusion, &e->tally);
 }
@@ -175,9 +124,8 @@ fw_status fw_model_evaluate(const fw_model *m, fw_dataset *ds, fw_metrics *out, 
     const int64_t k = m->network.n_classes;
     const double start = fwi_now();
     evaluation e = {.ws = fwi_big_alloc(m->workspace), .confusion = confusion};
-    e.probs = fwi_alloc_array((size_t)m->batch, (size_t)k * sizeof *e.probs);
-    fw_status st = e.ws == NULL || e.probs == NULL ? FW_ENOMEM : fw_dataset_seek(ds, 0);
-    if (st == FW_OK && m->tta != FW_TTA_NONE)
+    fw_status st = e.ws == NULL ? FW_ENOMEM : fw_dataset_seek(ds, 0);
+    if (st == FW_OK)
         st = fwi_tta_prepare(&e.tta, m->tta, m->batch, h, w, c, k);
     if (st == FW_OK && m->tta == FW_TTA_SELECTIVE)
         st = fwi_selective_prepare(&e.selective, fw_dataset_count(ds), m->batch, h, w, c, k);
@@ -199,7 +147,6 @@ fw_status fw_model_evaluate(const fw_model *m, fw_dataset *ds, fw_metrics *out, 
                             .seconds = fwi_now() - start};
     fwi_tta_clear(&e.tta);
     fwi_selective_clear(&e.selective);
-    fwi_free(e.probs);
     if (e.ws != NULL)
         fwi_big_free(e.ws, m->workspace);
     return st;

@@ -61,6 +61,44 @@ static void test_two_standardizations(void **state)
     fw_dataset_free(as_it_says);
 }
 
+/* Sure of itself and wrong: losses that a probability, as a float, could not give. */
+static void test_large_losses(void **state)
+{
+    (void)state;
+    static const fw_tta views[] = {FW_TTA_NONE, FW_TTA_MIRROR};
+    fw_layer *net = fw_sequential();
+    fw_add(net, fw_conv_bn(8, FW_PYTORCH));
+    fw_add(net, fw_global_average_pool());
+    fw_add(net, fw_dense(CLASSES, true, FW_PYTORCH));
+    fw_add(net, fw_scaling(1000));
+    fw_dataset *train = t_data_set(BATCH, true), *test = t_data_set(BATCH, false);
+    fw_estimator *e = NULL;
+    fw_metrics mine, its;
+    int64_t confusion[CLASSES * CLASSES], sum = 0;
+    assert_ok(fw_estimator_new(&e, net, t_sgd(1e-9), &(fw_estimator_opt){.threads = 1}));
+    assert_ok(fw_estimator_train(e, train, 1));
+    assert_ok(fw_estimator_evaluate(e, test, &mine));
+    assert_true(mine.loss > 110);
+    assert_ok(fw_estimator_save(e, t_path("large.safetensors")));
+    for (size_t i = 0; i < T_COUNT(views); i++) {
+        fw_model *m = NULL;
+        assert_ok(fw_model_open(&m, t_path("large.safetensors"),
+                                &(fw_model_opt){.batch = 10, .tta = views[i]}));
+        assert_ok(fw_model_evaluate(m, test, &its, confusion));
+        if (views[i] == FW_TTA_NONE)
+            assert_true(fabs(its.loss - mine.loss) <= 1e-5 * mine.loss);
+        assert_true(its.loss > 100 && its.accuracy_plain == mine.accuracy);
+        assert_int_equal(its.forwards, N * (int64_t)(i + 1));
+        fw_model_close(m);
+    }
+    for (int i = 0; i < CLASSES * CLASSES; i++)
+        sum += confusion[i];
+    assert_int_equal(sum, N);
+    fw_estimator_free(e);
+    fw_dataset_free(train);
+    fw_dataset_free(test);
+}
+
 static int logged;
 
 static fw_status halve(void *user, fw_sample *s)
@@ -178,6 +216,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_standardizations),
+        cmocka_unit_test(test_large_losses),
         cmocka_unit_test(test_save),
         cmocka_unit_test(test_stop),
     };

@@ -1,7 +1,7 @@
 /* test_device.c: the CUDA backend's device and its checks (cuda_device.c, cuda_check.c), compiled here over
  * a runtime that is made up: what each kind of machine is told, and that whatever is asked of a device
- * happens on its GPU, in whatever thread. The made-up GPUs' memory is the host's, and everything is done
- * at once. */
+ * happens on its GPU, in whatever thread, once the queue is waited for and not before; and that nothing
+ * is left behind whichever call fails. The made-up GPUs' memory is the host's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +11,7 @@
 
 #include <cuda_runtime_api.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,13 @@ static int elsewhere;             /* calls on a stream or on memory while anothe
 static int sets;                  /* of the current GPU */
 static int live;                  /* streams, events, blocks that were not given back */
 
+static int calls, fail_at; /* that many calls that can fail; the one that does, 0: none */
+
+static bool fails_now(void)
+{
+    return ++calls == fail_at;
+}
+
 static void must_be_at(int device)
 {
     elsewhere += current != device;
@@ -40,6 +48,9 @@ static void must_be_at(int device)
 
 static cudaError_t made(void **out, size_t n_bytes)
 {
+    *out = NULL;
+    if (fails_now())
+        return cudaErrorMemoryAllocation;
     *out = calloc(1, n_bytes);
     live++;
     return *out != NULL ? cudaSuccess : cudaErrorMemoryAllocation;
@@ -51,6 +62,44 @@ static cudaError_t given_back(void *p)
     free(p);
     return cudaSuccess;
 }
+
+/* ---- the queue ---- */
+
+/* Copies and fills that wait in it: done in their order, when an event behind them or the stream is waited
+ * for. One queue for all streams, of which there is one at a time. */
+typedef struct work {
+    char *to;
+    const char *from; /* NULL: to be filled with zeros */
+    size_t n_bytes;
+} work;
+enum { MOST_WORK = 64 };
+static work queue[MOST_WORK];
+static int queued, done;
+
+struct CUevent_st {
+    int behind; /* so much work */
+};
+
+static void do_work(int until)
+{
+    for (; done < until; done++) {
+        const work *const w = &queue[done % MOST_WORK];
+        if (w->from == NULL)
+            memset(w->to, 0, w->n_bytes);
+        else
+            memcpy(w->to, w->from, w->n_bytes);
+    }
+}
+
+static cudaError_t put_work(void *to, const void *from, size_t n_bytes)
+{
+    if (fails_now() || queued - done == MOST_WORK)
+        return cudaErrorLaunchFailure;
+    queue[queued++ % MOST_WORK] = (work){to, from, n_bytes};
+    return cudaSuccess;
+}
+
+/* ---- calls ---- */
 
 static cudaError_t fake_get_device(int *device)
 {
@@ -101,7 +150,8 @@ static cudaError_t fake_stream_create(cudaStream_t *out, unsigned flags)
     (void)flags;
     const cudaError_t e = made(&p, sizeof(struct CUstream_st));
     *out = p;
-    (*out)->device = current;
+    if (p != NULL)
+        (*out)->device = current;
     return e;
 }
 
@@ -114,7 +164,8 @@ static cudaError_t fake_stream_destroy(cudaStream_t s)
 static cudaError_t fake_stream_synchronize(cudaStream_t s)
 {
     must_be_at(s->device);
-    return cudaSuccess;
+    do_work(queued); /* also where it then has bad news */
+    return fails_now() ? cudaErrorLaunchFailure : cudaSuccess;
 }
 
 static cudaError_t fake_malloc_host(void **out, size_t n_bytes)
@@ -126,7 +177,7 @@ static cudaError_t fake_event_create(cudaEvent_t *out, unsigned flags)
 {
     void *p = NULL;
     (void)flags;
-    const cudaError_t e = made(&p, 1);
+    const cudaError_t e = made(&p, sizeof(struct CUevent_st));
     *out = p;
     return e;
 }
@@ -138,22 +189,22 @@ static cudaError_t fake_event_destroy(cudaEvent_t e)
 
 static cudaError_t fake_event_synchronize(cudaEvent_t e)
 {
-    (void)e;
-    return cudaSuccess;
+    do_work(e->behind);
+    return fails_now() ? cudaErrorLaunchFailure : cudaSuccess;
 }
 
 static cudaError_t fake_event_record(cudaEvent_t e, cudaStream_t s)
 {
-    (void)e;
     must_be_at(s->device);
-    return cudaSuccess;
+    e->behind = queued;
+    return fails_now() ? cudaErrorLaunchFailure : cudaSuccess;
 }
 
 static cudaError_t fake_mem_get_info(size_t *free_bytes, size_t *all_bytes)
 {
     *free_bytes = machine.free_bytes;
     *all_bytes = (size_t)1 << 30;
-    return cudaSuccess;
+    return fails_now() ? cudaErrorLaunchFailure : cudaSuccess;
 }
 
 /* A block begins with the GPU that it lies on. */
@@ -163,6 +214,10 @@ static cudaError_t fake_malloc(void **out, size_t n_bytes)
 {
     char *block = NULL;
     const cudaError_t e = made((void **)&block, HEAD + n_bytes);
+    *out = NULL;
+    if (block == NULL)
+        return e;
+    memset(block, 0x5a, HEAD + n_bytes); /* as it comes */
     memcpy(block, &current, sizeof current);
     *out = block + HEAD;
     return e;
@@ -175,14 +230,15 @@ static cudaError_t fake_free(void *p)
         return cudaSuccess;
     memcpy(&device, (char *)p - HEAD, sizeof device);
     must_be_at(device);
+    do_work(queued); /* it waits */
     return given_back((char *)p - HEAD);
 }
 
 static cudaError_t fake_memset(void *p, int v, size_t n_bytes, cudaStream_t s)
 {
     must_be_at(s->device);
-    memset(p, v, n_bytes);
-    return cudaSuccess;
+    assert_int_equal(v, 0);
+    return put_work(p, NULL, n_bytes);
 }
 
 static cudaError_t fake_memcpy(void *to, const void *from, size_t n_bytes, enum cudaMemcpyKind kind,
@@ -190,8 +246,7 @@ static cudaError_t fake_memcpy(void *to, const void *from, size_t n_bytes, enum 
 {
     (void)kind;
     must_be_at(s->device);
-    memcpy(to, from, n_bytes);
-    return cudaSuccess;
+    return put_work(to, from, n_bytes);
 }
 
 static cudaError_t fake_code(void)
@@ -203,7 +258,7 @@ static cudaError_t fake_capture_begin(cudaStream_t s, enum cudaStreamCaptureMode
 {
     (void)mode;
     must_be_at(s->device);
-    return cudaSuccess;
+    return fails_now() ? cudaErrorLaunchFailure : cudaSuccess;
 }
 
 static cudaError_t fake_capture_end(cudaStream_t s, cudaGraph_t *out)
@@ -240,7 +295,7 @@ static cudaError_t fake_graph_launch(cudaGraphExec_t g, cudaStream_t s)
 {
     (void)g;
     must_be_at(s->device);
-    return cudaSuccess;
+    return fails_now() ? cudaErrorLaunchFailure : cudaSuccess;
 }
 
 #undef cudaGetDeviceProperties
@@ -448,12 +503,74 @@ static void test_which_gpu(void **state)
     assert_int_equal(sets, 1); /* not where it is current already */
 }
 
+/* From opening to closing; the first failure. More bytes than the pinned blocks hold. */
+enum { N = (17 << 20) + 5 };
+static unsigned char bytes[N];
+
+static fw_status whole_life(void)
+{
+    fwi_device *d = NULL;
+    void *there = NULL, *recording = NULL;
+    unsigned char *const host = malloc(N), *const back = malloc(N);
+    machine = good;
+    machine.free_bytes = (size_t)1 << 28;
+    fw_status st = fwi_device_open(&d, "cuda", &(fwi_device_opt){.threads = 1});
+    if (st != FW_OK)
+        goto done;
+    const fwi_backend *const b = d->backend;
+    memcpy(host, bytes, N);
+    if ((st = b->alloc(d, N, &there)) != FW_OK || (st = b->download(d, back, there, N)) != FW_OK)
+        goto done;
+    assert_true(back[0] == 0 && memcmp(back, back + 1, N - 1) == 0); /* memory comes cleared */
+    if ((st = b->upload(d, there, host, N)) != FW_OK)
+        goto done;
+    memset(host, 0xee, N); /* the caller's again, though copies wait */
+    if ((st = b->download(d, back, there, N)) != FW_OK)
+        goto done;
+    assert_true(memcmp(back, bytes, N) == 0);
+    if ((st = b->record_begin(d)) == FW_OK)
+        st = b->record_end(d, &recording);
+    if (st == FW_OK)
+        st = b->replay(d, recording);
+    if (st == FW_OK)
+        st = b->sync(d);
+done:
+    if (recording != NULL)
+        d->backend->forget(d, recording);
+    if (there != NULL)
+        d->backend->release(d, there, N);
+    fwi_device_close(d);
+    free(host);
+    free(back);
+    return st;
+}
+
+static void test_every_failure(void **state)
+{
+    (void)state;
+    fw_status st = FW_EINTERNAL;
+    int n = 0;
+    for (size_t i = 0; i < N; i++) /* others in each block */
+        bytes[i] = (unsigned char)((i >> 22) * 31 + i % 251);
+    while (st != FW_OK && n < 1000) {
+        fail_at = ++n;
+        calls = 0;
+        st = whole_life();
+        assert_int_equal(live, 0);
+        assert_true(st == FW_OK ? calls < n + 5 : st == FW_ENOMEM || st == FW_EINTERNAL);
+    }
+    fail_at = 0;
+    assert_int_equal(st, FW_OK);
+    assert_true(n > 30); /* a stream, four blocks and events, copies, a recording */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sentences),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_which_gpu),
+        cmocka_unit_test(test_every_failure),
     };
     setenv("FENWICKS_CUDNN", FW_FAKE_CUDNN, 1);
     setenv("FENWICKS_CUBLASLT", FW_FAKE_CUBLASLT, 1);

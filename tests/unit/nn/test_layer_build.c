@@ -353,7 +353,7 @@ static void containers_keep_what_is_wrong_with_them(void **state)
         net = up;
     }
     assert_int_equal(fwi_layer_check(net), FW_EARG);
-    assert_non_null(strstr(fw_last_error(), "containers are nested more than 64 deep"));
+    assert_non_null(strstr(fw_last_error(), "layers lie more than 64 deep"));
     fw_layer_free(net);
     net = fw_sequential();
     fw_layer *at = net;
@@ -365,7 +365,7 @@ static void containers_keep_what_is_wrong_with_them(void **state)
     }
     const built b = build(net, x, true);
     assert_int_equal(fwi_graph_status(b.g), FW_EARG);
-    assert_non_null(strstr(fw_last_error(), "containers are nested more than 64 deep"));
+    assert_non_null(strstr(fw_last_error(), "layers lie more than 64 deep"));
     fwi_graph_free(b.g);
 }
 

@@ -300,7 +300,7 @@ static void depth_count_and_length_are_limited(void **state)
     assert_non_null(text);
     for (int i = 0; i < 5000; i++)
         strcat(text + 11 * i, "sequential\n");
-    refuse(text, "line 64: containers are nested more than 64 deep");
+    refuse(text, "line 64: layers lie more than 64 deep");
     char *at = text;
     for (int i = 0; i < 63; i++)
         at += sprintf(at, "sequential\n");
