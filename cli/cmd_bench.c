@@ -143,9 +143,8 @@ static int run_bench(const command *self, int argc, char **argv)
         {"--batch", "N", "images per step (default: the recipe's, or the shape's)", ARG_TEXT,
          &a.batch},
         {"--precision", "TYPE",
-         "of step (default: the recipe's), conv, ops (f32): f32, bf16, auto; a CPU: f64; a GPU: "
-         "f16, "
-         "tf32 (not ops)",
+         "of step (default: the recipe's), conv, ops (f32): f32, bf16, auto; a CPU: f64; "
+         "a GPU: f16, tf32 (not ops)",
          ARG_TEXT, &a.precision_word},
         {"--memory-limit", "BYTES", "refuse a step that needs more (512M, 2G; default none)",
          ARG_SIZE, &a.memory_limit},

@@ -88,7 +88,8 @@ static int run_convert(const command *self, int argc, char **argv)
         {"--y-key", "NAME", "member of an .npz with the labels (default y or labels)", ARG_TEXT,
          &in.npy.y_key},
         {"--label-column", "N",
-         "of a .csv (default: named label, class, target or y in its header, else the last)",
+         "of a .csv (default: the one named label, labels, class, target or y; without a header "
+         "the last)",
          ARG_COUNT, &in.label_column},
         {"--height", "N", "of the images: rows (.npy, .csv) are cut so, others must have it",
          ARG_COUNT, &in.h},

@@ -55,11 +55,12 @@ FW_API fw_status fw_mnist_load(const char *path, fw_images *train, fw_images *te
 FW_API fw_status fw_idx_load(const char *images_path, const char *labels_path, fw_images *out);
 
 /* NumPy arrays. x: [n,h,w,c], [n,h,w] (c = 1) or [n,d] (h = 1, w = d, c = 1 unless h, w, c are
- * given), of truths, integers of 1 to 8 bytes or floats of 2 to 8, either byte order, C or Fortran order;
- * u8 stays u8, truths become u8 of 0 and 1, the others f32 and must be finite. y: [n] or [n,1] integers, or floats of integral values;
- * y_path NULL: unlabelled. Either path may be an .npz (told by its first bytes); without y_path
- * labels come from x_path's .npz if it has them. Errors: FW_EFORMAT, FW_ESHAPE, FW_ENOTFOUND (no
- * such member), FW_EARG (a member's name, and no .npz). Format: docs/formats/npy.md. Source: NEP 1, npy format versions 1.0 to 3.0. */
+ * given), of truths, integers of 1 to 8 bytes or floats of 2 to 8, either byte order, C or Fortran
+ * order; u8 stays u8, truths become u8 of 0 and 1, the others f32 and must be finite. y: [n] or
+ * [n,1] integers, or floats of integral values; y_path NULL: unlabelled. Either path may be an .npz
+ * (told by its first bytes); without y_path labels come from x_path's .npz if it has them. Errors:
+ * FW_EFORMAT, FW_ESHAPE, FW_ENOTFOUND (no such member), FW_EARG (a member's name, and no .npz).
+ * Format: docs/formats/npy.md. Source: NEP 1, npy format versions 1.0 to 3.0. */
 typedef struct fw_npy_opt {
     const char *x_key; /* members of an .npz; NULL: the first of "x", "X", "images" */
     const char *y_key; /* NULL: the first of "y", "labels", if there is one */
@@ -73,14 +74,15 @@ FW_API fw_status fw_npy_load(const char *x_path, const char *y_path, const fw_np
 /* Text: one record per line, numbers between commas, semicolons or tabs, one of them the label. A
  * first line where none begins like a number, or with a column named label, labels, class, target
  * or y, is a header. u8 if all values are whole and in 0..255, else f32. n_classes is the largest
- * label + 1. opt may be NULL. Errors: FW_EFORMAT (no number, a label that is none, two columns named
- * so), FW_ESHAPE (count of values), with the line; FW_EARG (a height without a width, a column under
- * 1). Format: docs/formats/csv.md. */
+ * label + 1. opt may be NULL. Errors: FW_EFORMAT (no number, a label that is none, a header with no
+ * column named so or with two), FW_ESHAPE (count of values), with the line; FW_EARG (a height without
+ * a width, a negative column). Format: docs/formats/csv.md. */
 typedef struct fw_csv_opt {
     /* How to cut the h * w * c values of a line; c 0: 1. All 0: a square number of values is a
      * square image, any other one row. */
     int64_t h, w, c;
-    int64_t label_column; /* from 1; 0: the one that the header names so, else the last */
+    int64_t
+        label_column; /* from 1; 0: the one that the header names so; without a header the last */
 } fw_csv_opt;
 FW_API fw_status fw_csv_load(const char *path, const fw_csv_opt *opt, fw_images *out);
 

@@ -19,8 +19,8 @@ typedef struct fw_trial {
     const char *id;      /* fw_recipe_id of the recipe as it was run */
     const char *variant; /* what a comparison calls it */
     const char *changes; /* of the recipe, as in fw_recipe_change, separated by ", " */
-    const char *
-        data; /* what the records are called: the last part of their path, without .tfrec; "": bundled */
+    /* what the records are called: the last part of their path, without .tfrec; "": bundled */
+    const char *data;
     const char *device, *precision; /* "cpu", "f32"; "tf32" where that is rounded to */
     const char *version, *commit;   /* fw_version, fw_commit */
     const char *cpu, *isa;          /* the machine: processor, kernels in use */

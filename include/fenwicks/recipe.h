@@ -138,8 +138,9 @@ typedef struct fw_run_result {
     double since_start; /* seconds from the process's start to this result */
 } fw_run_result;
 
-/* Trains and evaluates: a session (below) of one run. opt NULL: all defaults. After FW_ESTOPPED (Ctrl-C) a checkpoint is in `out`, and result has what is
- * known; after FW_ENONFINITE result->run.diverged is set. */
+/* Trains and evaluates: a session (below) of one run. opt NULL: all defaults. After FW_ESTOPPED
+ * (Ctrl-C) a checkpoint is in `out`, and result has what is known; after FW_ENONFINITE
+ * result->run.diverged is set. */
 FW_API fw_status fw_recipe_run(const fw_recipe *r, const fw_run_opt *opt, fw_run_result *result);
 
 /* ---- several runs of one recipe ----
@@ -151,7 +152,8 @@ FW_API fw_status fw_recipe_run(const fw_recipe *r, const fw_run_opt *opt, fw_run
 typedef struct fw_session fw_session;
 
 /* r, and what opt points to, are borrowed until fw_session_close, and r must not change. opt's seed,
- * out and resume are not looked at: each run has its own. NULL: all defaults. Checks the options; nothing is read. */
+ * out and resume are not looked at: each run has its own. NULL: all defaults. Checks the options;
+ * nothing is read. */
 FW_API fw_status fw_session_open(fw_session **out, const fw_recipe *r, const fw_run_opt *opt);
 /* Builds, unless that is done. The first run does it too. Errors: what the data, the device and the
  * plans have to say; then nothing is built, and a later call tries again. Runs are made by the thread

@@ -149,9 +149,10 @@ typedef struct fw_estimator_opt {
     void *progress_user;
     const volatile sig_atomic_t *
         stop; /* when it becomes non-zero: finish the step, on a GPU those that are on their way too,
-                  write a checkpoint, return FW_ESTOPPED. An evaluation, of a training or called for, and
-                  a prediction end behind the batch at work, with FW_ESTOPPED and no result. A signal handler
-                  may set it */
+                  write a checkpoint, return FW_ESTOPPED. An evaluation and a prediction end behind the
+                  batch at work, on a GPU the window of batches, with FW_ESTOPPED and no result; one in a
+                  training without its event, and behind the last step that training is whole: FW_OK. A
+                  signal handler may set it */
     int64_t steps_per_epoch;  /* 0: the training data's batches per pass */
     int64_t checkpoint_every; /* steps; 0: only when training ends or stops */
     int64_t keep;             /* newest checkpoints kept; 0: 2 */

@@ -208,7 +208,7 @@ static void make_batches(muon_job *j, fwi_cuda_libs *l, const fwi_call *calls, i
 static bool accepts(const fwi_call *c)
 {
     fwi_cuda_libs *l = fwi_cuda_libs_of(c);
-    if (l == NULL || l->blas_handle == NULL || fwi_shape_elems(&c->in[0].shape) > INT32_MAX)
+    if (l == NULL || l->blas_handle == NULL || fwi_shape_elems(&c->in[0].shape) >= FWI_MOST_ELEMS)
         return false;
     const fwi_newton_schulz s = products_of(c);
     if (l->side->use(c) == FW_OK)
@@ -221,7 +221,8 @@ static size_t joint_scratch(const fwi_call *calls, int n)
 {
     muon_job j, single;
     make_batches(&j, fwi_cuda_libs_of(calls), calls, n, MAKE_PLANS);
-    make_batches(&single, fwi_cuda_libs_of(calls), calls, n, ONE_BY_ONE); /* if blas_single comes */
+    /* another plan may set blas_single later: then each is by itself */
+    make_batches(&single, fwi_cuda_libs_of(calls), calls, n, ONE_BY_ONE);
     return j.sums + 2 * j.x + FWI_LIBS_ALIGN +
            (j.products > single.products ? j.products : single.products);
 }

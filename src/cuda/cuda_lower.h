@@ -1,5 +1,5 @@
-/* cuda_lower.h: what a GPU makes of a canonical graph. No type of CUDA stands here, so that tests lower with it where
- * there is none. Read before: cpu_lower.h. Next: cuda_device.c. */
+/* cuda_lower.h: what a GPU makes of a canonical graph. No type of CUDA stands here, so that tests
+ * lower with it where there is none. Read before: cpu_lower.h. Next: cuda_device.c. */
 #ifndef FWI_CUDA_LOWER_H
 #define FWI_CUDA_LOWER_H
 

@@ -55,7 +55,7 @@ static fw_status no_kernel(const fwi_device *d, const fwi_call *c)
         FW_EUNAVAILABLE, "%s: no kernel for %s(%s)%s", d->label, fwi_op_info_get(c->kind)->name,
         text,
         most_elements(c) >= FWI_MOST_ELEMS
-            ? ": one of its tensors has 2^31 elements or nearly; a smaller batch has fewer"
+            ? ": one of its tensors has nearly 2^31 elements, or more; a smaller batch has fewer"
             : "");
 }
 

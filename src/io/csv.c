@@ -82,10 +82,7 @@ static fw_status read_number(reader *r, double *v, bool *last)
         return bad(r, "more than 63 characters, expected a number");
     char text[MAX_NUMBER + 1] = {0};
     for (size_t i = 0; i < f.n; i++)
-        text[i] = '?';
-    for (size_t i = 0; i < f.n; i++)
-        if (f.text[i] >= 0x20 && f.text[i] < 0x7f)
-            text[i] = (char)f.text[i];
+        text[i] = f.text[i] >= 0x20 && f.text[i] < 0x7f ? (char)f.text[i] : '?';
     return fwi_fail(FW_EFORMAT, "%s: line %lld, value %lld: found \"%s\", expected a number",
                     r->path, (long long)r->line, (long long)r->column, text);
 }
@@ -97,6 +94,27 @@ static void skip_empty_lines(reader *r)
         r->at += *r->at == '\r' ? 2 : 1;
         r->line++;
     }
+}
+
+/* One of its own, or in quotes. */
+static bool begins_like_number(const reader *r, field f)
+{
+    double v = 0;
+    if (f.n > 1 && *f.text == '"') {
+        f.text++;
+        f.n--;
+    }
+    return f.n > 0 && (memchr("0123456789+-.", *f.text, strlen("0123456789+-.")) != NULL ||
+                       to_number(r, f, &v));
+}
+
+static char separator_of(const uint8_t *line, size_t n)
+{
+    static const char separators[] = {',', ';', '\t'};
+    for (size_t i = 0; i < sizeof separators; i++)
+        if (memchr(line, separators[i], n) != NULL)
+            return separators[i];
+    return ',';
 }
 
 /* A name that means labels, in any case, perhaps quoted. */
@@ -114,22 +132,20 @@ static bool names_labels(field f)
 }
 
 /* What the first line says of all: the separator, the columns, and whether it is a header, which
- * is passed over: one where a column is named as labels are, or none begins like a number. */
+ * is passed over: one where a column is named as labels are, or none begins like a number. Of a header that
+ * names none, nobody can tell which column holds the labels unless `label` says. */
 static fw_status read_first_line(reader *r, int64_t label)
 {
     skip_empty_lines(r);
     const void *const stop = memchr(r->at, '\n', (size_t)(r->end - r->at));
     const size_t n = (size_t)((stop == NULL ? r->end : (const uint8_t *)stop) - r->at);
-    r->separator = memchr(r->at, ',', n) != NULL    ? ','
-                   : memchr(r->at, ';', n) != NULL  ? ';'
-                   : memchr(r->at, '\t', n) != NULL ? '\t'
-                                                    : ',';
+    r->separator = separator_of(r->at, n);
     reader line = *r;
     int64_t numbers = 0, named = 0;
     bool last = n == 0;
     while (!last) {
         const field f = next_field(&line);
-        numbers += f.n > 0 && strspn((const char[]){(char)*f.text, '\0'}, "0123456789+-.");
+        numbers += begins_like_number(r, f);
         line.columns++;
         last = f.last;
         if (!names_labels(f))
@@ -141,12 +157,20 @@ static fw_status read_first_line(reader *r, int64_t label)
                             r->path, (long long)r->line, (long long)named, (long long)line.columns);
         named = line.columns;
     }
+    const bool header = n > 0 && (named != 0 || numbers == 0);
     r->columns = line.columns;
     r->label = label != 0 ? label : named != 0 ? named : r->columns;
     if (r->columns > 0 && label > r->columns)
-        return fwi_fail(FW_ESHAPE, "%s: line %lld has %lld columns, and labels in column %lld?",
-                        r->path, (long long)r->line, (long long)r->columns, (long long)label);
-    if (n > 0 && (named != 0 || numbers == 0)) {
+        return fwi_fail(FW_ESHAPE,
+                        "%s: labels are asked for in column %lld, line %lld has %lld columns",
+                        r->path, (long long)label, (long long)r->line, (long long)r->columns);
+    if (header && label == 0 && named == 0)
+        return fwi_fail(
+            FW_EFORMAT,
+            "%s: line %lld is a header without a column named label, labels, class, target or y: "
+            "which one holds labels has to be said",
+            r->path, (long long)r->line);
+    if (header) {
         r->at = line.at;
         r->line++;
     }
@@ -227,7 +251,7 @@ static fw_status to_bytes(fw_images *im)
 static fw_status choose_size(const reader *r, int64_t values, int64_t *h, int64_t *w, int64_t *c)
 {
     if (values < 1)
-        return fwi_fail(FW_ESHAPE, "%s: the first line has one number, expected values and a label",
+        return fwi_fail(FW_ESHAPE, "%s: the first line has one column, expected values and a label",
                         r->path);
     if (*h == 0 && *w == 0 && *c == 0) {
         int64_t side = (int64_t)sqrt((double)values);
@@ -260,7 +284,7 @@ fw_status fwi_csv_parse(const char *name, const void *text, size_t n_bytes, cons
     if (opt == NULL)
         opt = &none;
     if (opt->label_column < 0)
-        return fwi_fail(FW_EARG, "%s: labels in column %lld? The first is 1", name,
+        return fwi_fail(FW_EARG, "%s: the label column is %lld, expected 1 or more, or 0", name,
                         (long long)opt->label_column);
     fw_images im = {0};
     int64_t h = opt->h, w = opt->w, c = opt->c, lines = 0;

@@ -69,10 +69,10 @@ fw_status fwi_file_writer_begin(fwi_file_writer *w, const char *path)
     if (len >= w->path_cap)
         return fwi_fail(FW_EARG, "%s: the path has %zu bytes, at most %zu fit", path, len,
                         w->path_cap - 1);
-    struct stat is;
-    if (stat(path, &is) == 0 && !S_ISREG(is.st_mode)) /* a device would be replaced by a file */
+    struct stat info;
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) /* a device would be replaced by a file */
         return fwi_fail(FW_EIO, "%s: cannot write: it is %s", path,
-                        S_ISDIR(is.st_mode) ? "a folder" : "not a regular file");
+                        S_ISDIR(info.st_mode) ? "a folder" : "not a regular file");
     memcpy(w->path, path, len + 1);
     for (int attempt = 0; attempt < 100; attempt++) {
         snprintf(w->tmp, w->path_cap + TMP_SUFFIX_CAP, "%s.tmp-%ld-%u", path, (long)getpid(),
@@ -428,7 +428,7 @@ static fw_status read_whole(const char *path, size_t max_bytes, int flags, fwi_b
         goto done;
     }
     if ((flags & O_NONBLOCK) != 0 && !S_ISREG(info.st_mode)) {
-        st = fwi_fail(FW_EIO, "%s: cannot read: it is no regular file", path);
+        st = fwi_fail(FW_EIO, "%s: cannot read: it is not a regular file", path);
         goto done;
     }
     want = info.st_size > 0 ? (size_t)info.st_size : 0;

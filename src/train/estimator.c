@@ -4,6 +4,7 @@
 #include "estimator.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -354,11 +355,17 @@ fw_status fw_estimator_save(fw_estimator *e, const char *path)
         return fwi_fail(FW_EARG, "fw_estimator_save: NULL argument");
     if (!e->filled || e->step == 0)
         return fwi_fail(FW_ESTATE, "fw_estimator_save: nothing was trained yet");
+    const fw_transform *const t = &e->transforms[0];
+    for (int64_t k = 0; t->kind == FW_TRANSFORM_STANDARDIZE && k < t->c; k++)
+        if (!isfinite(t->mean[k]) || !isfinite(t->std[k]))
+            return fwi_fail(
+                FW_ENONFINITE,
+                "%s: the data's standardisations together are no float in channel %" PRId64, path,
+                k);
     if (e->own_transforms)
         fwi_log(1,
-                "%s: the caller's own transform of the data is not in the file: images for this "
-                "model are to "
-                "be as it leaves them",
+                "%s: the caller's own transform of the data is not in the file: the model wants "
+                "its images as that leaves them",
                 path);
     const fwi_network_spec *s = &e->network.spec;
     const fwi_model_meta meta = {.layers = e->layers_text,

@@ -2,7 +2,9 @@
  * what the data decides, and the threads that both work on. Read before: estimator.h, network.h. */
 #include "estimator.h"
 
+#include <float.h>
 #include <inttypes.h>
+#include <math.h>
 
 #include "dataset_inner.h"
 #include "fail.h"
@@ -80,6 +82,12 @@ fw_status fwi_estimator_compile(fw_estimator *e, const fw_dataset *ds)
     return FW_OK;
 }
 
+/* NAN for what is too large for one, as saving refuses it. */
+static float float_of(double v)
+{
+    return fabs(v) <= (double)FLT_MAX ? (float)v : NAN;
+}
+
 /* ((x - m) / s - mean) / std = (x - (m + mean s)) / (s std), where a deviation of 0 stands for 1. */
 static void then_standardize(fw_transform *t, const fw_transform *next)
 {
@@ -90,8 +98,10 @@ static void then_standardize(fw_transform *t, const fw_transform *next)
     for (int64_t k = 0; k < t->c && k < next->c; k++) {
         const double s = t->std[k] == 0.0f ? 1.0 : (double)t->std[k],
                      std = next->std[k] == 0.0f ? 1.0 : (double)next->std[k];
-        t->mean[k] = (float)((double)t->mean[k] + (double)next->mean[k] * s);
-        t->std[k] = (float)(s * std);
+        t->mean[k] = float_of((double)t->mean[k] + (double)next->mean[k] * s);
+        t->std[k] = float_of(s * std);
+        if (t->std[k] == 0.0f) /* would stand for 1 */
+            t->std[k] = NAN;
     }
 }
 

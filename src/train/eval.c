@@ -49,16 +49,10 @@ static fw_status run_batch(fw_estimator *e, const fwi_network_plan *p, const fw_
 }
 
 /* The next batch, unless the caller's flag says stop. */
-static fw_status next_batch(fw_estimator *e, fw_dataset *ds, fw_batch *batch)
+static fw_status next_batch(fw_estimator *e, fw_dataset *ds, const char *doing, fw_batch *batch)
 {
-    const fw_status st = fwi_stop_check(e->opt.stop, "evaluating");
+    const fw_status st = fwi_stop_check(e->opt.stop, doing);
     return st == FW_OK ? fwi_device_data_next(&e->eval_data, ds, batch) : st;
-}
-
-/* Every record counts: also behind a pass that failed or was stopped half-way. */
-static fw_status begin_pass(fw_dataset *ds)
-{
-    return fw_dataset_position(ds) == 0 ? FW_OK : fw_dataset_seek(ds, 0);
 }
 
 /* By windows of batches. */
@@ -83,18 +77,16 @@ static fw_status tally_views(fw_estimator *e, fw_dataset *ds, fwi_network_plan *
     const fwi_eval_pass pass = fwi_estimator_pass(e, ds, p, FWI_LEFT_VERDICTS);
     fw_batch batch;
     fw_status st = FW_OK;
-    e->selective.stop = e->opt.stop;
     if (ahead && selective)
         st = fwi_selective_ahead(&e->selective, &e->eval_ahead, &pass, NULL, tally);
     else if (ahead)
         st = fwi_eval_views(&e->eval_ahead, &pass, NULL, tally);
     else if (selective)
         st = fwi_selective_run(&e->selective, &e->tta, p, e->device->pool, e->network.scratch, ds,
-                               &e->eval_data, e->opt.label_smoothing, NULL, tally);
+                               &e->eval_data, e->opt.label_smoothing, e->opt.stop, NULL, tally);
     if (ahead || selective)
         return st == FW_OK ? FW_END : st;
-    st = begin_pass(ds);
-    while (st == FW_OK && (st = next_batch(e, ds, &batch)) == FW_OK) {
+    while (st == FW_OK && (st = next_batch(e, ds, "evaluating", &batch)) == FW_OK) {
         const fwi_shown shown = fwi_device_data_shown(&e->eval_data, &batch);
         st = fwi_tta_run(&e->tta, p, e->device->pool, e->network.scratch, &shown);
         if (st == FW_OK)
@@ -141,8 +133,8 @@ static fw_status add_batches(fw_estimator *e, fw_dataset *ds, const fwi_network_
                              double *loss, double *correct, int64_t *records)
 {
     fw_batch batch;
-    fw_status st = begin_pass(ds);
-    while (st == FW_OK && (st = next_batch(e, ds, &batch)) == FW_OK) {
+    fw_status st;
+    while ((st = next_batch(e, ds, "evaluating", &batch)) == FW_OK) {
         fwi_binding b;
         double l = 0, c = 0;
         st = run_batch(e, p, &batch, &b);
@@ -245,8 +237,8 @@ static fw_status predict_batches(fw_estimator *e, fw_dataset *ds, const fwi_netw
     void *staging =
         fwi_alloc_array((size_t)fwi_dataset_batch(ds), (size_t)n_classes * sizeof(double));
     fw_batch batch;
-    fw_status st = staging == NULL ? FW_ENOMEM : begin_pass(ds);
-    while (st == FW_OK && (st = next_batch(e, ds, &batch)) == FW_OK) {
+    fw_status st = staging == NULL ? FW_ENOMEM : FW_OK;
+    while (st == FW_OK && (st = next_batch(e, ds, "predicting", &batch)) == FW_OK) {
         fwi_binding b;
         st = run_batch(e, p, &batch, &b);
         if (st == FW_OK)

@@ -337,7 +337,8 @@ fw_status fwi_eval_window(fwi_eval_ahead *a)
     const fwi_device_data *k = a->pass.kept;
     const int64_t most = fwi_eval_most(&a->pass);
     int64_t row[3];
-    fw_status st = fwi_stop_check(a->pass.stop, "evaluating");
+    fw_status st = fwi_stop_check(
+        a->pass.stop, a->pass.left == FWI_LEFT_PROBABILITIES ? "predicting" : "evaluating");
     if (st != FW_OK)
         return st;
     for (a->n_rows = 0; a->n_rows < most && (st = next_row(a, row)) == FW_OK; a->n_rows++)

@@ -102,13 +102,13 @@ static const char *kernels_of(const char *label, size_t *n)
     return at;
 }
 
-/* The libraries that a GPU's kernels come from, with their versions; "": it has none. */
-static void libraries_of(fwi_device *d, char *text, size_t cap)
+/* What a GPU is; of another device, and of a GPU that does not say, nothing. */
+static fwi_gpu_info gpu_of(fwi_device *d)
 {
     fwi_gpu_info info = {.libraries = ""};
-    text[0] = 0;
-    if (d->backend->probe != NULL && d->backend->probe->info(d, &info) == FW_OK)
-        snprintf(text, cap, "%s", info.libraries);
+    if (d->backend->probe == NULL || d->backend->probe->info(d, &info) != FW_OK)
+        info = (fwi_gpu_info){.libraries = ""};
+    return info;
 }
 
 /* A run may go on by other kernels, on another machine, but not to the same bits. libraries: those of now. */
@@ -123,18 +123,18 @@ static void tell_other_kernels(const fw_estimator *e, const char *path, const ch
     size_t n = 0, m = 0;
     const char *const here = kernels_of(e->device->label, &n);
     const char *const there = label != NULL ? kernels_of(label, &m) : here;
-    if (label != NULL && (n != m || memcmp(here, there, n) != 0))
+    const bool other_kernels = label != NULL && (n != m || memcmp(here, there, n) != 0);
+    if (other_kernels)
         fwi_log(1,
                 "%s: the run was last on %.100s and goes on on %s: it will end close to what it "
                 "would have ended at, but not with the same bits",
                 e->opt.work_dir, label, e->device->label);
     const char *const others = json_string_value(json_object_get(was, "libraries"));
-    if (others != NULL && strcmp(others, libraries) != 0)
+    if (!other_kernels && others != NULL && strcmp(others, libraries) != 0)
         fwi_log(1,
-                "%s: the run was last with %.200s and goes on with %s: it will end close to what "
-                "it would have "
-                "ended at, but perhaps not with the same bits",
-                e->opt.work_dir, others, libraries[0] != 0 ? libraries : "none");
+                "%s: the run was last with %.200s and goes on with %s: perhaps not with the same "
+                "bits",
+                e->opt.work_dir, others, libraries);
     json_decref(was);
     fwi_buf_clear(&text);
 }
@@ -146,24 +146,23 @@ static fw_status write_config(const fit *f, const fwi_ids *ids)
     const fw_estimator *e = f->e;
     char *path = fwi_path_join(e->opt.work_dir, "config.json"), *text = NULL;
     json_t *o = json_object(), *engines = NULL;
-    char libraries[sizeof((fwi_gpu_info *)0)->libraries];
+    const fwi_gpu_info gpu = gpu_of(e->device);
     fw_status st = FW_ENOMEM;
     if (path == NULL || o == NULL)
         goto done;
-    libraries_of(e->device, libraries, sizeof libraries);
     st = fwi_engines_of(&e->network, &engines);
     if (st == FW_OK && e->resume != NULL)
         st = fwi_engines_check(engines, path);
     if (st != FW_OK)
         goto done;
     if (e->resume != NULL && e->step < f->until)
-        tell_other_kernels(e, path, libraries);
+        tell_other_kernels(e, path, gpu.libraries);
     int bad = json_object_set_new(o, "fenwicks", json_string(fw_version()));
     for (int i = 0; i < ids->n && st == FW_OK; i++)
         st = set_text(o, path, ids->id[i].key, ids->id[i].text);
     bad |= json_object_set_new(o, "device", json_string(e->device->label));
-    if (libraries[0] != 0)
-        bad |= json_object_set_new(o, "libraries", json_string(libraries));
+    if (gpu.libraries[0] != 0)
+        bad |= json_object_set_new(o, "libraries", json_string(gpu.libraries));
     bad |= json_object_set_new(o, "steps_per_epoch", json_integer(f->steps_per_epoch));
     bad |= json_object_set_new(o, "steps", json_integer(f->until));
     if (engines != NULL)

@@ -245,7 +245,8 @@ void fwi_model_give(const fw_model *m)
         pthread_mutex_unlock(&((fw_model *)(uintptr_t)m)->turn);
 }
 
-fw_status fwi_model_run(const fw_model *m, char *ws, const float *images, int64_t rows, float *out)
+/* Up to a batch of standardised images in the workspace -> rows of probabilities. */
+static fw_status run(const fw_model *m, char *ws, const float *images, int64_t rows, float *out)
 {
     const int32_t *labels = (const int32_t *)(const void *)(ws + m->at_labels);
     fw_dtype dtype = FW_F32;
@@ -314,7 +315,7 @@ fw_status fw_model_predict(const fw_model *m, const void *images, fw_dtype dtype
                                x + i * values);
         memset(x + rows * values, 0, (size_t)((m->batch - rows) * values) * sizeof *x);
         if (st == FW_OK)
-            st = fwi_model_run(m, ws, x, rows, probabilities + done * m->network.n_classes);
+            st = run(m, ws, x, rows, probabilities + done * m->network.n_classes);
     }
     return st;
 }

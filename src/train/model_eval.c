@@ -1,5 +1,6 @@
 /* model_eval.c: a trained model on a labelled data set: by windows of batches where the device keeps the
- * images (eval_ahead.h), else batch by batch; by logits in double either way, as training evaluates. Read before: model_inner.h. */
+ * images (eval_ahead.h), else batch by batch; by logits in double either way, as training evaluates.
+ * Read before: model_inner.h. */
 #include "model_inner.h"
 
 #include <inttypes.h>
@@ -93,8 +94,9 @@ static fw_status evaluate_batches(const fw_model *m, evaluation *e, fw_dataset *
     fw_batch batch;
     fw_status st = FW_OK;
     if (m->tta == FW_TTA_SELECTIVE) {
-        st = fwi_selective_run(&e->selective, &e->tta, m->plan, m->device->pool,
-                               fwi_model_take(m, e->ws), ds, NULL, 0, e->confusion, &e->tally);
+        st =
+            fwi_selective_run(&e->selective, &e->tta, m->plan, m->device->pool,
+                              fwi_model_take(m, e->ws), ds, NULL, 0, NULL, e->confusion, &e->tally);
         fwi_model_give(m);
         return st == FW_OK ? FW_END : st;
     }

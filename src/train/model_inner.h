@@ -31,8 +31,6 @@ struct fw_model {
  * caller at a time, until that one gives it back. */
 void *fwi_model_take(const fw_model *m, char *ws);
 void fwi_model_give(const fw_model *m);
-/* Up to a batch of standardised images in the workspace -> rows of probabilities. */
-fw_status fwi_model_run(const fw_model *m, char *ws, const float *images, int64_t rows, float *out);
 
 /* Bytes that a device with memory of its own may be asked for beside the plan's. */
 fw_status fwi_model_spare(const fw_model *m, size_t *spare);

@@ -345,6 +345,22 @@ static bool same_sources(const char *a, const char *b)
     return n > 0 && same(a, b) && (n < tail || strcmp(a + n - tail, "-changed") != 0);
 }
 
+static const char records_end[] = ".tfrec";
+
+/* Without the ".tfrec" that records are found with or without. */
+static size_t data_length(const char *data)
+{
+    const size_t n = strlen(data), tail = strlen(records_end);
+    return n > tail && strcmp(data + n - tail, records_end) == 0 ? n - tail : n;
+}
+
+/* Lines from before the end was left out have it. */
+static bool same_data(const char *a, const char *b)
+{
+    const size_t n = data_length(a == NULL ? "" : a), m = data_length(b == NULL ? "" : b);
+    return n == m && (n == 0 || memcmp(a, b, n) == 0);
+}
+
 const fw_trial *fw_trials_find(const fw_trials *t, const fw_trial *like, bool same_commit)
 {
     if (t == NULL || like == NULL)
@@ -352,7 +368,7 @@ const fw_trial *fw_trials_find(const fw_trials *t, const fw_trial *like, bool sa
     for (int64_t i = 0; i < t->n; i++) {
         const fw_trial *s = t->items[i];
         if (*s->id != 0 && s->seed == like->seed && same(s->id, like->id) &&
-            same(s->data, like->data) && same(s->device, like->device) &&
+            same_data(s->data, like->data) && same(s->device, like->device) &&
             same(s->precision, like->precision) && same(s->version, like->version) &&
             (!same_commit || same_sources(s->commit, like->commit)))
             return s;
@@ -369,9 +385,8 @@ static const char *data_name(fwi_arena *texts, const char *path)
         return NULL;
     for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
         copy[n - 1] = 0;
-    char *const name = copy + (fwi_path_base(copy) - copy), *const end = strstr(name, ".tfrec");
-    if (end != NULL && end != name && end[strlen(".tfrec")] == 0)
-        *end = 0;
+    char *const name = copy + (fwi_path_base(copy) - copy);
+    name[data_length(name)] = 0;
     return name;
 }
 

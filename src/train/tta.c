@@ -118,7 +118,7 @@ fw_status fwi_tta_check(fw_tta kind, int64_t h, int64_t w)
 fw_status fwi_tta_prepare(fwi_tta *t, fw_tta kind, int64_t batch, int64_t h, int64_t w, int64_t c,
                           int64_t n_classes)
 {
-    if (t->view != NULL && t->kind == kind && t->batch == batch && t->h == h && t->w == w &&
+    if (t->plain != NULL && t->kind == kind && t->batch == batch && t->h == h && t->w == w &&
         t->c == c && t->n_classes == n_classes)
         return FW_OK;
     fwi_tta_clear(t);
@@ -127,11 +127,13 @@ fw_status fwi_tta_prepare(fwi_tta *t, fw_tta kind, int64_t batch, int64_t h, int
         return st;
     const size_t rows = (size_t)batch;
     *t = (fwi_tta){.kind = kind, .batch = batch, .h = h, .w = w, .c = c, .n_classes = n_classes};
-    t->view = fwi_alloc_array(rows, (size_t)(h * w * c) * sizeof *t->view);
+    const bool views = kind != FW_TTA_NONE; /* the images themselves are where they are */
+    if (views)
+        t->view = fwi_alloc_array(rows, (size_t)(h * w * c) * sizeof *t->view);
     t->plain = fwi_alloc_array(rows, (size_t)n_classes * sizeof *t->plain);
     t->sum = fwi_alloc_array(rows, (size_t)n_classes * sizeof *t->sum);
     t->staged = fwi_alloc_array(rows, (size_t)n_classes * sizeof *t->staged);
-    if (t->view == NULL || t->plain == NULL || t->sum == NULL || t->staged == NULL) {
+    if ((views && t->view == NULL) || t->plain == NULL || t->sum == NULL || t->staged == NULL) {
         fwi_tta_clear(t);
         return FW_ENOMEM;
     }

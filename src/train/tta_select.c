@@ -115,9 +115,10 @@ typedef struct passing {
     const fwi_network_plan *p;
     fwi_pool *pool;
     void *scratch;
-    fwi_device_data *kept; /* NULL: nothing */
-    bool second;           /* all views of the chosen rows, not one of all */
-    int64_t held;          /* rows gathered */
+    fwi_device_data *kept;             /* NULL: nothing */
+    bool second;                       /* all views of the chosen rows, not one of all */
+    int64_t held;                      /* rows gathered */
+    const volatile sig_atomic_t *stop; /* the caller's flag; NULL: none */
 } passing;
 
 static bool keeps(const passing *g)
@@ -171,7 +172,7 @@ static fw_status gather(passing *g, int64_t row, const fw_batch *b, int64_t i)
 
 static fw_status next(passing *g, fw_dataset *ds, fw_batch *b)
 {
-    const fw_status st = fwi_stop_check(g->s->stop, "evaluating");
+    const fw_status st = fwi_stop_check(g->stop, "evaluating");
     if (st != FW_OK)
         return st;
     return keeps(g) ? fwi_device_data_next(g->kept, ds, b) : fw_dataset_next(ds, b);
@@ -201,9 +202,10 @@ static fw_status one_pass(passing *g, fw_dataset *ds)
 
 fw_status fwi_selective_run(fwi_selective *s, fwi_tta *t, const fwi_network_plan *p, fwi_pool *pool,
                             void *scratch, fw_dataset *ds, fwi_device_data *kept, double smoothing,
-                            int64_t *confusion, fwi_tally *tally)
+                            const volatile sig_atomic_t *stop, int64_t *confusion, fwi_tally *tally)
 {
-    passing g = {.s = s, .t = t, .p = p, .pool = pool, .scratch = scratch, .kept = kept};
+    passing g = {
+        .s = s, .t = t, .p = p, .pool = pool, .scratch = scratch, .kept = kept, .stop = stop};
     int views = 0;
     (void)fwi_tta_views(t->kind, &views);
     fw_status st = one_pass(&g, ds);

@@ -15,18 +15,17 @@ typedef struct fwi_candidate {
 /* What is kept of a whole data set. Zeroed is empty. */
 typedef struct fwi_selective {
     int64_t cap, batch, h, w, c, n_classes;
-    int64_t n;                         /* records seen */
-    double *plain, *sum;               /* [cap,n_classes] logits: of the images; those that count */
-    fwi_candidate *candidates;         /* [cap] */
-    int32_t *labels;                   /* [cap] */
-    int64_t *records;                  /* [cap] */
-    uint8_t *chosen;                   /* [cap] */
-    fwi_verdict *verdicts;             /* [cap] of rows that a device looked at: those that count */
-    float *images;                     /* [batch,h,w,c] rows on their way to the network */
-    int32_t *masked;                   /* [batch] -1: the network's own counts are not used */
-    int64_t *rows;                     /* [batch] which these are */
-    int64_t *shown;                    /* [3 batch + 1] of images that a device keeps */
-    const volatile sig_atomic_t *stop; /* the caller's flag; NULL: none. Set it behind prepare */
+    int64_t n;                 /* records seen */
+    double *plain, *sum;       /* [cap,n_classes] logits: of the images; those that count */
+    fwi_candidate *candidates; /* [cap] */
+    int32_t *labels;           /* [cap] */
+    int64_t *records;          /* [cap] */
+    uint8_t *chosen;           /* [cap] */
+    fwi_verdict *verdicts;     /* [cap] of rows that a device looked at: those that count */
+    float *images;             /* [batch,h,w,c] rows on their way to the network */
+    int32_t *masked;           /* [batch] -1: the network's own counts are not used */
+    int64_t *rows;             /* [batch] which these are */
+    int64_t *shown;            /* [3 batch + 1] of images that a device keeps */
 } fwi_selective;
 
 int64_t fwi_selective_bytes(int64_t records, int64_t batch, int64_t h, int64_t w, int64_t c,
@@ -50,7 +49,8 @@ int64_t fwi_selective_choose(fwi_selective *s);
  * keeps of ds; NULL: nothing. The rest as fwi_tta_run and fwi_tta_count have it. Allocates nothing. */
 fw_status fwi_selective_run(fwi_selective *s, fwi_tta *t, const fwi_network_plan *p, fwi_pool *pool,
                             void *scratch, fw_dataset *ds, fwi_device_data *kept, double smoothing,
-                            int64_t *confusion, fwi_tally *tally);
+                            const volatile sig_atomic_t *stop, int64_t *confusion,
+                            fwi_tally *tally);
 /* The same where the device looks at windows of batches; pass says all but views and chosen. The host makes
  * the choice between the two passes. */
 fw_status fwi_selective_ahead(fwi_selective *s, fwi_eval_ahead *a, const fwi_eval_pass *pass,

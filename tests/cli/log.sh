@@ -47,6 +47,9 @@ run 0 train digits --data set/x --batch 8 --epochs 1 --log x.jsonl
 run 0 train digits --data set/x.tfrec --batch 8 --epochs 1 --log x.jsonl
 err "done before"
 grep -q '"data": "x",' x.jsonl || die "the name of records"
+sed -i 's/"data": "x",/"data": "x.tfrec",/' x.jsonl # as lines once had it
+run 0 train digits --data set/x.tfrec --batch 8 --epochs 1 --log x.jsonl
+err "done before"
 # what no line could hold is refused before the run, and said in JSON all the same
 odd=$(printf 'K\344se')
 mkdir "$odd" && cp set/* "$odd"/

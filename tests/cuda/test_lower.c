@@ -7,8 +7,10 @@
 
 #include <cmocka.h>
 
+#include "backends.h"
 #include "cuda_lower.h"
 #include "t_cuda.h"
+#include "t_far.h"
 
 #include <string.h>
 
@@ -57,8 +59,40 @@ static void test_f64(void **state)
     fwi_graph_free(g);
 }
 
+/* Kernels count in 32 bits, and look a little beyond the end. */
+static void test_most_elements(void **state)
+{
+    (void)state;
+    for (int64_t n = FWI_MOST_ELEMS - 1; n <= FWI_MOST_ELEMS; n++) {
+        fwi_call c = {.kind = FWI_OP_relu};
+        c.in[0] = c.out[0] = (fwi_arg){.dtype = FW_F32, .shape = fwi_shape1(n)};
+        assert_int_equal(fwi_table_find(fwi_cuda_emulated_table(), &c, NULL) != NULL,
+                         n < FWI_MOST_ELEMS);
+    }
+    fwi_device *d = NULL;
+    fwi_graph *g = NULL;
+    fwi_store *s = NULL;
+    fwi_plan *p = NULL;
+    fwi_device_offer(&t_far_backend);
+    t_far_memory = (size_t)1 << 42;
+    assert_int_equal(fwi_device_open(&d, "far", &(fwi_device_opt){.threads = 1}), FW_OK);
+    assert_int_equal(fwi_graph_new(&g, FW_F32), FW_OK);
+    const fwi_val x = fwi_graph_input(g, "x", FW_F32, fwi_shape4(700, 224, 224, 64));
+    fwi_graph_output(g, "y",
+                     fwi_op1(g, FWI_OP_global_avg_pool, NULL, fwi_op1(g, FWI_OP_relu, NULL, x)));
+    const fwi_graph *graphs[1] = {g};
+    assert_int_equal(fwi_store_new(&s, d, graphs, 1), FW_OK);
+    assert_int_equal(fwi_plan_new(&p, d, s, g), FW_EUNAVAILABLE);
+    assert_non_null(strstr(fw_last_error(), "no kernel for"));
+    assert_non_null(strstr(fw_last_error(), "nearly 2^31 elements, or more; a smaller batch"));
+    fwi_store_free(s);
+    fwi_graph_free(g);
+    fwi_device_close(d);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_muon), cmocka_unit_test(test_f64)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_muon), cmocka_unit_test(test_f64),
+                                       cmocka_unit_test(test_most_elements)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

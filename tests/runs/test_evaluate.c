@@ -99,6 +99,30 @@ static void test_large_losses(void **state)
     fw_dataset_free(test);
 }
 
+/* Together they are no float: no file that nobody could open. */
+static void test_standardizations_that_overflow(void **state)
+{
+    (void)state;
+    static const float ends[] = {1e30F, 1e-30F};
+    for (int i = 0; i < 2; i++) {
+        const float none[C] = {0}, std[C] = {1, ends[i], 1};
+        const fw_transform chain[] = {fw_standardize(C, none, std), fw_standardize(C, none, std),
+                                      FW_TRANSFORM_END};
+        fw_dataset *train = data_of(chain, true);
+        fw_estimator *e = NULL;
+        assert_ok(fw_estimator_new(&e, t_net(6, 0, CLASSES), t_sgd(0), NULL));
+        const fw_status st = fw_estimator_train(e, train, 1);
+        if (st == FW_OK)
+            assert_fails(fw_estimator_save(e, t_path("over.safetensors")), FW_ENONFINITE,
+                         "in channel 1");
+        else
+            assert_int_equal(st, FW_ENONFINITE); /* the images themselves overflow */
+        assert_false(t_exists(t_path("over.safetensors")));
+        fw_estimator_free(e);
+        fw_dataset_free(train);
+    }
+}
+
 static int logged;
 
 static fw_status halve(void *user, fw_sample *s)
@@ -126,9 +150,12 @@ static void test_save(void **state)
         fw_dataset *train = data_of(own ? chain : plain, true);
         fw_estimator *e = NULL;
         fw_budget budget;
-        assert_ok(fw_estimator_new(&e, t_net(6, 0, CLASSES), t_sgd(0.1),
-                                   &(fw_estimator_opt){.threads = 1}));
+        assert_ok(fw_estimator_new(
+            &e, t_net(6, 0, CLASSES), t_sgd(0.1),
+            &(fw_estimator_opt){.threads = 1, .work_dir = t_path("none-%d", own)}));
         assert_fails(fw_estimator_save(e, t_path("m")), FW_ESTATE, "nothing was trained");
+        assert_ok(fw_estimator_train(e, train, 0));
+        assert_false(t_exists(t_path("none-%d/model.safetensors", own)));
         assert_ok(fw_estimator_prepare(e, train, NULL, &budget));
         assert_fails(fw_estimator_save(e, t_path("m")), FW_ESTATE, "nothing was trained");
         assert_fails(fw_estimator_prepare(e, NULL, train, &budget), FW_EARG, ".training");
@@ -200,12 +227,21 @@ static void test_stop(void **state)
         int64_t rows = -1;
         n.stop_at = n.seen + 17;
         assert_fails(fw_estimator_predict(e, test, probabilities, N, &rows), FW_ESTOPPED,
-                     "stopped while");
+                     "stopped while predicting");
         n.flag = 0;
         assert_ok(fw_estimator_predict(e, test, probabilities, N, &rows));
         assert_int_equal(rows, N);
         assert_ok(fw_estimator_evaluate(e, test, &m));
         assert_true(m.loss == whole.loss && m.accuracy == whole.accuracy);
+        /* behind the last step: the training is whole, without its evaluation */
+        const int64_t end = 2 * (N / BATCH);
+        trace = (t_trace){0};
+        n.stop_at = n.seen + 9;
+        assert_ok(fw_estimator_train(e, train, end));
+        assert_int_equal(n.flag, 1);
+        assert_int_equal(trace.evals, 0);
+        assert_int_equal(fw_estimator_step(e), end);
+        assert_true(t_exists(t_path("stop-%d/model.safetensors", (int)i)));
         fw_estimator_free(e);
         fw_dataset_free(train);
         fw_dataset_free(test);
@@ -216,6 +252,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_standardizations),
+        cmocka_unit_test(test_standardizations_that_overflow),
         cmocka_unit_test(test_large_losses),
         cmocka_unit_test(test_save),
         cmocka_unit_test(test_stop),

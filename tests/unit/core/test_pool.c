@@ -390,7 +390,7 @@ static void test_more_than_allowed(void **state)
     fwi_pool *p = NULL;
     const int n = fwi_cpu_count();
     snprintf(asked, sizeof asked, "%d threads are asked for", n + 1);
-    snprintf(allowed, sizeof allowed, "allow this process %d;", n);
+    snprintf(allowed, sizeof allowed, "allow this process %d", n);
     assert_int_equal(unsetenv("FENWICKS_OVERSUBSCRIBE"), 0);
     assert_int_equal(fwi_pool_new(&p, n + 1), FW_EARG);
     assert_non_null(strstr(fw_last_error(), asked));

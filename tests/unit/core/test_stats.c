@@ -84,6 +84,7 @@ static void samples(void **state)
     assert_true(s.n == 4 && s.min == 0.939 && s.max == 0.942);
     near(fw_share_at_least(x, 4, 0.940), 0.75, 0); /* at the bound counts */
     assert_true(isnan(fw_share_at_least(x, 0, 0.940)));
+    assert_true(isnan(fw_share_at_least(NULL, 4, 0.940)));
     /* t = 0.0005 / 0.000645497 = 0.7746 with 3 degrees: P(T > t) by the closed form of df 3 */
     const double t = 0.0005 / s.se, r3 = sqrt(3);
     near(fw_t_test_above(&s, 0.940),

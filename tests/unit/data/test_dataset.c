@@ -415,7 +415,6 @@ static void test_pools(void **state)
     free_images(&im);
 }
 
-/* What the data set says it holds is what the process holds more, within malloc's own overhead. */
 /* Of no data set there is nothing. */
 static void test_none(void **state)
 {
@@ -432,6 +431,7 @@ static void test_none(void **state)
     fw_dataset_memory_get(NULL, NULL);
 }
 
+/* What the data set says it holds is what the process holds more, within malloc's own overhead. */
 static void test_memory(void **state)
 {
     (void)state;

@@ -389,12 +389,16 @@ static void csv_forms(void **state)
     } bad[] = {
         {"", "holds no records", FW_EFORMAT},
         {"\n\n", "holds no records", FW_EFORMAT},
-        {"5\n", "one number", FW_ESHAPE},
+        {"5\n", "one column", FW_ESHAPE},
         {"1,2,3,4,0\n1,2,3,0\n", "line 2 has fewer values, expected 4", FW_ESHAPE},
         {"1,2,3,4,0\n1,2,3,4,5,0\n", "line 2 has more values, expected 4", FW_ESHAPE},
         {"a,2,3,4,0\n1,2,3,4,0\n", "line 1, value 1: found \"a\"", FW_EFORMAT}, /* no header */
-        {"a,b,c,d,e\n", "holds no records", FW_EFORMAT},
-        {"a,b,c,d,e\n1,2,3,4,f\n", "line 2, value 5: found \"f\"", FW_EFORMAT},
+        {"a,b,c,d,y\n", "holds no records", FW_EFORMAT},
+        {"a,b,c,d,y\n1,2,3,4,f\n", "line 2, value 5: found \"f\"", FW_EFORMAT},
+        {"a,b,c,d,e\n1,2,3,4,0\n", "line 1 is a header without a column named", FW_EFORMAT},
+        {",a,b,c,d\n0,1,2,3,4\n", "has to be said", FW_EFORMAT}, /* a data frame's index */
+        {"\"1\",\"2\",\"3\",\"4\",\"0\"\n1,2,3,4,0\n", "line 1, value 1: found \"\"1\"\"",
+         FW_EFORMAT},
         {"y,b,c,d,Label\n1,2,3,4,0\n", "line 1: columns 1 and 5 are both named", FW_EFORMAT},
         {"1;2;3,5;4;0\n", "line 1, value 1: found \"1;2;3\"", FW_EFORMAT},
         {"1,2,3,4,0,\n", "line 1, value 6: found \"\"", FW_EFORMAT},
@@ -429,7 +433,7 @@ static void csv_headers_and_labels(void **state)
         {"1\t2\t3\t4\t0\r\n5\t6\t7\t8\t1\r\n", 0},
         {"0,1,2,3,4\n1,5,6,7,8\n", 1},
         {"1,2,0,3,4\n5,6,1,7,8", 3},
-        {"a,b,c,d,e\n1,2,3,4,0\n5,6,7,8,1\n", 0},
+        {"a,b,c,d,e\n1,2,3,4,0\n5,6,7,8,1\n", 5},
         {"label,pixel0,pixel1,pixel2,pixel3\n0,1,2,3,4\n1,5,6,7,8\n", 0},
         {"\n0, 1 ,Class,2,3\r\n\n1,2,0,3,4\n5,6,1,7,8\n", 0},
         {"\xef\xbb\xbf\"a\";\"TARGET\";\"c\";\"d\";\"e\"\n1;0;2;3;4\n5;1;6;7;8\n", 0},
@@ -447,9 +451,9 @@ static void csv_headers_and_labels(void **state)
         fw_images_clear(&im);
     }
     assert_fails(fw_csv_load(in_dir("t.csv"), &(fw_csv_opt){.label_column = 6}, &im), FW_ESHAPE,
-                 "line 1 has 5 columns", "column 6");
+                 "asked for in column 6, line 1 has 5 columns");
     assert_fails(fw_csv_load(in_dir("t.csv"), &(fw_csv_opt){.label_column = -1}, &im), FW_EARG,
-                 "t.csv", "column -1");
+                 "t.csv", "column is -1");
     assert_ok(fw_import(in_dir("t.csv"), &(fw_import_opt){.label_column = 1}, &im, &test));
     assert_int_equal(im.labels[1], 1);
     fw_images_clear(&im);
