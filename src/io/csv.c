@@ -104,8 +104,10 @@ static bool begins_like_number(const reader *r, field f)
         f.text++;
         f.n--;
     }
-    return f.n > 0 && (memchr("0123456789+-.", *f.text, strlen("0123456789+-.")) != NULL ||
-                       to_number(r, f, &v));
+    if (f.n == 0)
+        return false;
+    const uint8_t c = *f.text;
+    return (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.' || to_number(r, f, &v);
 }
 
 static char separator_of(const uint8_t *line, size_t n)
