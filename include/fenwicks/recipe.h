@@ -130,12 +130,14 @@ typedef struct fw_run_figures {
     bool diverged; /* a loss, or a weight, was no number: it ended there */
 } fw_run_figures;
 
+enum { FW_MODEL_PATH_CAP = 4128 }; /* of a folder, and the file in it */
+
 typedef struct fw_run_result {
     fw_run_figures run;
     fw_metrics test; /* the final evaluation */
     bool stopped_early;
-    char model[1024];   /* path, "" without out */
-    double since_start; /* seconds from the process's start to this result */
+    char model[FW_MODEL_PATH_CAP]; /* "" without out */
+    double since_start;            /* seconds from the process's start to this result */
 } fw_run_result;
 
 /* Trains and evaluates: a session (below) of one run. opt NULL: all defaults. After FW_ESTOPPED

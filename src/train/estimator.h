@@ -140,7 +140,8 @@ fw_status fwi_estimator_close_folder(fw_estimator *e);
 typedef struct fwi_ids {
     fwi_identity id[12];
     int n;
-    char seed[32], input[64], loss[96], resolution[512], rows[96], data[1024];
+    char seed[32], input[64], loss[96], resolution[512], rows[96];
+    char data[1 << 15]; /* 64 transforms of 8 channels, each number with 9 digits */
 } fwi_ids;
 fw_status fwi_estimator_ids(const fw_estimator *e, const fw_dataset *data, fwi_ids *out);
 

@@ -275,11 +275,12 @@ static fw_status end_steps(fit *f)
 }
 
 /* Data, an evaluation or the log failed, and no weight was touched: the steps of this call are not lost with
- * it. On a device with a queue some may be on their way. */
+ * it. Where steps are on their way when something fails, the estimator is broken; f16 that undoes all of them
+ * leaves nothing worth keeping. */
 static fw_status fail_behind(fit *f, fw_status st)
 {
     fwi_error why;
-    if (f->e->broken || f->ahead || f->steps_here == 0)
+    if (f->e->broken || f->steps_here == 0 || st == FW_ENONFINITE)
         return st;
     fwi_error_save(&why, st);
     (void)save_checkpoint(f); /* where that fails too, the first failure is the one to tell */

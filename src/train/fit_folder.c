@@ -197,6 +197,20 @@ static void seconds_before(fw_estimator *e)
     e->seconds_before = st == FW_OK && seconds > 0 ? seconds : 0;
 }
 
+/* Whoever looked at a folder before he had its lock looks again: another run may have come and gone. */
+static fw_status still_as_found(const fw_estimator *e)
+{
+    char path[4096];
+    int64_t step = -1;
+    if (e->opt.fresh || e->ckpt != NULL)
+        return FW_OK;
+    const fw_status st = fwi_ckpt_newest(e->opt.work_dir, &step, path, sizeof path);
+    if (st != FW_OK || step == (e->resume != NULL ? e->step : -1))
+        return st;
+    return fwi_fail(FW_ESTATE, "%s: another run has trained in it since this one looked",
+                    e->opt.work_dir);
+}
+
 fw_status fwi_fit_open_folder(fit *f)
 {
     fw_estimator *e = f->e;
@@ -204,7 +218,12 @@ fw_status fwi_fit_open_folder(fit *f)
         return FW_OK;
     fwi_ids ids;
     const bool first = e->log == NULL;
-    fw_status st = e->folder.held ? FW_OK : fwi_dir_lock_make(&e->folder, e->opt.work_dir);
+    fw_status st = FW_OK;
+    if (!e->folder.held) {
+        st = fwi_dir_lock_make(&e->folder, e->opt.work_dir);
+        if (st == FW_OK)
+            st = still_as_found(e);
+    }
     if (st == FW_OK)
         st = fwi_estimator_ids(e, f->ds, &ids);
     if (st == FW_OK && e->resume != NULL)

@@ -203,6 +203,10 @@ err "missing.npy"
 "$TOOL" npy-float f.npy 3 || die "t_tool"
 run 1 predict $model f.npy
 err "f.npy: images of 4 x 4 x 3, the model takes 8 x 8 x 1"
+# As many transforms as a recipe may have have room in what a checkpoint says of its data.
+jitters=$(printf ', color_jitter 0.1234567 0.7654321%.0s' 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
+run 0 train digits --epochs 0.1 --set "transform=color_jitter 0.1234567 0.7654321$jitters" --out jitters --quiet
+
 # A start that came to nothing leaves no folder, not even an empty one; one that was there before stays.
 run 1 train digits --memory-limit 1000 --out made/for/this --quiet
 err "the limit is"

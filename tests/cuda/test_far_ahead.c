@@ -25,6 +25,7 @@ typedef struct run {
     volatile sig_atomic_t flag;
     bool by_flag;      /* by that, not by the callback's answer */
     int samples, last; /* that a transform has seen; at the last it sets the flag, 0: never */
+    int bad;           /* at this one it fails */
 } run;
 
 static bool note(void *user, const fw_event *ev)
@@ -58,7 +59,7 @@ static fw_status watch(void *user, fw_sample *s)
     (void)s;
     if (++r->samples == r->last)
         r->flag = 1;
-    return FW_OK;
+    return r->samples == r->bad ? FW_EIO : FW_OK;
 }
 
 /* Of steps so short that time does not limit a window, sanitizers or not. */
@@ -338,6 +339,33 @@ static void test_data_ends(void **state)
     }
 }
 
+/* Data that fails half-way: the steps before it are in a checkpoint, and a run that goes on ends as one that
+ * nothing happened to. */
+static void test_data_fails(void **state)
+{
+    (void)state;
+    enum { ALL = 60, AT = 30 };
+    static run whole, cut;
+    how h = {.watched = true, .tiny = true, .epoch = 1000};
+    run_open(&cut, &h, t_path("cut"));
+    cut.bad = AT * ROWS + 3;
+    assert_fails(fw_estimator_train(cut.e, cut.train, ALL), FW_EIO, "the caller's own");
+    const int64_t at = fw_estimator_step(cut.e);
+    assert_true(at > 0 && at <= AT);
+    assert_true(t_exists(t_path("cut/checkpoint-%08d.safetensors", (int)at)));
+    run_close(&cut);
+    run_open(&cut, &h, t_path("cut"));
+    assert_int_equal(fw_estimator_step(cut.e), at);
+    assert_ok(fw_estimator_train(cut.e, cut.train, ALL));
+    run_close(&cut);
+    run_open(&whole, &h, t_path("whole"));
+    assert_ok(fw_estimator_train(whole.e, whole.train, ALL));
+    run_close(&whole);
+    t_assert_same_file(t_path("whole/model.safetensors"), t_path("cut/model.safetensors"));
+    t_remove_tree(t_path("whole"));
+    t_remove_tree(t_path("cut"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_few_copies), cmocka_unit_test(test_undone),
         cmocka_unit_test(test_lost),       cmocka_unit_test(test_stop),
         cmocka_unit_test(test_data_ends),  cmocka_unit_test(test_stop_at_once),
+        cmocka_unit_test(test_data_fails),
     };
     return cmocka_run_group_tests(tests, t_fed_setup, t_fed_teardown);
 }

@@ -130,16 +130,20 @@ static void test_in_use(void **state)
     const fw_estimator_opt opt = {.work_dir = busy};
     const fw_optimizer sgd = fw_sgd(fw_linear_decay_lr(0.1, STEPS), 0.9, NULL);
     fw_dataset *ds = NULL;
-    fw_estimator *e = NULL, *other = NULL;
+    fw_estimator *e = NULL, *other = NULL, *late = NULL;
     assert_ok(
         fw_array_dataset(&ds, &images, NULL, &(fw_dataset_opt){.batch = 8, .training = true}));
     assert_ok(fw_estimator_new(&e, t_net(4, 0, CLASSES), sgd, &opt));
+    assert_ok(fw_estimator_new(&late, t_net(4, 0, CLASSES), sgd, &opt));
     assert_ok(fw_estimator_new(&other, t_net(4, 0, CLASSES), sgd, &opt));
     assert_ok(fw_estimator_train(e, ds, 2));
     assert_fails(fw_estimator_train(other, ds, 2), FW_ESTATE, "busy: is in use by another run");
     assert_ok(fw_estimator_train(e, ds, 3));
     fw_estimator_free(e);
     fw_estimator_free(other);
+    /* who saw an empty folder does not begin in one that has a run by now */
+    assert_fails(fw_estimator_train(late, ds, 2), FW_ESTATE, "busy: another run has trained in it");
+    fw_estimator_free(late);
     assert_ok(fw_estimator_new(&e, t_net(4, 0, CLASSES), sgd, &opt));
     assert_int_equal(fw_estimator_step(e), 3);
     assert_ok(fw_estimator_train(e, ds, 4));
