@@ -353,8 +353,9 @@ fw_status fw_estimator_save(fw_estimator *e, const char *path)
 {
     if (e == NULL || path == NULL)
         return fwi_fail(FW_EARG, "fw_estimator_save: NULL argument");
-    if (!e->filled || e->step == 0)
-        return fwi_fail(FW_ESTATE, "fw_estimator_save: nothing was trained yet");
+    if (!e->filled)
+        return fwi_fail(FW_ESTATE,
+                        "fw_estimator_save: there are no weights yet: it has met no data");
     const fw_transform *const t = &e->transforms[0];
     for (int64_t k = 0; t->kind == FW_TRANSFORM_STANDARDIZE && k < t->c; k++)
         if (!isfinite(t->mean[k]) || !isfinite(t->std[k]))

@@ -457,7 +457,7 @@ fw_status fw_estimator_train(fw_estimator *e, fw_dataset *ds, int64_t until)
     e->seconds_here += seconds_of(&f);
     leave_data(&f);
     fwi_staged_clear(&f.staged);
-    if (st == FW_OK && e->step > 0)
+    if (st == FW_OK)
         st = fwi_estimator_save_model(e);
     if (st != FW_OK)
         return st;

@@ -348,7 +348,7 @@ static void test_refused(void **state)
     assert_fails(fw_estimator_train(e, large, 3), FW_EARG, "45 records");
     assert_fails(fw_estimator_train(e, NULL, 3), FW_EARG, "NULL");
     assert_fails(fw_estimator_train(e, train, -1), FW_EARG, "negative");
-    assert_fails(fw_estimator_save(e, t_path("none")), FW_ESTATE, "nothing was trained");
+    assert_fails(fw_estimator_save(e, t_path("none")), FW_ESTATE, "there are no weights");
     assert_fails(fw_estimator_train(e, one_pass, 6), FW_EARG, "ended at step 5 of 6");
     assert_int_equal(fw_estimator_step(e), 5);
     assert_fails(fw_estimator_evaluate(e, train, &m), FW_EARG, "without .training");
