@@ -495,9 +495,9 @@ static int check_args(const command *self, const ablate_args *a, int n)
         return usage_error(self, "at most %d variants", (int)MOST_VARIANTS);
     if (a->runs > MOST_RUNS)
         return usage_error(self, "--runs: at most %d", (int)MOST_RUNS);
-    if (a->seed > UINT64_MAX - (uint64_t)a->runs + 1)
-        return usage_error(self, "--seed: behind %" PRIu64 " there are no %" PRId64 " seeds",
-                           a->seed, a->runs - 1);
+    const int seeds = check_seeds(self, a->seed, a->runs);
+    if (seeds != EXIT_DONE)
+        return seeds;
     if (a->same_commit && a->log == NULL)
         return usage_error(self, "--same-commit needs --log");
     if (a->slope != NULL && a->runs < 2)

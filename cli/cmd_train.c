@@ -411,9 +411,9 @@ static int check_args(const command *self, const train_args *a, int n)
                            strlen(a->out), OUT_CAP - 1);
     if (a->runs > MOST_RUNS)
         return usage_error(self, "--runs: at most %d", (int)MOST_RUNS);
-    if (a->runs > 1 && a->seed > UINT64_MAX - (uint64_t)a->runs + 1)
-        return usage_error(self, "--seed: behind %" PRIu64 " there are no %" PRId64 " seeds",
-                           a->seed, a->runs - 1);
+    const int seeds = check_seeds(self, a->seed, a->runs);
+    if (seeds != EXIT_DONE)
+        return seeds;
     if (!(a->target > 0 && a->target <= 1))
         return usage_error(self, "--target: %g is no fraction above 0", a->target);
     if (a->log != NULL && (a->until != 0 || a->warm_start != NULL))

@@ -2,6 +2,7 @@
  * the stop that Ctrl-C asks for. */
 #include "cli.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +84,14 @@ int check_precision(const command *self, const char *word)
     if (word == NULL || fw_precision_read(word, NULL, &precision, &tf32) == FW_OK)
         return EXIT_DONE;
     return usage_error(self, "--precision: \"%s\" is none of " PRECISIONS, word);
+}
+
+int check_seeds(const command *self, uint64_t first, int64_t runs)
+{
+    if (runs < 1 || first <= UINT64_MAX - (uint64_t)(runs - 1))
+        return EXIT_DONE;
+    return usage_error(self, "--seed: behind %" PRIu64 " there are no %" PRId64 " seeds", first,
+                       runs - 1);
 }
 
 char *changes_text(const char *epochs, const char *batch, const arg_list *set, const char *more)

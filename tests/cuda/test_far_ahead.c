@@ -289,30 +289,38 @@ static void test_stop(void **state)
     }
 }
 
+/* The run in "cut" goes on from step `at`, and ends as one that went step by step and was never stopped. */
+static void check_rest(how h, int64_t at, int64_t all)
+{
+    static run whole, cut;
+    run_open(&cut, &h, t_path("cut"));
+    assert_int_equal(fw_estimator_step(cut.e), at);
+    assert_ok(fw_estimator_train(cut.e, cut.train, all));
+    assert_int_equal(cut.steps, all - at);
+    run_close(&cut);
+    h.single = true;
+    run_open(&whole, &h, t_path("whole"));
+    assert_ok(fw_estimator_train(whole.e, whole.train, all));
+    run_close(&whole);
+    t_assert_same_file(t_path("whole/model.safetensors"), t_path("cut/model.safetensors"));
+    t_remove_tree(t_path("whole"));
+    t_remove_tree(t_path("cut"));
+}
+
 /* A flag that is set while steps are being enqueued ends the window there. */
 static void test_stop_at_once(void **state)
 {
     (void)state;
     enum { ALL = 100, AT = 30 };
-    static run whole, cut;
-    how h = {.watched = true, .tiny = true, .epoch = 1000};
+    static run cut;
+    const how h = {.watched = true, .tiny = true, .epoch = 1000};
     run_open(&cut, &h, t_path("cut"));
     cut.last = AT * ROWS;
     assert_fails(fw_estimator_train(cut.e, cut.train, ALL), FW_ESTOPPED, "stopped after step");
     const int64_t at = fw_estimator_step(cut.e);
     assert_true(at > 0 && at <= AT + 1 && at == cut.steps);
     run_close(&cut);
-    run_open(&cut, &h, t_path("cut"));
-    assert_ok(fw_estimator_train(cut.e, cut.train, ALL));
-    assert_int_equal(cut.steps, ALL - at);
-    run_close(&cut);
-    h.single = true;
-    run_open(&whole, &h, t_path("whole"));
-    assert_ok(fw_estimator_train(whole.e, whole.train, ALL));
-    run_close(&whole);
-    t_assert_same_file(t_path("whole/model.safetensors"), t_path("cut/model.safetensors"));
-    t_remove_tree(t_path("whole"));
-    t_remove_tree(t_path("cut"));
+    check_rest(h, at, ALL);
 }
 
 /* Data that ends says so at its step, behind all steps that it was enough for. */
@@ -345,8 +353,8 @@ static void test_data_fails(void **state)
 {
     (void)state;
     enum { ALL = 60, AT = 30 };
-    static run whole, cut;
-    how h = {.watched = true, .tiny = true, .epoch = 1000};
+    static run cut;
+    const how h = {.watched = true, .tiny = true, .epoch = 1000};
     run_open(&cut, &h, t_path("cut"));
     cut.bad = AT * ROWS + 3;
     assert_fails(fw_estimator_train(cut.e, cut.train, ALL), FW_EIO, "the caller's own");
@@ -354,16 +362,7 @@ static void test_data_fails(void **state)
     assert_true(at > 0 && at <= AT);
     assert_true(t_exists(t_path("cut/checkpoint-%08d.safetensors", (int)at)));
     run_close(&cut);
-    run_open(&cut, &h, t_path("cut"));
-    assert_int_equal(fw_estimator_step(cut.e), at);
-    assert_ok(fw_estimator_train(cut.e, cut.train, ALL));
-    run_close(&cut);
-    run_open(&whole, &h, t_path("whole"));
-    assert_ok(fw_estimator_train(whole.e, whole.train, ALL));
-    run_close(&whole);
-    t_assert_same_file(t_path("whole/model.safetensors"), t_path("cut/model.safetensors"));
-    t_remove_tree(t_path("whole"));
-    t_remove_tree(t_path("cut"));
+    check_rest(h, at, ALL);
 }
 
 int main(void)
