@@ -95,6 +95,34 @@ static void begin_given(t_case *c, const fwi_attr *a, fwi_shape s, const double 
     free(zeros);
 }
 
+/* A gradient of rank 3, as of a layer that is wider than its batch: what rounding leaves where singular values are 0
+ * grows from step to step, and with many steps must still end as a singular value does, not without end. */
+static void test_singular(void **state)
+{
+    (void)state;
+    static const int64_t steps[] = {5, 6, 8, 9, 10, 12, 20, 100};
+    static const int64_t sides[][2] = {{24, 70}, {70, 24}};
+    enum { RANK = 3, SIZE = 24 * 70 };
+    const double row[COLUMNS] = {0.24, 0, 0, AIRBENCH_XN};
+    for (int i = 0; i < T_COUNT(steps) * 2; i++) {
+        const int64_t rows = sides[i % 2][0], cols = sides[i % 2][1];
+        double g[SIZE] = {0}, w[SIZE];
+        for (int64_t k = 0; k < SIZE; k++)
+            w[k] = t_normal();
+        for (int64_t r = 0; r < RANK; r++)
+            for (int64_t k = 0; k < SIZE; k++) /* whole numbers: the rank is exact */
+                g[k] += (double)((k / cols * (5 + 2 * r) + r) % 7 - 3) *
+                        (double)((k % cols * (3 + 4 * r) + 2 * r) % 11 - 5);
+        fwi_attr a = airbench;
+        a.muon.steps = steps[i / 2];
+        t_case c;
+        begin_given(&c, &a, fwi_shape2(rows, cols), w, g, row);
+        for (int64_t k = 0; k < SIZE; k++)
+            assert_true(fabs(c.result[0].want[k] - w[k]) < 0.24 * 1.3);
+        t_check(&c);
+    }
+}
+
 /* Each number of a diagonal goes through f(x) = a x + b x^3 + c x^5 three times; the other elements
  * stay 0. */
 static void test_scalar_map(void **state)
@@ -267,7 +295,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_scalar_map),  cmocka_unit_test(test_scalar_map_ranges),
         cmocka_unit_test(test_no_gradient), cmocka_unit_test(test_no_rate),
         cmocka_unit_test(test_nan),         cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_golden),      cmocka_unit_test(test_singular),
     };
     return t_main(argc, argv, "test_muon", tests, sizeof tests / sizeof *tests);
 }

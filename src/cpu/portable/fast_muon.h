@@ -3,8 +3,17 @@
  *
  * Every X of the iteration is a polynomial Q of A = X X^T times the first X, so only m x m matrices
  * are iterated on: with B = a I + b A + c A^2, which is symmetric and commutes with A, X' = B X has
- * A' = B A B and Q' = B Q. For 256 x 2304 that halves the work. Everything is in the element type but
+ * A' = B A B and Q' = B Q. For 256 x 2304 that halves the work. Where A is singular, its zeros are
+ * roundings, which a^2 multiplies in each step; as a negative number one would grow without end, which
+ * X X^T cannot have. So after MUON_SPAN steps X and A are worked out anew. Everything is in the element type but
  * the sums of squares, which are in double, by blocks of a size that shapes fix, joined in order. */
+
+#ifndef MUON_SPAN
+enum {
+    MUON_SPAN = 5
+}; /* with a = 3.4576 a rounding grows 2.5e5 times: in f32 to 0.01 of what there is */
+#define MUON_SPAN MUON_SPAN
+#endif
 
 /* matmul.c of this room */
 fw_status FN(matmul)(const fwi_call *c);
@@ -179,10 +188,9 @@ static void NAME(muon_swap)(REAL **a, REAL **b)
     *b = t;
 }
 
-/* Q of all steps, then y = Q x. */
-static fw_status NAME(muon_iterate)(NAME(muon_job) * j)
+/* Q of so many steps, then y = Q x. */
+static fw_status NAME(muon_span)(NAME(muon_job) * j, int64_t steps)
 {
-    const int64_t steps = j->call->attr->muon.steps;
     const fwi_call gram = NAME(muon_gram)(j);
     fw_status st = FN(matmul)(&gram);
     for (int64_t k = 0; k < steps && st == FW_OK; k++) {
@@ -202,6 +210,19 @@ static fw_status NAME(muon_iterate)(NAME(muon_job) * j)
     }
     const fwi_call apply = NAME(muon_apply)(j);
     return st == FW_OK ? FN(matmul)(&apply) : st;
+}
+
+static fw_status NAME(muon_iterate)(NAME(muon_job) * j)
+{
+    int64_t left = j->call->attr->muon.steps;
+    fw_status st = FW_OK;
+    while (st == FW_OK && left > 0) {
+        st = NAME(muon_span)(j, min_i64(left, MUON_SPAN));
+        left -= MUON_SPAN;
+        if (left > 0)
+            NAME(muon_swap)(&j->x, &j->y);
+    }
+    return st;
 }
 
 size_t FN(muon_scratch)(const fwi_call *c)
