@@ -117,7 +117,7 @@ struct clip_at {
     double most;
     __device__ void operator()(int i) const
     {
-        const double f = most / sqrt((double)ss[i]);
+        const double f = isinf(ss[i]) ? (double)NAN : most / sqrt((double)ss[i]);
         y[i] = (float)(f > 1.0 ? 1.0 : f);
     }
 };
@@ -212,7 +212,12 @@ struct average_at {
         if (hyper[on_col] == 0)
             return;
         const float d = (float)decay, take = (float)(1.0 - decay);
-        avg[i] = decay == 0 ? w[i] : decay == 1 ? avg[i] : d * avg[i] + take * w[i];
+        if (decay == 0)
+            avg[i] = w[i];
+        else if (decay < 0.5)
+            avg[i] = w[i] + d * (avg[i] - w[i]);
+        else if (decay != 1)
+            avg[i] = avg[i] + take * (w[i] - avg[i]);
         if (copy_back)
             w[i] = avg[i];
     }

@@ -31,13 +31,24 @@ template <int V> struct maximum {
     }
 };
 
+/* Of 64 places in f32, of those sums in double: a plane of one colour would lose a digit in each of its places. */
 template <int V> struct total {
     float sum[V];
+    double before[V];
     __device__ void take(int p, const float (&v)[V])
     {
-        (void)p;
-        for (int j = 0; j < V; j++)
+        for (int j = 0; j < V; j++) {
+            if (p % 64 == 0) {
+                before[j] += sum[j];
+                sum[j] = 0;
+            }
             sum[j] += v[j];
+        }
+    }
+    __device__ void mean(int places)
+    {
+        for (int j = 0; j < V; j++)
+            sum[j] = (float)((before[j] + sum[j]) / places);
     }
 };
 
@@ -151,8 +162,7 @@ template <class T> struct mean_at {
     {
         total<V> t = {};
         over_window<V>(x, window_of(s, at), s.k, s.k, (int64_t)s.w * s.c, s.c, quads, t);
-        for (int j = 0; j < V; j++)
-            t.sum[j] /= (float)(s.k * s.k);
+        t.mean(s.k * s.k);
         put_pack<V>(y, at, quads, t.sum);
     }
 };
@@ -248,8 +258,7 @@ template <class T> struct global_mean_at {
     {
         total<V> t = {};
         over_window<V>(x, (int64_t)(at / c) * places * c + at % c, 1, places, 0, c, quads, t);
-        for (int j = 0; j < V; j++)
-            t.sum[j] /= (float)places;
+        t.mean(places);
         put_pack<V>(y, at, quads, t.sum);
     }
 };

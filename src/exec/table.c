@@ -1,6 +1,5 @@
 /* table.c: which kernel runs an op. A table is a list of rows and a table to fall back to, so the
- * search walks from the fastest rows down to the reference. Read next: plan.c, its only user
- * besides tests and `doctor`. */
+ * search walks from the fastest rows down to the reference. Read next: plan.c. */
 #include "exec.h"
 
 int64_t fwi_stream_from = FWI_STREAM_FROM;

@@ -167,7 +167,7 @@ static int64_t place_pieces(planner *p)
     return bytes;
 }
 
-/* The largest sum of pieces alive at one op. born[i], then the sum of what dies after op i. */
+/* The largest sum of pieces alive at one op. */
 static fw_status find_live_peak(const planner *p, int64_t *peak)
 {
     const size_t n = (size_t)p->g->n_ops + 2;

@@ -231,12 +231,17 @@ fw_status fwi_rule_global_avg_pool(fwi_rule *r)
     return FW_OK;
 }
 
+static fw_status want_places(int64_t h, int64_t w)
+{
+    return h <= INT32_MAX / w ? FW_OK /* places are i32 */
+                              : fwi_fail(FW_ESHAPE, "x has more than 2^31-1 places");
+}
+
 fw_status fwi_rule_global_max_pool(fwi_rule *r)
 {
     TRY(fwi_rule_global_avg_pool(r));
     const int64_t *x = r->in[0].shape.d;
-    if (x[1] * x[2] > INT32_MAX) /* places are i32 */
-        return fwi_fail(FW_ESHAPE, "x has more than 2^31-1 places");
+    TRY(want_places(x[1], x[2]));
     fwi_give(r, 1, FW_I32, r->out[0].shape);
     return FW_OK;
 }
@@ -255,5 +260,6 @@ fw_status fwi_rule_global_avg_pool_grad(fwi_rule *r)
 fw_status fwi_rule_global_max_pool_grad(fwi_rule *r)
 {
     TRY(fwi_rule_global_avg_pool_grad(r));
+    TRY(want_places(r->attr->pool.ih, r->attr->pool.iw));
     return fwi_want_shape(r, 1, "idx", FW_I32, r->in[0].shape);
 }

@@ -44,17 +44,32 @@ int fwi_optim_columns(const fwi_optim *o)
     return update_columns(o) + fwi_average_columns(&o->average);
 }
 
-/* Whether Muon brings weights to their norm in step k, from 1. Counted from the beginning each time: a
- * row follows from its step alone. */
+/* Whether Muon brings weights to their norm in step k, from 1. Counted from the beginning each time, as a
+ * row follows from its step alone; where the gap between two of them stays the same, in one go. */
 static bool renorms(const fw_muon_opt *m, int64_t k)
 {
     if (m->renorm != FW_RENORM_SPACED)
         return m->renorm == FW_RENORM_EVERY_STEP;
-    int64_t last = 0;
-    for (int64_t at = 1; at <= k; at++)
-        if ((double)(at - last) >=
-            m->renorm_gap + floor(m->renorm_growth * (double)at / m->total_steps))
-            last = at;
+    int64_t last = 0, at;
+    while (last < k) {
+        const double whole = floor(m->renorm_growth * (double)last / m->total_steps);
+        const double needed = m->renorm_gap + whole,
+                     later = (whole + 1) / m->renorm_growth * m->total_steps;
+        if (needed > (double)k) /* it never falls */
+            return false;
+        const int64_t gap = needed > 1 ? (int64_t)ceil(needed) : 1;
+        const int64_t same =
+            later > (double)k + 2 ? k : (int64_t)later - 2; /* until there, surely */
+        if (same - last >= gap) {
+            last += (same - last) / gap * gap;
+            continue;
+        }
+        for (at = last + gap; at <= k; at++)
+            if ((double)(at - last) >=
+                m->renorm_gap + floor(m->renorm_growth * (double)at / m->total_steps))
+                break;
+        last = at;
+    }
     return last == k;
 }
 

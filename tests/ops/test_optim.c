@@ -27,7 +27,7 @@ static void test_clip_factor(void **state)
 {
     (void)state;
     static const double ss[] = {0, 1e-30, 0.5, 1, 4, 1e10, INFINITY, NAN};
-    static const double want[] = {1, 1, 1, 1, 0.5, 1e-5, 0, NAN};
+    static const double want[] = {1, 1, 1, 1, 0.5, 1e-5, NAN, NAN};
     for (int i = 0; i < T_COUNT(ss); i++) {
         t_case c;
         t_begin(&c, FWI_OP_clip_factor, &(fwi_attr){.scalar = {1.0}});
@@ -182,6 +182,27 @@ static void test_average(void **state)
         }
 }
 
+/* What has arrived stays: two shares of it that do not add up to 1 would carry it away, step after step. */
+static void test_average_at_rest(void **state)
+{
+    (void)state;
+    static const double decays[] = {0.1, 0.5, 0.9, 0.999, 0.9999, 0.99999};
+    for (int i = 0; i < T_COUNT(decays); i++) {
+        const double row[] = {decays[i], 1};
+        double w[100];
+        for (int j = 0; j < T_COUNT(w); j++)
+            w[j] = t_normal();
+        t_case c;
+        t_begin(&c, FWI_OP_average,
+                &(fwi_attr){.average = {.on_col = 1, .decay_col = 0, .copy_back = 0}});
+        for (int k = 0; k < 2; k++)
+            t_values(&c, FW_F32, fwi_shape1(T_COUNT(w)), w);
+        t_values(&c, FW_F64, fwi_shape1(2), row);
+        t_expect(&c);
+        t_check(&c); /* with no tolerance */
+    }
+}
+
 /* A copy takes the weight even where the average is lost, and an average that is put back does not
  * look at the weight. */
 static void test_average_copies(void **state)
@@ -270,11 +291,17 @@ static void test_adam_formulas(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sgd_formulas), cmocka_unit_test(test_adam_formulas),
-        cmocka_unit_test(test_sum_squares),  cmocka_unit_test(test_clip_factor),
-        cmocka_unit_test(test_sgd),          cmocka_unit_test(test_adam),
-        cmocka_unit_test(test_lars),         cmocka_unit_test(test_lars_filters),
-        cmocka_unit_test(test_average),      cmocka_unit_test(test_average_copies),
+        cmocka_unit_test(test_sgd_formulas),
+        cmocka_unit_test(test_adam_formulas),
+        cmocka_unit_test(test_sum_squares),
+        cmocka_unit_test(test_clip_factor),
+        cmocka_unit_test(test_sgd),
+        cmocka_unit_test(test_adam),
+        cmocka_unit_test(test_lars),
+        cmocka_unit_test(test_lars_filters),
+        cmocka_unit_test(test_average),
+        cmocka_unit_test(test_average_at_rest),
+        cmocka_unit_test(test_average_copies),
     };
     return t_main(argc, argv, "test_optim", tests, sizeof tests / sizeof *tests);
 }

@@ -4,6 +4,7 @@
 #include "t_grad.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 typedef struct pool_shape {
     int64_t n, h, w, c, k, stride;
@@ -82,6 +83,29 @@ static void test_windows(void **state)
             t_check(&c);
         }
     }
+}
+
+/* Planes of one colour, as of a background: each place rounds the same way, and a single sum would lose digits. */
+static void test_one_colour(void **state)
+{
+    (void)state;
+    enum { SIDE = 128, CHANNELS = 5, WINDOW = 32 };
+    const fwi_shape s = fwi_shape4(1, SIDE, SIDE, CHANNELS);
+    const int64_t n = fwi_shape_elems(&s);
+    double *const x = calloc((size_t)n, sizeof *x);
+    assert_non_null(x);
+    for (int64_t i = 0; i < n; i++)
+        x[i] = 0.931 + 0.017 * (double)(i % CHANNELS);
+    for (int global = 0; global < 2; global++) {
+        t_case c;
+        t_begin(&c, global == 1 ? FWI_OP_global_avg_pool : FWI_OP_avg_pool,
+                global == 1 ? NULL : &(fwi_attr){.pool = {.k = WINDOW, .stride = WINDOW}});
+        t_values(&c, FW_F32, s, x);
+        t_expect(&c);
+        t_tol_linear(&c, global == 1 ? SIDE * SIDE : WINDOW * WINDOW);
+        t_check(&c);
+    }
+    free(x);
 }
 
 /* A window of 4 and sums of whole numbers: exact in every kernel. */
@@ -241,8 +265,9 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_by_hand),       cmocka_unit_test(test_windows),
-        cmocka_unit_test(test_exact_average), cmocka_unit_test(test_global),
-        cmocka_unit_test(test_ties_and_nans), cmocka_unit_test(test_gradient),
+        cmocka_unit_test(test_exact_average), cmocka_unit_test(test_one_colour),
+        cmocka_unit_test(test_global),        cmocka_unit_test(test_ties_and_nans),
+        cmocka_unit_test(test_gradient),
     };
     return t_main(argc, argv, "test_pool", tests, sizeof tests / sizeof *tests);
 }

@@ -223,6 +223,29 @@ static void test_formulas(void **state)
 
 /* Nothing counted: loss 0. Large logits: no overflow. A label that is no class: NaN, nowhere else.
  */
+/* Rows whose label is all but certain: what is left of it, 1 - p, comes to its own digits and not to those of 1. */
+static void test_confident(void **state)
+{
+    (void)state;
+    enum { ROWS = 5, CLASSES = 3 };
+    static const double first[ROWS] = {4, 10, 13.8, 16.1, 18.4}, dloss = 0.002;
+    static const double labels[ROWS] = {0, 0, 0, 0, 0};
+    double x[ROWS * CLASSES] = {0};
+    for (int r = 0; r < ROWS; r++)
+        x[r * CLASSES] = (double)(float)first[r];
+    t_case c;
+    t_begin(&c, FWI_OP_softmax_xent_grad, &(fwi_attr){.xent = {.smoothing = 0, .mean = 0}});
+    t_values(&c, FW_F32, fwi_shape2(ROWS, CLASSES), x);
+    t_values(&c, FW_I32, fwi_shape1(ROWS), labels);
+    t_values(&c, FW_F32, fwi_shape1(1), &dloss);
+    c.float_only = true; /* 1 - p, of the reference too, has 2^-53 of 1 */
+    t_expect(&c);
+    for (int i = 0; i < ROWS * CLASSES; i++)
+        c.result[0].tol[i] =
+            (tol_exp(x + i / CLASSES * CLASSES, CLASSES) + 4 * T_U) * fabs(c.result[0].want[i]);
+    t_check(&c);
+}
+
 static void test_edges(void **state)
 {
     (void)state;
@@ -289,7 +312,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_formulas),  cmocka_unit_test(test_loss),
         cmocka_unit_test(test_loss_grad), cmocka_unit_test(test_softmax),
         cmocka_unit_test(test_count),     cmocka_unit_test(test_edges),
-        cmocka_unit_test(test_gradient),
+        cmocka_unit_test(test_gradient),  cmocka_unit_test(test_confident),
     };
     return t_main(argc, argv, "test_xent", tests, sizeof tests / sizeof *tests);
 }

@@ -3,7 +3,7 @@
  * activation, pool and sums back to memory; parameters and sums of a run lie in the first-level
  * cache. So a sweep takes the time that memory takes. Anything else is left to the tasks of
  * fast_fused.h, which includes this file behind its plan; arithmetic is that of
- * fast_math_short.h, and sums are joined as there.
+ * fast_math_short.h but for what is noted, and sums are joined as there.
  *
  * Tensors that the caches cannot hold are written past them, where whole lines of 64 bytes are. */
 #include <immintrin.h>

@@ -6,7 +6,8 @@
  * A task of a convolution (a block of images, or some of its lines) passes over its pixels with one
  * panel of NR channels at a time. Of each value v it sums d = v - shift and d^2 in REAL, where shift
  * is near the channel's mean, so that a mean that is large against the deviation costs no digits.
- * After a line of pixels at most these sums are joined in double, by Chan's formula (Chan, Golub,
+ * After a line of pixels (in Winograd's convolutions a group of squares of them, some thousand values) these sums
+ * are joined in double, by Chan's formula (Chan, Golub,
  * LeVeque 1983), with what the task has of the panel, whose mean is then the next shift; the very
  * first shift is the first value. At the end the tasks are joined in order. Which values a task has
  * depends on shapes alone, so the result has the same bits for any number of threads. Images that
@@ -14,8 +15,8 @@
  *
  * Use, for each task and panel, and again where a task comes back to a panel:
  *     channel_sums_begin(s, values of a channel that the task has, ...);
- *     for each line: { tiles, with tile_out.sums = s, or channel_sums_add;
- *                      channel_sums_flush(s, values before this line, and in it, ...); }
+ *     for each line or group: { tiles, with tile_out.sums = s;
+ *                               channel_sums_flush(s, values before it, and in it, ...); }
  * and after all tasks channel_sums_join. */
 typedef struct NAME(channel_sums) {
     REAL shift[NR], sum[NR], squares[NR];
@@ -33,22 +34,6 @@ static inline void NAME(channel_sums_begin)(NAME(channel_sums) * s, int64_t befo
             mean[i] = m2[i] = 0;
         s->shift[i] = (REAL)mean[i];
     }
-}
-
-/* Rows of NR values, ld apart: what the tiles do in registers. */
-static inline void NAME(channel_sums_add)(NAME(channel_sums) * s, const REAL *v, int64_t rows,
-                                          int64_t ld)
-{
-    if (s->fresh && rows > 0) {
-        memcpy(s->shift, v, sizeof s->shift);
-        s->fresh = false;
-    }
-    for (int64_t r = 0; r < rows; r++, v += ld)
-        for (int64_t i = 0; i < NR; i++) {
-            const REAL d = v[i] - s->shift[i];
-            s->sum[i] += d;
-            s->squares[i] += d * d;
-        }
 }
 
 /* Joins the sums, `count` values of each channel, with the `before` ones that mean and m2 (the sum

@@ -112,6 +112,7 @@ static void NAME(average_part)(void *arg, int64_t part, int slot)
     const fwi_call *const c = arg;
     const fwi_average_attr *const a = &c->attr->average;
     const double decay = ((const double *)c->in[2].data)[a->decay_col];
+    /* the way from the one that the result is closer to: two shares that do not add up to 1 would drift */
     const REAL d = (REAL)decay, take = (REAL)(1.0 - decay);
     REAL *const restrict avg = c->in[0].data, *const restrict w = c->in[1].data;
     const int64_t begin = part * LOOP_BLOCK;
@@ -119,9 +120,12 @@ static void NAME(average_part)(void *arg, int64_t part, int slot)
     const size_t bytes = (size_t)(end - begin) * sizeof(REAL);
     if (decay == 0)
         memcpy(avg + begin, w + begin, bytes);
+    else if (decay < 0.5)
+        for (int64_t i = begin; i < end; i++)
+            avg[i] = w[i] + d * (avg[i] - w[i]);
     else if (decay != 1)
         for (int64_t i = begin; i < end; i++)
-            avg[i] = d * avg[i] + take * w[i];
+            avg[i] = avg[i] + take * (w[i] - avg[i]);
     if (a->copy_back != 0)
         memcpy(w + begin, avg + begin, bytes);
 }

@@ -208,6 +208,34 @@ fw_status FN(max_pool_grad)(const fwi_call *c)
     return FW_OK;
 }
 
+/* The mean of kh x kw places, in lines that are w places of c channels apart, of n <= POOL_CHANNELS channels: of
+ * 64 places in REAL, of those sums in double, as a plane of one colour would lose a digit in each of its places. */
+static void NAME(mean_of_places)(const STORE *x, int64_t kh, int64_t kw, int64_t w, int64_t c,
+                                 int64_t n, REAL *restrict mean)
+{
+    enum { FLUSH = 64 };
+    const int64_t places = kh * kw;
+    const REAL share = (REAL)(1.0 / (double)places);
+    double total[POOL_CHANNELS];
+    for (int64_t i = 0; i < n; i++) {
+        mean[i] = LOAD(x[i]);
+        total[i] = 0;
+    }
+    for (int64_t p = 1; p < places; p++) {
+        const STORE *const restrict v = x + (p / kw * w + p % kw) * c;
+        if (p % FLUSH == 0)
+            for (int64_t i = 0; i < n; i++) {
+                total[i] += (double)mean[i];
+                mean[i] = 0;
+            }
+        for (int64_t i = 0; i < n; i++)
+            mean[i] += LOAD(v[i]);
+    }
+    for (int64_t i = 0; i < n; i++)
+        mean[i] = places <= FLUSH ? mean[i] * share
+                                  : (REAL)((total[i] + (double)mean[i]) / (double)places);
+}
+
 static void NAME(avg_pool_line)(void *arg, int64_t line, int slot)
 {
     (void)slot;
@@ -216,24 +244,16 @@ static void NAME(avg_pool_line)(void *arg, int64_t line, int slot)
     const int64_t h = call->in[0].shape.d[1], w = call->in[0].shape.d[2];
     const int64_t oh = call->out[0].shape.d[1], ow = call->out[0].shape.d[2];
     const int64_t c = wide_channels(&call->in[0]), image = line / oh, y = line % oh;
-    const REAL share = (REAL)(1.0 / (double)(k * k));
     const STORE *const x = (const STORE *)call->in[0].data + (image * h + y * stride) * w * c;
     STORE *const out = (STORE *)call->out[0].data + line * ow * c;
     for (int64_t o = 0; o < ow; o++)
         for (int64_t c0 = 0; c0 < c; c0 += POOL_CHANNELS) {
             const int64_t n = min_i64(POOL_CHANNELS, c - c0);
-            const STORE *const window = x + o * stride * c + c0;
             STORE *const restrict to = out + o * c + c0;
-            REAL sum[POOL_CHANNELS];
+            REAL mean[POOL_CHANNELS];
+            NAME(mean_of_places)(x + o * stride * c + c0, k, k, w, c, n, mean);
             for (int64_t i = 0; i < n; i++)
-                sum[i] = LOAD(window[i]);
-            for (int64_t p = 1; p < k * k; p++) {
-                const STORE *const restrict v = window + (p / k * w + p % k) * c;
-                for (int64_t i = 0; i < n; i++)
-                    sum[i] += LOAD(v[i]);
-            }
-            for (int64_t i = 0; i < n; i++)
-                to[i] = KEEP(sum[i] * share);
+                to[i] = KEEP(mean[i]);
         }
 }
 
@@ -332,20 +352,12 @@ static void NAME(global_avg_image)(void *arg, int64_t image, int slot)
 {
     (void)slot;
     const fwi_call *const call = arg;
-    const int64_t places = call->in[0].shape.d[1] * call->in[0].shape.d[2];
+    const int64_t h = call->in[0].shape.d[1], w = call->in[0].shape.d[2];
     const int64_t c = wide_channels(&call->in[0]), n = NAME(image_columns)(&call->in[0], image);
-    const STORE *restrict x = (const STORE *)call->in[0].data + image * places * c;
-    REAL *const restrict y = (REAL *)call->out[0].data + image * c;
-    const REAL share = (REAL)(1.0 / (double)places);
-    for (int64_t i = 0; i < n; i++)
-        y[i] = LOAD(x[i]);
-    for (int64_t p = 1; p < places; p++) {
-        x += c;
-        for (int64_t i = 0; i < n; i++)
-            y[i] += LOAD(x[i]);
-    }
-    for (int64_t i = 0; i < n; i++)
-        y[i] *= share;
+    const STORE *const x = (const STORE *)call->in[0].data + image * h * w * c;
+    REAL *const y = (REAL *)call->out[0].data + image * c;
+    for (int64_t c0 = 0; c0 < n; c0 += POOL_CHANNELS)
+        NAME(mean_of_places)(x + c0, h, w, w, c, min_i64(POOL_CHANNELS, n - c0), y + c0);
 }
 
 fw_status FN(global_avg_pool)(const fwi_call *c)

@@ -190,13 +190,14 @@ static void NAME(row_grad)(REAL *dx, int64_t k, int32_t label, double smoothing,
             dx[i] = fill;
         return;
     }
-    const REAL share = (REAL)(g / NAME(exp_sum)(k, dx)), even = (REAL)(g * smoothing / (double)k);
+    const double exact = g / NAME(exp_sum)(k, dx);
+    const REAL share = (REAL)exact, even = (REAL)(g * smoothing / (double)k);
     const REAL label_e = dx[label];
     for (int64_t i = 0; i < k; i++)
         dx[i] = dx[i] * share - even;
     /* both targets in one, as their sum may be all but p */
     const double target = 1.0 - smoothing + smoothing / (double)k;
-    dx[label] = (REAL)((double)label_e * (double)share - g * target);
+    dx[label] = (REAL)((double)label_e * exact - g * target);
 }
 
 static void NAME(xent_grad_part)(void *arg, int64_t part, int slot)

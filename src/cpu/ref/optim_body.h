@@ -16,11 +16,12 @@ fw_status FWI_NAME(sum_squares)(const fwi_call *call)
 }
 
 /* ss[1] -> [1]: min(1, value / sqrt(ss)), to be multiplied with the gradient whose sum of squares
- * ss is. No gradient (ss = 0) gives 1; a NaN stays one. */
+ * ss is. No gradient (ss = 0) gives 1; a NaN stays one, and a sum that has overflowed becomes one: scaled to 0 such a
+ * gradient would pass for none. */
 fw_status FWI_NAME(clip_factor)(const fwi_call *call)
 {
     const double ss = (double)*(const FWI_REAL *)call->in[0].data;
-    const double f = call->attr->scalar.value / sqrt(ss);
+    const double f = isinf(ss) ? (double)NAN : call->attr->scalar.value / sqrt(ss);
     *(FWI_REAL *)call->out[0].data = (FWI_REAL)(f > 1.0 ? 1.0 : f);
     return FW_OK;
 }
@@ -83,7 +84,9 @@ fw_status FWI_NAME(lars)(const fwi_call *call)
 
 /* avg! w! hyper: where column on_col is not 0, avg = d avg + (1-d) w with d from decay_col, and then
  * w = avg if the attribute says so (Lookahead, Zhang et al. 2019, with its slow weights in avg).
- * 1-d is computed in double. d = 0 takes w, d = 1 leaves avg, whatever the other holds. */
+ * It goes the way from the one that the result is closer to, as PyTorch's lerp does: d and 1-d, rounded, do not
+ * add up to 1, and where 1-d is small that would shift the average. 1-d is computed in double. d = 0 takes w, d = 1
+ * leaves avg, whatever the other holds. */
 fw_status FWI_NAME(average)(const fwi_call *call)
 {
     const fwi_average_attr *a = &call->attr->average;
@@ -95,7 +98,12 @@ fw_status FWI_NAME(average)(const fwi_call *call)
     if (hyper[a->on_col] == 0)
         return FW_OK;
     for (int64_t i = 0; i < n; i++) {
-        avg[i] = decay == 0 ? w[i] : decay == 1 ? avg[i] : d * avg[i] + take * w[i];
+        if (decay == 0)
+            avg[i] = w[i];
+        else if (decay < 0.5)
+            avg[i] = w[i] + d * (avg[i] - w[i]);
+        else if (decay != 1)
+            avg[i] = avg[i] + take * (w[i] - avg[i]);
         if (a->copy_back != 0)
             w[i] = avg[i];
     }

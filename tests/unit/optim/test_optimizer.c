@@ -167,6 +167,35 @@ static void muon_brings_weights_to_their_norm_less_and_less_often(void **state)
     }
 }
 
+/* The same as counting from step to step, whatever gap, growth and length. */
+static void spaced_steps_are_counted(void **state)
+{
+    (void)state;
+    static const struct {
+        double gap, growth, total;
+        int steps;
+    } cases[] = {{2, 15, 243, 300},   {1, 0, 100, 150},   {1.5, 3.3, 97, 400},
+                 {3, 250, 200, 500},  {7, 0.01, 50, 900}, {1, 1e-12, 1e9, 300},
+                 {2, 4, 20000, 4000}, {1000, 1, 10, 3000}};
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        const fw_muon_opt opt = {.renorm = FW_RENORM_SPACED,
+                                 .renorm_gap = cases[c].gap,
+                                 .renorm_growth = cases[c].growth,
+                                 .total_steps = cases[c].total};
+        const fwi_optim o = {.rest = fw_muon(fw_constant_lr(1), 0.6, &opt)};
+        int last = 0;
+        double row[8];
+        for (int at = 1; at <= cases[c].steps; at++) {
+            const bool due =
+                at - last >= cases[c].gap + floor(cases[c].growth * at / cases[c].total);
+            last = due ? at : last;
+            fwi_optim_row(&o, at - 1, row);
+            if ((row[2] != 0) != due)
+                fail_msg("case %zu, step %d: %g", c, at, row[2]);
+        }
+    }
+}
+
 /* u / (p norm(u) + q) is u brought to the norm t, then to 1, each divisor with its 1e-5. */
 static void muon_targets_are_two_divisions(void **state)
 {
@@ -520,6 +549,7 @@ int main(void)
         cmocka_unit_test(groups_are_checked),
         cmocka_unit_test(the_row_of_a_step),
         cmocka_unit_test(muon_brings_weights_to_their_norm_less_and_less_often),
+        cmocka_unit_test(spaced_steps_are_counted),
         cmocka_unit_test(muon_targets_are_two_divisions),
         cmocka_unit_test(groups_have_columns_of_their_own),
         cmocka_unit_test(the_description_tells_everything),
