@@ -82,8 +82,7 @@ FW_API void fw_record_parts_clear(fw_record_parts *p);
 
 /* With a context: one record after the other, of one file. */
 typedef struct fw_tfrecord fw_tfrecord;
-/* FW_ENOTFOUND, FW_EIO, FW_EFORMAT (a damaged compressed stream), FW_EUNAVAILABLE (gs:// and the like),
- * FW_ENOMEM. */
+/* FW_ENOTFOUND, FW_EIO, FW_EUNAVAILABLE (gs:// and the like), FW_ENOMEM. */
 FW_API fw_status fw_tfrecord_open(fw_tfrecord **out, const char *path);
 /* The next record: *data is borrowed until the next call. FW_END after the last. Both CRCs are
  * checked. FW_EFORMAT: "<path>: record 118 at byte 9437184: data crc is 1f3a90c2, file says

@@ -178,8 +178,8 @@ static fw_status parse_header(fwi_safetensors *s, const char *text, size_t n)
     json_error_t err;
     s->header = fwi_json_read(text, n, &err);
     if (s->header == NULL)
-        return fwi_fail(FW_EFORMAT, "%s: header at byte %d: %s", s->path, 8 + err.position,
-                        err.text);
+        return fwi_fail(fwi_json_status(&err), "%s: header at byte %d: %s", s->path,
+                        8 + err.position, err.text);
     if (!json_is_object(s->header))
         return fwi_fail(FW_EFORMAT, "%s: header is no JSON object", s->path);
     s->tensors = fwi_alloc_array(json_object_size(s->header) + 1, sizeof *s->tensors);
@@ -205,10 +205,13 @@ fw_status fwi_st_open(fwi_safetensors **out, const char *path)
     if (out == NULL || path == NULL)
         return fwi_fail(FW_EARG, "fwi_st_open: NULL argument");
     char *text = NULL;
-    fw_status st = FW_ENOMEM;
+    fw_status st = fwi_path_check_local(path);
+    if (st != FW_OK)
+        return st;
     fwi_safetensors *s = fwi_alloc_zero(sizeof *s);
     if (s == NULL)
         return FW_ENOMEM;
+    st = FW_ENOMEM;
     s->fd = -1;
     s->path = fwi_strdup(path);
     if (s->path == NULL)

@@ -31,15 +31,20 @@ fw_status fwi_arena_new(fwi_arena **out, size_t block_bytes)
     return FW_OK;
 }
 
+static void free_blocks(block *b)
+{
+    while (b != NULL) {
+        block *const next = b->next;
+        fwi_free(b);
+        b = next;
+    }
+}
+
 void fwi_arena_free(fwi_arena *a)
 {
     if (a == NULL)
         return;
-    for (block *b = a->first; b != NULL;) {
-        block *next = b->next;
-        fwi_free(b);
-        b = next;
-    }
+    free_blocks(a->first);
     fwi_free(a);
 }
 
@@ -50,15 +55,15 @@ void fwi_arena_reset(fwi_arena *a)
     a->current = a->first;
 }
 
-/* A block behind the current one with room for n_bytes: one that a reset kept, or a new one. */
+/* A block behind the current one with room for n_bytes: one that a reset kept, or a new one in the place of all
+ * that are too small: kept, they would come to the sum of what was ever asked for. */
 static block *next_block(fwi_arena *a, size_t n_bytes)
 {
-    block *last = a->current;
-    for (block *b = last != NULL ? last->next : a->first; b != NULL; b = b->next) {
+    block *const last = a->current;
+    block *const behind = last != NULL ? last->next : a->first;
+    for (block *b = behind; b != NULL; b = b->next)
         if (b->cap >= n_bytes)
             return b;
-        last = b;
-    }
     const size_t cap = n_bytes > a->block_bytes ? n_bytes : a->block_bytes;
     size_t total = 0;
     if (!fwi_add_size(sizeof(block), cap, &total)) {
@@ -69,6 +74,7 @@ static block *next_block(fwi_arena *a, size_t n_bytes)
     if (b == NULL)
         return NULL;
     *b = (block){.cap = cap};
+    free_blocks(behind); /* they are empty since the reset */
     if (last != NULL)
         last->next = b;
     else

@@ -267,9 +267,12 @@ fw_status fwi_pool_new(fwi_pool **out, int n_threads)
         st = FW_ENOMEM;
         goto done;
     }
-    sigset_t all,
-        before; /* signals are the program's business: its handlers never run on a worker */
+    /* signals are the program's business: its handlers never run on a worker, but of the worker's own faults */
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+    sigset_t all, before;
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        sigdelset(&all, faults[i]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (int i = 0; st == FW_OK && i < n_threads - 1; i++) {
         worker *w = &p->workers[i];

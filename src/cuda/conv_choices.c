@@ -308,7 +308,7 @@ fw_status fwi_dnn_choices_parse(fwi_dnn_choices *out, const char *name, const vo
     json_error_t error;
     json_t *j = fwi_json_read(bytes, n_bytes, &error);
     if (j == NULL)
-        return fwi_fail(FW_EFORMAT, "%s: line %d: %s", name, error.line, error.text);
+        return fwi_fail(fwi_json_status(&error), "%s: line %d: %s", name, error.line, error.text);
     const fw_status st = parse_json(out, name, j);
     json_decref(j);
     if (st != FW_OK)

@@ -161,12 +161,15 @@ static bool has_part(const layout *l, const char *dir)
 
 static fw_status read_files(const layout *l, const char *path, const bool *want, files *f)
 {
+    fwi_path_kind there = FWI_NOTHING;
     fw_status st = fwi_path_check_local(path);
+    if (st == FW_OK)
+        st = fwi_path_look(path, &there);
     if (st != FW_OK)
         return st;
-    if (fwi_file_exists(path))
+    if (there == FWI_FILE)
         return read_archive(l, path, want, f);
-    if (!fwi_is_dir(path))
+    if (there == FWI_NOTHING)
         return fwi_fail(FW_ENOTFOUND, "%s: no such file or folder", path);
     if (has_part(l, path))
         return read_folder(l, path, want, f);

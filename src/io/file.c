@@ -22,8 +22,9 @@ struct fwi_file_writer {
     int fd;
     mode mode;
     bool one_file; /* made by _open: the buffer goes at seal */
-    char *path;    /* path_cap bytes */
-    char *tmp;     /* path_cap + TMP_SUFFIX_CAP bytes */
+    bool replace_nothing;
+    char *path; /* path_cap bytes */
+    char *tmp;  /* path_cap + TMP_SUFFIX_CAP bytes */
     size_t path_cap;
     uint8_t *buf;
     size_t used, cap;
@@ -82,8 +83,11 @@ fw_status fwi_file_writer_begin(fwi_file_writer *w, const char *path)
             break;
     }
     if (w->fd < 0)
-        return fwi_fail(FW_EIO, "%s: cannot create: %s", path, strerror(errno));
+        return fwi_fail(FW_EIO, "%s: cannot create: %s%s", path, strerror(errno),
+                        errno == ENAMETOOLONG ? ", with the ending that it has until it is whole"
+                                              : "");
     w->mode = WRITING;
+    w->replace_nothing = false;
     w->used = 0;
     w->n_bytes = 0;
     w->failed = 0;
@@ -308,14 +312,38 @@ static fw_status sync_folder(const fwi_file_writer *w)
                : fwi_fail(FW_EIO, "%s: cannot sync its folder: %s", w->path, strerror(failed));
 }
 
+void fwi_file_writer_replace_nothing(fwi_file_writer *w)
+{
+    w->replace_nothing = true;
+}
+
+/* From its temporary name to its own; errno, as of rename. A link finds out who was first; where the file system
+ * has none, what came since the writer was begun is not seen. */
+static int take_name(const fwi_file_writer *w)
+{
+    struct stat info;
+    if (w->replace_nothing) {
+        if (link(w->tmp, w->path) == 0) {
+            (void)unlink(w->tmp);
+            return 0;
+        }
+        if (errno == EEXIST || lstat(w->path, &info) == 0)
+            return EEXIST;
+    }
+    return rename(w->tmp, w->path) == 0 ? 0 : errno;
+}
+
 fw_status fwi_file_writer_end(fwi_file_writer *w)
 {
     if (w->mode != WRITING && w->mode != SEALED)
         return fwi_fail(FW_ESTATE, "%s: nothing is being written", w->path);
     fw_status st = fwi_file_writer_seal(w);
-    if (st == FW_OK && rename(w->tmp, w->path) != 0)
+    const int failed = st == FW_OK ? take_name(w) : 0;
+    if (failed == EEXIST && w->replace_nothing)
+        st = fwi_fail(FW_EEXISTS, "%s: exists by now; not overwritten", w->path);
+    else if (failed != 0)
         st = fwi_fail(FW_EIO, "%s: cannot rename the finished file to this name: %s", w->path,
-                      strerror(errno));
+                      strerror(failed));
     if (st != FW_OK) {
         fwi_file_writer_abort(w);
         return st;

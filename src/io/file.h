@@ -27,6 +27,9 @@ void fwi_file_writer_discard(fwi_file_writer *w);
  * For groups of files that appear together. The buffer of a writer from _open is released. */
 fw_status fwi_file_writer_seal(fwi_file_writer *w);
 
+/* What is being written may not take the place of a file that is there when it is done: FW_EEXISTS. */
+void fwi_file_writer_replace_nothing(fwi_file_writer *w);
+
 int64_t fwi_file_writer_bytes(const fwi_file_writer *w); /* put so far */
 
 /* The same for many files with no allocation after _new (checkpoints inside a training loop):
@@ -81,6 +84,11 @@ fw_status fwi_mkdirs(const char *path); /* with parents; fine if it is there */
 char *fwi_path_join(const char *dir,
                     const char *name);       /* "dir/name"; caller frees; NULL: no memory */
 const char *fwi_path_base(const char *path); /* view: what follows the last '/' */
+/* What stands there. Whoever may not look (FW_EIO, with the path and the reason) does not know that there is
+ * nothing. */
+typedef enum fwi_path_kind { FWI_NOTHING, FWI_FILE, FWI_FOLDER } fwi_path_kind;
+fw_status fwi_path_look(const char *path, fwi_path_kind *kind);
+/* The same in a word, for names of our own in folders that are in use already: false also if it can't be told. */
 bool fwi_is_dir(const char *path);
 bool fwi_file_exists(const char *path);              /* and is no folder */
 bool fwi_dir_has(const char *dir, const char *name); /* a file or folder; allocates nothing */
@@ -96,6 +104,10 @@ size_t fwi_shard_parse(const char *path, int64_t *i, int64_t *n);
 /* The path of shard i of n, the first name_bytes of name being NAME; caller frees; NULL: no memory.
  */
 char *fwi_shard_path(const char *name, size_t name_bytes, int64_t i, int64_t n);
+
+/* What a process that was killed while it wrote NAME leaves is called NAME.tmp-PID-N: the bytes of NAME in such
+ * a path; 0: it is called otherwise. */
+size_t fwi_leftover_parse(const char *path);
 
 /* Expands a pattern: an existing file of exactly that name; NAME@N for NAME-00000-of-0000N ... (all
  * N, whether they are there or not); else a glob(7) pattern, sorted by byte value, less the sidecars

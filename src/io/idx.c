@@ -153,9 +153,13 @@ static char *find_part(const char *dir, const char *part, const char *kind, fw_s
             *st = FW_ENOMEM;
             return NULL;
         }
-        if (fwi_file_exists(path))
+        fwi_path_kind there;
+        *st = fwi_path_look(path, &there);
+        if (*st == FW_OK && there == FWI_FILE)
             return path;
         fwi_free(path);
+        if (*st != FW_OK)
+            return NULL;
     }
     *st = fwi_fail(FW_ENOTFOUND, "%s: there is no %s-%s, plain or .gz", dir, part, kind);
     return NULL;

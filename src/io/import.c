@@ -157,12 +157,12 @@ static fw_status import(const char *src, const fw_import_opt *opt, bool of_that_
         return st;
     fw_images a = {0}, b = {0};
     kind k = CSV;
-    if (fwi_is_dir(src))
-        st = kind_of_folder(src, &k);
-    else if (fwi_file_exists(src))
-        st = kind_of_file(src, &k);
-    else
-        st = fwi_fail(FW_ENOTFOUND, "%s: no such file or folder", src);
+    fwi_path_kind there = FWI_NOTHING;
+    st = fwi_path_look(src, &there);
+    if (st == FW_OK)
+        st = there == FWI_FOLDER ? kind_of_folder(src, &k)
+             : there == FWI_FILE ? kind_of_file(src, &k)
+                                 : fwi_fail(FW_ENOTFOUND, "%s: no such file or folder", src);
     if (st == FW_OK)
         st = check_use(src, k, opt);
     if (st == FW_OK)

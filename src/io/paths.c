@@ -23,6 +23,18 @@ const char *fwi_path_base(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
+fw_status fwi_path_look(const char *path, fwi_path_kind *kind)
+{
+    struct stat info;
+    *kind = FWI_NOTHING;
+    if (stat(path, &info) == 0)
+        *kind = S_ISDIR(info.st_mode) ? FWI_FOLDER : FWI_FILE;
+    else if (errno != ENOENT && errno != ENOTDIR &&
+             errno != ENAMETOOLONG) /* no name can be so long */
+        return fwi_fail(FW_EIO, "%s: cannot look at it: %s", path, strerror(errno));
+    return FW_OK;
+}
+
 bool fwi_is_dir(const char *path)
 {
     struct stat info;
@@ -176,8 +188,7 @@ static bool is_sidecar(const char *path, const fwi_paths *all)
     return false;
 }
 
-/* NAME.tmp-PID-N: left by a process that was killed while it wrote NAME (file.c). */
-static bool is_leftover(const char *path)
+size_t fwi_leftover_parse(const char *path)
 {
     const char *at = path + strlen(path);
     for (int i = 0; i < 2; i++) { /* "-" and digits, from the end */
@@ -185,16 +196,16 @@ static bool is_leftover(const char *path)
         while (at > path && at[-1] >= '0' && at[-1] <= '9')
             at--;
         if (at == end || at == path || at[-1] != '-')
-            return false;
+            return 0;
         at--;
     }
-    return at - path > 4 && strncmp(at - 4, ".tmp", 4) == 0;
+    return at - path > 4 && strncmp(at - 4, ".tmp", 4) == 0 ? (size_t)(at - path) - 4 : 0;
 }
 
 static void leave_others_out(fwi_paths *p)
 {
     for (int64_t i = p->n - 1; i >= 0; i--)
-        if (is_leftover(p->items[i]) || is_sidecar(p->items[i], p)) {
+        if (fwi_leftover_parse(p->items[i]) > 0 || is_sidecar(p->items[i], p)) {
             fwi_free(p->items[i]);
             memmove(p->items + i, p->items + i + 1, (size_t)(--p->n - i) * sizeof *p->items);
         }
@@ -246,10 +257,13 @@ fw_status fwi_glob(const char *pattern, fwi_paths *out)
     fwi_paths p = {0};
     size_t name_len = 0;
     long shards = 0;
+    fwi_path_kind there = FWI_NOTHING;
     fw_status st = fwi_path_check_local(pattern);
+    if (st == FW_OK)
+        st = fwi_path_look(pattern, &there);
     if (st != FW_OK)
         return st;
-    if (fwi_file_exists(pattern)) {
+    if (there == FWI_FILE) {
         st = paths_alloc(&p, 1);
         if (st == FW_OK && (p.items[0] = fwi_strdup(pattern)) == NULL)
             st = FW_ENOMEM;

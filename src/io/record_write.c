@@ -155,6 +155,15 @@ static bool is_written(const job *j, const char *path)
     return false;
 }
 
+/* Whether a name is NAME, or NAME-0000i-of-0000n, with a file behind it: a sidecar may say anything, and
+ * name what is the user's. */
+static bool is_former(const job *j, const char *path)
+{
+    return (strcmp(path, j->path) == 0 || (fwi_shard_parse(path, NULL, NULL) == strlen(j->path) &&
+                                           strncmp(path, j->path, strlen(j->path)) == 0)) &&
+           !is_written(j, path) && fwi_file_exists(path);
+}
+
 /* A former set in another number of files: beside it a pattern such as X-* would mix the two. Only
  * files that the sidecar names as ours, in its own folder, are looked for. */
 static fw_status find_former(job *j)
@@ -178,8 +187,7 @@ static fw_status find_former(job *j)
         char *path = fwi_sprintf("%.*s%s", n_dir, j->path, base);
         if (path == NULL)
             st = FW_ENOMEM;
-        else if (strncmp(path, j->path, strlen(j->path)) != 0 || is_written(j, path) ||
-                 !fwi_file_exists(path))
+        else if (!is_former(j, path))
             fwi_free(path);
         else
             j->former.items[j->former.n++] = path;
@@ -193,16 +201,29 @@ static fw_status find_former(job *j)
     return st;
 }
 
+/* The first of the files to be written that is there; NULL: none is, or they may be replaced. */
+static fw_status look_for_names(const job *j, const char **there)
+{
+    *there = NULL;
+    for (int64_t i = 0; i < j->shards && *there == NULL && !j->opt->overwrite; i++) {
+        fwi_path_kind kind;
+        const fw_status st = fwi_path_look(j->names[i], &kind);
+        if (st != FW_OK)
+            return st;
+        if (kind == FWI_FILE)
+            *there = j->names[i];
+    }
+    return FW_OK;
+}
+
 /* FW_OK with *keep if the same records are there already; FW_EEXISTS if others are. */
 static fw_status check_existing(const job *j, bool *keep)
 {
     *keep = false;
-    const char *there = NULL;
-    for (int64_t i = 0; i < j->shards && there == NULL; i++)
-        if (fwi_file_exists(j->names[i]))
-            there = j->names[i];
-    if (there == NULL || j->opt->overwrite)
-        return FW_OK;
+    const char *there;
+    const fw_status look = look_for_names(j, &there);
+    if (look != FW_OK || there == NULL)
+        return look;
     fwi_sidecar is = {0};
     const fwi_paths files = {.items = j->names, .n = j->shards};
     bool covers = false;
@@ -246,6 +267,8 @@ static fw_status write_shard(job *j, int64_t shard, fwi_buf *message, float *wid
     const bool labelled = j->side.info.labelled;
     fw_status st =
         fw_tfrecord_create(&j->writers[shard], j->names[shard], j->opt->compression, j->opt->level);
+    if (st == FW_OK && !j->opt->overwrite) /* nor what others have written by then */
+        fwi_tfrecord_replace_nothing(j->writers[shard]);
     for (int64_t i = shard_begin(j, shard); st == FW_OK && i < shard_begin(j, shard + 1); i++) {
         fwi_example_image e = {.n_values = values, .has_label = labelled};
         if (labelled)
@@ -292,6 +315,11 @@ static fw_status set_stats(job *j)
 
 static fw_status publish(job *j)
 {
+    const char *there; /* another may have written the same names meanwhile, and its sidecar */
+    const fw_status look = look_for_names(j, &there);
+    if (look != FW_OK || there != NULL)
+        return look != FW_OK ? look
+                             : fwi_fail(FW_EEXISTS, "%s: exists by now; not overwritten", there);
     /* a sidecar of former records must not be found beside the new ones, not even after a crash */
     if (unlink(j->side_path) != 0 && errno != ENOENT)
         return fwi_fail(FW_EIO, "%s: cannot remove the former sidecar: %s", j->side_path,
@@ -302,8 +330,9 @@ static fw_status publish(job *j)
         st = fw_tfrecord_commit(j->writers[done]);
         j->writers[done] = NULL;
         /* One that failed may have its name already. The first may still be the former file, and stays;
-         * behind others, which have replaced theirs, it would make a mix of two sets. */
-        done += st == FW_OK || !j->opt->overwrite || done > 0;
+         * behind others, which have replaced theirs, it would make a mix of two sets. One that was there
+         * is of somebody else. */
+        done += st == FW_OK || (st != FW_EEXISTS && (!j->opt->overwrite || done > 0));
     }
     if (st == FW_OK)
         st = fwi_sidecar_write(j->side_path, &j->side);

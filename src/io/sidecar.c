@@ -5,6 +5,7 @@
 #include "fail.h"
 #include "image_set.h"
 #include "json_read.h"
+#include "tfrecord.h"
 #include "utf8.h"
 
 #include <errno.h>
@@ -231,6 +232,19 @@ static fw_status get_shape(const json_t *o, const char *name, fw_record_info *in
     return fwi_images_check_size(name, in->n > 0 ? in->n : 1, in->h, in->w, in->c, &n_values);
 }
 
+/* How many of these images a file of so many bytes can hold: room is made for them before they are read. */
+static int64_t most_records(const fwi_sidecar *s, int64_t n_bytes)
+{
+    enum { DEFLATE = 1032 }; /* to one, at best: zlib's technical notes */
+    const fw_record_info *const in = &s->info;
+    const int64_t values = in->h * in->w * in->c; /* get_shape has seen that it can be held */
+    const int64_t one =
+        FWI_RECORD_HEAD + FWI_RECORD_FOOT + (in->dtype == FW_F32 ? 4 * values : values);
+    if (s->compression == FW_PLAIN)
+        return n_bytes / one;
+    return n_bytes < INT64_MAX / DEFLATE ? n_bytes * DEFLATE / one : INT64_MAX;
+}
+
 static fw_status get_files(const json_t *o, const char *name, fwi_sidecar *s)
 {
     const json_t *j = json_object_get(o, "files");
@@ -251,6 +265,10 @@ static fw_status get_files(const json_t *o, const char *name, fwi_sidecar *s)
             st = get_int(f, name, "bytes", 0, INT64_MAX / 2, &s->files[i].n_bytes);
         if (st != FW_OK)
             return st;
+        if (s->files[i].n_records > most_records(s, s->files[i].n_bytes))
+            return fwi_fail(FW_EFORMAT, "%s: %.500s cannot hold %lld records in %lld bytes", name,
+                            s->files[i].name, (long long)s->files[i].n_records,
+                            (long long)s->files[i].n_bytes);
         if (s->files[i].n_records > s->info.n - records)
             return fwi_fail(FW_EFORMAT, "%s: the files have more records than \"count\" says",
                             name);
@@ -311,8 +329,8 @@ fw_status fwi_sidecar_parse(const char *name, const void *text, size_t n_bytes, 
     json_error_t why;
     json_t *root = fwi_json_read(text, n_bytes, &why);
     if (root == NULL)
-        return fwi_fail(FW_EFORMAT, "%s: line %d, column %d: %s", name, why.line, why.column,
-                        why.text);
+        return fwi_fail(fwi_json_status(&why), "%s: line %d, column %d: %s", name, why.line,
+                        why.column, why.text);
     fwi_sidecar s = {0};
     const fw_status st = from_json(root, name, &s);
     json_decref(root);
@@ -336,19 +354,26 @@ fw_status fwi_sidecar_read(const char *path, fwi_sidecar *out)
 
 /* ---- which sidecar belongs to which files ---- */
 
+/* path, which it takes, as *out if there is a file. NULL: no memory for it. */
+static fw_status found(char *path, char **out)
+{
+    fwi_path_kind there = FWI_NOTHING;
+    const fw_status st = path == NULL ? FW_ENOMEM : fwi_path_look(path, &there);
+    if (there == FWI_FILE)
+        *out = path;
+    else
+        fwi_free(path);
+    return st;
+}
+
 fw_status fwi_sidecar_find(const fwi_paths *files, char **out)
 {
     *out = NULL;
     const char *first = files->items[0];
     if (files->n == 1) {
-        char *path = fwi_sprintf("%s.json", first);
-        if (path == NULL)
-            return FW_ENOMEM;
-        if (fwi_file_exists(path)) {
-            *out = path;
-            return FW_OK;
-        }
-        fwi_free(path);
+        const fw_status st = found(fwi_sprintf("%s.json", first), out);
+        if (st != FW_OK || *out != NULL)
+            return st;
     }
     const size_t n = fwi_shard_parse(first, NULL, NULL);
     if (n == 0)
@@ -357,14 +382,7 @@ fw_status fwi_sidecar_find(const fwi_paths *files, char **out)
         if (fwi_shard_parse(files->items[i], NULL, NULL) != n ||
             memcmp(files->items[i], first, n) != 0)
             return FW_OK;
-    char *path = fwi_sprintf("%.*s.json", (int)n, first);
-    if (path == NULL)
-        return FW_ENOMEM;
-    if (fwi_file_exists(path))
-        *out = path;
-    else
-        fwi_free(path);
-    return FW_OK;
+    return found(fwi_sprintf("%.*s.json", (int)n, first), out);
 }
 
 fw_status fwi_sidecar_covers(const fwi_sidecar *s, const char *path, const fwi_paths *files,

@@ -274,7 +274,7 @@ fw_status fw_tfrecord_next(fw_tfrecord *r, const uint8_t **data, size_t *n_bytes
         return FW_END;
     if (r->ended != FW_OK)
         return fwi_fail(r->ended, "%s: reading stopped at record %lld after an error", r->name,
-                        (long long)r->record);
+                        (long long)(r->record < 0 ? 0 : r->record));
     r->ended = next(r, n_bytes);
     if (r->ended == FW_OK)
         *data = r->data.data;

@@ -49,6 +49,8 @@ int64_t fwi_tfrecord_offset(const fw_tfrecord *r);
 fw_compression fwi_tfrecord_compression(const fw_tfrecord *r);
 size_t fwi_tfrecord_memory(const fw_tfrecord *r);
 
+/* The file may not take the place of one that is there when it is committed: FW_EEXISTS. */
+void fwi_tfrecord_replace_nothing(fw_tfrecord_writer *w);
 /* The writer's two halves of commit, for groups of files: seal all, then commit each. */
 fw_status fwi_tfrecord_seal(fw_tfrecord_writer *w);
 int64_t fwi_tfrecord_file_bytes(const fw_tfrecord_writer *w); /* of the file, after seal */

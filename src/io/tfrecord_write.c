@@ -131,6 +131,11 @@ fw_status fw_tfrecord_put(fw_tfrecord_writer *w, const void *data, size_t n_byte
     return st == FW_OK ? put(w, foot, sizeof foot) : st;
 }
 
+void fwi_tfrecord_replace_nothing(fw_tfrecord_writer *w)
+{
+    fwi_file_writer_replace_nothing(w->file);
+}
+
 fw_status fwi_tfrecord_seal(fw_tfrecord_writer *w)
 {
     if (w->sealed)

@@ -85,7 +85,7 @@ static fw_status parse(const char *where, const char *text, size_t size, json_t 
     json_error_t e;
     json_t *j = fwi_json_read(text, size, &e);
     if (j == NULL)
-        return fwi_fail(FW_EFORMAT, "%s: line %d: %s", where, e.line, e.text);
+        return fwi_fail(fwi_json_status(&e), "%s: line %d: %s", where, e.line, e.text);
     const fw_status st = check(where, j);
     if (st == FW_OK)
         *out = j;

@@ -95,7 +95,7 @@ fw_status fwi_engines_check(const json_t *now, const char *config)
         return st;
     json_t *const root = fwi_json_read(text.data, text.size, &err);
     if (root == NULL)
-        st = fwi_fail(FW_EFORMAT, "%s: line %d: %s", config, err.line, err.text);
+        st = fwi_fail(fwi_json_status(&err), "%s: line %d: %s", config, err.line, err.text);
     json_t *const before = json_object_get(root, "engines");
     json_object_foreach((json_t *)(uintptr_t)now, key, is) /* which is not changed */
     {

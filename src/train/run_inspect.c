@@ -72,7 +72,8 @@ static fw_status inspect(const char *dir, bool proxy, char **json)
         goto done;
     json_t *parsed = fwi_json_read(config.data, config.size, &err);
     if (parsed == NULL) {
-        st = fwi_fail(FW_EFORMAT, "%s/config.json: line %d: %s", dir, err.line, err.text);
+        st =
+            fwi_fail(fwi_json_status(&err), "%s/config.json: line %d: %s", dir, err.line, err.text);
         goto done;
     }
     (void)json_object_set_new(root, "kind", json_string("run"));

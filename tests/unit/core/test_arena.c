@@ -1,6 +1,7 @@
 /* test_arena.c: pieces that stay where they are, and a loop over reset that stops allocating. */
 #include "mem.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -52,6 +53,41 @@ static void test_reset(void **state)
     fwi_arena_free(a);
 }
 
+/* Bytes that malloc has given out; 0 where it does not count. */
+static size_t held(void)
+{
+#if defined __GLIBC__ && __GLIBC_PREREQ(2, 33)
+    return mallinfo2().uordblks;
+#else
+    return 0;
+#endif
+}
+
+/* Ever larger pieces take the place of smaller ones: in memory for one turn, whatever the turns before asked for. */
+static void test_growth(void **state)
+{
+    (void)state;
+    enum { TURNS = 200, LEAST = 5000, STEP = 100 };
+    fwi_arena *a = NULL;
+    const size_t before = held();
+    assert_int_equal(fwi_arena_new(&a, 1024), FW_OK);
+    for (size_t turn = 0; turn < TURNS; turn++) {
+        fwi_arena_reset(a);
+        for (size_t i = 0; i < 3; i++) {
+            uint8_t *const p = fwi_arena_alloc(a, LEAST + turn * STEP);
+            assert_non_null(p);
+            memset(p, 7, LEAST + turn * STEP);
+        }
+    }
+    assert_in_range(held() - before, 0, 5 * (LEAST + TURNS * STEP));
+    fwi_mem_fail_at(0);
+    fwi_arena_reset(a);
+    for (size_t i = 0; i < 3; i++)
+        assert_non_null(fwi_arena_alloc(a, LEAST));
+    assert_int_equal(fwi_mem_count(), 0);
+    fwi_arena_free(a);
+}
+
 static void test_hostile(void **state)
 {
     (void)state;
@@ -78,6 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_reset),
+        cmocka_unit_test(test_growth),
         cmocka_unit_test(test_hostile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

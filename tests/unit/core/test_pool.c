@@ -361,8 +361,9 @@ static void mask_body(void *arg, int64_t i, int slot)
     (void)i;
     sigset_t now;
     pthread_sigmask(SIG_SETMASK, NULL, &now);
+    const bool right = sigismember(&now, SIGINT) && !sigismember(&now, SIGSEGV);
     if (slot > 0)
-        atomic_fetch_add((atomic_int *)arg + (sigismember(&now, SIGINT) ? 1 : 0), 1);
+        atomic_fetch_add((atomic_int *)arg + right, 1);
     const struct timespec pause = {.tv_nsec = 200000}; /* so that workers get some of the indices */
     nanosleep(&pause, NULL);
 }
@@ -372,7 +373,8 @@ static void test_signals_stay_with_the_program(void **state)
     (void)state;
     fwi_pool *p = NULL;
     assert_int_equal(fwi_pool_new(&p, 3), FW_OK);
-    atomic_int n[2] = {0}; /* indices that workers had with SIGINT open, blocked */
+    atomic_int n[2] = {
+        0}; /* indices that workers had with another mask; with SIGINT blocked, and not its own faults */
     while (n[0] + n[1] == 0)
         fwi_pool_for(p, 30, mask_body, n);
     assert_int_equal(n[0], 0);

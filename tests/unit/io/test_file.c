@@ -33,6 +33,27 @@ static void appears_only_when_committed(void **state)
     fwi_buf_clear(&b);
 }
 
+/* Two that write one name without leave to replace: the first one's file stays. */
+static void replaces_nothing(void **state)
+{
+    (void)state;
+    const char *path = in_dir("first");
+    fwi_file_writer *w[2] = {NULL, NULL};
+    fwi_buf b = {0};
+    const int files = count_files(test_dir);
+    for (int i = 0; i < 2; i++) {
+        assert_ok(fwi_file_writer_open(&w[i], path));
+        fwi_file_writer_replace_nothing(w[i]);
+        assert_ok(fwi_file_writer_put(w[i], i == 0 ? "one" : "two", 3));
+    }
+    assert_ok(fwi_file_writer_commit(w[0]));
+    assert_fails(fwi_file_writer_commit(w[1]), FW_EEXISTS, "first: exists by now; not overwritten");
+    assert_ok(fwi_read_file(path, 3, &b));
+    assert_string_equal((const char *)b.data, "one");
+    assert_int_equal(count_files(test_dir), files + 1);
+    fwi_buf_clear(&b);
+}
+
 static void every_size(void **state)
 {
     (void)state;
@@ -318,6 +339,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(appears_only_when_committed, dir_setup, dir_teardown),
+        cmocka_unit_test_setup_teardown(replaces_nothing, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(every_size, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(reused_writer_allocates_nothing, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(appends_and_cuts, dir_setup, dir_teardown),

@@ -316,13 +316,21 @@ static void cifar10_archive(void **state)
     size_t n = 0;
     uint8_t *p = read_bytes(in_dir("cifar-10-binary.tar.gz"), &n);
     int refused = 0;
-    for (size_t keep = 1; keep < n - 20; keep += n / 37) {
+    for (size_t keep = 1; keep < n; keep += keep < n - 20 - n / 37 ? n / 37 : 1) {
         write_bytes(in_dir("cut.tar.gz"), p, keep);
         assert_true(fw_cifar10_load(in_dir("cut.tar.gz"), &train, &test) != FW_OK);
         assert_non_null(strstr(fw_last_error(), "cut.tar.gz"));
         refused++;
     }
     assert_true(refused > 30);
+    /* a bit that is another one: the archive's members have no checksum, the compressed stream has one */
+    for (size_t at = 20; at < n; at += at < n - 8 - n / 61 ? n / 61 : 1) {
+        p[at] ^= 4;
+        write_bytes(in_dir("bit.tar.gz"), p, n);
+        assert_fails(fw_cifar10_load(in_dir("bit.tar.gz"), &train, &test), FW_EFORMAT,
+                     "bit.tar.gz");
+        p[at] ^= 4;
+    }
     free(p);
     assert_fails(fw_cifar10_load(in_dir("none.tar.gz"), &train, &test), FW_ENOTFOUND,
                  "none.tar.gz");

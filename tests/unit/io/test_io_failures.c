@@ -16,15 +16,23 @@
 
 static int renames_left = -1; /* below 0: as many as are asked for */
 
-/* In place of the system's for this program. */
+static bool none_left(void)
+{
+    const bool none = renames_left == 0;
+    renames_left -= renames_left > 0;
+    errno = none ? EIO : errno;
+    return none;
+}
+
+/* In place of the system's for this program: the two ways to a file's own name. */
 int rename(const char *from, const char *to)
 {
-    if (renames_left == 0) {
-        errno = EIO;
-        return -1;
-    }
-    renames_left -= renames_left > 0;
-    return renameat(AT_FDCWD, from, AT_FDCWD, to);
+    return none_left() ? -1 : renameat(AT_FDCWD, from, AT_FDCWD, to);
+}
+
+int link(const char *from, const char *to)
+{
+    return none_left() ? -1 : linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 
 typedef fw_status (*call)(void);

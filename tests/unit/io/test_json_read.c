@@ -44,6 +44,12 @@ static void damage_is_told(void **state)
         assert_null(fwi_json_read(bad[i], strlen(bad[i]), &why));
         assert_true(why.text[0] != 0);
     }
+    assert_int_equal(fwi_json_status(&why), FW_EFORMAT);
+    /* no memory says nothing of the text, which jansson would perhaps find wrong */
+    fwi_mem_fail_at(1);
+    assert_null(fwi_json_read("[1]", 3, &why));
+    fwi_mem_fail_at(0);
+    assert_int_equal(fwi_json_status(&why), FW_ENOMEM);
     json_t *j = fwi_json_read("[1] ", 3, &why);
     assert_int_equal(json_array_size(j), 1);
     json_decref(j);

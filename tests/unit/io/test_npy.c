@@ -3,6 +3,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <locale.h>
 #include <math.h>
 
 typedef struct bytes {
@@ -384,6 +385,19 @@ static void npz(void **state)
                  FW_ENOTFOUND, "d.npz: there is no array \"pixels\"");
     assert_fails(fw_npy_load(in_dir("d.npz"), NULL, &(fw_npy_opt){.y_key = "other"}, &im),
                  FW_ESHAPE, "d.npz: other.npy: 2 labels for 6 images");
+    /* a name that is not ASCII, whatever the locale: this program has set none */
+    const locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    if (utf8 != (locale_t)0) {
+        const locale_t mine = uselocale(utf8);
+        write_npz(in_dir("d.npz"), (const char *const[]){"gr\xc3\xb6\xc3\x9f\x65.npy"}, &data[2],
+                  1);
+        (void)uselocale(mine);
+        freelocale(utf8);
+        assert_ok(fw_npy_load(in_dir("d.npz"), NULL,
+                              &(fw_npy_opt){.x_key = "gr\xc3\xb6\xc3\x9f\x65"}, &im));
+        assert_int_equal(im.n, 6);
+        fw_images_clear(&im);
+    }
     write_npz(in_dir("d.npz"), (const char *const[]){"other.npy"}, data, 1);
     assert_fails(fw_npy_load(in_dir("d.npz"), NULL, NULL, &im), FW_ENOTFOUND,
                  "\"x\", \"X\" or \"images\"");

@@ -387,6 +387,50 @@ static void no_names_in_the_list(void **state)
     fw_images_clear(&im);
 }
 
+/* A sidecar may name what is the user's, or itself: of a former set goes what is called as one of its files. */
+static void foreign_names(void **state)
+{
+    (void)state;
+    const fw_write_opt over = {.overwrite = true};
+    const fw_write_opt three = {.overwrite = true, .shards = 3};
+    fw_images im = random_images(6, 2, 2, 1, FW_U8, 5);
+    fwi_sidecar s = {0};
+    assert_ok(fw_write_tfrecord(in_dir("f"), &im, &three));
+    static const char *const others[] = {"f.bak", "f.json", "f-00001-of-00003"};
+    assert_ok(fwi_sidecar_read(in_dir("f.json"), &s));
+    assert_int_equal(s.n_files, 3);
+    for (int64_t i = 0; i < 3; i++) {
+        fwi_free(s.files[i].name);
+        assert_non_null(s.files[i].name = fwi_strdup(others[i]));
+    }
+    assert_ok(fwi_sidecar_write(in_dir("f.json"), &s));
+    fwi_sidecar_clear(&s);
+    write_bytes(in_dir("f.bak"), "mine", 4);
+    assert_ok(fw_write_tfrecord(in_dir("f"), &im, &over));
+    assert_true(fwi_file_exists(in_dir("f.bak")) && fwi_file_exists(in_dir("f.json")));
+    assert_true(fwi_file_exists(in_dir("f")) && !fwi_file_exists(in_dir("f-00001-of-00003")));
+    fw_images_clear(&im);
+}
+
+/* What cannot be looked at is not taken for nothing. */
+static void not_to_be_seen(void **state)
+{
+    (void)state;
+    fw_images im = random_images(6, 2, 2, 1, FW_U8, 5);
+    fw_record_info info = {0};
+    fwi_paths found = {0};
+    assert_ok(fw_write_tfrecord(in_dir("l"), &im, NULL));
+    assert_int_equal(unlink(in_dir("l.json")), 0);
+    assert_int_equal(symlink("l.json", in_dir("l.json")), 0); /* ELOOP, for root too */
+    assert_fails(fw_record_info_read(in_dir("l"), &info), FW_EIO, "l.json: cannot look at it: ");
+    assert_int_equal(symlink("m", in_dir("m")), 0);
+    assert_fails(fwi_glob(in_dir("m"), &found), FW_EIO, "m: cannot look at it: ");
+    assert_fails(fw_import(in_dir("m"), NULL, &im, &im), FW_EIO, "m: cannot look at it: ");
+    assert_fails(fw_cifar10_load(in_dir("m"), &im, &im), FW_EIO, "m: cannot look at it: ");
+    assert_fails(fw_write_tfrecord(in_dir("m"), &im, NULL), FW_EIO, "m: cannot look at it: ");
+    fw_images_clear(&im);
+}
+
 static void damaged_sidecars(void **state)
 {
     (void)state;
@@ -423,6 +467,7 @@ static void damaged_sidecars(void **state)
         {"\"digest\"", "\"dig\"", "\"digest\""},
         {"\"bytes\": ", "\"bytes\": -", "\"bytes\""},
         {"\"records\": ", "\"rec\": ", "\"records\""},
+        {"\"records\": 10", "\"records\": 1000000", "cannot hold 1000000 records"},
         {"\"name\": ", "\"count\": ", "\"name\""},
         {"\"source\"", "\"count\"", "duplicate"},
     };
@@ -507,6 +552,8 @@ int main(void)
         TEST(odd_records),
         TEST(label_outside_the_classes),
         TEST(damaged_sidecars),
+        TEST(foreign_names),
+        TEST(not_to_be_seen),
         TEST(inspected),
         TEST(no_names_in_the_list),
         TEST(stopped),
