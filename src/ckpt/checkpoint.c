@@ -93,6 +93,24 @@ static fw_status list_steps(const char *dir, int64_t **steps, int64_t *n)
     return FW_OK;
 }
 
+/* What a killed run left of the one that it was writing. That a file stays is no failure of training. */
+static void remove_leftovers(const char *dir)
+{
+    DIR *const d = opendir(dir);
+    const struct dirent *e;
+    while (d != NULL && (e = readdir(d)) != NULL) {
+        char name[sizeof e->d_name];
+        const size_t n = fwi_leftover_parse(e->d_name);
+        int64_t step;
+        memcpy(name, e->d_name, n);
+        name[n] = 0;
+        if (name_parse(name, &step))
+            (void)unlinkat(dirfd(d), e->d_name, 0);
+    }
+    if (d != NULL)
+        closedir(d);
+}
+
 void fwi_ckpt_free(fwi_ckpt *c)
 {
     if (c == NULL)
@@ -163,6 +181,7 @@ fw_status fwi_ckpt_new(fwi_ckpt **out, const fwi_store *store, const char *dir, 
     }
     for (int64_t i = 0; i < n_found; i++) /* those of an earlier start count towards keep */
         c->steps[c->n_steps++] = found[i];
+    remove_leftovers(dir);
     *out = c;
     c = NULL;
 done:
@@ -292,6 +311,15 @@ fw_status fwi_ckpt_open(const char *dir, int64_t *step, fwi_safetensors **out)
     char path[PATH_CAP];
     *out = NULL;
     return newest(dir, step, path, sizeof path, out);
+}
+
+fw_status fwi_ckpt_newest_named(const char *dir, int64_t *step)
+{
+    int64_t *steps = NULL, n = 0;
+    const fw_status st = list_steps(dir, &steps, &n);
+    *step = n > 0 ? steps[n - 1] : -1;
+    fwi_free(steps);
+    return st;
 }
 
 /* Where two descriptions differ: the first word that is another one, or stands in one line only, and

@@ -14,8 +14,8 @@ typedef struct fwi_identity {
 } fwi_identity;
 
 typedef struct fwi_ckpt fwi_ckpt;
-/* A writer for this store in this folder; keep newest files stay. ids: [n], copied. Everything is
- * allocated here. */
+/* A writer for this store in this folder, which is its own: keep newest files stay, and what one that was killed
+ * left half written goes. ids: [n], copied. Everything is allocated here. */
 fw_status fwi_ckpt_new(fwi_ckpt **out, const fwi_store *store, const char *dir, int64_t keep,
                        const fwi_identity *ids, int n);
 void fwi_ckpt_free(fwi_ckpt *c);
@@ -32,6 +32,8 @@ fw_status fwi_ckpt_newest(const char *dir, int64_t *step, char *path, size_t cap
 /* The same, open, with its data in memory as they were checked: what is loaded later is what was
  * checked, and is read once. *out NULL if there is none. Caller closes. */
 fw_status fwi_ckpt_open(const char *dir, int64_t *step, fwi_safetensors **out);
+/* The newest in dir by its name alone, whole or not: *step < 0 if there is none. */
+fw_status fwi_ckpt_newest_named(const char *dir, int64_t *step);
 /* FW_EEXISTS, naming key, place and both texts, if the file was written by another kind of run;
  * FW_EFORMAT if it does not say its step and all that must agree. */
 fw_status fwi_ckpt_check(const fwi_safetensors *s, const fwi_identity *ids, int n);

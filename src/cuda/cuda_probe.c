@@ -152,10 +152,15 @@ static void engines_forget(fwi_device *d)
 static fw_status info(fwi_device *d, fwi_gpu_info *out)
 {
     const fwi_cuda_stream *const q = queue_of(d);
-    fw_status st = fwi_cuda_gpu_info(q->device, out);
+    const fw_status st = fwi_cuda_gpu_info(q->device, out);
     if (st == FW_OK)
         fwi_cuda_libs_describe(q->libs, out->libraries, sizeof out->libraries);
     return st;
+}
+
+static void libraries(fwi_device *d, char *text, size_t cap)
+{
+    fwi_cuda_libs_describe(queue_of(d)->libs, text, cap);
 }
 
 const fwi_probe fwi_cuda_probe = {
@@ -163,6 +168,7 @@ const fwi_probe fwi_cuda_probe = {
     .between = between,
     .hold = hold,
     .info = info,
+    .libraries = libraries,
     .load_plan = load_plan,
     .load_fill = load_fill,
     .load_run = load_run,

@@ -1,6 +1,6 @@
 /* probe.h: what a device with a queue offers to those who measure it: marks in the queue and the time
  * between them, loads that reach its ceilings, and the engines that a library has for a convolution.
- * Nothing of it is used in training. Read before: exec.h. */
+ * Training asks for the libraries' names alone. Read before: exec.h. */
 #ifndef FWI_PROBE_H
 #define FWI_PROBE_H
 
@@ -60,6 +60,8 @@ typedef struct fwi_probe {
     /* Keeps the queue busy for about so long, so that what is enqueued behind it follows without gaps. */
     fw_status (*hold)(fwi_device *d, double seconds);
     fw_status (*info)(fwi_device *d, fwi_gpu_info *out);
+    /* The libraries as info has them, and nothing else, at once; text: cap bytes. */
+    void (*libraries)(fwi_device *d, char *text, size_t cap);
     /* load_plan sets bytes and work of kind and size: FW_EUNAVAILABLE where the device has no such load.
      * load_fill enqueues numbers for it to work on, load_run one run. */
     fw_status (*load_plan)(fwi_device *d, fwi_load *load);

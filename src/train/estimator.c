@@ -157,7 +157,9 @@ static fw_status find_resume(fw_estimator *e)
         st = fwi_mkdirs(e->opt.work_dir);
     if (st != FW_OK || e->opt.fresh)
         return st;
-    st = fwi_ckpt_open(e->opt.work_dir, &step, &e->resume);
+    st = fwi_ckpt_newest_named(e->opt.work_dir, &e->found_step);
+    if (st == FW_OK)
+        st = fwi_ckpt_open(e->opt.work_dir, &step, &e->resume);
     if (st != FW_OK || step < 0)
         return st;
     fwi_ids ids;

@@ -37,7 +37,8 @@ struct fw_estimator {
      * run's folder; of this start's calls that are over. */
     double seconds_before, seconds_here;
     char *layers_text, *optimizer_text;
-    fwi_safetensors *resume;    /* checkpoint to load when compiled; NULL: none */
+    fwi_safetensors *resume; /* checkpoint to load when compiled; NULL: none */
+    int64_t found_step; /* the newest in the run's folder as it was then, whole or not; -1: none */
     fw_transform transforms[2]; /* standardisation of the training data, for the model file */
     bool own_transforms;        /* the data has some of the caller's own, which no file can hold */
     fwi_file_lock folder; /* opt.work_dir is this estimator's alone, from its first training on */

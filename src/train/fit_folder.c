@@ -102,13 +102,13 @@ static const char *kernels_of(const char *label, size_t *n)
     return at;
 }
 
-/* What a GPU is; of another device, and of a GPU that does not say, nothing. */
-static fwi_gpu_info gpu_of(fwi_device *d)
+/* What a GPU computes with beside kernels of our own; of another device, nothing. */
+static void libraries_of(fwi_device *d, char *text, size_t cap)
 {
-    fwi_gpu_info info = {.libraries = ""};
-    if (d->backend->probe == NULL || d->backend->probe->info(d, &info) != FW_OK)
-        info = (fwi_gpu_info){.libraries = ""};
-    return info;
+    const fwi_probe *const p = d->backend->probe;
+    text[0] = 0;
+    if (p != NULL && p->libraries != NULL)
+        p->libraries(d, text, cap);
 }
 
 /* A run may go on by other kernels, on another machine, but not to the same bits. libraries: those of now. */
@@ -146,7 +146,8 @@ static fw_status write_config(const fit *f, const fwi_ids *ids)
     const fw_estimator *e = f->e;
     char *path = fwi_path_join(e->opt.work_dir, "config.json"), *text = NULL;
     json_t *o = json_object(), *engines = NULL;
-    const fwi_gpu_info gpu = gpu_of(e->device);
+    char libraries[256];
+    libraries_of(e->device, libraries, sizeof libraries);
     fw_status st = FW_ENOMEM;
     if (path == NULL || o == NULL)
         goto done;
@@ -156,13 +157,13 @@ static fw_status write_config(const fit *f, const fwi_ids *ids)
     if (st != FW_OK)
         goto done;
     if (e->resume != NULL && e->step < f->until)
-        tell_other_kernels(e, path, gpu.libraries);
+        tell_other_kernels(e, path, libraries);
     int bad = json_object_set_new(o, "fenwicks", json_string(fw_version()));
     for (int i = 0; i < ids->n && st == FW_OK; i++)
         st = set_text(o, path, ids->id[i].key, ids->id[i].text);
     bad |= json_object_set_new(o, "device", json_string(e->device->label));
-    if (gpu.libraries[0] != 0)
-        bad |= json_object_set_new(o, "libraries", json_string(gpu.libraries));
+    if (libraries[0] != 0)
+        bad |= json_object_set_new(o, "libraries", json_string(libraries));
     bad |= json_object_set_new(o, "steps_per_epoch", json_integer(f->steps_per_epoch));
     bad |= json_object_set_new(o, "steps", json_integer(f->until));
     if (engines != NULL)
@@ -200,12 +201,11 @@ static void seconds_before(fw_estimator *e)
 /* Whoever looked at a folder before he had its lock looks again: another run may have come and gone. */
 static fw_status still_as_found(const fw_estimator *e)
 {
-    char path[4096];
-    int64_t step = -1;
+    int64_t newest = -1;
     if (e->opt.fresh || e->ckpt != NULL)
         return FW_OK;
-    const fw_status st = fwi_ckpt_newest(e->opt.work_dir, &step, path, sizeof path);
-    if (st != FW_OK || step == (e->resume != NULL ? e->step : -1))
+    const fw_status st = fwi_ckpt_newest_named(e->opt.work_dir, &newest);
+    if (st != FW_OK || newest == e->found_step)
         return st;
     return fwi_fail(FW_ESTATE, "%s: another run has trained in it since this one looked",
                     e->opt.work_dir);

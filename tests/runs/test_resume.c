@@ -305,7 +305,14 @@ static void damage(const char *path, int how)
     free(b.data);
 }
 
-/* A damaged newest checkpoint is passed over, and the end is the same; damaged ones alone are an error. */
+static void count_passed_over(void *user, int level, const char *line)
+{
+    (void)level;
+    *(int *)user += strstr(line, "checkpoint passed over: ") != NULL;
+}
+
+/* A damaged newest checkpoint is passed over, which is told once, and the end is the same; damaged ones alone
+ * are an error. */
 static void test_damaged_checkpoint(void **state)
 {
     (void)state;
@@ -324,7 +331,11 @@ static void test_damaged_checkpoint(void **state)
             assert_int_equal(count_checkpoints(other), keep);
             assert_true(t_exists(checkpoint(other, 9)) && t_exists(checkpoint(other, 8)));
             damage(checkpoint(other, 9), how);
+            int told = 0;
+            fw_log_set(count_passed_over, &told);
             start(&p, other, 0, false, &rest);
+            fw_log_set(NULL, NULL);
+            assert_int_equal(told, 1);
             assert_int_equal(rest.n, 3);
             t_assert_same_file(in(dir, "model.safetensors"), in(other, "model.safetensors"));
             assert_int_equal(count_checkpoints(other), keep);

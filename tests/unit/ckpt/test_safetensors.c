@@ -514,6 +514,46 @@ static void names_and_steps(void **state)
     fwi_store_free(s);
 }
 
+/* What a run that was killed left half written goes with the next one; what only looks alike stays. */
+static void leftovers_go(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        bool stays;
+    } files[] = {{"checkpoint-00000040.safetensors.tmp-123-0", false},
+                 {"checkpoint-00000030.safetensors.tmp-9-17", false},
+                 {"checkpoint-00000050.safetensors.tmp-123-", true},
+                 {"checkpoint-00000050.safetensors.tmp", true},
+                 {"checkpoint-5.safetensors.tmp-123-0", true},
+                 {"records.tfrec.tmp-123-0", true},
+                 {".tmp-123-0", true}};
+    enum { N = sizeof files / sizeof *files };
+    fwi_store *s = make_store(&host, 5);
+    assert_int_equal(fwi_store_init(s, 7), FW_OK);
+    char home[128], name[128];
+    fwi_ckpt *c = three_checkpoints(s, "leftovers", home);
+    fwi_ckpt_free(c);
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof name, "leftovers/%s", files[i].name);
+        put_file(in_dir(name), "abc", 3);
+    }
+    int64_t step = 0;
+    assert_int_equal(fwi_ckpt_newest_named(home, &step), FW_OK);
+    assert_int_equal(step, 30);
+    assert_int_equal(fwi_ckpt_new(&c, s, home, 3, ids, 3), FW_OK);
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof name, "leftovers/%s", files[i].name);
+        assert_int_equal(access(in_dir(name), F_OK), files[i].stays ? 0 : -1);
+    }
+    for (int i = 1; i <= 3; i++) {
+        snprintf(name, sizeof name, "leftovers/checkpoint-000000%d0.safetensors", i);
+        assert_int_equal(access(in_dir(name), F_OK), 0);
+    }
+    fwi_ckpt_free(c);
+    fwi_store_free(s);
+}
+
 /* A tensor file that does not say its step is no checkpoint: refused, not passed over and removed. */
 static void without_a_step(void **state)
 {
@@ -560,6 +600,7 @@ int main(void)
                                        cmocka_unit_test(checkpoints),
                                        cmocka_unit_test(not_opened_is_not_damaged),
                                        cmocka_unit_test(names_and_steps),
+                                       cmocka_unit_test(leftovers_go),
                                        cmocka_unit_test(without_a_step),
                                        cmocka_unit_test(finite_in_16_bits)};
     return cmocka_run_group_tests_name("safetensors", tests, make_dir, remove_dir);
