@@ -92,7 +92,7 @@ static bool read_size(const char *text, int64_t *out)
     errno = 0;
     const long long v = strtoll(text, &end, 10);
     int shift = 0;
-    if (end == text || errno != 0 || v < 0)
+    if (end == text || errno != 0 || v < 1)
         return false;
     if (*end != 0) {
         const char *unit = strchr("KMGT", *end);

@@ -259,10 +259,10 @@ static int report(const command *self, const ablate_args *a, comparison *c, cons
     if (a->json) {
         json_t *list = compare_json(c);
         st = draw(a, c, &drawn);
-        written = print_json(json_pack("{s:s, s:f, s:o, s:o, s:s, s:s, s:s}", "recipe", recipe,
-                                       "confidence", c->confidence, "variants", list, "slope",
-                                       slope_json(c), "plot", drawn ? a->plot : "", "version",
-                                       fw_version(), "commit", fw_commit()));
+        written = print_json(json_pack(
+            "{s:o, s:f, s:o, s:o, s:o, s:s, s:s}", "recipe", text_json(recipe), "confidence",
+            c->confidence, "variants", list, "slope", slope_json(c), "plot",
+            text_json(drawn ? a->plot : ""), "version", fw_version(), "commit", fw_commit()));
     } else {
         st = compare_print(c);
         if (st == FW_OK)

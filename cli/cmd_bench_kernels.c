@@ -10,7 +10,15 @@ typedef struct conv_output {
     const bench_args *a;
     int64_t rows, slow, wrong;
     bool unrecorded; /* no best peak to hold the machine's against */
+    bool unwritten;  /* nobody can read on: there is nothing to measure for */
 } conv_output;
+
+/* What a row's function returns that printed it with this exit code. */
+static fw_status row_done(conv_output *o, int code)
+{
+    o->unwritten = code != EXIT_DONE;
+    return o->unwritten ? FW_EIO : FW_OK;
+}
 
 /* A GPU's row: what a CPU's has, without what is of CPUs alone, and the engine. */
 static json_t *gpu_conv_json(const fw_bench_conv_row *r)
@@ -26,13 +34,12 @@ static json_t *gpu_conv_json(const fw_bench_conv_row *r)
         "stride", (json_int_t)s->stride, "pad", (json_int_t)s->pad, "seconds", r->seconds,
         "seconds_min", r->seconds_min, "seconds_max", r->seconds_max, "gflops", r->gflops,
         "executed", r->executed, "peak_before", r->peak_before, "peak_after", r->peak_after,
-        "share_of_peak", r->share_of_peak, "error",
-        isfinite(r->error) ? json_real(r->error) : json_null(), "wrong", (int)r->wrong,
-        "scratch_bytes", (json_int_t)r->scratch_bytes, "runs", (json_int_t)r->runs);
+        "share_of_peak", r->share_of_peak, "error", number_or_null(r->error), "wrong",
+        (int)r->wrong, "scratch_bytes", (json_int_t)r->scratch_bytes, "runs", (json_int_t)r->runs);
     if (o != NULL && r->choices != NULL) {
-        json_t *t = json_pack("{s:I, s:I, s:f, s:s}", "engines", (json_int_t)r->engines,
+        json_t *t = json_pack("{s:I, s:I, s:f, s:o}", "engines", (json_int_t)r->engines,
                               "engines_wrong", (json_int_t)r->engines_wrong, "seconds_before",
-                              r->seconds_before, "file", r->choices);
+                              r->seconds_before, "file", text_json(r->choices));
         (void)json_object_set_new(o, "tuned", t);
     }
     return o;
@@ -63,17 +70,15 @@ static void print_gpu_conv(conv_output *o, const fw_bench_conv_row *r)
         printf("%56s of %" PRId64 " engines, %" PRId64 " of them wrong; %.1f us by the heuristic's "
                "first; kept in %s\n",
                "", r->engines, r->engines_wrong, 1e6 * r->seconds_before, r->choices);
-    (void)fflush(stdout);
 }
 
 static fw_status gpu_conv_row(conv_output *o, const fw_bench_conv_row *r)
 {
     o->wrong += r->wrong;
     if (o->a->json)
-        (void)print_json(gpu_conv_json(r));
-    else
-        print_gpu_conv(o, r);
-    return FW_OK;
+        return row_done(o, print_json(gpu_conv_json(r)));
+    print_gpu_conv(o, r);
+    return row_done(o, finish_output());
 }
 
 static fw_status conv_row(void *arg, const fw_bench_conv_row *r)
@@ -88,7 +93,7 @@ static fw_status conv_row(void *arg, const fw_bench_conv_row *r)
     o->wrong += r->wrong;
     o->unrecorded = o->unrecorded || r->peak_best <= 0;
     if (o->a->json) {
-        (void)print_json(json_pack(
+        json_t *const row = json_pack(
             "{s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, "
             "s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:b, s:o, s:b, s:I, s:I}",
             "net", s->net, "name", s->name, "pass", r->pass, "algo", r->algo, "chosen",
@@ -98,10 +103,10 @@ static fw_status conv_row(void *arg, const fw_bench_conv_row *r)
             "seconds", r->seconds, "seconds_min", r->seconds_min, "seconds_max", r->seconds_max,
             "gflops", r->gflops, "executed", r->executed, "peak_before", r->peak_before,
             "peak_after", r->peak_after, "peak_best", r->peak_best, "share_of_peak",
-            r->share_of_peak, "refused", (int)refused, "error",
-            isfinite(r->error) ? json_real(r->error) : json_null(), "wrong", (int)r->wrong,
-            "scratch_bytes", (json_int_t)r->scratch_bytes, "runs", (json_int_t)r->runs));
-        return FW_OK;
+            r->share_of_peak, "refused", (int)refused, "error", number_or_null(r->error), "wrong",
+            (int)r->wrong, "scratch_bytes", (json_int_t)r->scratch_bytes, "runs",
+            (json_int_t)r->runs);
+        return row_done(o, print_json(row));
     }
     if (o->rows++ == 0)
         printf("%-24s %-28s %-4s %-9s  %9s %8s %7s %7s %7s %9s  %s\n", "layer",
@@ -119,8 +124,7 @@ static fw_status conv_row(void *arg, const fw_bench_conv_row *r)
     else
         printf("%6.1f%%%c", 100 * r->share_of_peak, refused ? '!' : ' ');
     printf("%7.1f %9.2e  %s\n", peak, r->error, r->kernel);
-    (void)fflush(stdout);
-    return FW_OK;
+    return row_done(o, finish_output());
 }
 
 int bench_conv(const command *self, const fw_recipe *r, const bench_args *a)
@@ -140,6 +144,8 @@ int bench_conv(const command *self, const fw_recipe *r, const bench_args *a)
                                    .tf32 = a->tf32,
                                    .tune = a->tune};
     const fw_status st = fw_bench_conv(&opt, conv_row, &o);
+    if (o.unwritten)
+        return EXIT_FAILED;
     if (st != FW_OK)
         return fail(self->name, st, a->json);
     if (o.slow > 0)
@@ -193,10 +199,8 @@ static fw_status ops_row(void *arg, const fw_bench_ops_row *r)
 {
     conv_output *o = arg;
     const fw_conv_shape *s = r->shape;
-    if (o->a->json) {
-        (void)print_json(ops_json(r));
-        return FW_OK;
-    }
+    if (o->a->json)
+        return row_done(o, print_json(ops_json(r)));
     if (o->rows++ == 0) {
         if (r->device != NULL)
             printf("%s: memory: %.1f GB/s read, %.1f copied\n\n", r->device, r->peak->gbytes_read,
@@ -218,8 +222,7 @@ static fw_status ops_row(void *arg, const fw_bench_ops_row *r)
     printf("%-28s %-20s %-22s %9.3f %8.1f %7.1f %7.1f%%  %s\n", op, name, geometry,
            1e3 * r->seconds, (double)r->bytes / 1e6, r->gbytes_per_second, 100 * r->share_of_peak,
            r->kernel);
-    (void)fflush(stdout);
-    return FW_OK;
+    return row_done(o, finish_output());
 }
 
 int bench_ops(const command *self, const bench_args *a)
@@ -236,5 +239,7 @@ int bench_ops(const command *self, const bench_args *a)
                                   .in_place = a->in_place,
                                   .device = a->device};
     const fw_status st = fw_bench_ops(&opt, ops_row, &o);
+    if (o.unwritten)
+        return EXIT_FAILED;
     return st != FW_OK ? fail(self->name, st, a->json) : finish_output();
 }

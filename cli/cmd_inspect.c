@@ -21,11 +21,11 @@ static int inspect_records(const command *self, const char *path, bool verify, b
     static const char *const kinds[] = {"none", "gzip", "zlib"};
     int code;
     if (json) {
-        code = print_json(
-            json_pack("{s:s, s:I, s:I, s:I, s:s, s:s, s:b, s:b}", "kind", "tfrecord", "files",
-                      (json_int_t)s.n_files, "records", (json_int_t)s.n_records, "bytes",
-                      (json_int_t)s.n_bytes, "compression", kinds[s.compression], "features",
-                      s.features == NULL ? "" : s.features, "valid", 1, "verified", verify));
+        code = print_json(json_pack(
+            "{s:s, s:I, s:I, s:I, s:s, s:o, s:b, s:b}", "kind", "tfrecord", "files",
+            (json_int_t)s.n_files, "records", (json_int_t)s.n_records, "bytes",
+            (json_int_t)s.n_bytes, "compression", kinds[s.compression], "features",
+            text_json(s.features == NULL ? "" : s.features), "valid", 1, "verified", verify));
     } else {
         printf("records      %" PRId64 "\nfiles        %" PRId64 "\nbytes        %" PRId64
                "\ncompression  %s\nfeatures     %s\n%s\n",

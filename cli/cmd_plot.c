@@ -44,7 +44,8 @@ static int run_plot(const command *self, int argc, char **argv)
     if (st != FW_OK)
         return fail(self->name, st, json);
     if (json)
-        return print_json(json_pack("{s:s, s:I}", "plot", out, "steps", (json_int_t)steps));
+        return print_json(
+            json_pack("{s:o, s:I}", "plot", text_json(out), "steps", (json_int_t)steps));
     printf("%s: learning rate over %" PRId64 " steps\n", out, steps);
     return finish_output();
 }

@@ -117,9 +117,9 @@ static fw_status predict_file(const fw_model *m, const predict_args *a, const ch
     return st;
 }
 
-static int run_predict(const command *self, int argc, char **argv)
+/* pos: room for argc arguments. */
+static int predict_files(const command *self, int argc, char **argv, const char **pos)
 {
-    const char *pos[1024];
     char path[MODEL_PATH_CAP];
     predict_args a = {.top = 0};
     char why[WHY_CAP] = "";
@@ -133,7 +133,7 @@ static int run_predict(const command *self, int argc, char **argv)
         {"--threads", "N", "default: as many as this process may use", ARG_THREADS, &threads},
         {"--json", NULL, "one JSON object on standard output", ARG_FLAG, &a.json}};
     const int code =
-        args_read(self, argc, argv, options, sizeof options / sizeof *options, pos, 1024, &n);
+        args_read(self, argc, argv, options, sizeof options / sizeof *options, pos, argc, &n);
     if (code >= 0)
         return code;
     if (n < 2)
@@ -176,6 +176,17 @@ static int run_predict(const command *self, int argc, char **argv)
     if (st != FW_OK)
         return fail_with(self->name, st, why[0] != 0 ? why : fw_last_error(), a.json);
     return finish_output();
+}
+
+static int run_predict(const command *self, int argc, char **argv)
+{
+    const char **const pos =
+        calloc((size_t)argc + 1, sizeof *pos); /* a pattern of the shell may be long */
+    if (pos == NULL)
+        return fail_with(self->name, FW_ENOMEM, "out of memory", false);
+    const int code = predict_files(self, argc, argv, pos);
+    free(pos);
+    return code;
 }
 
 const command command_predict = {

@@ -29,8 +29,7 @@ typedef struct train_args {
 typedef struct run_row {
     uint64_t seed;
     fw_run_figures run;
-    int64_t forwards;         /* 0: not known, a row of the results file */
-    double since_start;       /* of the process; 0: not known, likewise */
+    double since_start;       /* of the process; 0: not known, a row of the results file */
     bool stopped_early, held; /* held: the results file had it */
     char model[FW_MODEL_PATH_CAP];
 } run_row;
@@ -42,7 +41,7 @@ static json_t *run_json(const run_row *r)
                      "s:b, s:b, s:b, s:o}",
                      "seed", seed_json(r->seed), "accuracy", number_or_null(f->accuracy),
                      "accuracy_plain", number_or_null(f->accuracy_plain), "forwards",
-                     r->forwards > 0 ? json_integer(r->forwards) : json_null(), "loss",
+                     f->forwards > 0 ? json_integer(f->forwards) : json_null(), "loss",
                      number_or_null(f->loss), "steps", (json_int_t)f->steps, "epochs", f->epochs,
                      "t_train", f->t_train, "t_total", f->t_total, "t_dawn", f->t_dawn, "t_build",
                      f->t_build, "images_per_second", f->images_per_second, "train_flops",
@@ -53,12 +52,13 @@ static json_t *run_json(const run_row *r)
 }
 
 typedef struct summary {
-    int64_t n, diverged; /* runs in these figures; others, which are in none of them */
+    int64_t n, diverged; /* runs in these figures; others, which are in `above` alone */
     const run_row *last; /* of the n */
     fw_summary accuracy, plain, loss, t_train, t_total, t_dawn, images_per_second;
-    double above, p; /* share at or above the target; of a mean above it */
-    double later;    /* mean of t_train without the first run */
-    double build;    /* seconds before the clocks of these runs, all together */
+    double above; /* share of all runs that is at or above the target */
+    double p;     /* of a mean above it; NaN where not all runs have an accuracy to be in it */
+    double later; /* mean of t_train without the first run */
+    double build; /* seconds before the clocks of these runs, all together */
     int64_t peak;
     bool stopped_early;
 } summary;
@@ -89,8 +89,8 @@ static void summarise(const run_row *rows, int64_t n, double target, double *x, 
         (void)fw_summary_of(x + 1, s->n - 1, &later);
     s->later = later.mean;
     column(rows, n, offsetof(fw_run_figures, accuracy), x, &s->accuracy);
-    s->above = fw_share_at_least(x, s->n, target);
-    s->p = fw_t_test_above(&s->accuracy, target);
+    s->above = fw_share_at_least(x, s->n, target) * (double)s->n / (double)n;
+    s->p = s->diverged > 0 ? NAN : fw_t_test_above(&s->accuracy, target);
     for (int64_t i = 0; i < n; i++) {
         if (!rows[i].held)
             s->build += rows[i].run.t_build;
@@ -150,15 +150,18 @@ static int print_summary(const train_args *a, fw_recipe *recipe, const summary *
         printf("accuracy %.2f %% (mean of %" PRId64 " runs, standard deviation %.2f), loss %.4f\n",
                100 * s->accuracy.mean, s->n, 100 * s->accuracy.std, s->loss.mean);
         printf("         standard error %.3f, least %.2f %%; at or above %.2f %%: %.0f of %" PRId64
-               " runs; p = %.3g that the true mean is no higher than that\n",
-               100 * s->accuracy.se, 100 * s->accuracy.min, 100 * a->target,
-               s->above * (double)s->n, s->n, s->p);
+               " runs",
+               100 * s->accuracy.se, 100 * s->accuracy.min, 100 * a->target, s->above * (double)n,
+               n);
+        if (!isnan(s->p))
+            printf("; p = %.3g that the true mean is no higher than that", s->p);
+        putchar('\n');
     } else {
         printf("accuracy %.2f %%, loss %.4f\n", 100 * s->accuracy.mean, s->loss.mean);
     }
     if (s->diverged > 0)
         printf("         %" PRId64 " of %" PRId64
-               " runs diverged, and are in none of these figures\n",
+               " runs diverged: below any target, and in no other of these figures\n",
                s->diverged, n);
     if (s->stopped_early)
         printf("         stopped after step %" PRId64
@@ -166,9 +169,9 @@ static int print_summary(const train_args *a, fw_recipe *recipe, const summary *
                s->last->run.steps, s->last->run.epochs);
     if (strcmp(tta, "none") != 0)
         printf("         %.2f %% without the other views of %s\n", 100 * s->plain.mean, tta);
-    if (strcmp(tta, "none") != 0 && s->last->forwards > 0)
+    if (strcmp(tta, "none") != 0 && s->last->run.forwards > 0)
         printf("         %" PRId64 " images went through the network in the last evaluation\n",
-               s->last->forwards);
+               s->last->run.forwards);
     printf("time     %.1f s to train, %.1f s with the final evaluation, %.0f images/s\n",
            s->t_train.mean, s->t_total.mean, s->images_per_second.mean);
     if (s->build >= 0.05)
@@ -261,7 +264,6 @@ static fw_status one_run(const train_args *a, fw_session *session, const fw_one_
     row->run = trial != NULL ? trial->run : result.run;
     if (trial != NULL)
         origins_add(from, trial, row->held);
-    row->forwards = result.test.forwards;
     row->stopped_early = result.stopped_early;
     row->since_start = result.since_start;
     snprintf(row->model, sizeof row->model, "%s", result.model);

@@ -168,12 +168,21 @@ static void match(comparison *c, const cell *v, double *x, outcome *o)
                               .confidence = c->confidence};
     fw_estimate slope = {0};
     const fw_status st = fw_matched_seconds(&m, &slope, &o->matched);
-    if (st != FW_OK)
+    if (st != FW_OK || isnan(o->seconds.mean))
         o->matched.n = 0;
     if (v == base && slope.n > 0) {
         c->slope = slope;
         c->has_slope = st == FW_OK;
     }
+}
+
+/* A results file need not say how long a run took. */
+static bool times_known(const cell *v)
+{
+    int64_t i = 0;
+    while (i < v->n && v->seconds[i] > 0)
+        i++;
+    return i == v->n;
 }
 
 static fw_status outcome_of(comparison *c, int at, outcome *o)
@@ -184,7 +193,7 @@ static fw_status outcome_of(comparison *c, int at, outcome *o)
     if (v->n == 0)
         return FW_OK;
     fw_status st = fw_summary_of(v->accuracy, v->n, &o->accuracy);
-    if (st == FW_OK)
+    if (st == FW_OK && times_known(v))
         st = fw_summary_of(v->seconds, v->n, &o->seconds);
     if (st != FW_OK)
         return st;
@@ -279,9 +288,10 @@ static json_t *cell_json(const cell *v, const outcome *o)
 {
     json_t *runs = json_array();
     for (int64_t i = 0; i < v->n; i++)
-        (void)json_array_append_new(runs, json_pack("{s:I, s:f, s:f}", "seed",
-                                                    (json_int_t)v->seed[i], "accuracy",
-                                                    v->accuracy[i], "seconds", v->seconds[i]));
+        (void)json_array_append_new(
+            runs,
+            json_pack("{s:I, s:f, s:o}", "seed", (json_int_t)v->seed[i], "accuracy", v->accuracy[i],
+                      "seconds", number_or_null(v->seconds[i] > 0 ? v->seconds[i] : NAN)));
     json_t *j = json_pack(
         "{s:s, s:s, s:f, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "name", v->name, "changes",
         v->changes == NULL ? "" : v->changes, "epochs", v->epochs, "runs", runs, "diverged",

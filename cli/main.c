@@ -1,6 +1,7 @@
 /* main.c: the command `fenwicks`: which verb, and what is the same for all. */
 #include "cli.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -40,14 +41,13 @@ static void print_log(void *user, int level, const char *line)
         fprintf(stderr, "fenwicks: %s\n", line);
 }
 
-/* A file that is opened where a standard stream was closed would get what is meant for that. */
+/* A file that is opened where a standard stream was closed would get what is meant for that. What stands there
+ * instead fails as the closed one would: it can't be read as input, nor written as output. */
 static void fill_streams(void)
 {
-    int fd = 0;
-    while (fd >= 0 && fd <= 2)
-        fd = open("/dev/null", O_RDWR);
-    if (fd > 2)
-        close(fd);
+    for (int fd = 0; fd <= 2; fd++) /* a closed one is the lowest that is free */
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
 }
 
 int main(int argc, char **argv)

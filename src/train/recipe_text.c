@@ -13,6 +13,7 @@
 #include "fail.h"
 #include "file.h"
 #include "nearest.h"
+#include "utf8.h"
 
 typedef struct parser {
     fw_recipe *r;
@@ -109,8 +110,10 @@ static fw_status new_named(fw_recipe **out, const char *source)
     char name[FWI_RECIPE_VALUE + 1];
     const size_t n = dot != NULL && dot > base ? (size_t)(dot - base) : strlen(base);
     snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : sizeof name - 1), base);
-    for (char *c = name; *c != 0; c++) /* it has to be printed as a value */
-        if ((unsigned char)*c < 0x20 || *c == 0x7f || *c == ';')
+    const bool text = fwi_utf8_valid(name, strlen(name));
+    for (char *c = name; *c != 0; c++) /* it has to be printed as a value, and stand in JSON */
+        if ((unsigned char)*c < 0x20 || *c == 0x7f || *c == ';' ||
+            (!text && (unsigned char)*c >= 0x80))
             *c = '_';
     return fwi_recipe_new(out, source, name);
 }

@@ -303,6 +303,7 @@ static fw_status evaluate(fw_session *s, const fw_one_run *run, fw_run_result *r
     f->accuracy = result->test.accuracy;
     f->accuracy_plain = result->test.accuracy_plain;
     f->loss = result->test.loss;
+    f->forwards = result->test.forwards;
     if (run->out != NULL)
         snprintf(result->model, sizeof result->model, "%s/model.safetensors", run->out);
     return FW_OK;

@@ -133,6 +133,7 @@ static const char *trial_of(const json_t *o, fw_trial *out)
                               .images_per_second = number_of(o, "images_per_second", 0),
                               .train_flops = number_of(o, "train_flops", 0),
                               .eval_flops = number_of(o, "eval_flops", 0),
+                              .forwards = count_of(o, "forwards", INT64_MAX),
                               .diverged = diverged}};
     out->run.t_total = number_of(o, "t_total", out->run.t_train);
     out->run.t_dawn = number_of(o, "t_dawn", out->run.t_total);
@@ -153,17 +154,17 @@ static char *line_of(const fw_trial *t)
     const fw_run_figures *const r = &t->run;
     json_t *o = json_pack(
         "{s:s, s:s, s:s, s:s, s:I, s:f, s:I, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, "
-        "s:I, "
+        "s:I, s:I, "
         "s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i}",
         "recipe", t->recipe, "variant", t->variant, "changes", t->changes, "id", t->id, "seed",
         (json_int_t)t->seed, "epochs", r->epochs, "steps", (json_int_t)r->steps, "accuracy",
         real_or_null(r->accuracy), "accuracy_plain", real_or_null(r->accuracy_plain), "loss",
         real_or_null(r->loss), "t_train", r->t_train, "t_total", r->t_total, "t_dawn", r->t_dawn,
         "t_build", r->t_build, "images_per_second", r->images_per_second, "train_flops",
-        r->train_flops, "eval_flops", r->eval_flops, "peak_memory_bytes",
-        (json_int_t)r->peak_memory_bytes, "data", t->data, "device", t->device, "precision",
-        t->precision, "version", t->version, "commit", t->commit, "cpu", t->cpu, "isa", t->isa,
-        "threads", t->threads);
+        r->train_flops, "eval_flops", r->eval_flops, "forwards", (json_int_t)r->forwards,
+        "peak_memory_bytes", (json_int_t)r->peak_memory_bytes, "data", t->data, "device", t->device,
+        "precision", t->precision, "version", t->version, "commit", t->commit, "cpu", t->cpu, "isa",
+        t->isa, "threads", t->threads);
     const bool whole =
         o != NULL && (!r->diverged || json_object_set_new(o, "diverged", json_true()) == 0);
     /* 17 digits bring every number back, and do not hang on the others of the line. Caller frees. */
@@ -189,12 +190,14 @@ static fw_status read_lines(fw_trials *t, const char *text, size_t n, size_t *wh
     for (size_t at = 0; at < n && st == FW_OK; line++) {
         const char *end = memchr(text + at, '\n', n - at);
         const size_t bytes = end == NULL ? n - at : (size_t)(end - (text + at));
-        json_error_t err;
+        json_error_t err = {.line = 1};
         fw_trial trial;
         json_t *o = is_blank(text + at, bytes) ? NULL : fwi_json_read(text + at, bytes, &err);
         const char *const why = json_is_object(o) ? trial_of(o, &trial) : "no JSON object";
         if (why == NULL)
             st = add_copy(t, &trial);
+        else if (o == NULL && fwi_json_status(&err) == FW_ENOMEM) /* it may be whole */
+            st = fwi_fail(FW_ENOMEM, "%s: line %" PRId64 ": no memory to read it", t->path, line);
         else if (o != NULL || (end != NULL && !is_blank(text + at, bytes)) ||
                  (text[at] != '{' && !is_blank(text + at, bytes))) /* no line of ours cut short */
             st = fwi_fail(FW_EFORMAT, "%s: line %" PRId64 ": %s", t->path, line, why);

@@ -43,4 +43,7 @@ if [ -w /dev/full ]; then
     "$FENWICKS" --help > /dev/full 2> err && die "writing to a full disk reports success"
     err "cannot write to standard output"
 fi
+# So is a closed one.
+"$FENWICKS" recipes >&- 2> err && die "writing to nothing reports success"
+err "cannot write to standard output"
 exit 0
