@@ -74,8 +74,8 @@ look() { # NAME, the file under each of the folders that follow: the first that 
     return 1
 }
 folders() { # include | lib: where such files lie, in the order in which they are looked for
-    local kind=$1 root
-    for root in ${CUDNN_ROOT:-} ${CUDNN_PATH:-}; do
+    local kind=$1 root named="${CUDNN_ROOT:-} ${CUDNN_PATH:-}"
+    for root in ${named//;/ }; do
         echo "$root/$kind"
         [ "$kind" = lib ] && echo "$root/lib64"
     done

@@ -44,8 +44,8 @@ check 0 --list
 steps=$(wc -l < out)
 [ "$steps" -gt 10 ] || die "few steps"
 
-# every step of the list runs something; the second call finds all done
-check 0 --data d --fenwicks ./fenwicks
+# every step of the list runs something, with paths as the caller's folder has them; the second call finds all done
+check 0 --data d --fenwicks tree/fenwicks
 [ "$(ls tree/runs/cpu-check/*.out | wc -l)" = "$steps" ] || die "a step left no output"
 grep -q "^result of step" tree/runs/cpu-check/step-airbench94-bf16.out || die "no output"
 for net in airbench94 airbench94_24 airbench94_28 davidnet resnet18 airbench96 vgg224 other; do # every shape of both precisions, each once
@@ -53,37 +53,37 @@ for net in airbench94 airbench94_24 airbench94_28 davidnet resnet18 airbench96 v
     grep -qx "bench conv --precision f32 --shape $net --results bench/results" tree/calls || die "conv-f32-$net"
 done
 [ "$(awk '!/^#/ && NF { print $1 }' "$SOURCE/bench/shapes.txt" | sort -u | wc -l)" = 8 ] || die "a net without a step"
-grep -qx "bench-peers --fenwicks ./fenwicks --what step --precision bf16" tree/calls || die "peers"
-grep -qx "ab --data d --epochs 4 --runs 20 --fenwicks ./fenwicks" tree/calls || die "ab"
-grep -qx "train sprint --runs 20 --same-commit --log docs/results/sprint-proof.jsonl --data d" tree/calls || die "sprint"
+grep -qx "bench-peers --fenwicks $PWD/tree/fenwicks --what step --precision bf16" tree/calls || die "peers"
+grep -qx "ab --data $PWD/d --epochs 4 --runs 20 --fenwicks $PWD/tree/fenwicks" tree/calls || die "ab"
+grep -qx "train sprint --runs 20 --same-commit --log docs/results/sprint-proof.jsonl --data $PWD/d" tree/calls || die "sprint"
 for recipe in airbench94 hiverge e1 hlb; do
-    grep -qx "train $recipe --precision bf16 --runs 5 --log docs/results/full-length.jsonl --data d" tree/calls || die "$recipe"
+    grep -qx "train $recipe --precision bf16 --runs 5 --log docs/results/full-length.jsonl --data $PWD/d" tree/calls || die "$recipe"
 done
-grep -q "^ablate sprint --without all --epochs 4.625 .*--data d$" tree/calls || die "ablate"
+grep -q "^ablate sprint --without all --epochs 4.625 .*--data $PWD/d$" tree/calls || die "ablate"
 if grep -qw avx512_bf16 /proc/cpuinfo; then # choices: each with both instruction sets
     [ "$(grep -cx "bench step sprint --precision bf16 --at 600 --set conv=winograd3" tree/calls)" = 2 ] || die "choices"
 fi
-grep -q "^train page-4 .*--epochs 5 .*--data d$" tree/calls || die "page-4"
+grep -q "^train page-4 .*--epochs 5 .*--data $PWD/d$" tree/calls || die "page-4"
 rm tree/calls
-check 0 --data d --fenwicks ./fenwicks
+check 0 --data d --fenwicks tree/fenwicks
 [ ! -e tree/calls ] || die "a step ran again"
 
 # a step that does not end in time comes again; one that fails is named, and the others run
 touch tree/slow
-check 3 --data d --fenwicks ./fenwicks --out new --steps "peak train-airbench94-muon loaders" --budget 3
+check 3 --data d --fenwicks tree/fenwicks --out tree/new --steps "peak train-airbench94-muon loaders" --budget 6
 err "train-airbench94-muon: stopped after"
 [ -e tree/new/peak.out ] && [ ! -e tree/new/train-airbench94-muon.out ] && [ ! -e tree/new/loaders.out ] || die "the budget"
 [ -e tree/new/train-airbench94-muon.failed ] || die "what a stopped step said"
 rm tree/slow
-check 0 --data d --fenwicks ./fenwicks --out new --steps "peak train-airbench94-muon loaders"
+check 0 --data d --fenwicks tree/fenwicks --out tree/new --steps "peak train-airbench94-muon loaders"
 [ ! -e tree/new/train-airbench94-muon.failed ] || die "a step that is done has failed before"
 touch tree/fail
-check 1 --data d --fenwicks ./fenwicks --out third --steps "peak loaders"
+check 1 --data d --fenwicks tree/fenwicks --out tree/third --steps "peak loaders"
 err "peak: failed with 1: no peak"
 [ -e tree/third/loaders.out ] && [ ! -e tree/third/peak.out ] || die "after a failure"
 
 # what failed comes behind what has not been tried
 rm tree/fail
-check 0 --data d --fenwicks ./fenwicks --out third --steps "peak loaders step-sprint-24"
+check 0 --data d --fenwicks tree/fenwicks --out tree/third --steps "peak loaders step-sprint-24"
 [ "$(grep 's left' err | cut -d ' ' -f 2 | tr '\n' ' ')" = "step-sprint-24 peak " ] || die "the order: $(cat err)"
 exit 0
