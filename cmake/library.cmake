@@ -63,8 +63,8 @@ install(TARGETS fenwicks_shared EXPORT fenwicks-targets
 install(TARGETS fenwicks_static EXPORT fenwicks-static-targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 
-# pkg-config and find_package. The two libraries are exported apart: who links the shared one needs none
-# of the system libraries' development files.
+# pkg-config and find_package. The two libraries are exported apart, and have a .pc file each: who links the
+# shared one needs none of the system libraries' development files, which even Requires.private would ask for.
 list(JOIN FW_PKG_MODULES " " FW_PC_REQUIRES)
 foreach(dir INCLUDEDIR LIBDIR) # a distribution may give absolute ones
   if(IS_ABSOLUTE "${CMAKE_INSTALL_${dir}}")
