@@ -120,7 +120,7 @@ static const char *expected(arg_kind kind)
     case ARG_REAL:
         return "a number";
     case ARG_SIZE:
-        return "a number of bytes, as in 512M or 2G";
+        return "a number of bytes above 0, as in 512M or 2G";
     case ARG_LIST:
         return "KEY=VALUE, at most 64 times";
     case ARG_WORDS:

@@ -101,6 +101,16 @@ run 0 ablate --compare r.jsonl --json
 json base confidence tables
 run 1 ablate --compare r.jsonl --base bsae
 err 'no run is called "bsae"; the nearest is base'
+# a file need not say how long runs took: that is not known, and no second
+for seed in 1 2; do
+    for variant in base other; do
+        echo "{\"variant\": \"$variant\", \"seed\": $seed, \"epochs\": 2, \"accuracy\": 0.$seed}"
+    done
+done > untimed.jsonl
+run 0 ablate --compare untimed.jsonl
+grep -qE '^base +2 .* - +-$' out || die "seconds of runs that have none"
+run 0 ablate --compare untimed.jsonl --json
+out '"seconds": null, "seconds_std": null'
 # what a file calls its runs moves no cursor and colours nothing
 printf '{"arm": "base", "seed": 1, "epochs": 1, "accuracy": 0.5}\n' > escape.jsonl
 printf '{"arm": "\\u001b[31mred\\u009b", "seed": 1, "epochs": 1, "accuracy": 0.6}\n' >> escape.jsonl

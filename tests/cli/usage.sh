@@ -29,7 +29,8 @@ wrong '--take: "0", expected' convert a b.tfrec --take 0
 wrong '--keep: "0", expected' train digits --keep 0
 wrong '--batch: "0", expected' eval m.safetensors --data d --batch 0
 wrong '--at: "-1", expected a whole number, 0 or more' bench step digits --at -1
-wrong '--memory-limit: "5Q", expected a number of bytes' train digits --memory-limit 5Q
+wrong '--memory-limit: "0", expected a number of bytes above 0' train digits --memory-limit 0
+wrong '--memory-limit: "5Q", expected a number of bytes above 0' train digits --memory-limit 5Q
 wrong "--quiet takes no value" train digits --quiet=yes
 wrong "--resume needs --out" train digits --resume
 wrong "does not go with --runs" train digits --runs 2 --until-accuracy 0.9
