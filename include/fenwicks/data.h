@@ -104,9 +104,9 @@ FW_API fw_transform fw_cutmix(int64_t h, int64_t w, int64_t from);
 /* A function of the caller's own. */
 FW_API fw_transform fw_user_transform(fw_sample_fn fn, void *user);
 
-/* A chain on one image, as the data set would run it: in, u8 or f32 [h,w,c] -> out, f32 [h,w,c].
- * For tests and for looking at what augmentation does. transforms ends with FW_TRANSFORM_END; NULL:
- * only the conversion. Errors: FW_EARG (another type, a constant out of range), FW_ESHAPE (a transform that
+/* A chain on one image, as the data set would run it: in, u8 or f32 [h,w,c] -> out, f32 [h,w,c], which
+ * do not overlap. For tests and for looking at what augmentation does. transforms ends with FW_TRANSFORM_END; NULL:
+ * only the conversion. Errors: FW_EARG (another type, a constant out of range, an overlap), FW_ESHAPE (a transform that
  * does not fit the image), FW_ENOMEM. */
 FW_API fw_status fw_transform_apply(const fw_transform *transforms, uint64_t seed, int64_t pass,
                                     int64_t record, fw_dtype dtype, int64_t h, int64_t w, int64_t c,
@@ -137,8 +137,10 @@ typedef struct fw_dataset_opt {
     int64_t passes;   /* training: 0 endless, n: ends after n passes (partial last batch dropped) */
     int64_t prefetch; /* batches made ahead; 0: 2; FW_NONE: none */
     int64_t shuffle_buffer; /* files that cannot be sought in: records held; 0: 50000 */
-    int64_t cycle_length;   /* such files read in turn; 0: 2, of data that is not for training 1 */
-    bool cache; /* hold all records in memory, decoded, in the type they are stored in */
+    int64_t
+        cycle_length; /* such files read in turn; 0: 2, of data that is not for training 1; always 1
+                               with a cache or folds, which count records in the order of the files */
+    bool cache;       /* hold all records in memory, decoded, in the type they are stored in */
     int64_t shards,
         shard; /* only records i with i % shards == shard; shards 0: all. For several processes */
     int64_t folds, fold; /* cross-validation: fold k is records i % folds == k; training takes the

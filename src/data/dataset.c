@@ -164,6 +164,8 @@ static fw_status open_stream(fw_dataset *ds)
     st = fwi_selection_init(&ds->selection, n, &ds->opt);
     if (st != FW_OK)
         return fwi_fail_in(st, "%s", ds->name);
+    if (ds->opt.cache || ds->opt.folds > 1) /* both count records as they stand in the files */
+        ds->opt.cycle_length = 1;
     if (ds->opt.cycle_length == 0)
         ds->opt.cycle_length = ds->opt.training ? DEFAULT_CYCLE : 1; /* else: in order */
     if (ds->opt.shuffle_buffer == 0)

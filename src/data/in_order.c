@@ -3,6 +3,8 @@
  * place. */
 #include "dataset_room.h"
 
+#include "mem.h"
+
 static fw_status over_memory(fw_dataset **out, const fw_dataset *ds, const fw_transform *list,
                              fw_dataset_opt opt)
 {
@@ -24,10 +26,13 @@ fw_status fwi_dataset_in_order(fw_dataset **out, const fw_dataset *ds, int64_t b
 {
     int n = 0, kept = 0;
     const fw_transform *given = fwi_dataset_transforms(ds, &n);
-    fw_transform list[2] = {fw_transform_end(), fw_transform_end()};
-    for (int i = 0; i < n && kept < 1; i++)
+    fw_transform *const list = fwi_alloc_array((size_t)n + 1, sizeof *list);
+    if (list == NULL)
+        return FW_ENOMEM;
+    for (int i = 0; i < n; i++) /* all of them: evaluation applies one after the other */
         if (given[i].kind == FW_TRANSFORM_STANDARDIZE)
             list[kept++] = given[i];
+    list[kept] = fw_transform_end();
     /* .training because the folds of training are the others; without a shuffle. */
     const fw_dataset_opt opt = {.batch = batch,
                                 .training = true,
@@ -39,8 +44,11 @@ fw_status fwi_dataset_in_order(fw_dataset **out, const fw_dataset *ds, int64_t b
                                 .shard = ds->opt.shard,
                                 .folds = ds->opt.folds,
                                 .fold = ds->opt.fold};
-    if (ds->origin == FWI_ORIGIN_ARRAY)
-        return over_memory(out, ds, list, opt);
-    return fw_tfrecord_dataset(out, ds->name, fw_parse_image_array(ds->h, ds->w, ds->c), list,
-                               &opt);
+    const fw_status st =
+        ds->origin == FWI_ORIGIN_ARRAY
+            ? over_memory(out, ds, list, opt)
+            : fw_tfrecord_dataset(out, ds->name, fw_parse_image_array(ds->h, ds->w, ds->c), list,
+                                  &opt);
+    fwi_free(list); /* copied */
+    return st;
 }

@@ -81,6 +81,10 @@ fw_status fw_transform_apply(const fw_transform *transforms, uint64_t seed, int6
     fw_status st = fwi_image_shape_check(h, w, c);
     if (st != FW_OK)
         return st;
+    const size_t n = (size_t)(h * w * c);
+    const uintptr_t from = (uintptr_t)in, to = (uintptr_t)out;
+    if (from < to + n * sizeof *out && to < from + n * fw_dtype_size(dtype))
+        return fwi_fail(FW_EARG, "fw_transform_apply: in and out overlap");
     fwi_chain *chain = NULL;
     void *scratch = NULL;
     size_t scratch_bytes = 0;

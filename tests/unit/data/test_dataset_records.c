@@ -184,6 +184,51 @@ static void test_cache_is_filled(void **state)
 
 /* ---- compressed ---- */
 
+/* Folds and caches count the records of several files as they stand in them: what one side evaluates the other
+ * does not train on, and a cache is the same one whatever the files are. */
+static void test_compressed_in_order(void **state)
+{
+    (void)state;
+    char path[128];
+    write_records(temp_path(path, "o-0.gz"), &images, 0, 25, FW_GZIP);
+    write_records(temp_path(path, "o-1.gz"), &images, 25, N, FW_GZIP);
+    write_records(temp_path(path, "o-plain"), &images, 0, N, FW_PLAIN);
+    for (int64_t cycle = 0; cycle <= 2; cycle++)
+        for (int cache = 0; cache < 2; cache++) {
+            for (int training = 0; training < 2; training++) {
+                fw_dataset *ds = NULL;
+                assert_ok(open_path(&ds, "o-?.gz",
+                                    &(fw_dataset_opt){.batch = 1,
+                                                      .training = training == 1,
+                                                      .passes = 1,
+                                                      .cycle_length = cycle,
+                                                      .cache = cache == 1,
+                                                      .folds = 5,
+                                                      .fold = 1}));
+                gathered g = gather(ds, N);
+                assert_int_equal(g.n_batches, fw_dataset_count(ds));
+                check_rows(&g, 0, g.n_batches);
+                for (int64_t i = 0; i < g.n_batches; i++)
+                    assert_int_equal(g.records[i] % 5 == 1, training == 0);
+                free_gathered(&g);
+                fw_dataset_free(ds);
+            }
+            if (cache == 0)
+                continue;
+            fw_dataset *packed = NULL, *plain = NULL;
+            const fw_dataset_opt opt = {
+                .batch = 12, .training = true, .seed = 5, .cycle_length = cycle, .cache = true};
+            assert_ok(open_path(&packed, "o-?.gz", &opt));
+            assert_ok(open_path(&plain, "o-plain", &opt));
+            gathered a = gather(packed, 20), b = gather(plain, 20);
+            assert_same(&a, 0, &b);
+            free_gathered(&a);
+            free_gathered(&b);
+            fw_dataset_free(packed);
+            fw_dataset_free(plain);
+        }
+}
+
 static void test_compressed_passes(void **state)
 {
     (void)state;
@@ -560,6 +605,7 @@ int main(void)
         cmocka_unit_test(test_cache_is_used),
         cmocka_unit_test(test_cache_is_filled),
         cmocka_unit_test(test_compressed_passes),
+        cmocka_unit_test(test_compressed_in_order),
         cmocka_unit_test(test_shuffle_rule),
         cmocka_unit_test(test_compressed_without_shape),
         cmocka_unit_test(test_compressed_ends),

@@ -100,6 +100,17 @@ static void test_steady_state(void **state)
         }
 }
 
+/* Mixing sorts the rows of a batch. */
+static void test_mixing(void **state)
+{
+    (void)state;
+    const fw_transform list[] = {fw_random_flip(), fw_cutmix(3, 4, 0), FW_TRANSFORM_END};
+    fw_dataset *ds = NULL;
+    assert_ok(fw_array_dataset(&ds, &images, list,
+                               &(fw_dataset_opt){.batch = 150, .training = true, .threads = 1}));
+    check(ds);
+}
+
 /* The counter counts: making a data set is seen by it. */
 static void test_counter(void **state)
 {
@@ -118,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_counter),
         cmocka_unit_test(test_steady_state),
+        cmocka_unit_test(test_mixing),
     };
     return cmocka_run_group_tests_name("dataset steady state", tests, make_images, drop_images);
 }

@@ -19,8 +19,10 @@ static void test_all_sources(void **state)
 {
     (void)state;
     const float mean[3] = {100, 120, 90}, std[3] = {50, 40, 64};
-    const fw_transform chain[] = {fw_random_flip(), fw_standardize(3, mean, std),
-                                  fw_random_pad_crop(2), fw_cutout(2, 2), FW_TRANSFORM_END};
+    const float mean2[3] = {0.5F, -1, 0}, std2[3] = {2, 1, 0.25F};
+    const fw_transform chain[] = {fw_random_flip(),      fw_standardize(3, mean, std),
+                                  fw_random_pad_crop(2), fw_standardize(3, mean2, std2),
+                                  fw_cutout(2, 2),       FW_TRANSFORM_END};
     fw_images im = random_images(N, 6, 5, 3, FW_U8);
     static const char *const names[] = {NULL, "plain", "packed.gz"};
     for (int source = 0; source < 3; source++)
@@ -57,9 +59,11 @@ static void test_all_sources(void **state)
                     for (int64_t i = 0; i < 7; i++) {
                         const uint8_t *image =
                             (const uint8_t *)im.pixels + want[(row + i) % n] * VALUES;
-                        for (int k = 0; k < VALUES; k++)
+                        for (int k = 0; k < VALUES; k++) {
+                            const float once = ((float)image[k] - mean[k % 3]) / std[k % 3];
                             assert_true(b.images[i * VALUES + k] ==
-                                        ((float)image[k] - mean[k % 3]) / std[k % 3]);
+                                        (once - mean2[k % 3]) / std2[k % 3]);
+                        }
                     }
                 }
                 fw_dataset_free(again);
