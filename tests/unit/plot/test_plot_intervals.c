@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include <utf8.h>
 
 static const fw_interval rows[] = {
     {"without smoothing", -0.2, -0.35, -0.05},
@@ -48,6 +49,35 @@ static void draws(void **state)
     unlink("rows.png");
 }
 
+/* The line at 0 is there where every interval lies on one side of it; bytes that are no UTF-8, or half of a
+ * character at the end of what is shown, would make an SVG that no reader takes. */
+static void one_side(void **state)
+{
+    (void)state;
+    char longest[256];
+    memset(longest, 'n', sizeof longest);
+    memcpy(longest + 99, "\xc3\xa4", 3);
+    const fw_interval below[] = {{"gr\xc3\xbcn", -1.2, -1.4, -1},
+                                 {"K\xe4se", -0.8, -0.95, -0.6},
+                                 {longest, -0.5, NAN, NAN}},
+                      above[] = {{"x", 0.05, NAN, NAN}};
+    fwi_buf b = {0};
+    if (fw_plot_check("side.svg") == FW_EUNAVAILABLE)
+        skip();
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(
+            fw_plot_intervals(i == 0 ? below : above, i == 0 ? 3 : 1, "t", "points", "side.svg"),
+            FW_OK);
+        assert_int_equal(fwi_read_file("side.svg", 1 << 20, &b), FW_OK);
+        assert_non_null(strstr((const char *)b.data, "rgb(136, 136, 136)"));
+        assert_true(fwi_utf8_valid(b.data, b.size));
+        assert_true(i == 1 || (strstr((const char *)b.data, "gr\xc3\xbcn") != NULL &&
+                               strstr((const char *)b.data, "K?se") != NULL));
+    }
+    fwi_buf_clear(&b);
+    unlink("side.svg");
+}
+
 static void refuses(void **state)
 {
     (void)state;
@@ -68,6 +98,7 @@ static void refuses(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(draws), cmocka_unit_test(refuses)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(draws), cmocka_unit_test(one_side),
+                                       cmocka_unit_test(refuses)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
