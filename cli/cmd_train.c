@@ -161,7 +161,7 @@ static int print_summary(const train_args *a, fw_recipe *recipe, const summary *
     }
     if (s->diverged > 0)
         printf("         %" PRId64 " of %" PRId64
-               " runs diverged: below any target, and in no other of these figures\n",
+               " runs diverged: below the target, and in none of the other figures\n",
                s->diverged, n);
     if (s->stopped_early)
         printf("         stopped after step %" PRId64

@@ -23,8 +23,8 @@ typedef struct fw_model_opt {
     fw_tta tta; /* of fw_model_evaluate; fw_model_predict looks at the images themselves */
 } fw_model_opt;
 
-/* Errors: what the device says (FW_EUNAVAILABLE, FW_ENOTFOUND, FW_ENOMEM); FW_EUNAVAILABLE (gs:// and the like); FW_ENOTFOUND; FW_EIO (also of what is
- * no regular file); FW_EFORMAT (a damaged header, layers or transforms that cannot be, tensors that do not fit the
+/* Errors: what the device says (FW_EUNAVAILABLE, FW_ENOTFOUND, FW_ENOMEM); FW_EUNAVAILABLE (gs:// and the like);
+ * FW_ENOTFOUND; FW_EIO (also of what is no regular file); FW_EFORMAT (a damaged header, layers or transforms that cannot be, tensors that do not fit the
  * layers: each names file, place and reason); FW_EARG (opt); FW_ESHAPE (too large for that batch). */
 FW_API fw_status fw_model_open(fw_model **out, const char *path, const fw_model_opt *opt);
 FW_API void fw_model_close(fw_model *m);

@@ -126,8 +126,7 @@ typedef struct fw_run_figures {
     double
         train_flops; /* as fw_run_cost counts them, of this run's steps: training, updates and proxy */
     double eval_flops; /* of the final evaluation */
-    int64_t
-        forwards; /* images that went through the network in it, each view counted; 0: not known */
+    int64_t forwards;  /* images through the network in it, each view counted; 0: not known */
     int64_t peak_memory_bytes;
     bool diverged; /* a loss, or a weight, was no number: it ended there */
 } fw_run_figures;

@@ -87,8 +87,9 @@ static fw_status read_folder(const layout *l, const char *dir, const bool *want,
     char *path = fwi_path_join(dir, l->meta);
     if (path == NULL)
         return FW_ENOMEM;
-    fw_status st = FW_OK;
-    if (fwi_file_exists(path)) {
+    fwi_path_kind there;
+    fw_status st = fwi_path_look(path, &there);
+    if (st == FW_OK && there == FWI_FILE) {
         st = fwi_read_file(path, MAX_META_BYTES, &f->meta);
         f->have_meta = st == FW_OK;
     }

@@ -318,16 +318,20 @@ void fwi_file_writer_replace_nothing(fwi_file_writer *w)
 }
 
 /* From its temporary name to its own; errno, as of rename. A link finds out who was first; where the file system
- * has none, what came since the writer was begun is not seen. */
+ * has none, what comes between the look and the rename is not seen. */
 static int take_name(const fwi_file_writer *w)
 {
-    struct stat info;
+    struct stat there, ours;
     if (w->replace_nothing) {
-        if (link(w->tmp, w->path) == 0) {
+        const bool linked = link(w->tmp, w->path) == 0;
+        const bool exists = !linked && lstat(w->path, &there) == 0;
+        /* a network file system may have lost the answer to a link that it made */
+        if (linked || (exists && lstat(w->tmp, &ours) == 0 && ours.st_dev == there.st_dev &&
+                       ours.st_ino == there.st_ino)) {
             (void)unlink(w->tmp);
             return 0;
         }
-        if (errno == EEXIST || lstat(w->path, &info) == 0)
+        if (exists)
             return EEXIST;
     }
     return rename(w->tmp, w->path) == 0 ? 0 : errno;

@@ -84,11 +84,11 @@ fw_status fwi_mkdirs(const char *path); /* with parents; fine if it is there */
 char *fwi_path_join(const char *dir,
                     const char *name);       /* "dir/name"; caller frees; NULL: no memory */
 const char *fwi_path_base(const char *path); /* view: what follows the last '/' */
-/* What stands there. Whoever may not look (FW_EIO, with the path and the reason) does not know that there is
- * nothing. */
+/* What stands there. Whoever may not look, at it or into a folder (FW_EIO, with the path and the reason), does not
+ * know that there is nothing. */
 typedef enum fwi_path_kind { FWI_NOTHING, FWI_FILE, FWI_FOLDER } fwi_path_kind;
 fw_status fwi_path_look(const char *path, fwi_path_kind *kind);
-/* The same in a word, for names of our own in folders that are in use already: false also if it can't be told. */
+/* The same in a word, for names in folders that have been looked into: false also if it can't be told. */
 bool fwi_is_dir(const char *path);
 bool fwi_file_exists(const char *path);              /* and is no folder */
 bool fwi_dir_has(const char *dir, const char *name); /* a file or folder; allocates nothing */

@@ -88,20 +88,20 @@ static fw_status check_use(const char *src, kind k, const fw_import_opt *opt)
 static fw_status import_idx(const char *src, const fw_import_opt *opt, fw_images *out)
 {
     static const char from[] = "images-idx3-ubyte", to[] = "labels-idx1-ubyte";
-    char *labels = NULL;
-    if (opt->labels == NULL) {
-        labels = fwi_strdup(src);
-        if (labels == NULL)
-            return FW_ENOMEM;
-        char *at = strstr(labels + (fwi_path_base(src) - src), from);
-        if (at != NULL)
-            memcpy(at, to, sizeof to - 1); /* of the same length */
-        if (at == NULL || !fwi_file_exists(labels)) {
-            fwi_free(labels);
-            labels = NULL;
-        }
+    if (opt->labels != NULL)
+        return fw_idx_load(src, opt->labels, out);
+    char *const labels = fwi_strdup(src);
+    if (labels == NULL)
+        return FW_ENOMEM;
+    fw_status st = FW_OK;
+    fwi_path_kind there = FWI_NOTHING;
+    char *const at = strstr(labels + (fwi_path_base(src) - src), from);
+    if (at != NULL) {
+        memcpy(at, to, sizeof to - 1); /* of the same length */
+        st = fwi_path_look(labels, &there);
     }
-    const fw_status st = fw_idx_load(src, opt->labels != NULL ? opt->labels : labels, out);
+    if (st == FW_OK)
+        st = fw_idx_load(src, there == FWI_FILE ? labels : NULL, out);
     fwi_free(labels);
     return st;
 }

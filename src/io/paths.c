@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { MAX_SHARDS = 99999 }; /* five digits in NAME-00000-of-00005 */
 
@@ -32,6 +33,8 @@ fw_status fwi_path_look(const char *path, fwi_path_kind *kind)
     else if (errno != ENOENT && errno != ENOTDIR &&
              errno != ENAMETOOLONG) /* no name can be so long */
         return fwi_fail(FW_EIO, "%s: cannot look at it: %s", path, strerror(errno));
+    if (*kind == FWI_FOLDER && access(path, X_OK) != 0) /* nor at what is in it */
+        return fwi_fail(FW_EIO, "%s: cannot look into it: %s", path, strerror(errno));
     return FW_OK;
 }
 

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MAX_SHARDS = 99999 }; /* five digits */
@@ -206,12 +207,13 @@ static fw_status look_for_names(const job *j, const char **there)
 {
     *there = NULL;
     for (int64_t i = 0; i < j->shards && *there == NULL && !j->opt->overwrite; i++) {
+        struct stat info;
         fwi_path_kind kind;
         const fw_status st = fwi_path_look(j->names[i], &kind);
         if (st != FW_OK)
             return st;
-        if (kind == FWI_FILE)
-            *there = j->names[i];
+        if (kind == FWI_FILE || (lstat(j->names[i], &info) == 0 && S_ISLNK(info.st_mode)))
+            *there = j->names[i]; /* a link that leads nowhere is a name too */
     }
     return FW_OK;
 }

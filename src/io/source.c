@@ -199,6 +199,10 @@ static fw_status inflate_some(fwi_source *s, uint8_t *p, size_t cap, size_t *got
                                 s->name, (long long)s->at);
             }
         }
+        while (!s->in_member && s->in.at < s->in.end && s->in.p[s->in.at] == 0)
+            s->in.at++; /* what fills the last block of a tape, behind the last stream */
+        if (s->in.at == s->in.end)
+            continue;
         if (!s->in_member) { /* one stream has ended and more follows */
             inflateReset(&s->z);
             s->in_member = true;

@@ -113,7 +113,7 @@ sed -e 's/"seed": 7,/"seed": 8,/' mixed.jsonl > eight
 cat eight >> mixed.jsonl
 run 0 train $diverging --log mixed.jsonl --seed 6 --runs 3
 out "accuracy 12.50 % (mean of 2 runs"
-out "1 of 3 runs diverged: below any target, and in no other of these figures"
+out "1 of 3 runs diverged: below the target, and in none of the other figures"
 err "seed 6: diverged: "
 grep -q "; p = " out && die "p of a mean that leaves runs out"
 run 0 train $diverging --log mixed.jsonl --seed 6 --runs 3 --target 0.1 --json

@@ -221,8 +221,6 @@ static void test_formulas(void **state)
     }
 }
 
-/* Nothing counted: loss 0. Large logits: no overflow. A label that is no class: NaN, nowhere else.
- */
 /* Rows whose label is all but certain: what is left of it, 1 - p, comes to its own digits and not to those of 1. */
 static void test_confident(void **state)
 {
@@ -246,6 +244,8 @@ static void test_confident(void **state)
     t_check(&c);
 }
 
+/* Nothing counted: loss 0. Large logits: no overflow. A label that is no class: NaN, nowhere else.
+ */
 static void test_edges(void **state)
 {
     (void)state;

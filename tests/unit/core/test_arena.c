@@ -1,7 +1,9 @@
 /* test_arena.c: pieces that stay where they are, and a loop over reset that stops allocating. */
 #include "mem.h"
 
+#ifdef __linux__
 #include <malloc.h>
+#endif
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -56,11 +58,12 @@ static void test_reset(void **state)
 /* Bytes that malloc has given out; 0 where it does not count. */
 static size_t held(void)
 {
-#if defined __GLIBC__ && __GLIBC_PREREQ(2, 33)
+#ifdef __GLIBC__
+#if __GLIBC_PREREQ(2, 33)
     return mallinfo2().uordblks;
-#else
-    return 0;
 #endif
+#endif
+    return 0;
 }
 
 /* Ever larger pieces take the place of smaller ones: in memory for one turn, whatever the turns before asked for. */

@@ -323,6 +323,16 @@ static void cifar10_archive(void **state)
         refused++;
     }
     assert_true(refused > 30);
+    /* zeros behind it are what fills the last block of a tape */
+    uint8_t *const padded = calloc(n + 512, 1);
+    assert_non_null(padded);
+    memcpy(padded, p, n);
+    write_bytes(in_dir("padded.tar.gz"), padded, n + 512);
+    free(padded);
+    assert_ok(fw_cifar10_load(in_dir("padded.tar.gz"), &train, &test));
+    expect_cifar10(&train, &test);
+    fw_images_clear(&train);
+    fw_images_clear(&test);
     /* a bit that is another one: the archive's members have no checksum, the compressed stream has one */
     for (size_t at = 20; at < n; at += at < n - 8 - n / 61 ? n / 61 : 1) {
         p[at] ^= 4;

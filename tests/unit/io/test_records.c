@@ -428,6 +428,14 @@ static void not_to_be_seen(void **state)
     assert_fails(fw_import(in_dir("m"), NULL, &im, &im), FW_EIO, "m: cannot look at it: ");
     assert_fails(fw_cifar10_load(in_dir("m"), &im, &im), FW_EIO, "m: cannot look at it: ");
     assert_fails(fw_write_tfrecord(in_dir("m"), &im, NULL), FW_EIO, "m: cannot look at it: ");
+    assert_int_equal(symlink("nowhere", in_dir("n")), 0); /* a name that is taken, all the same */
+    assert_fails(fw_write_tfrecord(in_dir("n"), &im, NULL), FW_EEXISTS,
+                 "n: exists, and no sidecar");
+    assert_int_equal(symlink("p-labels-idx1-ubyte", in_dir("p-labels-idx1-ubyte")), 0);
+    write_bytes(in_dir("p-images-idx3-ubyte"), "\0\0\10\3\0\0\0\1\0\0\0\1\0\0\0\1\7", 17);
+    fw_images none = {0};
+    assert_fails(fw_import(in_dir("p-images-idx3-ubyte"), NULL, &none, &none), FW_EIO,
+                 "p-labels-idx1-ubyte: cannot look at it: ");
     fw_images_clear(&im);
 }
 
