@@ -6,9 +6,9 @@
 #include "fail.h"
 #include "mem.h"
 #include "rng.h"
+#include "sort.h"
 
 #include <assert.h>
-#include <stdbool.h>
 #include <string.h>
 
 /* A row of the batch, with the number that decides its place in the permutation. */
@@ -67,35 +67,12 @@ void fwi_cutmix_reseed(fwi_cutmix *m, uint64_t seed)
     m->seed = seed;
 }
 
-static bool before(const drawn *x, const drawn *y)
+static int by_key(const void *a, const void *b)
 {
-    return x->key != y->key ? x->key < y->key : x->row < y->row;
-}
-
-/* What stands at `at` sinks to its place among the n of a heap with the last of all on top. */
-static void sink(drawn *x, int64_t at, int64_t n)
-{
-    const drawn moved = x[at];
-    for (int64_t below; (below = 2 * at + 1) < n; at = below) {
-        below += below + 1 < n && before(&x[below], &x[below + 1]);
-        if (!before(&moved, &x[below]))
-            break;
-        x[at] = x[below];
-    }
-    x[at] = moved;
-}
-
-/* By key and row, in place (Williams 1964): qsort may allocate, and does for more than some rows. */
-static void sort(drawn *x, int64_t n)
-{
-    for (int64_t i = n / 2; i-- > 0;)
-        sink(x, i, n);
-    while (n-- > 1) {
-        const drawn last = x[0];
-        x[0] = x[n];
-        x[n] = last;
-        sink(x, 0, n);
-    }
+    const drawn *x = a, *y = b;
+    if (x->key != y->key)
+        return x->key < y->key ? -1 : 1;
+    return x->row < y->row ? -1 : x->row > y->row;
 }
 
 static void draw(const fwi_cutmix *m, int64_t at, uint32_t words[4])
@@ -126,7 +103,7 @@ void fwi_cutmix_run(fwi_cutmix *m, int64_t position, int64_t n, float *images,
         draw(m, position + i, words);
         m->order[i] = (drawn){.key = (uint64_t)words[1] << 32 | words[0], .row = i};
     }
-    sort(m->order, n);
+    fwi_sort(m->order, (size_t)n, sizeof *m->order, by_key);
     const int64_t line = m->t->w * m->c, stride = m->w * m->c, image = m->h * stride;
     for (int64_t i = 0; i < n; i++) {
         const int64_t giver = m->order[i].row;

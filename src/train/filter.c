@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "crc32c.h"
@@ -13,6 +12,7 @@
 #include "mem.h"
 #include "number.h"
 #include "safetensors.h"
+#include "sort.h"
 
 enum { WRITE_BUFFER = 1 << 16, PATH_CAP = 4096 };
 static const char file_name[] = "rows.safetensors", tensor_name[] = "rows";
@@ -128,7 +128,7 @@ void fwi_filter_choose(fw_filter *f, int64_t step, const double *loss)
 {
     for (int64_t i = 0; i < f->batch; i++)
         f->rows[i] = (rated){.loss = isnan(loss[i]) ? INFINITY : loss[i], .row = i};
-    qsort(f->rows, (size_t)f->batch, sizeof *f->rows, highest_first);
+    fwi_sort(f->rows, (size_t)f->batch, sizeof *f->rows, highest_first);
     uint8_t *bits = f->bits + step * f->stride;
     memset(bits, 0, (size_t)f->stride);
     for (int64_t i = 0; i < f->keep; i++) {

@@ -4,11 +4,11 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "fail.h"
 #include "mem.h"
+#include "sort.h"
 
 int64_t fwi_selective_bytes(int64_t records, int64_t batch, int64_t h, int64_t w, int64_t c,
                             int64_t n_classes)
@@ -100,7 +100,7 @@ int64_t fwi_selective_choose(fwi_selective *s)
     for (int64_t i = 0; i < s->n; i++)
         if (isnan(s->candidates[i].confidence))
             s->candidates[i].confidence = -1;
-    qsort(s->candidates, (size_t)s->n, sizeof *s->candidates, least_certain_first);
+    fwi_sort(s->candidates, (size_t)s->n, sizeof *s->candidates, least_certain_first);
     memset(s->chosen, 0, (size_t)s->n);
     for (int64_t i = 0; i < n; i++)
         s->chosen[s->candidates[i].row] = 1;
