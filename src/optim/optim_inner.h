@@ -11,6 +11,7 @@ typedef struct fwi_optim {
     fw_optimizer rest;
     int32_t n_groups;
     fw_param_group group[FW_MAX_GROUPS];
+    int64_t every; /* updates are made in steps 0, every, 2 every, ...; 0: in each */
 } fwi_optim;
 
 /* Every optimiser, every group, the average; groups by number, from 1. */

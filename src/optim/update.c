@@ -44,17 +44,16 @@ int fwi_optim_columns(const fwi_optim *o)
     return update_columns(o) + fwi_average_columns(&o->average);
 }
 
-/* Whether Muon brings weights to their norm in step k, from 1. Counted from the beginning each time, as a
+/* Whether Muon brings weights to their norm in its k-th update of `total`, from 1. Counted from the beginning each time, as a
  * row follows from its step alone; where the gap between two of them stays the same, in one go. */
-static bool renorms(const fw_muon_opt *m, int64_t k)
+static bool renorms(const fw_muon_opt *m, int64_t k, double total)
 {
     if (m->renorm != FW_RENORM_SPACED)
         return m->renorm == FW_RENORM_EVERY_STEP;
     int64_t last = 0, at;
     while (last < k) {
-        const double whole = floor(m->renorm_growth * (double)last / m->total_steps);
-        const double needed = m->renorm_gap + whole,
-                     later = (whole + 1) / m->renorm_growth * m->total_steps;
+        const double whole = floor(m->renorm_growth * (double)last / total);
+        const double needed = m->renorm_gap + whole, later = (whole + 1) / m->renorm_growth * total;
         if (needed > (double)k) /* it never falls */
             return false;
         const int64_t gap = needed > 1 ? (int64_t)ceil(needed) : 1;
@@ -65,8 +64,7 @@ static bool renorms(const fw_muon_opt *m, int64_t k)
             continue;
         }
         for (at = last + gap; at <= k; at++)
-            if ((double)(at - last) >=
-                m->renorm_gap + floor(m->renorm_growth * (double)at / m->total_steps))
+            if ((double)(at - last) >= m->renorm_gap + floor(m->renorm_growth * (double)at / total))
                 break;
         last = at;
     }
@@ -86,8 +84,10 @@ static void divisor(const fw_muon_opt *m, int64_t k, double pq[2])
     pq[1] = e * e / t;
 }
 
-static void row_of(const fw_optimizer *o, int64_t step, double *row)
+/* every: steps from one update to the next. Rates follow steps, and what counts updates counts those. */
+static void row_of(const fw_optimizer *o, int64_t step, int64_t every, double *row)
 {
+    const int64_t update = step / every + 1;
     const double lr = fw_schedule_at(&o->lr, (double)step);
     row[COL_LR] = lr < 0 ? 0 : lr;
     switch (o->kind) {
@@ -95,7 +95,7 @@ static void row_of(const fw_optimizer *o, int64_t step, double *row)
         row[COL_WD] = o->sgd.weight_decay;
         break;
     case FW_ADAM: {
-        const double t = (double)step + 1; /* 1 at the first update */
+        const double t = (double)update; /* 1 at the first */
         row[COL_WD] = o->adam.weight_decay;
         row[COL_BC] = 1 - pow(o->adam.beta1, t);
         row[COL_BC + 1] = 1 - pow(o->adam.beta2, t);
@@ -104,7 +104,7 @@ static void row_of(const fw_optimizer *o, int64_t step, double *row)
     }
     case FW_MUON:
         row[COL_WD] = o->muon.weight_decay;
-        row[COL_RN] = renorms(&o->muon, step + 1);
+        row[COL_RN] = renorms(&o->muon, update, o->muon.total_steps / (double)every);
         divisor(&o->muon, step + 1, &row[COL_XN]);
         break;
     case FW_LARS:
@@ -115,10 +115,11 @@ static void row_of(const fw_optimizer *o, int64_t step, double *row)
 
 void fwi_optim_row(const fwi_optim *o, int64_t step, double *row)
 {
-    row_of(&o->rest, step, row);
+    const int64_t every = o->every > 1 ? o->every : 1;
+    row_of(&o->rest, step, every, row);
     row += columns_of(&o->rest);
     for (int32_t i = 0; i < o->n_groups; i++) {
-        row_of(&o->group[i].optimizer, step, row);
+        row_of(&o->group[i].optimizer, step, every, row);
         row += columns_of(&o->group[i].optimizer);
     }
     fwi_average_row(&o->average, step, row);

@@ -167,6 +167,30 @@ static void muon_brings_weights_to_their_norm_less_and_less_often(void **state)
     }
 }
 
+/* Where updates are made in every fourth step alone, what counts updates counts those; rates follow steps. */
+static void updates_are_counted(void **state)
+{
+    (void)state;
+    const fw_schedule lr = fw_linear_decay_lr(1, 100);
+    fwi_optim adam = {.rest = fw_adam(lr, NULL), .every = 4}, each = {.rest = fw_adam(lr, NULL)};
+    const fw_muon_opt spaced = {
+        .renorm = FW_RENORM_SPACED, .renorm_gap = 2, .renorm_growth = 15, .total_steps = 4 * 243};
+    fw_muon_opt plain = spaced;
+    plain.total_steps = 243;
+    const fwi_optim muon = {.rest = fw_muon(lr, 0.6, &spaced), .every = 4},
+                    muon_each = {.rest = fw_muon(lr, 0.6, &plain)};
+    for (int update = 0; update < 25; update++) {
+        double a[8], b[8];
+        fwi_optim_row(&adam, 4 * update, a);
+        fwi_optim_row(&each, update, b);
+        assert_true(a[2] == b[2] && a[3] == b[3]);
+        assert_true(a[0] == fw_schedule_at(&lr, 4 * update));
+        fwi_optim_row(&muon, 4 * update, a);
+        fwi_optim_row(&muon_each, update, b);
+        assert_true(a[2] == b[2]);
+    }
+}
+
 /* The same as counting from step to step, whatever gap, growth and length. */
 static void spaced_steps_are_counted(void **state)
 {
@@ -549,6 +573,7 @@ int main(void)
         cmocka_unit_test(groups_are_checked),
         cmocka_unit_test(the_row_of_a_step),
         cmocka_unit_test(muon_brings_weights_to_their_norm_less_and_less_often),
+        cmocka_unit_test(updates_are_counted),
         cmocka_unit_test(spaced_steps_are_counted),
         cmocka_unit_test(muon_targets_are_two_divisions),
         cmocka_unit_test(groups_have_columns_of_their_own),
