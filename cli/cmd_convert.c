@@ -91,6 +91,8 @@ static int run_convert(const command *self, int argc, char **argv)
          "of a .csv (default: the one named label, labels, class, target or y; without a header "
          "the last)",
          ARG_COUNT, &in.label_column},
+        {"--class-names", "FILE", "a line for each class, from 0 on, of images that have none",
+         ARG_TEXT, &in.class_names},
         {"--height", "N", "of the images: rows (.npy, .csv) are cut so, others must have it",
          ARG_COUNT, &in.h},
         {"--width", "N", "likewise", ARG_COUNT, &in.w},

@@ -97,7 +97,7 @@ FW_API fw_status fw_images_split_every(fw_images *im, int64_t k, fw_images *trai
 FW_API fw_status fw_images_take(fw_images *im, int64_t n);
 
 /* Guesses which importer fits src (folder or archive of CIFAR-10 or CIFAR-100, folder of MNIST, IDX
- * file with its labels beside it, .npy, .npz, .csv) and runs it. test stays empty (n == 0) where
+ * file with its labels beside it, .npy, .npz, of which one with x_train has two parts, .csv) and runs it. test stays empty (n == 0) where
  * src has one part only. opt may be NULL. FW_ENOTFOUND if nothing fits, FW_EARG for an option
  * that src has no use for, FW_ESHAPE if its images are not of the size asked for. */
 typedef struct fw_import_opt {
@@ -107,8 +107,10 @@ typedef struct fw_import_opt {
     /* .csv, and arrays of rows: how to cut them, h and w, c 0: 1. What other images must have; 0: any. */
     int64_t h, w, c;
     int64_t label_column; /* .csv: fw_csv_opt */
-    int64_t split_every;  /* 0: no split; k: fw_images_split_every; FW_EARG if src has two parts */
-    int64_t take;         /* of the part to train on, behind a split: fw_images_take; 0: all */
+    /* A file with a class's name in each line, from class 0 on, for images that have none; NULL: numbers. */
+    const char *class_names;
+    int64_t split_every; /* 0: no split; k: fw_images_split_every; FW_EARG if src has two parts */
+    int64_t take;        /* of the part to train on, behind a split: fw_images_take; 0: all */
 } fw_import_opt;
 FW_API fw_status fw_import(const char *src, const fw_import_opt *opt, fw_images *train,
                            fw_images *test);

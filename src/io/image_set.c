@@ -132,8 +132,10 @@ fw_status fwi_images_check_size(const char *name, int64_t n, int64_t h, int64_t 
         return fwi_fail(FW_ESHAPE, "%s: images of %lld x %lld x %lld, expected at least 1 each",
                         name, (long long)h, (long long)w, (long long)c);
     if (c > FW_MAX_CHANNELS)
-        return fwi_fail(FW_ESHAPE, "%s: %lld channels, at most %d are possible", name, (long long)c,
-                        FW_MAX_CHANNELS);
+        return fwi_fail(FW_ESHAPE,
+                        "%s: images of %lld x %lld x %lld (height, width, channels): at most %d "
+                        "channels are possible",
+                        name, (long long)h, (long long)w, (long long)c, FW_MAX_CHANNELS);
     size_t v = 0;
     if (!fwi_mul_size((size_t)h, (size_t)w, &v) || !fwi_mul_size(v, (size_t)c, &v) ||
         v > INT32_MAX || !fwi_mul_size(v, (size_t)n, &v) || v > INT64_MAX / sizeof(double))

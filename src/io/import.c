@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+enum { MOST_NAME_BYTES = 64 << 20 };
+
 static bool ends_with(const char *s, const char *end)
 {
     const size_t n = strlen(s), k = strlen(end);
@@ -106,6 +108,59 @@ static fw_status import_idx(const char *src, const fw_import_opt *opt, fw_images
     return st;
 }
 
+/* An .npz as Keras has them: x_train, y_train, x_test, y_test. *parts: whether it is one. */
+static fw_status import_parts(const char *src, const fw_npy_opt *npy, fw_images *train,
+                              fw_images *test, bool *parts)
+{
+    static const char *const x_key[2] = {"x_train", "x_test"}, *const y_key[2] = {"y_train",
+                                                                                  "y_test"};
+    fw_images *const part[2] = {train, test};
+    fw_status st = fwi_npz_has(src, x_key[0], parts);
+    for (int i = 0; i < 2 && st == FW_OK && *parts; i++) {
+        fw_npy_opt of = *npy;
+        bool images = false, labels = false;
+        st = fwi_npz_has(src, x_key[i], &images);
+        if (st == FW_OK)
+            st = fwi_npz_has(src, y_key[i], &labels);
+        if (st != FW_OK || !images)
+            break;
+        of.x_key = x_key[i];
+        of.y_key = labels ? y_key[i] : NULL;
+        st = fw_npy_load(src, NULL, &of, part[i]);
+    }
+    return st;
+}
+
+/* Names for the classes, one in each line of a file; there may be more of them than labels. */
+static fw_status name_classes(const char *src, const char *file, fw_images *a, fw_images *b)
+{
+    fwi_buf text = {0};
+    int64_t names = 0;
+    fw_images *const part[2] = {a, b};
+    const int64_t n = a->n_classes > b->n_classes ? a->n_classes : b->n_classes;
+    if (n == 0 || a->class_names != NULL)
+        return fwi_fail(FW_EARG, "%s: %s", src,
+                        n == 0 ? "has no labels, and so no classes to name"
+                               : "has names for its classes");
+    fw_status st = fwi_read_file(file, MOST_NAME_BYTES, &text);
+    for (size_t i = 0, line = 0; st == FW_OK && i < text.size; i++) {
+        line = text.data[i] == '\n' ? 0 : line + (strchr(" \r", text.data[i]) == NULL);
+        names += line == 1;
+    }
+    if (st == FW_OK && (names < n || names > FWI_MAX_CLASSES))
+        st = fwi_fail(FW_EFORMAT, "%s: %lld names, and the labels of %s are of %lld classes", file,
+                      (long long)names, src, (long long)n);
+    for (int i = 0; i < 2 && st == FW_OK; i++) {
+        if (part[i]->n == 0)
+            continue;
+        st = fwi_class_names_parse(file, text.data, text.size, names, &part[i]->class_names);
+        if (st == FW_OK)
+            part[i]->n_classes = names;
+    }
+    fwi_buf_clear(&text);
+    return st;
+}
+
 static fw_status run_import(const char *src, kind k, const fw_import_opt *opt, fw_images *train,
                             fw_images *test)
 {
@@ -124,8 +179,13 @@ static fw_status run_import(const char *src, kind k, const fw_import_opt *opt, f
         return fw_mnist_load(src, train, test);
     case IDX:
         return import_idx(src, opt, train);
-    case ARRAYS:
-        return fw_npy_load(src, opt->labels, &npy, train);
+    case ARRAYS: {
+        bool parts = false;
+        fw_status st = FW_OK;
+        if (npy.x_key == NULL && npy.y_key == NULL && opt->labels == NULL && ends_with(src, ".npz"))
+            st = import_parts(src, &npy, train, test, &parts);
+        return st != FW_OK || parts ? st : fw_npy_load(src, opt->labels, &npy, train);
+    }
     case CSV:
         return fw_csv_load(
             src,
@@ -169,6 +229,8 @@ static fw_status import(const char *src, const fw_import_opt *opt, bool of_that_
         st = run_import(src, k, opt, &a, &b);
     if (st == FW_OK && of_that_size)
         st = check_shape(src, opt, &a);
+    if (st == FW_OK && opt->class_names != NULL)
+        st = name_classes(src, opt->class_names, &a, &b);
     if (st == FW_OK && opt->split_every != 0) {
         fw_images whole = a;
         if (b.n > 0)

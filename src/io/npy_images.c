@@ -7,6 +7,7 @@
 #include "npy.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct array {
@@ -143,14 +144,54 @@ done:
     return st;
 }
 
+fw_status fwi_npz_has(const char *path, const char *key, bool *has)
+{
+    fwi_archive *zip = NULL;
+    const char *member = NULL;
+    const size_t n = strlen(key);
+    *has = false;
+    fw_status st = fwi_archive_open(&zip, path, FWI_ZIP);
+    while (st == FW_OK && !*has && (st = fwi_archive_next(zip, &member)) == FW_OK)
+        *has = strncmp(member, key, n) == 0 && strcmp(member + n, ".npy") == 0;
+    fwi_archive_close(zip);
+    return st == FW_END ? FW_OK : st;
+}
+
+/* FW_ENOTFOUND, with what there is instead and how one of it is named. */
+static fw_status no_such_array(const char *path, const char *wanted, const char *how)
+{
+    enum { MOST = 8 };
+    fwi_archive *zip = NULL;
+    const char *member = NULL;
+    fwi_buf names = {0};
+    int n = 0;
+    fw_status st = fwi_archive_open(&zip, path, FWI_ZIP);
+    while (st == FW_OK && n < MOST && (st = fwi_archive_next(zip, &member)) == FW_OK) {
+        const size_t bytes = strlen(member);
+        if (bytes <= 4 || strcmp(member + bytes - 4, ".npy") != 0)
+            continue;
+        st = fwi_buf_printf(&names, "%s%.*s", n++ > 0 ? ", " : "", (int)bytes - 4, member);
+    }
+    if (st == FW_OK || st == FW_END)
+        st = n == 0 ? fwi_fail(FW_ENOTFOUND, "%s: there is no array in it", path)
+                    : fwi_fail(FW_ENOTFOUND,
+                               "%s: there is no array %s in it, but %.500s%s: name one (%s)", path,
+                               wanted, (const char *)names.data, n == MOST ? ", ..." : "", how);
+    fwi_buf_clear(&names);
+    fwi_archive_close(zip);
+    return st;
+}
+
 /* The member that the caller names, else the first of the usual names. */
 static fw_status load_npz(const char *path, const char *key, const char *const usual[3], array *a)
 {
     if (key != NULL) {
+        char wanted[200];
         const fw_status st = load_member(path, key, a);
+        snprintf(wanted, sizeof wanted, "\"%.150s\"", key);
         return st != FW_END
                    ? st
-                   : fwi_fail(FW_ENOTFOUND, "%s: there is no array \"%s\" in it", path, key);
+                   : no_such_array(path, wanted, a->labels ? "y_key, --y-key" : "x_key, --x-key");
     }
     fw_status st = FW_END;
     for (int i = 0; st == FW_END && i < 3 && usual[i] != NULL; i++)
@@ -254,8 +295,7 @@ fw_status fw_npy_load(const char *x_path, const char *y_path, const fw_npy_opt *
         return st;
     st = x_zip ? load_npz(x_path, opt->x_key, x_names, &x) : load_npy(x_path, &x);
     if (st == FW_END)
-        st = fwi_fail(FW_ENOTFOUND, "%s: there is no array \"x\", \"X\" or \"images\" in it",
-                      x_path);
+        st = no_such_array(x_path, "\"x\", \"X\" or \"images\"", "x_key, --x-key");
     if (st != FW_OK)
         goto done;
     y.dim[0] = x.dim[0];
@@ -264,7 +304,7 @@ fw_status fw_npy_load(const char *x_path, const char *y_path, const fw_npy_opt *
     } else if (y_path != NULL || x_zip) {
         st = load_npz(y_path != NULL ? y_path : x_path, opt->y_key, y_names, &y);
         if (st == FW_END && y_path != NULL)
-            st = fwi_fail(FW_ENOTFOUND, "%s: there is no array \"y\" or \"labels\" in it", y_path);
+            st = no_such_array(y_path, "\"y\" or \"labels\"", "y_key, --y-key");
         if (st == FW_END) { /* an .npz without labels */
             labelled = false;
             st = FW_OK;

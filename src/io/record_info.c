@@ -277,7 +277,31 @@ void fw_record_summary_clear(fw_record_summary *s)
     if (s == NULL)
         return;
     fwi_free(s->features);
+    if (s->info != NULL)
+        fw_record_info_clear(s->info);
+    fwi_free(s->info);
     *s = (fw_record_summary){0};
+}
+
+static fw_status take_info(const char *pattern, bool verify, fw_record_info **out)
+{
+    fwi_sidecar s = {0};
+    bool covers = false;
+    fw_status st = read_sidecar(pattern, &s, &covers);
+    if (st == FW_EFORMAT && !verify) {
+        fwi_log(1, "%s", fw_last_error());
+        st = FW_OK;
+    }
+    if (st == FW_OK && covers) {
+        *out = fwi_alloc(sizeof **out);
+        st = *out == NULL ? FW_ENOMEM : FW_OK;
+    }
+    if (st == FW_OK && covers) {
+        **out = s.info;
+        s.info = (fw_record_info){0};
+    }
+    fwi_sidecar_clear(&s);
+    return st;
 }
 
 static fw_status describe_first(fwi_record_stream *stream, fwi_arena *arena, fwi_buf *text,
@@ -330,7 +354,7 @@ fw_status fw_record_inspect(const char *pattern, bool verify, fw_record_summary 
             goto done;
     }
     sum.features = fwi_strdup(text.data != NULL ? (const char *)text.data : "");
-    st = sum.features == NULL ? FW_ENOMEM : FW_OK;
+    st = sum.features == NULL ? FW_ENOMEM : take_info(pattern, verify, &sum.info);
 done:
     fwi_record_stream_close(stream);
     fwi_record_set_close(set);
@@ -338,5 +362,7 @@ done:
     fwi_buf_clear(&text);
     if (st == FW_OK)
         *out = sum;
+    else
+        fw_record_summary_clear(&sum);
     return st;
 }

@@ -102,4 +102,20 @@ err "bom.csv: of the images' size there is only the height"
 run 0 convert bom.csv plain.tfrec --no-labels
 out_is "plain.tfrec: 2 records of 2 x 2 x 1, no labels"
 run 2 convert bom.csv ''
+# names for the classes, more than there are labels; inspect tells what a recipe has to know
+printf 'cat\nred dog\r\n\ncow\n' > names
+run 0 convert bom.csv named.tfrec --class-names names
+out_is "named.tfrec: 2 records of 2 x 2 x 1, 3 classes"
+run 0 inspect named.tfrec
+out "images       2 x 2 x 1, uint8"
+out "classes      3: cat, red dog, cow"
+run 0 inspect named.tfrec --json
+json shape type classes class_names
+[ "$(tr '\n' ' ' < values)" = '[2,2,1] uint8 3 ["cat","red dog","cow"] ' ] || die "what the sidecar says: $(cat values)"
+run 0 inspect plain.tfrec
+out "labels       none"
+printf 'cat\n' > one
+run 1 convert bom.csv one.tfrec --class-names one
+err "one: 1 names, and the labels of bom.csv are of 2 classes"
+run 1 convert cifar y.tfrec --class-names names
 exit 0

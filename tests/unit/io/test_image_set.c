@@ -137,7 +137,8 @@ static void sizes(void **state)
     assert_fails(fwi_images_check_size("f", 0, 5, 7, 2, &n), FW_ESHAPE, "f: holds no images");
     assert_fails(fwi_images_check_size("f", 3, 0, 7, 2, &n), FW_ESHAPE, "0 x 7 x 2");
     assert_fails(fwi_images_check_size("f", 3, 5, -1, 2, &n), FW_ESHAPE, "5 x -1 x 2");
-    assert_fails(fwi_images_check_size("f", 3, 5, 7, 9, &n), FW_ESHAPE, "9 channels");
+    assert_fails(fwi_images_check_size("f", 3, 5, 7, 9, &n), FW_ESHAPE,
+                 "images of 5 x 7 x 9 (height, width, channels): at most 8 channels");
     assert_fails(fwi_images_check_size("f", INT64_MAX, 5, 7, 1, &n), FW_ESHAPE, "too large");
     assert_fails(fwi_images_check_size("f", 1, INT64_MAX, INT64_MAX, 1, &n), FW_ESHAPE,
                  "too large");

@@ -385,6 +385,17 @@ static void npz(void **state)
                  FW_ENOTFOUND, "d.npz: there is no array \"pixels\"");
     assert_fails(fw_npy_load(in_dir("d.npz"), NULL, &(fw_npy_opt){.y_key = "other"}, &im),
                  FW_ESHAPE, "d.npz: other.npy: 2 labels for 6 images");
+    /* two parts, as Keras has them; with nothing that fits, what there is */
+    fw_images test = {0};
+    write_npz(in_dir("k.npz"), (const char *const[]){"x_train.npy", "x_test.npy", "y_train.npy"},
+              (bytes *const[]){&x, &x, &y}, 3);
+    assert_ok(fw_import(in_dir("k.npz"), NULL, &im, &test));
+    assert_true(im.n == 6 && test.n == 6 && im.labels != NULL && test.labels == NULL);
+    fw_images_clear(&im);
+    fw_images_clear(&test);
+    assert_fails(
+        fw_npy_load(in_dir("k.npz"), NULL, NULL, &im), FW_ENOTFOUND,
+        "no array \"x\", \"X\" or \"images\" in it, but x_train, x_test, y_train: name one (x_key");
     /* a name that is not ASCII, whatever the locale: this program has set none */
     const locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     if (utf8 != (locale_t)0) {
