@@ -248,8 +248,8 @@ FW_API fw_status fw_estimator_explain(const fw_estimator *e, char **text);
 /* What evaluation uses, as a model file (docs/formats/model.md): the weights, before the first step those
  * that training begins with, and the standardisation of the data, several in a row as one. A transform
  * of the caller's own cannot be in it, which is logged: the model wants its images as that leaves them.
- * FW_ESTATE: there are no weights before data is seen (prepare, train, evaluate, predict);
- * FW_ENONFINITE: a value is not finite. */
+ * FW_ESTATE: there are no weights before data is seen (prepare, train, evaluate, predict), no filter of fw_whiten
+ * before training data is (prepare, train), which an evaluation wants too; FW_ENONFINITE: a value is not finite. */
 FW_API fw_status fw_estimator_save(fw_estimator *e, const char *path);
 
 #ifdef __cplusplus

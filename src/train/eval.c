@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "dataset_inner.h"
 #include "fail.h"
+#include "whiten.h"
 
 static fw_status ready(fw_estimator *e, fw_dataset *ds, fwi_network_plan **plan)
 {
@@ -22,7 +23,9 @@ static fw_status ready(fw_estimator *e, fw_dataset *ds, fwi_network_plan **plan)
         st = fwi_estimator_choose_data(e, NULL, NULL);
     if (st == FW_OK)
         st = fwi_network_bind(&e->network);
-    return st == FW_OK ? fwi_estimator_fill(e) : st;
+    if (st == FW_OK)
+        st = fwi_estimator_fill(e);
+    return st == FW_OK && e->step == 0 ? fwi_whiten_check(e->network.store) : st;
 }
 
 /* Data that the device is to keep is there; chosen once, then evaluations allocate nothing. n_classes: 0

@@ -145,9 +145,11 @@ fw_status fwi_model_save(const char *path, const fwi_store *store, bool averages
 {
     fwi_st_layout *layout = NULL;
     fwi_file_writer *writer = NULL;
+    const bool there = store->device->host_memory; /* written as it lies there */
     const void **data = fwi_alloc_array((size_t)store->n_vars + 1, sizeof *data);
-    char *host = fwi_alloc(store->state_bytes + 1);
-    fw_status st = data == NULL || host == NULL ? FW_ENOMEM : fwi_st_layout_new(&layout);
+    char *host = there ? NULL : fwi_alloc(store->state_bytes + 1);
+    fw_status st =
+        data == NULL || (host == NULL && !there) ? FW_ENOMEM : fwi_st_layout_new(&layout);
     if (st == FW_OK)
         st = put_meta(layout, meta);
     int n = 0;
@@ -156,10 +158,12 @@ fw_status fwi_model_save(const char *path, const fwi_store *store, bool averages
         if (!evaluated(v))
             continue;
         const fwi_var *const average = averages ? fwi_store_average(store, v) : NULL;
-        data[n++] = host + v->offset;
-        st = fwi_store_read(store, average != NULL ? average : v, host + v->offset);
+        const fwi_var *const from = average != NULL ? average : v;
+        data[n] = there ? from->data : host + v->offset;
+        if (!there)
+            st = fwi_store_read(store, from, host + v->offset);
         if (st == FW_OK)
-            st = check_finite(v, host + v->offset);
+            st = check_finite(v, data[n++]);
         if (st == FW_OK)
             st = fwi_st_layout_add(layout, v->name, v->dtype, &v->shape);
     }
@@ -186,6 +190,8 @@ static fw_status read_classes(const char *text, const char *path, fwi_model_meta
         goto done;
     }
     const size_t n = json_array_size(list);
+    if (n == 0) /* as without a list: nobody knows them */
+        goto done;
     out->class_names = fwi_alloc_array(n + 1, sizeof *out->class_names);
     if (out->class_names == NULL) {
         st = FW_ENOMEM;

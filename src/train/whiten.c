@@ -177,3 +177,21 @@ fw_status fwi_whiten(fwi_store *store, fwi_pool *pool, const fw_dataset *ds)
     }
     return st;
 }
+
+fw_status fwi_whiten_check(const fwi_store *store)
+{
+    fw_status st = FW_OK;
+    for (int i = 0; i < store->n_vars && st == FW_OK; i++) {
+        const fwi_var *v = &store->vars[i];
+        bool empty = false;
+        if (fwi_init_is_data(v->init.kind))
+            st = is_empty(store, v, &empty);
+        if (st == FW_OK && empty)
+            st = fwi_fail(
+                FW_ESTATE,
+                "%s is made from the training images, and there have been none yet: train, "
+                "or prepare with them",
+                v->name);
+    }
+    return st;
+}

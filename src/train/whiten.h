@@ -10,6 +10,9 @@
  * same bits for any pool. */
 fw_status fwi_whiten(fwi_store *store, fwi_pool *pool, const fw_dataset *ds);
 
+/* FW_ESTATE, naming it, if such a filter is still 0: there has been no training data to make it from. */
+fw_status fwi_whiten_check(const fwi_store *store);
+
 /* The parts of it, for tests. images [n,h,w,c]: adds X^T X of their k x k patches to sum [d+1,d], its
  * upper triangle, and the sum of all patches to its last row, d = k k c, image by image in order.
  * partial: [n,d+1,d], any content. */

@@ -219,6 +219,36 @@ static void test_info(void **state)
     fw_model_close(m);
 }
 
+/* An empty list of classes says as much as none: nobody reads names that are not there. */
+static void test_no_names(void **state)
+{
+    (void)state;
+    static const char key[] = "\"classes\":\"";
+    t_bytes b = t_read(model);
+    unsigned char *at = b.data;
+    while (at + sizeof key < b.data + b.n && memcmp(at, key, sizeof key - 1) != 0)
+        at++;
+    assert_true(at + sizeof key < b.data + b.n);
+    at += sizeof key - 1;
+    for (int i = 0; *at != '"'; i++) { /* the text's end; its own quotes are quoted */
+        at += *at == '\\' ? (*at = ' ', 1) : 0;
+        *at++ = (unsigned char)(i == 0 ? '[' : i == 1 ? ']' : ' ');
+    }
+    t_write(t_path("nameless"), b.data, b.n);
+    free(b.data);
+    fw_model *m = NULL;
+    fw_model_info info;
+    static float out[N * CLASSES];
+    assert_ok(fw_model_open(&m, t_path("nameless"), NULL));
+    fw_model_info_get(m, &info);
+    assert_int_equal(info.n_classes, CLASSES);
+    assert_null(info.class_names);
+    char *const workspace = workspace_of(m);
+    assert_ok(fw_model_predict(m, bytes.pixels, FW_U8, N, workspace, out));
+    free(workspace);
+    fw_model_close(m);
+}
+
 static void test_evaluate(void **state)
 {
     (void)state;
@@ -323,6 +353,7 @@ int main(void)
         cmocka_unit_test(test_same_bits),
         cmocka_unit_test(test_several_threads),
         cmocka_unit_test(test_info),
+        cmocka_unit_test(test_no_names),
         cmocka_unit_test(test_evaluate),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_double),

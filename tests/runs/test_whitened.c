@@ -373,6 +373,26 @@ static void what_cannot_be_evaluated_is_refused(void **state)
     fw_estimator_free(e);
 }
 
+/* A filter that no training image has made yet is no filter of zeros. */
+static void nothing_without_training_images(void **state)
+{
+    (void)state;
+    fw_dataset *train = train_data(&(way){.threads = 1}), *test = test_data(&images);
+    fw_estimator *e = NULL;
+    fw_metrics m;
+    assert_ok(fw_estimator_new(&e, net(), fw_sgd(fw_constant_lr(0.1), 0.9, NULL), NULL));
+    assert_fails(fw_estimator_evaluate(e, test, &m), FW_ESTATE,
+                 "is made from the training images, and there have been none yet");
+    assert_fails(fw_estimator_save(e, t_path("zeros")), FW_ESTATE, "zeros: ");
+    assert_false(t_exists(t_path("zeros")));
+    assert_ok(fw_estimator_prepare(e, train, test, NULL));
+    assert_ok(fw_estimator_evaluate(e, test, &m));
+    assert_ok(fw_estimator_save(e, t_path("zeros")));
+    fw_estimator_free(e);
+    fw_dataset_free(train);
+    fw_dataset_free(test);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -382,6 +402,7 @@ int main(void)
         cmocka_unit_test(views_are_averaged),
         cmocka_unit_test(double_precision_takes_views_too),
         cmocka_unit_test(what_cannot_be_evaluated_is_refused),
+        cmocka_unit_test(nothing_without_training_images),
     };
     return cmocka_run_group_tests(tests, make_data, drop_data);
 }
