@@ -353,20 +353,42 @@ static void take_line(groups *g, const fw_trial *t)
         take_word(&g->data, t->data);
 }
 
+/* How a run was changed, but for its length, which each table has. changes: "a=1, train.epochs=4", taken apart. */
+static void drop_length(char *changes)
+{
+    static const char key[] = "train.epochs=";
+    for (char *at = changes; (at = strstr(at, key)) != NULL;) {
+        if (at != changes && strncmp(at - 2, ", ", 2) != 0) { /* the end of another key */
+            at++;
+            continue;
+        }
+        char *const next = strstr(at, ", ");
+        if (next != NULL)
+            memmove(at, next + 2, strlen(next + 2) + 1);
+        else
+            at[at == changes ? 0 : -2] = 0;
+    }
+}
+
 /* What a line's group is called: its variant, else how it was changed, else base. The caller frees. */
 static char *label_of(const groups *g, const fw_trial *t)
 {
-    const char *label = *t->variant != 0 ? t->variant : *t->changes != 0 ? t->changes : "base";
+    char *const changes = strdup(t->changes);
+    if (changes == NULL)
+        return NULL;
+    drop_length(changes);
+    const char *label = *t->variant != 0 ? t->variant : *changes != 0 ? changes : "base";
     const bool of = g->recipe.others && *t->recipe != 0;
-    const bool plain = of && *t->variant == 0 && *t->changes == 0; /* the recipe itself */
+    const bool plain = of && *t->variant == 0 && *changes == 0; /* the recipe itself */
     const char *data = *t->data != 0 ? t->data : *t->id != 0 ? "bundled data" : "unknown data";
     const size_t n = strlen(label) + strlen(t->recipe) + strlen(data) + 8;
     char *name = malloc(n);
-    if (name == NULL)
-        return NULL;
-    snprintf(name, n, "%s%s%s%s%s", of ? t->recipe : "", of && !plain ? ": " : "",
-             plain ? "" : label, g->data.others ? " on " : "", g->data.others ? data : "");
-    make_printable(name);
+    if (name != NULL)
+        snprintf(name, n, "%s%s%s%s%s", of ? t->recipe : "", of && !plain ? ": " : "",
+                 plain ? "" : label, g->data.others ? " on " : "", g->data.others ? data : "");
+    free(changes);
+    if (name != NULL)
+        make_printable(name);
     return name;
 }
 
@@ -416,6 +438,18 @@ static int report_groups(const command *self, const ablate_args *a, groups *g)
         const fw_status st = compare_print(&c);
         if (st != FW_OK)
             code = fail(self->name, st, false);
+    }
+    for (int i = 0; i < g->n && found > 0; i++) {
+        int b = 0;
+        while (b < g->n &&
+               (strcmp(g->cells[b].name, a->base) != 0 || g->cells[b].epochs != g->cells[i].epochs))
+            b++;
+        if (b == g->n)
+            fprintf(stderr,
+                    "fenwicks ablate: not compared: %s, %g epochs, %" PRId64
+                    " runs: there is no \"%s\" of that length\n",
+                    g->cells[i].name, g->cells[i].epochs, g->cells[i].n + g->cells[i].diverged,
+                    a->base);
     }
     free(cells);
     if (g->n == 0) {

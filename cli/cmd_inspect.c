@@ -12,6 +12,39 @@ static bool ends_with(const char *path, const char *end)
     return n >= k && strcmp(path + n - k, end) == 0;
 }
 
+static void add_info(json_t *o, const fw_record_info *in)
+{
+    (void)json_object_set_new(
+        o, "shape", json_pack("[I,I,I]", (json_int_t)in->h, (json_int_t)in->w, (json_int_t)in->c));
+    (void)json_object_set_new(o, "type", json_string(in->dtype == FW_U8 ? "uint8" : "float32"));
+    (void)json_object_set_new(o, "labelled", json_boolean(in->labelled));
+    (void)json_object_set_new(o, "classes", json_integer((json_int_t)in->n_classes));
+    if (in->class_names == NULL)
+        return;
+    json_t *const names = json_array();
+    for (int64_t i = 0; i < in->n_classes; i++)
+        (void)json_array_append_new(names, text_json(in->class_names[i]));
+    (void)json_object_set_new(o, "class_names", names);
+}
+
+/* What a recipe has to know of them: network.input, the classifier's classes. */
+static void print_info(const fw_record_info *in)
+{
+    enum { MOST_NAMES = 10 };
+    printf("images       %" PRId64 " x %" PRId64 " x %" PRId64 ", %s\n", in->h, in->w, in->c,
+           in->dtype == FW_U8 ? "uint8" : "float32");
+    if (!in->labelled) {
+        puts("labels       none");
+        return;
+    }
+    printf("classes      %" PRId64, in->n_classes);
+    for (int64_t i = 0; in->class_names != NULL && i < in->n_classes && i < MOST_NAMES; i++) {
+        fputs(i == 0 ? ": " : ", ", stdout);
+        put_text(in->class_names[i], 0);
+    }
+    puts(in->class_names != NULL && in->n_classes > MOST_NAMES ? ", ..." : "");
+}
+
 static int inspect_records(const command *self, const char *path, bool verify, bool json)
 {
     fw_record_summary s = {0};
@@ -21,11 +54,14 @@ static int inspect_records(const command *self, const char *path, bool verify, b
     static const char *const kinds[] = {"none", "gzip", "zlib"};
     int code;
     if (json) {
-        code = print_json(json_pack(
+        json_t *const o = json_pack(
             "{s:s, s:I, s:I, s:I, s:s, s:o, s:b, s:b}", "kind", "tfrecord", "files",
             (json_int_t)s.n_files, "records", (json_int_t)s.n_records, "bytes",
             (json_int_t)s.n_bytes, "compression", kinds[s.compression], "features",
-            text_json(s.features == NULL ? "" : s.features), "valid", 1, "verified", verify));
+            text_json(s.features == NULL ? "" : s.features), "valid", 1, "verified", verify);
+        if (o != NULL && s.info != NULL)
+            add_info(o, s.info);
+        code = print_json(o);
     } else {
         printf("records      %" PRId64 "\nfiles        %" PRId64 "\nbytes        %" PRId64
                "\ncompression  %s\nfeatures     %s\n%s\n",
@@ -33,6 +69,8 @@ static int inspect_records(const command *self, const char *path, bool verify, b
                s.features == NULL ? "" : s.features,
                verify ? "every length and every checksum is right"
                       : "checksums of the data were not checked (--verify)");
+        if (s.info != NULL)
+            print_info(s.info);
         code = finish_output();
     }
     fw_record_summary_clear(&s);
@@ -149,6 +187,12 @@ static int inspect_folder(const command *self, const char *dir, bool verify, boo
     json_t *root = json_loads(text, 0, NULL);
     fw_text_free(text);
     const char *model = json_string_value(json_object_get(root, "model"));
+    const char *const damaged = json_string_value(json_object_get(root, "checkpoint_damaged"));
+    if (verify && damaged != NULL) {
+        const int code = fail_with(self->name, FW_EFORMAT, damaged, json);
+        json_decref(root);
+        return code;
+    }
     if (verify && model != NULL) {
         st = fw_safetensors_inspect(model, true, &text);
         if (st != FW_OK) {

@@ -177,10 +177,11 @@ static int print_summary(const train_args *a, fw_recipe *recipe, const summary *
     if (s->build >= 0.05)
         printf("         %.1f s before that, once: data, memory, plans\n", s->build);
     if (s->n > 1)
-        printf("         %.1f s with reading the data; standard deviations %.2f, %.2f, %.2f; least "
-               "%.1f, mean without the first %.1f s\n",
-               s->t_dawn.mean, s->t_train.std, s->t_total.std, s->t_dawn.std, s->t_train.min,
-               s->later);
+        printf(
+            "         %.1f s with reading the data; standard deviations of these %.2f, %.2f, %.2f; "
+            "to train at least %.1f, without the first run %.1f s\n",
+            s->t_dawn.mean, s->t_train.std, s->t_total.std, s->t_dawn.std, s->t_train.min,
+            s->later);
     const fw_run_figures *const f = &s->last->run;
     if (f->train_flops > 0 && f->t_train > 0)
         printf("compute  %.4g TFLOP to train, %.0f GFLOP/s; %.3g TFLOP to evaluate\n",
@@ -233,7 +234,7 @@ typedef struct teller {
     const train_args *a;
     const char *recipe, *out; /* out: where its results go */
     uint64_t seed;
-    bool told;
+    bool resume, told;
 } teller;
 
 static bool on_event(void *user, const fw_event *ev)
@@ -242,6 +243,11 @@ static bool on_event(void *user, const fw_event *ev)
     if (ev->kind == FW_EVENT_BEGIN && !t->told)
         fprintf(stderr, "fenwicks %s, recipe %s, seed %" PRIu64 ", results in %s\n", fw_version(),
                 t->recipe, t->seed, t->out);
+    if (ev->kind == FW_EVENT_BEGIN && ev->step > 0 && ev->step < ev->total_steps)
+        fprintf(stderr, "goes on from step %" PRId64 " of %" PRId64 "\n", ev->step,
+                ev->total_steps);
+    else if (ev->kind == FW_EVENT_BEGIN && t->resume && !t->told && ev->step == 0)
+        fprintf(stderr, "no checkpoint in %s: it begins at step 0\n", t->out);
     t->told = true;
     return t->a->quiet || fw_progress_stderr(NULL, ev);
 }
@@ -321,8 +327,14 @@ static fw_status run_seeds(const command *self, const train_args *a, const fw_re
         *(teller *)opt->progress_user = (teller){.a = a,
                                                  .recipe = fw_recipe_name(recipe),
                                                  .out = out != NULL ? run_out : a->log,
-                                                 .seed = run.seed};
+                                                 .seed = run.seed,
+                                                 .resume = run.resume};
         st = one_run(a, session, &run, log, changes, &from, &rows[i]);
+        if (st == FW_OK && rows[i].held && out != NULL && !begun(run_out))
+            fprintf(stderr,
+                    "fenwicks train: %s is not made: %s has this run already; without --log it is "
+                    "run\n",
+                    run_out, a->log);
     }
     fw_session_close(session);
     free(changes);

@@ -67,8 +67,8 @@ FW_API fw_status fw_model_explain(const fw_model *m, char **text);
  * Caller frees with fw_text_free. verify: also refuses tensors with values that are not finite. */
 FW_API fw_status fw_safetensors_inspect(const char *path, bool verify, char **json);
 
-/* What a run's folder holds, as JSON: its config, the last epoch and evaluation of its log, its checkpoints and model; of a
- * recipe with a proxy that is not done yet those of the proxy, with "phase": "proxy". Caller
+/* What a run's folder holds, as JSON: its config, the last epoch and evaluation of its log, its checkpoints and model, where it diverged
+ * ("diverged") and that no checkpoint is whole ("checkpoint_damaged", in words); of a recipe with a proxy that is not done yet those of the proxy, with "phase": "proxy". Caller
  * frees with fw_text_free. FW_ENOTFOUND if there is no config.json. */
 FW_API fw_status fw_run_inspect(const char *dir, char **json);
 

@@ -102,11 +102,14 @@ FW_API void fw_tfrecord_discard(fw_tfrecord_writer *w); /* frees w and removes w
 /* Summary of a pattern for `fenwicks inspect`. verify: reads all data and checks every CRC; else
  * plain files are hopped through by their lengths (whose CRCs are checked) and only the first
  * record is read. features: "image bytes, label int64, shape int64[3]" of the first record, sorted
- * by name; "no tf.train.Example" where it is something else; "" where there is none. */
+ * by name; "no tf.train.Example" where it is something else; "" where there is none. A sidecar that is damaged, or
+ * whose files have other sizes, is an error with verify, else a warning in the log. */
 typedef struct fw_record_summary {
     int64_t n_files, n_records, n_bytes;
     fw_compression compression; /* of the first file */
     char *features;
+    fw_record_info
+        *info; /* what their sidecar says; NULL: there is none that is about exactly these files */
 } fw_record_summary;
 FW_API fw_status fw_record_inspect(const char *pattern, bool verify, fw_record_summary *out);
 FW_API void fw_record_summary_clear(fw_record_summary *s);

@@ -66,8 +66,8 @@ static fw_status cpu_open(fwi_device **out, const fwi_device_opt *opt)
     if (c->own_pool != NULL && opt->pin && (st = fwi_pool_pin(c->own_pool)) != FW_OK)
         goto done;
     const int n = fwi_pool_threads(c->base.pool);
-    c->label = fwi_sprintf("cpu (%s, %d %s%s)", table->name, n, opt->pin ? "pinned " : "",
-                           n == 1 ? "thread" : "threads");
+    c->label = fwi_sprintf("cpu (%s%s, %d %s%s)", table->name, c->blocked ? "" : " nhwc", n,
+                           opt->pin ? "pinned " : "", n == 1 ? "thread" : "threads");
     if (c->label == NULL) {
         st = FW_ENOMEM;
         goto done;

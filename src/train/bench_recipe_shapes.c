@@ -79,7 +79,7 @@ fw_status fw_recipe_conv_shapes(const fw_recipe *r, fw_conv_shape *out, int cap,
     fw_resolution size[FW_MAX_RESOLUTIONS];
     int64_t hwc[3] = {0};
     int32_t sizes = 0;
-    fw_layer *net = NULL;
+    fw_layer *net = NULL, *proxy = NULL;
     fw_status st = fw_recipe_check(r, NULL);
     if (st == FW_OK)
         st = fwi_recipe_net(r, &net);
@@ -87,10 +87,19 @@ fw_status fw_recipe_conv_shapes(const fw_recipe *r, fw_conv_shape *out, int cap,
         st = fwi_recipe_resolutions(r, MANY_STEPS, size, &sizes);
     (void)fwi_recipe_size(r, hwc);
     const int64_t batch = fwi_recipe_int(r, FWI_KEY_TRAIN_BATCH);
-    for (int32_t i = 0; i <= sizes && st == FW_OK; i++)
-        st = add_size(&to, net, batch, i < sizes ? size[i].size : hwc[0],
-                      i < sizes ? size[i].size : hwc[1], hwc[2]);
+    const bool chosen =
+        fwi_recipe_lines(r, FWI_KEY_PROXY_LAYER)->n > 0; /* rows of the batch, by a proxy */
+    const int64_t rows = chosen ? fwi_recipe_int(r, FWI_KEY_PROXY_KEEP) : batch;
+    if (st == FW_OK && chosen)
+        st = fwi_recipe_proxy(r, &proxy);
+    for (int32_t i = 0; i <= sizes && st == FW_OK; i++) {
+        const int64_t h = i < sizes ? size[i].size : hwc[0], w = i < sizes ? size[i].size : hwc[1];
+        st = add_size(&to, net, rows, h, w, hwc[2]);
+        if (st == FW_OK && chosen)
+            st = add_size(&to, proxy, batch, h, w, hwc[2]);
+    }
     fw_layer_free(net);
+    fw_layer_free(proxy);
     if (st == FW_OK)
         *n = to.n;
     return st;

@@ -9,8 +9,9 @@
 #include "file.h"
 #include "json_read.h"
 #include "probe.h"
+#include "run_folder.h"
 
-enum { KEY_CAP = 192, TEXT_CAP = 512, MAX_CONFIG = 1 << 20 };
+enum { KEY_CAP = 192, TEXT_CAP = 512 };
 
 /* The convolution as such: types and sizes, nothing of how it is computed. */
 static void key_of(const fwi_call *c, char key[KEY_CAP])
@@ -88,7 +89,7 @@ fw_status fwi_engines_check(const json_t *now, const char *config)
     json_t *is = NULL;
     if (now == NULL)
         return FW_OK;
-    fw_status st = fwi_read_own_file(config, MAX_CONFIG, &text);
+    fw_status st = fwi_read_own_file(config, FWI_CONFIG_BYTES, &text);
     if (st == FW_ENOTFOUND)
         return FW_OK;
     if (st != FW_OK)

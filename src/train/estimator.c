@@ -198,6 +198,7 @@ fw_status fwi_estimator_new_on(fw_estimator **out, fwi_device *device, fw_layer 
     e->net = net;
     e->optim.rest = optimizer;
     e->optim.average = opt->average;
+    e->optim.every = opt->record_every;
     e->transforms[0] = e->transforms[1] = fw_transform_end();
     fw_status st = check_options(opt);
     if (st == FW_OK)
@@ -256,6 +257,7 @@ fw_status fwi_estimator_restart(fw_estimator *e, uint64_t seed, const char *work
     e->recording = false;
     e->filled = e->broken = false;
     e->seconds_before = e->seconds_here = 0;
+    e->seconds_lost = false;
     if (st == FW_OK && e->compiled)
         st = fwi_network_forget(&e->network);
     return st == FW_OK ? find_resume(e) : st;
@@ -358,6 +360,9 @@ fw_status fw_estimator_save(fw_estimator *e, const char *path)
     if (!e->filled)
         return fwi_fail(FW_ESTATE,
                         "fw_estimator_save: there are no weights yet: it has met no data");
+    const fw_status made = fwi_whiten_check(e->network.store);
+    if (made != FW_OK)
+        return fwi_fail_in(made, "%s", path);
     const fw_transform *const t = &e->transforms[0];
     for (int64_t k = 0; t->kind == FW_TRANSFORM_STANDARDIZE && k < t->c; k++)
         if (!isfinite(t->mean[k]) || !isfinite(t->std[k]))

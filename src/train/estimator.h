@@ -36,6 +36,7 @@ struct fw_estimator {
     /* Seconds of training, evaluations not counted: of the starts before this one, by the log of the
      * run's folder; of this start's calls that are over. */
     double seconds_before, seconds_here;
+    bool seconds_lost; /* the log does not say how long the starts before took */
     char *layers_text, *optimizer_text;
     fwi_safetensors *resume; /* checkpoint to load when compiled; NULL: none */
     int64_t found_step; /* the newest in the run's folder as it was then, whole or not; -1: none */

@@ -459,6 +459,8 @@ fw_status fw_estimator_train(fw_estimator *e, fw_dataset *ds, int64_t until)
     fwi_staged_clear(&f.staged);
     if (st == FW_OK)
         st = fwi_estimator_save_model(e);
+    if (st == FW_ENONFINITE)
+        fwi_fit_log_diverged(&f);
     if (st != FW_OK)
         return st;
     ev = event_of(&f, FW_EVENT_END);

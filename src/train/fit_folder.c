@@ -75,8 +75,23 @@ fw_status fwi_fit_log_checkpoint(const fit *f, double seconds)
     fwi_runlog *l = f->e->log;
     const fw_status st =
         fwi_runlog_line(l, "\"event\":\"checkpoint\",\"step\":%" PRId64 ",\"seconds\":%s",
-                        f->e->step, num(text, seconds));
+                        f->e->step, num(text, f->e->seconds_lost ? NAN : seconds));
     return st == FW_OK ? fwi_runlog_flush(l) : st;
+}
+
+void fwi_fit_log_diverged(const fit *f)
+{
+    char text[FWI_NUMBER_CAP];
+    fwi_error why; /* what is to be told is that it diverged, not that a disk is full */
+    if (f->e->log == NULL)
+        return;
+    fwi_error_save(&why, FW_ENONFINITE);
+    const fw_status st =
+        fwi_runlog_line(f->e->log, "\"event\":\"diverged\",\"step\":%" PRId64 ",\"lr\":%s",
+                        f->e->step, num(text, f->row[0]));
+    if (st == FW_OK)
+        (void)fwi_runlog_flush(f->e->log);
+    (void)fwi_error_raise(&why);
 }
 
 /* ---- files ---- */
@@ -192,10 +207,11 @@ static void seconds_before(fw_estimator *e)
     if (st != FW_OK || seconds < 0)
         fwi_log(1,
                 "%s: its log does not say how long the %" PRId64
-                " steps before took: their time is not counted%s%s",
+                " steps before took: that of the run is not known%s%s",
                 e->opt.work_dir, e->step, st == FW_OK ? "" : ": ",
                 st == FW_OK ? "" : fw_last_error());
     e->seconds_before = st == FW_OK && seconds > 0 ? seconds : 0;
+    e->seconds_lost = st != FW_OK || seconds < 0;
 }
 
 /* Whoever looked at a folder before he had its lock looks again: another run may have come and gone. */

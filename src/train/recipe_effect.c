@@ -105,6 +105,13 @@ fw_status fwi_recipe_check_effect(const fw_recipe *r, fwi_key key)
     return k == NULL ? FW_OK : refuse(r, k, fwi_keys[key].key);
 }
 
+fw_status fwi_recipe_check_length(const fw_recipe *r, const char *given)
+{
+    static const need knots = {TRAIN(LR_STEPS), TRAIN(SCHEDULE), "piecewise", NULL};
+    const need *const k = unmet(r, TRAIN(LR_STEPS));
+    return k == NULL || is_met(r, &knots) ? FW_OK : refuse(r, k, given);
+}
+
 fw_status fwi_recipe_check_effects(const fw_recipe *r)
 {
     char name[96];

@@ -163,6 +163,8 @@ static fw_status make_group(const fw_recipe *r, const group_line *l, int64_t ste
     for (int i = 0; i < N_KEYS && st == FW_OK; i++)
         if (l->value[i] != NULL)
             st = fwi_recipe_check_effect(&view, group_keys[i]);
+    if (st == FW_OK && l->value[N_KEYS + LR_EPOCHS] != NULL)
+        st = fwi_recipe_check_length(&view, "lr_epochs");
     const int64_t span = length < 1 ? 1 : (int64_t)round(length);
     if (st == FW_OK)
         st = fwi_recipe_optimizer(&view, span, &out->optimizer);

@@ -137,6 +137,8 @@ bool fwi_recipe_groups_look_at(const fw_recipe *r, fwi_key key);
 /* ---- recipe_effect.c ---- */
 /* FW_EARG: this key of [train] has no effect beside the others, and why. */
 fw_status fwi_recipe_check_effect(const fw_recipe *r, fwi_key key);
+/* The same of a schedule's own length, which a constant one has no use for. given: what it is called. */
+fw_status fwi_recipe_check_length(const fw_recipe *r, const char *given);
 /* The same for all that were set on purpose (fw_recipe.asked), in any optimiser. */
 fw_status fwi_recipe_check_effects(const fw_recipe *r);
 /* ---- recipe_build.c ---- */

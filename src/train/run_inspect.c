@@ -23,10 +23,11 @@ static fw_status read_in(const char *dir, const char *name, size_t max_bytes, fw
     return st;
 }
 
-/* The last line of each event in log.jsonl, under "last_<event>". */
+/* The last line of some events in log.jsonl; that it diverged only where no later start was made. */
 static fw_status add_log(const char *dir, json_t *root)
 {
-    static const char *const events[] = {"epoch", "eval"};
+    static const char *const events[][2] = {
+        {"epoch", "last_epoch"}, {"eval", "last_eval"}, {"diverged", "diverged"}};
     fwi_buf log = {0};
     fw_status st = read_in(dir, "log.jsonl", MAX_LOG, &log);
     if (st == FW_ENOTFOUND)
@@ -47,9 +48,11 @@ static fw_status add_log(const char *dir, json_t *root)
             st = fwi_fail(FW_EFORMAT, "%s/log.jsonl: line %" PRId64 " is no event", dir, line_no);
             break;
         }
+        if (strcmp(event, "begin") == 0)
+            (void)json_object_del(root, "diverged");
         for (size_t i = 0; i < sizeof events / sizeof *events; i++)
-            if (strcmp(event, events[i]) == 0)
-                (void)json_object_set(root, i == 0 ? "last_epoch" : "last_eval", o);
+            if (strcmp(event, events[i][0]) == 0)
+                (void)json_object_set(root, events[i][1], o);
         json_decref(o);
     }
     fwi_buf_clear(&log);
@@ -86,6 +89,9 @@ static fw_status inspect(const char *dir, bool proxy, char **json)
     if (st == FW_OK && step >= 0) {
         (void)json_object_set_new(root, "checkpoint_step", json_integer(step));
         (void)json_object_set_new(root, "checkpoint", json_string(path));
+    } else if (st == FW_EFORMAT) { /* the rest of it can be told all the same */
+        (void)json_object_set_new(root, "checkpoint_damaged", json_string(fw_last_error()));
+        st = FW_OK;
     }
     char *model = st == FW_OK ? fwi_path_join(dir, "model.safetensors") : NULL;
     if (model != NULL && fwi_file_exists(model))

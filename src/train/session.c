@@ -26,6 +26,7 @@ typedef struct watch {
     const fw_run_opt *opt;
     const fw_estimator *e; /* that is being trained */
     bool reached, user_stopped;
+    bool seconds_lost; /* of earlier starts: what it took is not known */
     double images_per_second;
     double seconds;    /* of training, by all starts, in the phases that are over */
     int64_t eval_step; /* of the latest evaluation; -1: none */
@@ -234,6 +235,7 @@ static fw_status train_one(fw_session *s, fw_estimator *e, uint64_t seed, const 
     if (st == FW_OK)
         st = fw_estimator_train(e, s->data.train, s->steps);
     w->seconds += e->seconds_before + e->seconds_here;
+    w->seconds_lost = w->seconds_lost || e->seconds_lost;
     return st;
 }
 
@@ -265,8 +267,12 @@ static fw_status train(fw_session *s, const fw_one_run *run, fw_run_result *resu
         f->steps = fw_estimator_step(s->net);
     }
     f->epochs = (double)f->steps / (double)s->steps_per_epoch;
-    f->images_per_second = w->images_per_second;
     f->t_train = w->seconds;
+    f->images_per_second = w->images_per_second;
+    if (f->images_per_second == 0 && f->t_train > 0 &&
+        !w->seconds_lost) /* earlier starts took all the steps */
+        f->images_per_second =
+            (double)(f->steps * fwi_recipe_int(s->r, FWI_KEY_TRAIN_BATCH)) / f->t_train;
     result->stopped_early = w->reached && f->steps < s->steps;
     if (st == FW_ESTOPPED && w->reached &&
         !w->user_stopped) /* the loop writes it at the end alone */
@@ -291,10 +297,10 @@ static fw_status evaluate(fw_session *s, const fw_one_run *run, fw_run_result *r
 {
     fw_run_figures *const f = &result->run;
     fw_status st = FW_OK;
-    if (s->watch.eval_step == f->steps)
-        result->test = s->watch.eval; /* of these very weights */
-    else if ((st = fwi_estimator_evaluate(s->net, s->data.test, &result->test)) != FW_OK ||
-             (st = fwi_estimator_log_eval(s->net, &result->test)) != FW_OK)
+    const bool done = s->watch.eval_step == f->steps; /* of these very weights */
+    if (done)
+        result->test = s->watch.eval;
+    else if ((st = fwi_estimator_evaluate(s->net, s->data.test, &result->test)) != FW_OK)
         return st;
     if (!isfinite(result->test.loss)) /* the last update spoilt the weights */
         return fwi_fail(FW_ENONFINITE,
@@ -306,7 +312,7 @@ static fw_status evaluate(fw_session *s, const fw_one_run *run, fw_run_result *r
     f->forwards = result->test.forwards;
     if (run->out != NULL)
         snprintf(result->model, sizeof result->model, "%s/model.safetensors", run->out);
-    return FW_OK;
+    return done ? FW_OK : fwi_estimator_log_eval(s->net, &result->test);
 }
 
 static fw_status close_folders(fw_session *s)
@@ -328,15 +334,18 @@ static fw_status run_built(fw_session *s, const fw_one_run *run, fw_run_result *
         f->accuracy = f->accuracy_plain = f->loss = NAN;
         f->epochs = (double)s->steps / (double)s->steps_per_epoch;
     }
-    if (st == FW_OK || st == FW_ENONFINITE) {
-        f->t_total = f->t_train + result->test.seconds;
-        f->t_dawn = f->t_total + s->t_data;
+    if (s->watch.seconds_lost)
+        f->t_train = 0;
+    if (st == FW_OK || st == FW_ENONFINITE || f->forwards > 0) {
+        f->t_total = s->watch.seconds_lost ? 0 : f->t_train + result->test.seconds;
+        f->t_dawn = s->watch.seconds_lost ? 0 : f->t_total + s->t_data;
         f->t_build = s->t_build;
         s->t_build = 0; /* told */
     }
     fwi_error message; /* what follows may have one of its own */
     fwi_error_save(&message, st);
-    const fw_status counted = st == FW_OK || st == FW_ENONFINITE ? count(s, f) : FW_OK;
+    const fw_status counted =
+        st == FW_OK || st == FW_ENONFINITE || f->forwards > 0 ? count(s, f) : FW_OK;
     const fw_status closed = close_folders(s);
     if (st != FW_OK)
         return fwi_error_raise(&message);

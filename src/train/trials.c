@@ -446,6 +446,19 @@ static fw_status check_texts(const fw_trial *t)
     return FW_OK;
 }
 
+/* Hours of work are not lost with a disk that was full: the line stands in the log, to be added by hand. */
+static void tell_line(const fw_trials *t, const fw_trial *trial)
+{
+    fwi_error why;
+    fwi_error_save(&why, FW_EIO);
+    char *const line = line_of(trial);
+    if (line != NULL)
+        fwi_log(1, "%s: could not be added to, its line would be %s",
+                t->path != NULL ? t->path : "the results", line);
+    free(line); /* jansson's */
+    (void)fwi_error_raise(&why);
+}
+
 fw_status fw_session_trial(fw_session *s, const fw_one_run *run, fw_trials *t,
                            const fw_trial_opt *opt, const fw_trial **out, fw_run_result *result,
                            bool *held)
@@ -471,12 +484,17 @@ fw_status fw_session_trial(fw_session *s, const fw_one_run *run, fw_trials *t,
     if (st != FW_OK)
         return st;
     st = fw_session_run(s, run, res);
-    if (st != FW_OK && !(st == FW_ENONFINITE && res->run.diverged))
+    const bool diverged = st == FW_ENONFINITE && res->run.diverged;
+    if (st != FW_OK && !diverged && res->run.forwards == 0)
         return st;
+    fwi_error failed; /* of what came behind the evaluation: the result is one all the same */
+    fwi_error_save(&failed, diverged ? FW_OK : st);
     trial.run = res->run;
     if ((st = fw_trials_add(t, &trial)) == FW_OK)
         *out = fw_trials_get(t, fw_trials_count(t) - 1);
-    return st;
+    else
+        tell_line(t, &trial);
+    return failed.status == FW_OK ? st : fwi_error_raise(&failed);
 }
 
 fw_status fw_trial_run(fw_trials *t, const fw_recipe *r, const fw_run_opt *run,

@@ -111,6 +111,13 @@ run 0 ablate --compare untimed.jsonl
 grep -qE '^base +2 .* - +-$' out || die "seconds of runs that have none"
 run 0 ablate --compare untimed.jsonl --json
 out '"seconds": null, "seconds_std": null'
+# what train adds: its length is no change, and what no base has the length of is told
+run 0 train my.recipe --epochs 0.5 --log mix.jsonl --quiet
+run 0 train my.recipe --epochs 0.5 --set lr=0.05 --log mix.jsonl --quiet
+run 0 train my.recipe --epochs 1 --set lr=0.05 --log mix.jsonl --quiet
+run 0 ablate --compare mix.jsonl
+grep -qE '^base +1 ' out && grep -qE '^lr=0.05 +1 ' out || die "names without a length"
+err 'not compared: lr=0.05, 1 epochs, 1 runs: there is no "base" of that length'
 # what a file calls its runs moves no cursor and colours nothing
 printf '{"arm": "base", "seed": 1, "epochs": 1, "accuracy": 0.5}\n' > escape.jsonl
 printf '{"arm": "\\u001b[31mred\\u009b", "seed": 1, "epochs": 1, "accuracy": 0.6}\n' >> escape.jsonl

@@ -84,6 +84,22 @@ no_controls
 run 0 inspect n.safetensors
 no_controls
 
+# A run that diverged says so; one that begins at step 0 again, too.
+run 1 train digits --set lr=1e6,schedule=constant --epochs 1 --out div --quiet
+run 0 inspect div
+out "diverged: "
+run 0 train digits --epochs 0.2 --out div --resume
+err "no checkpoint in div: it begins at step 0"
+run 0 inspect div --json
+grep -q '"diverged"' out && die "a later start did not diverge"
+# Damaged checkpoints do not keep the rest from being told.
+for file in div/checkpoint-*; do head -c 100 "$file" > cut && mv cut "$file"; done
+run 0 inspect div
+out "checkpoint_damaged: div: none of its"
+out "last_epoch: "
+run 1 inspect div --verify
+err "none of its"
+
 # A name that is no UTF-8 costs no row of JSON.
 odd=$(printf '\377.csv')
 cp six.csv "$odd"

@@ -5,7 +5,7 @@ run 0 train digits --epochs 0.2 --runs 3 --seed 5 --log r.jsonl --target 0.01
 grep -qE '^compute  0.003645 TFLOP to train, [0-9]+ GFLOP/s; 0.00171 TFLOP to evaluate$' out || die "no operations"
 grep -qE '^accuracy [0-9.]+ % \(mean of 3 runs, standard deviation [0-9.]+\), loss ' out || die "no mean"
 grep -qE '^ +standard error [0-9.]+, least [0-9.]+ %; at or above 1.00 %: 3 of 3 runs; p = ' out || die "no target"
-grep -qE '^ +[0-9.]+ s with reading the data; standard deviations [0-9.]+, [0-9.]+, [0-9.]+; least ' out || die "no times"
+grep -qE '^ +[0-9.]+ s with reading the data; standard deviations of these [0-9.]+, [0-9.]+, [0-9.]+; to train at least ' out || die "no times"
 err "seed 5, results in r.jsonl"
 [ "$(ls)" = "$(printf 'err\nout\nr.jsonl')" ] || die "something else than the file: $(ls)"
 "$TOOL" jsonl recipe id variant changes seed epochs steps accuracy accuracy_plain loss t_train t_total t_dawn data \
@@ -90,6 +90,17 @@ json accuracy_std target_p t_train_std
 run 0 train digits --epochs 0.2 --seed 5 --log r.jsonl --quiet
 err ", done before"
 
+# of a run that goes on without the log of what came before nobody knows how long it took
+run 0 train digits --epochs 0.4 --out lost --checkpoint-every 2 --keep 9 --quiet
+rm lost/log.jsonl lost/model.safetensors "lost/$(ls lost | grep checkpoint | tail -n 1)"
+run 0 train digits --epochs 0.4 --out lost --resume --log lost.jsonl
+err "that of the run is not known"
+grep -qE '"t_train": 0(\.0)?, "t_total": 0(\.0)?, "t_dawn": 0(\.0)?,' lost.jsonl || die "a time that nobody knows: $(cat lost.jsonl)"
+
+# one that the file has is not made anew for a folder's sake, which is told
+run 0 train digits --epochs 0.2 --seed 5 --log r.jsonl --out nothing --quiet
+err "nothing is not made: r.jsonl has this run already"
+[ ! -e nothing ] || die "a folder of a run that was not run"
 # runs that diverge: a line each, in no figure; the others go on
 diverging="digits --epochs 0.5 --set lr=1e6,schedule=constant --quiet"
 run 1 train $diverging --log d.jsonl

@@ -155,9 +155,16 @@ static fw_status info(fwi_device *d, fwi_gpu_info *out)
     return fwi_cuda_gpu_info(0, out);
 }
 
+static void libraries(fwi_device *d, char *text, size_t cap)
+{
+    fwi_gpu_info of;
+    snprintf(text, cap, "%s", info(d, &of) == FW_OK ? of.libraries : "");
+}
+
 static const fwi_probe probe = {.mark = mark,
                                 .between = between,
                                 .info = info,
+                                .libraries = libraries,
                                 .load_plan = load_plan,
                                 .load_fill = load_fill,
                                 .load_run = load_run,

@@ -318,6 +318,9 @@ static void groups_are_checked(void **state)
     assert_int_equal(
         fw_recipe_set(r, "group", "bias, bias, bias, bias, bias, bias, bias, bias, bias"), FW_OK);
     refused_by(fw_recipe_check(r, NULL), FW_EFORMAT, "train.group: line 9: more than 8 groups");
+    assert_int_equal(fw_recipe_set(r, "group", "conv schedule=constant lr=1 lr_epochs=3"), FW_OK);
+    refused_by(fw_recipe_check(r, NULL), FW_EARG,
+               "train.group: line 1: lr_epochs is given, but the schedule is constant");
     assert_int_equal(fw_recipe_set(r, "group", "conv optimizer=muon"), FW_OK);
     refused_by(fw_recipe_check(r, NULL), FW_EARG,
                "train.group: line 1: group: train.lr is missing: schedule one_cycle needs it");
