@@ -353,21 +353,25 @@ static void take_line(groups *g, const fw_trial *t)
         take_word(&g->data, t->data);
 }
 
-/* How a run was changed, but for its length, which each table has. changes: "a=1, train.epochs=4", taken apart. */
+/* How a run was changed, but for its length, which each table has. changes: "a=1, train.epochs=4", cut there. */
 static void drop_length(char *changes)
 {
-    static const char key[] = "train.epochs=";
-    for (char *at = changes; (at = strstr(at, key)) != NULL;) {
-        if (at != changes && strncmp(at - 2, ", ", 2) != 0) { /* the end of another key */
-            at++;
-            continue;
-        }
-        char *const next = strstr(at, ", ");
+    char *to = changes;
+    for (char *at = changes, *next; at != NULL; at = next) {
+        next = strstr(at, ", ");
+        const size_t n = next != NULL ? (size_t)(next - at) : strlen(at);
         if (next != NULL)
-            memmove(at, next + 2, strlen(next + 2) + 1);
-        else
-            at[at == changes ? 0 : -2] = 0;
+            next += 2;
+        if (strncmp(at, "train.epochs=", 13) == 0 || strncmp(at, "epochs=", 7) == 0)
+            continue;
+        if (to != changes) {
+            memcpy(to, ", ", 2);
+            to += 2;
+        }
+        memmove(to, at, n);
+        to += n;
     }
+    *to = 0;
 }
 
 /* What a line's group is called: its variant, else how it was changed, else base. The caller frees. */

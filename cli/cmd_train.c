@@ -34,21 +34,27 @@ typedef struct run_row {
     char model[FW_MODEL_PATH_CAP];
 } run_row;
 
+/* A time, or a rate, of 0 is one that nobody knows. */
+static json_t *known(double v)
+{
+    return number_or_null(v > 0 ? v : NAN);
+}
+
 static json_t *run_json(const run_row *r)
 {
     const fw_run_figures *const f = &r->run;
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o, "
-                     "s:b, s:b, s:b, s:o}",
-                     "seed", seed_json(r->seed), "accuracy", number_or_null(f->accuracy),
-                     "accuracy_plain", number_or_null(f->accuracy_plain), "forwards",
-                     f->forwards > 0 ? json_integer(f->forwards) : json_null(), "loss",
-                     number_or_null(f->loss), "steps", (json_int_t)f->steps, "epochs", f->epochs,
-                     "t_train", f->t_train, "t_total", f->t_total, "t_dawn", f->t_dawn, "t_build",
-                     f->t_build, "images_per_second", f->images_per_second, "train_flops",
-                     f->train_flops, "eval_flops", f->eval_flops, "since_start",
-                     r->since_start > 0 ? json_real(r->since_start) : json_null(), "stopped_early",
-                     r->stopped_early, "held", r->held, "diverged", f->diverged, "model",
-                     text_json(r->model));
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:I, s:f, s:o, s:o, s:o, s:f, s:o, s:f, s:f, s:o, "
+        "s:b, s:b, s:b, s:o}",
+        "seed", seed_json(r->seed), "accuracy", number_or_null(f->accuracy), "accuracy_plain",
+        number_or_null(f->accuracy_plain), "forwards",
+        f->forwards > 0 ? json_integer(f->forwards) : json_null(), "loss", number_or_null(f->loss),
+        "steps", (json_int_t)f->steps, "epochs", f->epochs, "t_train", known(f->t_train), "t_total",
+        known(f->t_total), "t_dawn", known(f->t_dawn), "t_build", f->t_build, "images_per_second",
+        known(f->images_per_second), "train_flops", f->train_flops, "eval_flops", f->eval_flops,
+        "since_start", r->since_start > 0 ? json_real(r->since_start) : json_null(),
+        "stopped_early", r->stopped_early, "held", r->held, "diverged", f->diverged, "model",
+        text_json(r->model));
 }
 
 typedef struct summary {
@@ -62,6 +68,19 @@ typedef struct summary {
     int64_t peak;
     bool stopped_early;
 } summary;
+
+/* A column of times that are known: of a run that was resumed without its log none is. */
+static void times(const run_row *rows, int64_t n, size_t at, double *x, fw_summary *out)
+{
+    int64_t k = 0;
+    for (int64_t i = 0; i < n; i++) {
+        memcpy(&x[k], (const char *)&rows[i].run + at, sizeof *x);
+        k += !rows[i].run.diverged && x[k] > 0;
+    }
+    *out = (fw_summary){.mean = NAN, .std = NAN, .se = NAN, .min = NAN, .max = NAN};
+    if (k > 0)
+        (void)fw_summary_of(x, k, out);
+}
 
 /* A column of the rows that have all their numbers: `at` is the offset of a double. */
 static void column(const run_row *rows, int64_t n, size_t at, double *x, fw_summary *out)
@@ -79,16 +98,16 @@ static void summarise(const run_row *rows, int64_t n, double target, double *x, 
     fw_summary later = {.mean = NAN};
     column(rows, n, offsetof(fw_run_figures, accuracy_plain), x, &s->plain);
     column(rows, n, offsetof(fw_run_figures, loss), x, &s->loss);
-    column(rows, n, offsetof(fw_run_figures, t_total), x, &s->t_total);
-    column(rows, n, offsetof(fw_run_figures, t_dawn), x, &s->t_dawn);
-    column(rows, n, offsetof(fw_run_figures, images_per_second), x, &s->images_per_second);
-    column(rows, n, offsetof(fw_run_figures, t_train), x, &s->t_train);
-    s->n = s->t_train.n;
-    s->diverged = n - s->n;
-    if (s->n > 1)
-        (void)fw_summary_of(x + 1, s->n - 1, &later);
+    times(rows, n, offsetof(fw_run_figures, t_total), x, &s->t_total);
+    times(rows, n, offsetof(fw_run_figures, t_dawn), x, &s->t_dawn);
+    times(rows, n, offsetof(fw_run_figures, images_per_second), x, &s->images_per_second);
+    times(rows, n, offsetof(fw_run_figures, t_train), x, &s->t_train);
+    if (s->t_train.n > 1)
+        (void)fw_summary_of(x + 1, s->t_train.n - 1, &later);
     s->later = later.mean;
     column(rows, n, offsetof(fw_run_figures, accuracy), x, &s->accuracy);
+    s->n = s->accuracy.n;
+    s->diverged = n - s->n;
     s->above = fw_share_at_least(x, s->n, target) * (double)s->n / (double)n;
     s->p = s->diverged > 0 ? NAN : fw_t_test_above(&s->accuracy, target);
     for (int64_t i = 0; i < n; i++) {
@@ -117,23 +136,24 @@ static int print_summary_json(const train_args *a, fw_recipe *recipe, const summ
         (void)json_array_append_new(runs, run_json(&rows[i]));
     const run_row *const last = s->last;
     json_t *o = json_pack(
-        "{s:s, s:f, s:f, s:f, s:I, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:b, s:I, "
+        "{s:s, s:f, s:f, s:f, s:I, s:o, s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:s, s:b, s:I, "
         "s:o}",
         "recipe", fw_recipe_name(recipe), "accuracy", s->accuracy.mean, "loss", s->loss.mean,
         "epochs", last->run.epochs, "steps", (json_int_t)last->run.steps, "runs", runs,
         "accuracy_mean", s->accuracy.mean, "accuracy_std", or_zero(s->accuracy.std), "accuracy_se",
-        or_zero(s->accuracy.se), "accuracy_plain", s->plain.mean, "t_train", s->t_train.mean,
-        "t_total", s->t_total.mean, "t_dawn", s->t_dawn.mean, "images_per_second",
-        s->images_per_second.mean, "tta", fw_recipe_get(recipe, "evaluate.tta"), "stopped_early",
-        s->stopped_early, "peak_memory_bytes", (json_int_t)s->peak, "model",
+        or_zero(s->accuracy.se), "accuracy_plain", s->plain.mean, "t_train",
+        number_or_null(s->t_train.mean), "t_total", number_or_null(s->t_total.mean), "t_dawn",
+        number_or_null(s->t_dawn.mean), "images_per_second",
+        number_or_null(s->images_per_second.mean), "tta", fw_recipe_get(recipe, "evaluate.tta"),
+        "stopped_early", s->stopped_early, "peak_memory_bytes", (json_int_t)s->peak, "model",
         text_json(last->model));
     json_t *more = json_pack(
-        "{s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:f, s:o, s:I, s:s, s:s}", "t_build", s->build,
+        "{s:f, s:f, s:f, s:f, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:s, s:s}", "t_build", s->build,
         "accuracy_min", s->accuracy.min, "target", a->target, "target_share", s->above, "target_p",
         number_or_null(s->p), "t_train_std", number_or_null(s->t_train.std), "t_total_std",
         number_or_null(s->t_total.std), "t_dawn_std", number_or_null(s->t_dawn.std), "t_train_min",
-        s->t_train.min, "t_train_without_first", number_or_null(s->later), "diverged",
-        (json_int_t)s->diverged, "version", fw_version(), "commit", fw_commit());
+        number_or_null(s->t_train.min), "t_train_without_first", number_or_null(s->later),
+        "diverged", (json_int_t)s->diverged, "version", fw_version(), "commit", fw_commit());
     if (o != NULL && more != NULL)
         (void)json_object_update(o, more);
     json_decref(more);
@@ -172,8 +192,12 @@ static int print_summary(const train_args *a, fw_recipe *recipe, const summary *
     if (strcmp(tta, "none") != 0 && s->last->run.forwards > 0)
         printf("         %" PRId64 " images went through the network in the last evaluation\n",
                s->last->run.forwards);
-    printf("time     %.1f s to train, %.1f s with the final evaluation, %.0f images/s\n",
-           s->t_train.mean, s->t_total.mean, s->images_per_second.mean);
+    if (s->t_train.n < s->n)
+        printf("time     of %" PRId64 " of %" PRId64 " runs not known: resumed without their log\n",
+               s->n - s->t_train.n, s->n);
+    if (s->t_train.n > 0)
+        printf("time     %.1f s to train, %.1f s with the final evaluation, %.0f images/s\n",
+               s->t_train.mean, s->t_total.mean, s->images_per_second.mean);
     if (s->build >= 0.05)
         printf("         %.1f s before that, once: data, memory, plans\n", s->build);
     if (s->n > 1)

@@ -85,8 +85,8 @@ typedef struct fw_conv_shape {
 } fw_conv_shape;
 /* The shapes of bench/shapes.txt: fills up to cap, returns how many there are. */
 FW_API int fw_conv_shapes(fw_conv_shape *out, int cap);
-/* Those that a recipe trains, at each of its resolutions, with its batch; net is its name, cut to fit. Fills
- * up to cap, *n: how many there are. A convolution that is not square is left out. */
+/* Those that a recipe trains, at each of its resolutions, with its batch, or with the rows that a proxy network
+ * leaves of it, and then those of the proxy too; net is its name, cut to fit. Fills up to cap, *n: how many there are. A convolution that is not square is left out. */
 FW_API fw_status fw_recipe_conv_shapes(const fw_recipe *r, fw_conv_shape *out, int cap, int *n);
 
 typedef struct fw_bench_conv_opt {

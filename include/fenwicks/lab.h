@@ -59,7 +59,9 @@ typedef struct fw_trial_opt {
 } fw_trial_opt;
 /* fw_session_run, unless t holds the run; then its line, and nothing is built for it. *out is borrowed
  * from t. result (may be NULL) is filled where the recipe was run, *held says whether it was not. A run
- * that diverges gets its line, (*out)->run.diverged, and FW_OK; fw_last_error says where it did.
+ * that diverges gets its line, (*out)->run.diverged, and FW_OK; fw_last_error says where it did. Where something failed
+ * behind the evaluation (a log or a folder that could not be closed) that error is returned with the line added and
+ * *out set; where the line could not be added it stands in the log (fw_log_set), *out is NULL and result filled.
  * warm_start and until_accuracy of the session's options make another experiment: FW_EARG. */
 FW_API fw_status fw_session_trial(fw_session *s, const fw_one_run *run, fw_trials *t,
                                   const fw_trial_opt *opt, const fw_trial **out,

@@ -119,7 +119,8 @@ typedef struct fw_run_figures {
     double t_train, t_total,
         t_dawn;     /* seconds: initialising + training, by all starts of a run that
                        was resumed; + final evaluation; + reading the data and bringing it to
-                       the device, even where an earlier run of the session did that */
+                       the device, even where an earlier run of the session did that. 0: not
+                       known, of a run that was resumed without its log */
     double t_build; /* seconds before t_train began: the build of fw_session; 0: an earlier run
                        has told it */
     double images_per_second;

@@ -223,7 +223,7 @@ FW_API void fw_estimator_free(fw_estimator *e);
 FW_API fw_status fw_estimator_train(fw_estimator *e, fw_dataset *ds, int64_t until);
 
 /* Every record of a non-training data set counts once, wherever it stands, by the views that .tta asks
- * for; it has to have labels. */
+ * for; it has to have labels. FW_ESTATE: a filter of fw_whiten is not made yet, see fw_estimator_save. */
 FW_API fw_status fw_estimator_evaluate(fw_estimator *e, fw_dataset *ds, fw_metrics *out);
 
 /* Class probabilities of every record, in order: probabilities [cap, n_classes]. FW_EARG if cap <

@@ -105,15 +105,22 @@ fw_status fwi_error_raise(const fwi_error *e)
 
 void fwi_log(int level, const char *fmt, ...)
 {
-    if (log_fn == NULL ||
-        in_log_callback) /* a callback that fails and logs must not wait for itself */
-        return;
     const int saved = errno;
     char text[FWI_ERROR_CAP];
     va_list args;
     va_start(args, fmt);
     format(text, fmt, args);
     va_end(args);
+    fwi_log_text(level, text);
+    errno = saved;
+}
+
+void fwi_log_text(int level, const char *text)
+{
+    if (log_fn == NULL ||
+        in_log_callback) /* a callback that fails and logs must not wait for itself */
+        return;
+    const int saved = errno;
     pthread_mutex_lock(&log_lock);
     in_log_callback = true;
     log_fn(log_user, level, text);

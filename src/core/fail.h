@@ -55,5 +55,6 @@ static inline fw_status fwi_stop_check(const volatile sig_atomic_t *stop, const 
 }
 
 void fwi_log(int level, const char *fmt, ...) FWI_PRINTF(2, 3); /* to the callback of fw_log_set */
+void fwi_log_text(int level, const char *text);                 /* the same, of any length */
 
 #endif

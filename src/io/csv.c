@@ -170,7 +170,7 @@ static fw_status read_first_line(reader *r, int64_t label)
         return fwi_fail(
             FW_EFORMAT,
             "%s: line %lld is a header without a column named label, labels, class, target or y: "
-            "which one holds labels has to be said (label_column, --label-column)",
+            "which one holds labels has to be said (label_column, convert --label-column)",
             r->path, (long long)r->line);
     if (header) {
         r->at = line.at;

@@ -56,10 +56,10 @@ fw_status fwi_import_any_size(const char *src, const fw_import_opt *opt, fw_imag
 /* Of which set's parts an archive holds one: 10 or 100 classes; 0: of neither. */
 fw_status fwi_cifar_archive_classes(const char *path, int64_t *classes);
 
-/* fw_csv_load of text in memory; name: for messages and as the source. */
 /* Whether an .npz has an array of that name. */
 fw_status fwi_npz_has(const char *path, const char *key, bool *has);
 
+/* fw_csv_load of text in memory; name: for messages and as the source. */
 fw_status fwi_csv_parse(const char *name, const void *text, size_t n_bytes, const fw_csv_opt *opt,
                         fw_images *out);
 

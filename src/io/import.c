@@ -128,6 +128,13 @@ static fw_status import_parts(const char *src, const fw_npy_opt *npy, fw_images 
         of.y_key = labels ? y_key[i] : NULL;
         st = fw_npy_load(src, NULL, &of, part[i]);
     }
+    if (st == FW_OK && test->n > 0 &&
+        (train->h != test->h || train->w != test->w || train->c != test->c))
+        st = fwi_fail(
+            FW_ESHAPE,
+            "%s: the images of x_train are %lld x %lld x %lld, those of x_test %lld x %lld x %lld",
+            src, (long long)train->h, (long long)train->w, (long long)train->c, (long long)test->h,
+            (long long)test->w, (long long)test->c);
     return st;
 }
 
@@ -143,15 +150,17 @@ static fw_status name_classes(const char *src, const char *file, fw_images *a, f
                         n == 0 ? "has no labels, and so no classes to name"
                                : "has names for its classes");
     fw_status st = fwi_read_file(file, MOST_NAME_BYTES, &text);
-    for (size_t i = 0, line = 0; st == FW_OK && i < text.size; i++) {
-        line = text.data[i] == '\n' ? 0 : line + (strchr(" \r", text.data[i]) == NULL);
-        names += line == 1;
+    bool named = false; /* this line, so far; as fwi_class_names_parse takes them */
+    for (size_t i = 0; st == FW_OK && i < text.size; i++) {
+        const bool ink = text.data[i] != '\n' && text.data[i] != ' ' && text.data[i] != '\r';
+        names += ink && !named;
+        named = text.data[i] != '\n' && (named || ink);
     }
     if (st == FW_OK && (names < n || names > FWI_MAX_CLASSES))
         st = fwi_fail(FW_EFORMAT, "%s: %lld names, and the labels of %s are of %lld classes", file,
                       (long long)names, src, (long long)n);
     for (int i = 0; i < 2 && st == FW_OK; i++) {
-        if (part[i]->n == 0)
+        if (part[i]->labels == NULL)
             continue;
         st = fwi_class_names_parse(file, text.data, text.size, names, &part[i]->class_names);
         if (st == FW_OK)

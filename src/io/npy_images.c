@@ -166,17 +166,18 @@ static fw_status no_such_array(const char *path, const char *wanted, const char 
     fwi_buf names = {0};
     int n = 0;
     fw_status st = fwi_archive_open(&zip, path, FWI_ZIP);
-    while (st == FW_OK && n < MOST && (st = fwi_archive_next(zip, &member)) == FW_OK) {
+    while (st == FW_OK && n <= MOST && (st = fwi_archive_next(zip, &member)) == FW_OK) {
         const size_t bytes = strlen(member);
         if (bytes <= 4 || strcmp(member + bytes - 4, ".npy") != 0)
             continue;
-        st = fwi_buf_printf(&names, "%s%.*s", n++ > 0 ? ", " : "", (int)bytes - 4, member);
+        if (n++ < MOST)
+            st = fwi_buf_printf(&names, "%s%.*s", n > 1 ? ", " : "", (int)bytes - 4, member);
     }
     if (st == FW_OK || st == FW_END)
         st = n == 0 ? fwi_fail(FW_ENOTFOUND, "%s: there is no array in it", path)
                     : fwi_fail(FW_ENOTFOUND,
                                "%s: there is no array %s in it, but %.500s%s: name one (%s)", path,
-                               wanted, (const char *)names.data, n == MOST ? ", ..." : "", how);
+                               wanted, (const char *)names.data, n > MOST ? ", ..." : "", how);
     fwi_buf_clear(&names);
     fwi_archive_close(zip);
     return st;
@@ -191,7 +192,8 @@ static fw_status load_npz(const char *path, const char *key, const char *const u
         snprintf(wanted, sizeof wanted, "\"%.150s\"", key);
         return st != FW_END
                    ? st
-                   : no_such_array(path, wanted, a->labels ? "y_key, --y-key" : "x_key, --x-key");
+                   : no_such_array(path, wanted,
+                                   a->labels ? "y_key, convert --y-key" : "x_key, convert --x-key");
     }
     fw_status st = FW_END;
     for (int i = 0; st == FW_END && i < 3 && usual[i] != NULL; i++)
@@ -295,7 +297,7 @@ fw_status fw_npy_load(const char *x_path, const char *y_path, const fw_npy_opt *
         return st;
     st = x_zip ? load_npz(x_path, opt->x_key, x_names, &x) : load_npy(x_path, &x);
     if (st == FW_END)
-        st = no_such_array(x_path, "\"x\", \"X\" or \"images\"", "x_key, --x-key");
+        st = no_such_array(x_path, "\"x\", \"X\" or \"images\"", "x_key, convert --x-key");
     if (st != FW_OK)
         goto done;
     y.dim[0] = x.dim[0];
@@ -304,7 +306,7 @@ fw_status fw_npy_load(const char *x_path, const char *y_path, const fw_npy_opt *
     } else if (y_path != NULL || x_zip) {
         st = load_npz(y_path != NULL ? y_path : x_path, opt->y_key, y_names, &y);
         if (st == FW_END && y_path != NULL)
-            st = no_such_array(y_path, "\"y\" or \"labels\"", "y_key, --y-key");
+            st = no_such_array(y_path, "\"y\" or \"labels\"", "y_key, convert --y-key");
         if (st == FW_END) { /* an .npz without labels */
             labelled = false;
             st = FW_OK;

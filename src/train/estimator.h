@@ -134,6 +134,8 @@ static inline int64_t fwi_estimator_record_every(const fw_estimator *e)
 }
 /* An evaluation of the weights as they are, for the log of its work_dir. */
 fw_status fwi_estimator_log_eval(const fw_estimator *e, const fw_metrics *m);
+/* That it diverged, at this rate; NaN: not known. This thread's message stays. */
+void fwi_estimator_log_diverged(const fw_estimator *e, double lr);
 /* The files of its work_dir are written and closed. */
 fw_status fwi_estimator_close_folder(fw_estimator *e);
 

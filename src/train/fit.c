@@ -460,7 +460,7 @@ fw_status fw_estimator_train(fw_estimator *e, fw_dataset *ds, int64_t until)
     if (st == FW_OK)
         st = fwi_estimator_save_model(e);
     if (st == FW_ENONFINITE)
-        fwi_fit_log_diverged(&f);
+        fwi_estimator_log_diverged(e, f.row[0]);
     if (st != FW_OK)
         return st;
     ev = event_of(&f, FW_EVENT_END);

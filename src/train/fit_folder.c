@@ -79,18 +79,17 @@ fw_status fwi_fit_log_checkpoint(const fit *f, double seconds)
     return st == FW_OK ? fwi_runlog_flush(l) : st;
 }
 
-void fwi_fit_log_diverged(const fit *f)
+void fwi_estimator_log_diverged(const fw_estimator *e, double lr)
 {
     char text[FWI_NUMBER_CAP];
     fwi_error why; /* what is to be told is that it diverged, not that a disk is full */
-    if (f->e->log == NULL)
+    if (e->log == NULL)
         return;
     fwi_error_save(&why, FW_ENONFINITE);
-    const fw_status st =
-        fwi_runlog_line(f->e->log, "\"event\":\"diverged\",\"step\":%" PRId64 ",\"lr\":%s",
-                        f->e->step, num(text, f->row[0]));
+    const fw_status st = fwi_runlog_line(
+        e->log, "\"event\":\"diverged\",\"step\":%" PRId64 ",\"lr\":%s", e->step, num(text, lr));
     if (st == FW_OK)
-        (void)fwi_runlog_flush(f->e->log);
+        (void)fwi_runlog_flush(e->log);
     (void)fwi_error_raise(&why);
 }
 

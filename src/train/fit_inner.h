@@ -52,6 +52,5 @@ fw_status fwi_fit_steps_ahead(fit *f);
 fw_status fwi_fit_open_folder(fit *f);
 fw_status fwi_fit_log_epoch(const fit *f, const fw_event *ev);
 fw_status fwi_fit_log_checkpoint(const fit *f, double seconds); /* of training, by all starts */
-void fwi_fit_log_diverged(const fit *f);                        /* this thread's message stays */
 
 #endif

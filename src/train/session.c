@@ -302,10 +302,14 @@ static fw_status evaluate(fw_session *s, const fw_one_run *run, fw_run_result *r
         result->test = s->watch.eval;
     else if ((st = fwi_estimator_evaluate(s->net, s->data.test, &result->test)) != FW_OK)
         return st;
-    if (!isfinite(result->test.loss)) /* the last update spoilt the weights */
-        return fwi_fail(FW_ENONFINITE,
-                        "step %" PRId64 ": the loss of the final evaluation is not finite",
-                        f->steps);
+    if (!isfinite(result->test.loss)) { /* the last update spoilt the weights */
+        if (!done)
+            (void)fwi_estimator_log_eval(s->net, &result->test);
+        st = fwi_fail(FW_ENONFINITE,
+                      "step %" PRId64 ": the loss of the final evaluation is not finite", f->steps);
+        fwi_estimator_log_diverged(s->net, NAN);
+        return st;
+    }
     f->accuracy = result->test.accuracy;
     f->accuracy_plain = result->test.accuracy_plain;
     f->loss = result->test.loss;

@@ -415,8 +415,8 @@ static fw_status describe(const fw_session *s, const fw_one_run *run, const fw_t
         return st != FW_OK ? st : FW_ENOMEM;
     *out = (fw_trial){.recipe = fw_recipe_name(r),
                       .id = id,
-                      .variant = o->variant,
-                      .changes = o->changes,
+                      .variant = o->variant != NULL ? o->variant : "",
+                      .changes = o->changes != NULL ? o->changes : "",
                       .data = data,
                       .device = opt->device == NULL ? "cpu" : opt->device,
                       .precision = fw_precision_name(precision, tf32),
@@ -452,9 +452,11 @@ static void tell_line(const fw_trials *t, const fw_trial *trial)
     fwi_error why;
     fwi_error_save(&why, FW_EIO);
     char *const line = line_of(trial);
-    if (line != NULL)
-        fwi_log(1, "%s: could not be added to, its line would be %s",
-                t->path != NULL ? t->path : "the results", line);
+    if (line != NULL) {
+        fwi_log(1, "%s: could not be added to; its line would be:",
+                t->path != NULL ? t->path : "the results");
+        fwi_log_text(1, line);
+    }
     free(line); /* jansson's */
     (void)fwi_error_raise(&why);
 }

@@ -113,7 +113,7 @@ run 0 ablate --compare untimed.jsonl --json
 out '"seconds": null, "seconds_std": null'
 # what train adds: its length is no change, and what no base has the length of is told
 run 0 train my.recipe --epochs 0.5 --log mix.jsonl --quiet
-run 0 train my.recipe --epochs 0.5 --set lr=0.05 --log mix.jsonl --quiet
+run 0 train my.recipe --set epochs=0.5 --set lr=0.05 --log mix.jsonl --quiet
 run 0 train my.recipe --epochs 1 --set lr=0.05 --log mix.jsonl --quiet
 run 0 ablate --compare mix.jsonl
 grep -qE '^base +1 ' out && grep -qE '^lr=0.05 +1 ' out || die "names without a length"

@@ -80,6 +80,10 @@ err "bad.npy"
 head -c 500 x.npy > short.npy
 run 1 convert short.npy y.tfrec
 err "short.npy"
+seq 10 > cifar/batches.meta.txt
+run 1 convert cifar y.tfrec --class-names cifar/batches.meta.txt
+err "cifar: has names for its classes"
+rm cifar/batches.meta.txt
 printf '\013' | dd of=cifar/data_batch_3.bin bs=1 seek=3073 conv=notrunc 2> /dev/null
 run 1 convert cifar y.tfrec
 err "data_batch_3.bin"
@@ -117,5 +121,14 @@ out "labels       none"
 printf 'cat\n' > one
 run 1 convert bom.csv one.tfrec --class-names one
 err "one: 1 names, and the labels of bom.csv are of 2 classes"
-run 1 convert cifar y.tfrec --class-names names
+printf 'a\r\nb x\r\n' > crlf
+run 0 convert bom.csv crlf.tfrec --class-names crlf
+run 0 inspect crlf.tfrec
+out "classes      2: a, b x"
+# a sidecar that is damaged is told, and with --verify an error
+printf '{' > named.tfrec.json
+run 0 inspect named.tfrec
+err "named.tfrec.json: line 1"
+run 1 inspect named.tfrec --verify
+err "named.tfrec.json: line 1"
 exit 0

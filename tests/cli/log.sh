@@ -95,6 +95,7 @@ run 0 train digits --epochs 0.4 --out lost --checkpoint-every 2 --keep 9 --quiet
 rm lost/log.jsonl lost/model.safetensors "lost/$(ls lost | grep checkpoint | tail -n 1)"
 run 0 train digits --epochs 0.4 --out lost --resume --log lost.jsonl
 err "that of the run is not known"
+out "time     of 1 of 1 runs not known"
 grep -qE '"t_train": 0(\.0)?, "t_total": 0(\.0)?, "t_dawn": 0(\.0)?,' lost.jsonl || die "a time that nobody knows: $(cat lost.jsonl)"
 
 # one that the file has is not made anew for a folder's sake, which is told

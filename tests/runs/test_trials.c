@@ -5,10 +5,12 @@
 #include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -262,6 +264,48 @@ static void test_commits(void **state)
     }
 }
 
+static void keep_line(void *user, int level, const char *line)
+{
+    (void)level;
+    if (line[0] == '{')
+        snprintf(user, 4096, "%s", line);
+}
+
+/* A disk that is full when the line is to be added: the line is told, whole, and the result is there. */
+static void test_no_room(void **state)
+{
+    (void)state;
+    static char line[4096];
+    char path[600];
+    snprintf(path, sizeof path, "%s", t_path("full.jsonl"));
+    fw_recipe *r = short_digits();
+    fw_trials *t = NULL, *again = NULL;
+    const fw_trial *trial = NULL;
+    fw_run_result result = {0};
+    struct rlimit before, none;
+    bool held = true;
+    assert_ok(fw_trials_open(&t, path, false));
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    none = before;
+    none.rlim_cur = 0;
+    signal(SIGXFSZ, SIG_IGN);
+    fw_log_set(keep_line, line);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    const fw_status st = fw_trial_run(t, r, &(fw_run_opt){.seed = 3}, NULL, &trial, &result, &held);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    fw_log_set(NULL, NULL);
+    assert_int_equal(st, FW_EIO);
+    assert_non_null(strstr(fw_last_error(), "full.jsonl: cannot write"));
+    assert_true(!held && trial == NULL && result.run.forwards > 0 && result.run.accuracy > 0.1);
+    fw_trials_close(t);
+    t_write(path, line, strlen(line)); /* as a user would add it */
+    assert_ok(fw_trials_open(&again, path, true));
+    assert_int_equal(fw_trials_count(again), 1);
+    assert_true(fw_trials_get(again, 0)->run.accuracy == result.run.accuracy);
+    fw_trials_close(again);
+    fw_recipe_free(r);
+}
+
 /* Figures that would spoil every mean are not taken, from a file or from a program. */
 static void test_figures(void **state)
 {
@@ -404,12 +448,12 @@ static void test_lines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),       cmocka_unit_test(test_once),
-        cmocka_unit_test(test_precision),   cmocka_unit_test(test_precision_words),
-        cmocka_unit_test(test_diverged),    cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_commits),     cmocka_unit_test(test_figures),
-        cmocka_unit_test(test_not_written), cmocka_unit_test(test_turns),
-        cmocka_unit_test(test_cut_between),
+        cmocka_unit_test(test_order),     cmocka_unit_test(test_once),
+        cmocka_unit_test(test_precision), cmocka_unit_test(test_precision_words),
+        cmocka_unit_test(test_diverged),  cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_commits),   cmocka_unit_test(test_figures),
+        cmocka_unit_test(test_no_room),   cmocka_unit_test(test_not_written),
+        cmocka_unit_test(test_turns),     cmocka_unit_test(test_cut_between),
     };
     return cmocka_run_group_tests_name("trials", tests, t_setup, t_teardown);
 }

@@ -1,4 +1,4 @@
-/* test_sort.c: sorting in place against qsort, with many equal elements and few, and nothing allocated. */
+/* test_sort.c: sorting in place against qsort, with many equal elements and few. */
 #include "sort.h"
 
 #include <setjmp.h>

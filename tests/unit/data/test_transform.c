@@ -313,6 +313,10 @@ static void test_user(void **state)
     assert_fails(fw_transform_apply(list, 11, 4, 9, FW_U8, 2, 3, 1, in, 20, out), FW_EIO,
                  "transform 1, the caller's own, returned FW_EIO");
     seen.answer = FW_END; /* would end the data set */
+    float both[12] = {0};
+    assert_fails(fw_transform_apply(NULL, 0, 0, 0, FW_F32, 2, 3, 1, both, 0, both + 5), FW_EARG,
+                 "in and out overlap");
+    assert_ok(fw_transform_apply(NULL, 0, 0, 0, FW_F32, 2, 3, 1, both, 0, both + 6));
     assert_fails(fw_transform_apply(list, 11, 4, 9, FW_U8, 2, 3, 1, in, 20, out), FW_EARG,
                  "FW_END");
 }
