@@ -179,13 +179,10 @@ static fw_status import(const fw_recipe *r, const char *data, fw_recipe_data *ou
                    : source == NPY      ? fw_npy_load(data, NULL, &array, train)
                    : source == CSV      ? fw_csv_load(data, &lines, train)
                                         : fwi_import_any_size(data, &opt, train, test);
-    if ((st == FW_EFORMAT || st == FW_ENOTFOUND) && source != AUTO) {
-        char why[800];
-        snprintf(why, sizeof why, "%s", fw_last_error());
+    if ((st == FW_EFORMAT || st == FW_ENOTFOUND) && source != AUTO)
         st = fwi_fail(st,
                       "%s; recipe %s imports %s alone (data.source): records go too, see convert",
-                      why, fw_recipe_name(r), fwi_recipe_text(r, FWI_KEY_DATA_SOURCE));
-    }
+                      fw_last_error(), fw_recipe_name(r), fwi_recipe_text(r, FWI_KEY_DATA_SOURCE));
     const int64_t k = fwi_recipe_int(r, FWI_KEY_DATA_SPLIT_EVERY);
     if (st != FW_OK || test->n > 0 || k == 0)
         return st;
