@@ -421,8 +421,14 @@ static bool group_add(groups *g, const fw_trial *t)
 static int report_groups(const command *self, const ablate_args *a, groups *g)
 {
     json_t *tables = json_array();
-    int found = 0, code = EXIT_DONE;
+    int found = 0, code = EXIT_DONE, lengths = 0;
+    bool drawn = false;
     cell *cells = calloc((size_t)g->n + 1, sizeof *cells);
+    for (int b = 0; b < g->n; b++)
+        lengths += strcmp(g->cells[b].name, a->base) == 0;
+    if (a->plot != NULL && lengths > 1)
+        code = fail_with(self->name, FW_EARG,
+                         "--plot shows one length, the files have the base at several", a->json);
     for (int b = 0; b < g->n && cells != NULL && code == EXIT_DONE; b++) {
         if (strcmp(g->cells[b].name, a->base) != 0)
             continue;
@@ -436,12 +442,17 @@ static int report_groups(const command *self, const ablate_args *a, groups *g)
             if (json_array_append_new(tables, json_pack("{s:f, s:o}", "epochs", g->cells[b].epochs,
                                                         "variants", compare_json(&c))) != 0)
                 code = fail_with(self->name, FW_ENOMEM, "the table cannot be put as JSON", true);
-            continue;
+        } else {
+            printf("%s%g epochs\n", found > 1 ? "\n" : "", g->cells[b].epochs);
+            const fw_status st = compare_print(&c);
+            if (st != FW_OK)
+                code = fail(self->name, st, false);
         }
-        printf("%s%g epochs\n", found > 1 ? "\n" : "", g->cells[b].epochs);
-        const fw_status st = compare_print(&c);
+        const fw_status st = code == EXIT_DONE ? draw(a, &c, &drawn) : FW_OK;
         if (st != FW_OK)
-            code = fail(self->name, st, false);
+            code = fail(self->name, st, a->json);
+        if (drawn && !a->json)
+            printf("plot     %s\n", a->plot);
     }
     for (int i = 0; i < g->n && found > 0; i++) {
         int b = 0;
@@ -456,9 +467,9 @@ static int report_groups(const command *self, const ablate_args *a, groups *g)
                     a->base);
     }
     free(cells);
-    if (g->n == 0) {
+    if (code == EXIT_DONE && g->n == 0) {
         code = fail_with(self->name, FW_ENOTFOUND, "there are no runs in the files", a->json);
-    } else if (found == 0) {
+    } else if (code == EXIT_DONE && found == 0) {
         char why[256];
         const char *names[MOST_VARIANTS];
         int n = 0;
@@ -468,8 +479,9 @@ static int report_groups(const command *self, const ablate_args *a, groups *g)
                  fw_nearest(a->base, names, n));
         code = fail_with(self->name, FW_ENOTFOUND, why, a->json);
     } else if (a->json && code == EXIT_DONE) {
-        return print_json(json_pack("{s:s, s:f, s:o}", "base", a->base, "confidence", a->confidence,
-                                    "tables", tables));
+        return print_json(json_pack("{s:s, s:f, s:o, s:o}", "base", a->base, "confidence",
+                                    a->confidence, "tables", tables, "plot",
+                                    text_json(drawn ? a->plot : "")));
     }
     json_decref(tables);
     return code != EXIT_DONE ? code : finish_output();
@@ -480,7 +492,7 @@ static int compare_files(const command *self, const ablate_args *a)
     groups g = {0};
     const int n = a->compare.n;
     fw_trials **const files = calloc((size_t)n, sizeof(fw_trials *));
-    fw_status st = files != NULL ? FW_OK : FW_ENOMEM;
+    fw_status st = files == NULL ? FW_ENOMEM : a->plot != NULL ? fw_plot_check(a->plot) : FW_OK;
     for (int i = 0; i < n && st == FW_OK; i++) { /* what there is, before groups are named by it */
         st = fw_trials_open(&files[i], a->compare.items[i], true);
         for (int64_t k = 0; st == FW_OK && k < fw_trials_count(files[i]); k++)
@@ -515,11 +527,11 @@ static int check_args(const command *self, const ablate_args *a, int n)
         return usage_error(self, "--confidence: %g is no fraction between 0 and 1", a->confidence);
     if (a->compare.n > 0) {
         if (n > 0 || a->with.n > 0 || a->without.n > 0 || a->log != NULL || a->slope != NULL ||
-            a->plot != NULL || a->data != NULL || a->device != NULL || a->precision != NULL ||
-            a->epochs != NULL || a->batch != NULL || a->set.n > 0 || a->seed != 0 ||
-            a->runs != RUNS || a->threads != 0 || a->pin || a->same_commit || a->memory_limit != 0)
-            return usage_error(self, "--compare reads files: it goes with --base, --confidence and "
-                                     "--json only");
+            a->data != NULL || a->device != NULL || a->precision != NULL || a->epochs != NULL ||
+            a->batch != NULL || a->set.n > 0 || a->seed != 0 || a->runs != RUNS ||
+            a->threads != 0 || a->pin || a->same_commit || a->memory_limit != 0)
+            return usage_error(self, "--compare reads files: it goes with --base, --confidence, "
+                                     "--plot and --json only");
         return EXIT_DONE;
     }
     if (a->base != NULL)

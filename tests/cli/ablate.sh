@@ -152,6 +152,13 @@ err 'no run is called "base"'
 err 'base on '
 
 if command -v gnuplot > /dev/null; then
+    # a picture of runs that are there, of one length
+    run 0 ablate --compare r.jsonl --plot old.svg --json
+    json plot tables
+    [ -s old.svg ] && [ "$(head -n 1 values)" = old.svg ] || die "a picture of runs that are there"
+    run 0 train my.recipe --epochs 1 --log mix.jsonl --quiet
+    run 1 ablate --compare mix.jsonl --plot two.svg
+    err "--plot shows one length, the files have the base at several"
     run 0 ablate $args --with lr=0.1,momentum=0.8 --without all --log r.jsonl --plot d.svg
     out "plot     d.svg"
     grep -q '<svg' d.svg || die "no SVG"
