@@ -65,6 +65,7 @@ int fail_with(const char *what, fw_status st, const char *message, bool json);
 int print_json(json_t *object);
 void print_explanation(void *user, const char *text); /* on standard error */
 json_t *number_or_null(double v);                     /* null for what is not finite */
+json_t *known_or_null(double v);  /* of a time or a rate, where 0 is one that nobody knows */
 json_t *seed_json(uint64_t seed); /* a number; as text where JSON's here ends, at 2^63 - 1 */
 /* A path, or what quotes one, is any bytes; JSON is UTF-8: else "?" for those above 127. NULL: no memory. */
 json_t *text_json(const char *any);

@@ -34,27 +34,21 @@ typedef struct run_row {
     char model[FW_MODEL_PATH_CAP];
 } run_row;
 
-/* A time, or a rate, of 0 is one that nobody knows. */
-static json_t *known(double v)
-{
-    return number_or_null(v > 0 ? v : NAN);
-}
-
 static json_t *run_json(const run_row *r)
 {
     const fw_run_figures *const f = &r->run;
-    return json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:I, s:f, s:o, s:o, s:o, s:f, s:o, s:f, s:f, s:o, "
-        "s:b, s:b, s:b, s:o}",
-        "seed", seed_json(r->seed), "accuracy", number_or_null(f->accuracy), "accuracy_plain",
-        number_or_null(f->accuracy_plain), "forwards",
-        f->forwards > 0 ? json_integer(f->forwards) : json_null(), "loss", number_or_null(f->loss),
-        "steps", (json_int_t)f->steps, "epochs", f->epochs, "t_train", known(f->t_train), "t_total",
-        known(f->t_total), "t_dawn", known(f->t_dawn), "t_build", f->t_build, "images_per_second",
-        known(f->images_per_second), "train_flops", f->train_flops, "eval_flops", f->eval_flops,
-        "since_start", r->since_start > 0 ? json_real(r->since_start) : json_null(),
-        "stopped_early", r->stopped_early, "held", r->held, "diverged", f->diverged, "model",
-        text_json(r->model));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:f, s:o, s:o, s:o, s:f, s:o, s:f, s:f, s:o, "
+                     "s:b, s:b, s:b, s:o}",
+                     "seed", seed_json(r->seed), "accuracy", number_or_null(f->accuracy),
+                     "accuracy_plain", number_or_null(f->accuracy_plain), "forwards",
+                     f->forwards > 0 ? json_integer(f->forwards) : json_null(), "loss",
+                     number_or_null(f->loss), "steps", (json_int_t)f->steps, "epochs", f->epochs,
+                     "t_train", known_or_null(f->t_train), "t_total", known_or_null(f->t_total),
+                     "t_dawn", known_or_null(f->t_dawn), "t_build", f->t_build, "images_per_second",
+                     known_or_null(f->images_per_second), "train_flops", f->train_flops,
+                     "eval_flops", f->eval_flops, "since_start", known_or_null(r->since_start),
+                     "stopped_early", r->stopped_early, "held", r->held, "diverged", f->diverged,
+                     "model", text_json(r->model));
 }
 
 typedef struct summary {
@@ -69,43 +63,35 @@ typedef struct summary {
     bool stopped_early;
 } summary;
 
-/* A column of times that are known: of a run that was resumed without its log none is. */
-static void times(const run_row *rows, int64_t n, size_t at, double *x, fw_summary *out)
+/* A column of the rows that did not diverge: `at` is the offset of a double. known: leaves out the zeros, times
+ * of runs that were resumed without their log. */
+static void column(const run_row *rows, int64_t n, size_t at, bool known, double *x,
+                   fw_summary *out)
 {
     int64_t k = 0;
     for (int64_t i = 0; i < n; i++) {
         memcpy(&x[k], (const char *)&rows[i].run + at, sizeof *x);
-        k += !rows[i].run.diverged && x[k] > 0;
+        k += !rows[i].run.diverged && (!known || x[k] > 0);
     }
-    *out = (fw_summary){.mean = NAN, .std = NAN, .se = NAN, .min = NAN, .max = NAN};
+    *out = (fw_summary){.mean = NAN, .min = NAN, .max = NAN, .std = NAN, .se = NAN};
     if (k > 0)
-        (void)fw_summary_of(x, k, out);
-}
-
-/* A column of the rows that have all their numbers: `at` is the offset of a double. */
-static void column(const run_row *rows, int64_t n, size_t at, double *x, fw_summary *out)
-{
-    int64_t k = 0;
-    for (int64_t i = 0; i < n; i++)
-        if (!rows[i].run.diverged)
-            memcpy(&x[k++], (const char *)&rows[i].run + at, sizeof *x);
-    (void)fw_summary_of(x, k, out); /* of finite values, and at least one */
+        (void)fw_summary_of(x, k, out); /* of finite values */
 }
 
 /* x has room for n values. At least one run has not diverged. */
 static void summarise(const run_row *rows, int64_t n, double target, double *x, summary *s)
 {
     fw_summary later = {.mean = NAN};
-    column(rows, n, offsetof(fw_run_figures, accuracy_plain), x, &s->plain);
-    column(rows, n, offsetof(fw_run_figures, loss), x, &s->loss);
-    times(rows, n, offsetof(fw_run_figures, t_total), x, &s->t_total);
-    times(rows, n, offsetof(fw_run_figures, t_dawn), x, &s->t_dawn);
-    times(rows, n, offsetof(fw_run_figures, images_per_second), x, &s->images_per_second);
-    times(rows, n, offsetof(fw_run_figures, t_train), x, &s->t_train);
+    column(rows, n, offsetof(fw_run_figures, accuracy_plain), false, x, &s->plain);
+    column(rows, n, offsetof(fw_run_figures, loss), false, x, &s->loss);
+    column(rows, n, offsetof(fw_run_figures, t_total), true, x, &s->t_total);
+    column(rows, n, offsetof(fw_run_figures, t_dawn), true, x, &s->t_dawn);
+    column(rows, n, offsetof(fw_run_figures, images_per_second), true, x, &s->images_per_second);
+    column(rows, n, offsetof(fw_run_figures, t_train), true, x, &s->t_train);
     if (s->t_train.n > 1)
         (void)fw_summary_of(x + 1, s->t_train.n - 1, &later);
     s->later = later.mean;
-    column(rows, n, offsetof(fw_run_figures, accuracy), x, &s->accuracy);
+    column(rows, n, offsetof(fw_run_figures, accuracy), false, x, &s->accuracy);
     s->n = s->accuracy.n;
     s->diverged = n - s->n;
     s->above = fw_share_at_least(x, s->n, target) * (double)s->n / (double)n;
@@ -200,7 +186,7 @@ static int print_summary(const train_args *a, fw_recipe *recipe, const summary *
                s->t_train.mean, s->t_total.mean, s->images_per_second.mean);
     if (s->build >= 0.05)
         printf("         %.1f s before that, once: data, memory, plans\n", s->build);
-    if (s->n > 1)
+    if (s->t_train.n > 1)
         printf(
             "         %.1f s with reading the data; standard deviations of these %.2f, %.2f, %.2f; "
             "to train at least %.1f, without the first run %.1f s\n",

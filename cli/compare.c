@@ -289,9 +289,8 @@ static json_t *cell_json(const cell *v, const outcome *o)
     json_t *runs = json_array();
     for (int64_t i = 0; i < v->n; i++)
         (void)json_array_append_new(
-            runs,
-            json_pack("{s:I, s:f, s:o}", "seed", (json_int_t)v->seed[i], "accuracy", v->accuracy[i],
-                      "seconds", number_or_null(v->seconds[i] > 0 ? v->seconds[i] : NAN)));
+            runs, json_pack("{s:I, s:f, s:o}", "seed", (json_int_t)v->seed[i], "accuracy",
+                            v->accuracy[i], "seconds", known_or_null(v->seconds[i])));
     json_t *j = json_pack(
         "{s:s, s:s, s:f, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "name", v->name, "changes",
         v->changes == NULL ? "" : v->changes, "epochs", v->epochs, "runs", runs, "diverged",

@@ -26,6 +26,11 @@ json_t *number_or_null(double v)
     return isfinite(v) ? json_real(v) : json_null();
 }
 
+json_t *known_or_null(double v)
+{
+    return number_or_null(v > 0 ? v : NAN);
+}
+
 json_t *seed_json(uint64_t seed)
 {
     char text[24];

@@ -97,8 +97,8 @@ FW_API fw_status fw_images_split_every(fw_images *im, int64_t k, fw_images *trai
 FW_API fw_status fw_images_take(fw_images *im, int64_t n);
 
 /* Guesses which importer fits src (folder or archive of CIFAR-10 or CIFAR-100, folder of MNIST, IDX
- * file with its labels beside it, .npy, .npz, of which one with x_train has two parts, .csv) and runs it. test stays empty (n == 0) where
- * src has one part only. opt may be NULL. FW_ENOTFOUND if nothing fits, FW_EARG for an option
+ * file with its labels beside it, .npy, .npz, of which one with x_train has two parts, .csv) and runs
+ * it. test stays empty (n == 0) where src has one part only. opt may be NULL. FW_ENOTFOUND if nothing fits, FW_EARG for an option
  * that src has no use for, FW_ESHAPE if its images are not of the size asked for. */
 typedef struct fw_import_opt {
     const char *labels; /* second file of an .npy, .npz or IDX import */

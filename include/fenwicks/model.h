@@ -24,8 +24,8 @@ typedef struct fw_model_opt {
 } fw_model_opt;
 
 /* Errors: what the device says (FW_EUNAVAILABLE, FW_ENOTFOUND, FW_ENOMEM); FW_EUNAVAILABLE (gs:// and the like);
- * FW_ENOTFOUND; FW_EIO (also of what is no regular file); FW_EFORMAT (a damaged header, layers or transforms that cannot be, tensors that do not fit the
- * layers: each names file, place and reason); FW_EARG (opt); FW_ESHAPE (too large for that batch). */
+ * FW_ENOTFOUND; FW_EIO (also of what is no regular file); FW_EFORMAT (a damaged header, layers or transforms
+ * that cannot be, tensors that do not fit the layers: each names file, place and reason); FW_EARG (opt); FW_ESHAPE (too large for that batch). */
 FW_API fw_status fw_model_open(fw_model **out, const char *path, const fw_model_opt *opt);
 FW_API void fw_model_close(fw_model *m);
 
@@ -67,9 +67,10 @@ FW_API fw_status fw_model_explain(const fw_model *m, char **text);
  * Caller frees with fw_text_free. verify: also refuses tensors with values that are not finite. */
 FW_API fw_status fw_safetensors_inspect(const char *path, bool verify, char **json);
 
-/* What a run's folder holds, as JSON: its config, the last epoch and evaluation of its log, its checkpoints and model, where it diverged
- * ("diverged") and that no checkpoint is whole ("checkpoint_damaged", in words); of a recipe with a proxy that is not done yet those of the proxy, with "phase": "proxy". Caller
- * frees with fw_text_free. FW_ENOTFOUND if there is no config.json. */
+/* What a run's folder holds, as JSON: its config, the last epoch and evaluation of its log, its checkpoints and
+ * model, where it diverged ("diverged") and that no checkpoint is whole ("checkpoint_damaged", in words); of a
+ * recipe with a proxy that is not done yet those of the proxy, with "phase": "proxy". Caller frees with
+ * fw_text_free. FW_ENOTFOUND if there is no config.json. */
 FW_API fw_status fw_run_inspect(const char *dir, char **json);
 
 #ifdef __cplusplus

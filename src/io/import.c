@@ -118,9 +118,10 @@ static fw_status import_parts(const char *src, const fw_npy_opt *npy, fw_images 
     fw_status st = fwi_npz_has(src, x_key[0], parts);
     for (int i = 0; i < 2 && st == FW_OK && *parts; i++) {
         fw_npy_opt of = *npy;
-        bool images = false, labels = false;
-        st = fwi_npz_has(src, x_key[i], &images);
-        if (st == FW_OK)
+        bool images = i == 0, labels = false; /* x_train is there */
+        if (!images)
+            st = fwi_npz_has(src, x_key[i], &images);
+        if (st == FW_OK && images)
             st = fwi_npz_has(src, y_key[i], &labels);
         if (st != FW_OK || !images)
             break;

@@ -119,17 +119,26 @@ static fw_status load_npy(const char *path, array *a)
     return st;
 }
 
+/* Opens an archive at KEY.npy. FW_END: it is not in there. *zip is to be closed in any case. */
+static fw_status find_member(const char *path, const char *key, fwi_archive **zip,
+                             const char **member)
+{
+    const size_t n = strlen(key);
+    *zip = NULL;
+    fw_status st = fwi_archive_open(zip, path, FWI_ZIP);
+    while (st == FW_OK && (st = fwi_archive_next(*zip, member)) == FW_OK)
+        if (strncmp(*member, key, n) == 0 && strcmp(*member + n, ".npy") == 0)
+            break;
+    return st;
+}
+
 /* KEY.npy of an archive. FW_END: it is not in there. */
 static fw_status load_member(const char *path, const char *key, array *a)
 {
     fwi_source *s = NULL;
     fwi_archive *zip = NULL;
     const char *member = NULL;
-    const size_t n = strlen(key);
-    fw_status st = fwi_archive_open(&zip, path, FWI_ZIP);
-    while (st == FW_OK && (st = fwi_archive_next(zip, &member)) == FW_OK)
-        if (strncmp(member, key, n) == 0 && strcmp(member + n, ".npy") == 0)
-            break;
+    fw_status st = find_member(path, key, &zip, &member);
     if (st != FW_OK)
         goto done;
     a->name = fwi_sprintf("%s: %s", path, member);
@@ -148,11 +157,8 @@ fw_status fwi_npz_has(const char *path, const char *key, bool *has)
 {
     fwi_archive *zip = NULL;
     const char *member = NULL;
-    const size_t n = strlen(key);
-    *has = false;
-    fw_status st = fwi_archive_open(&zip, path, FWI_ZIP);
-    while (st == FW_OK && !*has && (st = fwi_archive_next(zip, &member)) == FW_OK)
-        *has = strncmp(member, key, n) == 0 && strcmp(member + n, ".npy") == 0;
+    const fw_status st = find_member(path, key, &zip, &member);
+    *has = st == FW_OK;
     fwi_archive_close(zip);
     return st == FW_END ? FW_OK : st;
 }

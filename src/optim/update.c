@@ -44,8 +44,8 @@ int fwi_optim_columns(const fwi_optim *o)
     return update_columns(o) + fwi_average_columns(&o->average);
 }
 
-/* Whether Muon brings weights to their norm in its k-th update of `total`, from 1. Counted from the beginning each time, as a
- * row follows from its step alone; where the gap between two of them stays the same, in one go. */
+/* Whether Muon brings weights to their norm in its k-th update of `total`, from 1. Counted from the beginning
+ * each time, as a row follows from its step alone; where the gap between two of them stays the same, in one go. */
 static bool renorms(const fw_muon_opt *m, int64_t k, double total)
 {
     if (m->renorm != FW_RENORM_SPACED)

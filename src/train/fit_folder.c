@@ -203,14 +203,14 @@ static void seconds_before(fw_estimator *e)
 {
     double seconds = -1;
     const fw_status st = fwi_runlog_seconds(e->opt.work_dir, e->step, &seconds);
-    if (st != FW_OK || seconds < 0)
+    e->seconds_lost = st != FW_OK || seconds < 0;
+    if (e->seconds_lost)
         fwi_log(1,
                 "%s: its log does not say how long the %" PRId64
                 " steps before took: that of the run is not known%s%s",
                 e->opt.work_dir, e->step, st == FW_OK ? "" : ": ",
                 st == FW_OK ? "" : fw_last_error());
-    e->seconds_before = st == FW_OK && seconds > 0 ? seconds : 0;
-    e->seconds_lost = st != FW_OK || seconds < 0;
+    e->seconds_before = e->seconds_lost ? 0 : seconds;
 }
 
 /* Whoever looked at a folder before he had its lock looks again: another run may have come and gone. */

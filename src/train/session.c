@@ -340,7 +340,8 @@ static fw_status run_built(fw_session *s, const fw_one_run *run, fw_run_result *
     }
     if (s->watch.seconds_lost)
         f->t_train = 0;
-    if (st == FW_OK || st == FW_ENONFINITE || f->forwards > 0) {
+    const bool a_result = st == FW_OK || st == FW_ENONFINITE || f->forwards > 0;
+    if (a_result) {
         f->t_total = s->watch.seconds_lost ? 0 : f->t_train + result->test.seconds;
         f->t_dawn = s->watch.seconds_lost ? 0 : f->t_total + s->t_data;
         f->t_build = s->t_build;
@@ -348,8 +349,7 @@ static fw_status run_built(fw_session *s, const fw_one_run *run, fw_run_result *
     }
     fwi_error message; /* what follows may have one of its own */
     fwi_error_save(&message, st);
-    const fw_status counted =
-        st == FW_OK || st == FW_ENONFINITE || f->forwards > 0 ? count(s, f) : FW_OK;
+    const fw_status counted = a_result ? count(s, f) : FW_OK;
     const fw_status closed = close_folders(s);
     if (st != FW_OK)
         return fwi_error_raise(&message);
