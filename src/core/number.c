@@ -45,6 +45,14 @@ void fwi_format_double(char out[FWI_NUMBER_CAP], double v)
     uselocale(before);
 }
 
+int fwi_vformat(char *buf, size_t cap, const char *fmt, va_list args)
+{
+    const locale_t before = enter_c_locale();
+    const int n = vsnprintf(buf, cap, fmt, args);
+    uselocale(before);
+    return n;
+}
+
 double fwi_widen(float f)
 {
     if (!isfinite(f))

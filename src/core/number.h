@@ -5,13 +5,20 @@
 #ifndef FWI_NUMBER_H
 #define FWI_NUMBER_H
 
+#include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include "fail.h"
 
 enum { FWI_NUMBER_CAP = 32 }; /* bytes of a printed number, its final 0 included */
 
 /* The shortest decimal text that reads back as exactly v: "0.1", "1e-05", "nan", "-inf". */
 void fwi_format_double(char out[FWI_NUMBER_CAP], double v);
+
+/* vsnprintf, with a decimal point under every locale. */
+int fwi_vformat(char *buf, size_t cap, const char *fmt, va_list args) FWI_PRINTF(3, 0);
 
 /* The whole of text as a number: decimal only (no hex, no surrounding blanks). false, *out
  * unchanged, for other text, for nan and inf and for what overflows. */

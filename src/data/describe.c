@@ -6,6 +6,7 @@
 
 #include "file.h"
 #include "image_set.h"
+#include "number.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@ static void put(line *l, const char *fmt, ...)
     va_list args;
     va_start(args, fmt);
     const size_t left = l->n < l->cap ? l->cap - l->n : 0;
-    const int n = vsnprintf(left > 0 ? l->buf + l->n : NULL, left, fmt, args);
+    const int n = fwi_vformat(left > 0 ? l->buf + l->n : NULL, left, fmt, args);
     va_end(args);
     if (n > 0)
         l->n += (size_t)n;

@@ -6,10 +6,12 @@
 
 #include <cmocka.h>
 #include <float.h>
-#include <locale.h>
 #include <math.h>
 #include <number.h>
+#include <stdio.h>
 #include <string.h>
+
+#include "t_locale.h"
 
 static void check_text(double v, const char *want)
 {
@@ -91,16 +93,28 @@ static void floats_mean_what_was_written(void **state)
     assert_true(isnan(fwi_widen(NAN)));
 }
 
-/* A program that speaks German still reads and writes points. Skipped where no such locale is
- * installed. */
+static void format(char *out, size_t cap, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    assert_int_equal(fwi_vformat(out, cap, fmt, args), 8);
+    va_end(args);
+}
+
+/* A program that speaks German still reads and writes points. */
 static void commas_of_a_locale_change_nothing(void **state)
 {
     (void)state;
-    if (setlocale(LC_ALL, "de_DE.UTF-8") == NULL && setlocale(LC_ALL, "fr_FR.UTF-8") == NULL)
+    if (!t_comma_locale())
         skip();
     double v = 0;
+    char text[16];
     check_text(0.5, "0.5");
     assert_true(fwi_parse_double("0.25", &v) && v == 0.25);
+    format(text, sizeof text, "%.9g/%d", 1.25, 100);
+    assert_string_equal(text, "1.25/100");
+    snprintf(text, sizeof text, "%.2f", 1.25);
+    assert_string_equal(text, "1,25"); /* such a program it is */
     setlocale(LC_ALL, "C");
 }
 
