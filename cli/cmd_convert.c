@@ -37,6 +37,23 @@ static bool same_file(const char *a, const char *b)
     return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+/* What is read is not written over: neither under dst nor under the name of one of its parts. NULL: nothing is. */
+static const char *overwritten(const char *dst, const char *src, const fw_import_opt *in)
+{
+    static const char *const parts[] = {"", "-train", "-test"};
+    const char *const inputs[] = {src, in->labels, in->class_names};
+    for (int i = 0; i < 3; i++) {
+        char *const path = part_path(dst, parts[i]);
+        for (int k = 0; k < 3; k++)
+            if (path != NULL && inputs[k] != NULL && same_file(path, inputs[k])) {
+                free(path);
+                return inputs[k];
+            }
+        free(path);
+    }
+    return NULL;
+}
+
 static fw_status write_part(const char *dst, const char *part, const fw_images *im,
                             const fw_write_opt *opt, json_t *files, bool json)
 {
@@ -112,8 +129,12 @@ static int run_convert(const command *self, int argc, char **argv)
         return usage_error(self, "needs a source and a destination");
     if (!read_compression(compression, &out.compression))
         return usage_error(self, "--compression: \"%s\" is none of none, gzip, zlib", compression);
-    if (same_file(pos[0], pos[1]))
-        return usage_error(self, "%s: is the source and the destination", pos[0]);
+    if (!is_records(pos[1]))
+        return usage_error(self, "%s: names of records end in .tfrec, as in %s.tfrec", pos[1],
+                           pos[1]);
+    const char *const lost = overwritten(pos[1], pos[0], &in);
+    if (lost != NULL)
+        return usage_error(self, "%s: is read, and would be written over", lost);
     if (level > 9)
         return usage_error(self, "--level: %" PRId64 " is not in 1..9", level);
     if (level > 0 && out.compression == FW_PLAIN)

@@ -218,6 +218,48 @@ fw_status fwi_class_names_copy(char *const *names, int64_t n, char ***out)
     return FW_OK;
 }
 
+/* Names stand in lines of their own, without the blanks around them; empty lines are none. */
+typedef struct name_line {
+    size_t at, n, next; /* of this name; where the line after it begins */
+    int64_t line;       /* from 1 on */
+} name_line;
+
+static bool blank(uint8_t c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+static bool next_name(const uint8_t *text, size_t n_bytes, name_line *l)
+{
+    static const uint8_t mark[3] = {0xef, 0xbb, 0xbf}; /* that the file is UTF-8 */
+    if (l->next == 0 && n_bytes >= sizeof mark && memcmp(text, mark, sizeof mark) == 0)
+        l->next = sizeof mark;
+    while (l->next < n_bytes) {
+        size_t at = l->next, end = at;
+        while (end < n_bytes && text[end] != '\n')
+            end++;
+        l->next = end + 1;
+        l->line++;
+        while (end > at && blank(text[end - 1]))
+            end--;
+        while (at < end && blank(text[at]))
+            at++;
+        l->at = at;
+        l->n = end - at;
+        if (end > at)
+            return true;
+    }
+    return false;
+}
+
+int64_t fwi_class_names_count(const uint8_t *text, size_t n_bytes)
+{
+    int64_t n = 0;
+    for (name_line l = {0}; next_name(text, n_bytes, &l);)
+        n++;
+    return n;
+}
+
 fw_status fwi_class_names_parse(const char *name, const uint8_t *text, size_t n_bytes, int64_t n,
                                 char ***out)
 {
@@ -225,27 +267,18 @@ fw_status fwi_class_names_parse(const char *name, const uint8_t *text, size_t n_
     if (names == NULL)
         return FW_ENOMEM;
     fw_status st = FW_OK;
-    int64_t found = 0, line = 0;
-    for (size_t at = 0; st == FW_OK && at < n_bytes;) {
-        line++;
-        size_t end = at;
-        while (end < n_bytes && text[end] != '\n')
-            end++;
-        size_t stop = end;
-        while (stop > at && (text[stop - 1] == '\r' || text[stop - 1] == ' '))
-            stop--;
-        if (stop > at && found < n) {
-            if (memchr(text + at, 0, stop - at) != NULL)
-                st = fwi_fail(FW_EFORMAT, "%s: line %lld: a zero byte in a class name", name,
-                              (long long)line);
-            else if (!fwi_utf8_valid(text + at, stop - at))
-                st = fwi_fail(FW_EFORMAT, "%s: line %lld: the class name is not UTF-8 text", name,
-                              (long long)line);
-            else if ((names[found] = fwi_sprintf("%.*s", (int)(stop - at), text + at)) == NULL)
-                st = FW_ENOMEM;
-        }
-        found += stop > at;
-        at = end + 1;
+    int64_t found = 0;
+    for (name_line l = {0}; st == FW_OK && next_name(text, n_bytes, &l); found++) {
+        if (found >= n)
+            continue;
+        if (memchr(text + l.at, 0, l.n) != NULL)
+            st = fwi_fail(FW_EFORMAT, "%s: line %lld: a zero byte in a class name", name,
+                          (long long)l.line);
+        else if (!fwi_utf8_valid(text + l.at, l.n))
+            st = fwi_fail(FW_EFORMAT, "%s: line %lld: the class name is not UTF-8 text", name,
+                          (long long)l.line);
+        else if ((names[found] = fwi_sprintf("%.*s", (int)l.n, text + l.at)) == NULL)
+            st = FW_ENOMEM;
     }
     if (st == FW_OK && found != n)
         st = fwi_fail(FW_EFORMAT, "%s: %lld class names, expected %lld", name, (long long)found,

@@ -42,8 +42,10 @@ fw_status fwi_images_finish(fw_images *im, const char *name, const char *source)
 /* CRC-32C of pixels, then labels, as 8 hexadecimal digits; caller frees; NULL: no memory. */
 char *fwi_images_digest(const fw_images *im);
 
-/* Names in UTF-8, one per line, empty lines skipped. Must be n of them. FW_EFORMAT otherwise, with the
+/* Names in UTF-8, one per line, without the blanks around them; empty lines and a byte order mark are skipped.
+ * How many there are; and the names, which must be n of them: FW_EFORMAT otherwise, with the
  * line where one of them is at fault. */
+int64_t fwi_class_names_count(const uint8_t *text, size_t n_bytes);
 fw_status fwi_class_names_parse(const char *name, const uint8_t *text, size_t n_bytes, int64_t n,
                                 char ***out);
 fw_status fwi_class_names_copy(char *const *names, int64_t n, char ***out);

@@ -58,7 +58,7 @@ static fw_status kind_of_file(const char *src, kind *out)
         return fwi_fail(
             FW_ENOTFOUND,
             "%s: cannot tell what it is from its name; .npy, .npz, .csv, *-idx3-ubyte[.gz] and "
-            "CIFAR's .tar.gz are read",
+            "CIFAR's .tar.gz are read, and records under names that end in .tfrec",
             src);
     return FW_OK;
 }
@@ -151,12 +151,8 @@ static fw_status name_classes(const char *src, const char *file, fw_images *a, f
                         n == 0 ? "has no labels, and so no classes to name"
                                : "has names for its classes");
     fw_status st = fwi_read_file(file, MOST_NAME_BYTES, &text);
-    bool named = false; /* this line, so far; as fwi_class_names_parse takes them */
-    for (size_t i = 0; st == FW_OK && i < text.size; i++) {
-        const bool ink = text.data[i] != '\n' && text.data[i] != ' ' && text.data[i] != '\r';
-        names += ink && !named;
-        named = text.data[i] != '\n' && (named || ink);
-    }
+    if (st == FW_OK)
+        names = fwi_class_names_count(text.data, text.size);
     if (st == FW_OK && (names < n || names > FWI_MAX_CLASSES))
         st = fwi_fail(FW_EFORMAT, "%s: %lld names, and the labels of %s are of %lld classes", file,
                       (long long)names, src, (long long)n);

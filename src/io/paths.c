@@ -24,6 +24,12 @@ const char *fwi_path_base(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
+const char *fwi_path_end(const char *path)
+{
+    const size_t n = strlen(path), most = 400;
+    return n <= most ? path : path + (n - most);
+}
+
 fw_status fwi_path_look(const char *path, fwi_path_kind *kind)
 {
     struct stat info;

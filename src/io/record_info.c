@@ -52,8 +52,10 @@ static fw_status check_label(const fwi_example_image *e, const fw_record_info *i
         return fwi_fail(FW_EFORMAT, "has %s label, the records before have %s",
                         e->has_label ? "a" : "no", in->labelled ? "one" : "none");
     if (e->has_label && (e->label < 0 || e->label >= limit))
-        return fwi_fail(FW_EFORMAT, "label %lld, there are %lld classes", (long long)e->label,
-                        (long long)limit);
+        return limit == FWI_MAX_CLASSES ? fwi_fail(FW_EFORMAT, "label %lld, expected 0 to %lld",
+                                                   (long long)e->label, (long long)limit - 1)
+                                        : fwi_fail(FW_EFORMAT, "label %lld, there are %lld classes",
+                                                   (long long)e->label, (long long)limit);
     return FW_OK;
 }
 

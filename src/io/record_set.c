@@ -286,8 +286,9 @@ const char *fwi_record_set_place(const fwi_record_set *s, int64_t i, char *buf, 
     }
     const int64_t k = file_of(s, i);
     const set_file *f = &s->files[k];
-    snprintf(buf, cap, "%s: record %lld at byte %llu", s->paths.items[k], (long long)(i - f->first),
-             (unsigned long long)s->offsets[f->at_base + i - f->first]);
+    const char *const path = s->paths.items[k], *const end = fwi_path_end(path);
+    snprintf(buf, cap, "%s%s: record %lld at byte %llu", end == path ? "" : "...", end,
+             (long long)(i - f->first), (unsigned long long)s->offsets[f->at_base + i - f->first]);
     return buf;
 }
 

@@ -131,10 +131,11 @@ const char *fwi_record_stream_place(const fwi_record_stream *s, char *buf, size_
 {
     if (cap == 0)
         return buf;
+    buf[0] = '\0';
     if (s->last_file < 0)
-        buf[0] = '\0';
-    else
-        snprintf(buf, cap, "%s: record %lld at byte %lld", s->paths.items[s->last_file],
-                 (long long)s->last_record, (long long)s->last_offset);
+        return buf;
+    const char *const path = s->paths.items[s->last_file], *const end = fwi_path_end(path);
+    snprintf(buf, cap, "%s%s: record %lld at byte %lld", end == path ? "" : "...", end,
+             (long long)s->last_record, (long long)s->last_offset);
     return buf;
 }

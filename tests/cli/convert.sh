@@ -64,8 +64,13 @@ out "20 records of 8 x 8 x 1"
 # The source is not overwritten, and a set in other shards is not mixed with what is there.
 cp x.npy keep.npy
 run 2 convert x.npy ./x.npy --overwrite
-err "is the source and the destination"
+err "x.npy: names of records end in .tfrec"
 cmp -s x.npy keep.npy || die "the source was changed"
+printf '\xef\xbb\xbf%s\n' zero one two > lost-train.tfrec
+cp lost-train.tfrec lost.keep
+run 2 convert x.npy lost.tfrec --split-every 4 --class-names lost-train.tfrec --overwrite
+err "lost-train.tfrec: is read, and would be written over"
+cmp -s lost-train.tfrec lost.keep || die "the names were changed"
 run 1 convert x.npy s-train.tfrec --shards 3
 err "s-train.tfrec.json: speaks of 2 files that exist, 3 are to be written; not overwritten"
 run 0 convert x.npy s-train.tfrec --shards 3 --overwrite

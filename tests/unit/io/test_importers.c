@@ -1,10 +1,10 @@
 /* test_importers.c: IDX, CIFAR (folder and archive), CSV, and the guess which of them a path is
  * for. */
 #include "io_test.h"
+#include "t_locale.h"
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <locale.h>
 #include <zlib.h>
 
 /* ---- IDX ---- */
@@ -152,7 +152,8 @@ static uint8_t *cifar_part(int n, int first, int label_bytes, size_t *size)
 static const char *const parts[] = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
                                     "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"};
 static const char meta[] =
-    "airplane\nautomobile\r\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n\n";
+    "\xef\xbb\xbf" /* a byte order mark */
+    "airplane\n\tautomobile \t\r\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck\n\n";
 
 static void write_cifar10(const char *dir)
 {
@@ -174,6 +175,7 @@ static void expect_cifar10(const fw_images *train, const fw_images *test)
     assert_int_equal(test->n, 6);
     assert_int_equal(train->n_classes, 10);
     assert_string_equal(train->class_names[9], "truck");
+    assert_string_equal(train->class_names[0], "airplane");
     assert_string_equal(train->class_names[1], "automobile");
     const uint8_t *px = train->pixels; /* record 4 is the second of part 3, number 21 */
     assert_int_equal(train->labels[4], 1);
@@ -315,7 +317,7 @@ static void cifar10_archive(void **state)
                  "batches.meta.txt twice");
     size_t n = 0;
     uint8_t *p = read_bytes(in_dir("cifar-10-binary.tar.gz"), &n);
-    int refused = 0;
+    int refused = 0, same = 0;
     for (size_t keep = 1; keep < n; keep += keep < n - 20 - n / 37 ? n / 37 : 1) {
         write_bytes(in_dir("cut.tar.gz"), p, keep);
         assert_true(fw_cifar10_load(in_dir("cut.tar.gz"), &train, &test) != FW_OK);
@@ -337,10 +339,18 @@ static void cifar10_archive(void **state)
     for (size_t at = 20; at < n; at += at < n - 8 - n / 61 ? n / 61 : 1) {
         p[at] ^= 4;
         write_bytes(in_dir("bit.tar.gz"), p, n);
-        assert_fails(fw_cifar10_load(in_dir("bit.tar.gz"), &train, &test), FW_EFORMAT,
-                     "bit.tar.gz");
+        const fw_status st = fw_cifar10_load(in_dir("bit.tar.gz"), &train, &test);
+        if (st == FW_OK) { /* zeros that are copied from other zeros, or what fills the last byte */
+            expect_cifar10(&train, &test);
+            fw_images_clear(&train);
+            fw_images_clear(&test);
+            same++;
+        } else {
+            assert_fails(st, FW_EFORMAT, "bit.tar.gz");
+        }
         p[at] ^= 4;
     }
+    assert_in_range(same, 0, 3);
     free(p);
     assert_fails(fw_cifar10_load(in_dir("none.tar.gz"), &train, &test), FW_ENOTFOUND,
                  "none.tar.gz");
@@ -483,8 +493,8 @@ static void csv_headers_and_labels(void **state)
 static void csv_in_another_locale(void **state)
 {
     (void)state;
-    if (setlocale(LC_ALL, "de_DE.UTF-8") == NULL && setlocale(LC_ALL, "fr_FR.UTF-8") == NULL)
-        print_message("no locale with a decimal comma here: tested in the present one\n");
+    if (!t_comma_locale())
+        skip();
     fw_images im = {0};
     assert_ok(csv("1.5,2,3,4,1\n", 0, 0, &im));
     assert_true(((float *)im.pixels)[0] == 1.5f);
