@@ -166,7 +166,7 @@ static fw_status find_resume(fw_estimator *e)
     st = fwi_estimator_ids(e, NULL, &ids);
     if (st == FW_OK)
         st = fwi_ckpt_check(e->resume, ids.id, ids.n);
-    e->step = step;
+    e->step = e->saved_step = step;
     return st;
 }
 
@@ -253,7 +253,9 @@ fw_status fwi_estimator_restart(fw_estimator *e, uint64_t seed, const char *work
     fwi_free((void *)e->opt.work_dir);
     e->opt.work_dir = work_dir;
     e->opt.seed = seed;
-    e->step = 0;
+    e->step = e->saved_step = e->evaluated_step = 0;
+    e->epoch.steps = 0;
+    e->epoch.loss = e->epoch.correct = 0;
     e->recording = false;
     e->filled = e->broken = false;
     e->seconds_before = e->seconds_here = 0;

@@ -37,6 +37,13 @@ struct fw_estimator {
      * run's folder; of this start's calls that are over. */
     double seconds_before, seconds_here;
     bool seconds_lost; /* the log does not say how long the starts before took */
+    /* Sums of the steps since the epoch began, of the starts before too as far as the log tells them. */
+    struct {
+        int64_t steps;
+        double loss, correct;
+    } epoch;
+    /* The latest step that a checkpoint was written or found of; that an evaluation on the way was of. 0: none. */
+    int64_t saved_step, evaluated_step;
     char *layers_text, *optimizer_text;
     fwi_safetensors *resume; /* checkpoint to load when compiled; NULL: none */
     int64_t found_step; /* the newest in the run's folder as it was then, whole or not; -1: none */

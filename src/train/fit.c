@@ -76,6 +76,7 @@ static fw_status save_checkpoint(fit *f)
     }
     if (st != FW_OK)
         return st;
+    e->saved_step = e->step;
     fw_event ev = event_of(f, FW_EVENT_CHECKPOINT);
     ev.path = path;
     if (!tell(f, &ev))
@@ -207,9 +208,9 @@ fw_status fwi_fit_step_done(fit *f, int64_t undone_row)
     }
     e->step++;
     f->steps_here++;
-    f->epoch_steps++;
-    f->epoch_loss += f->loss;
-    f->epoch_correct += f->correct;
+    e->epoch.steps++;
+    e->epoch.loss += f->loss;
+    e->epoch.correct += f->correct;
     const fw_status st = check_undone(f, undone_row);
     return st == FW_OK ? after_step(f) : st;
 }
@@ -227,12 +228,13 @@ static void tell_undone(fit *f)
 
 static fw_status after_epoch(fit *f)
 {
+    fw_estimator *const e = f->e;
     tell_undone(f);
     fw_event ev = event_of(f, FW_EVENT_EPOCH);
-    ev.loss = f->epoch_loss / (double)f->epoch_steps;
-    ev.accuracy = f->epoch_correct / (double)(f->epoch_steps * f->counted);
-    f->epoch_loss = f->epoch_correct = 0;
-    f->epoch_steps = 0;
+    ev.loss = e->epoch.loss / (double)e->epoch.steps;
+    ev.accuracy = e->epoch.correct / (double)(e->epoch.steps * f->counted);
+    e->epoch.loss = e->epoch.correct = 0;
+    e->epoch.steps = 0;
     if (!tell(f, &ev))
         f->stop_asked = true;
     return fwi_fit_log_epoch(f, &ev);
@@ -242,10 +244,13 @@ static fw_status evaluate_now(fit *f)
 {
     fw_estimator *e = f->e;
     fw_metrics m;
+    const double began = fwi_now();
     const fw_status st = fwi_estimator_evaluate(e, e->opt.eval_data, &m);
-    if (st != FW_OK) /* one that was stopped leaves nothing; the loop stops next */
+    f->eval_seconds += fwi_now() - began;
+    if (st !=
+        FW_OK) /* one that was stopped leaves nothing; the loop stops next, and the next start makes it */
         return st == FW_ESTOPPED && fwi_fit_stop_wanted(f) ? FW_OK : st;
-    f->eval_seconds += m.seconds;
+    e->evaluated_step = e->step;
     fw_event ev = event_of(f, FW_EVENT_EVAL);
     ev.eval = &m;
     if (!tell(f, &ev))
@@ -287,9 +292,23 @@ static fw_status fail_behind(fit *f, fw_status st)
     return fwi_error_raise(&why);
 }
 
+/* An evaluation on the way belongs to the step that was reached. */
+static bool evaluation_due(const fit *f)
+{
+    const fw_estimator *const e = f->e;
+    return e->opt.eval_every > 0 && e->step % f->steps_per_epoch == 0 &&
+           e->step / f->steps_per_epoch % e->opt.eval_every == 0;
+}
+
 static fw_status loop(fit *f)
 {
     fw_estimator *e = f->e;
+    /* A run that is gone on with may have been stopped in this one; and whether it trains on may hang on it. */
+    if (e->step > 0 && e->step < f->until && e->evaluated_step != e->step && evaluation_due(f)) {
+        const fw_status st = evaluate_now(f);
+        if (st != FW_OK)
+            return st;
+    }
     if (e->step < f->until && fwi_fit_stop_wanted(f)) { /* before the first step already */
         const fw_status st = save_checkpoint(f);
         return st == FW_OK ? stopped(f) : st;
@@ -299,8 +318,7 @@ static fw_status loop(fit *f)
         const bool epoch_end = e->step % f->steps_per_epoch == 0;
         if (st == FW_OK && (epoch_end || e->step == f->until))
             st = after_epoch(f);
-        if (st == FW_OK && epoch_end && e->opt.eval_every > 0 &&
-            e->step / f->steps_per_epoch % e->opt.eval_every == 0)
+        if (st == FW_OK && evaluation_due(f))
             st = evaluate_now(f);
         if (st != FW_OK)
             return fail_behind(f, st);
@@ -322,7 +340,8 @@ static fw_status loop(fit *f)
             return stopped(f);
         }
     }
-    return FW_OK;
+    return e->step > 0 && e->saved_step != e->step ? save_checkpoint(f)
+                                                   : FW_OK; /* one that failed before */
 }
 
 /* ---- */

@@ -71,11 +71,15 @@ fw_status fwi_estimator_log_eval(const fw_estimator *e, const fw_metrics *m)
 
 fw_status fwi_fit_log_checkpoint(const fit *f, double seconds)
 {
-    char text[FWI_NUMBER_CAP];
-    fwi_runlog *l = f->e->log;
-    const fw_status st =
-        fwi_runlog_line(l, "\"event\":\"checkpoint\",\"step\":%" PRId64 ",\"seconds\":%s",
-                        f->e->step, num(text, f->e->seconds_lost ? NAN : seconds));
+    char a[3][FWI_NUMBER_CAP];
+    const fw_estimator *const e = f->e;
+    fwi_runlog *l = e->log;
+    const fw_status st = fwi_runlog_line(
+        l,
+        "\"event\":\"checkpoint\",\"step\":%" PRId64 ",\"seconds\":%s,\"epoch_steps\":%" PRId64
+        ",\"epoch_loss\":%s,\"epoch_correct\":%s",
+        e->step, num(a[0], e->seconds_lost ? NAN : seconds), e->epoch.steps,
+        num(a[1], e->epoch.loss), num(a[2], e->epoch.correct));
     return st == FW_OK ? fwi_runlog_flush(l) : st;
 }
 
@@ -197,20 +201,26 @@ done:
     return st;
 }
 
-/* How long the starts before this one trained is in the log: a checkpoint holds nothing that depends
- * on the clock, so that two runs of a seed leave the same bytes. */
-static void seconds_before(fw_estimator *e)
+/* How long the starts before this one trained is in the log, and what its epoch's means are made of: a
+ * checkpoint holds nothing that depends on the clock, so that two runs of a seed leave the same bytes. */
+static void told_before(fit *f)
 {
-    double seconds = -1;
-    const fw_status st = fwi_runlog_seconds(e->opt.work_dir, e->step, &seconds);
-    e->seconds_lost = st != FW_OK || seconds < 0;
+    fw_estimator *const e = f->e;
+    fwi_run_past past;
+    const fw_status st = fwi_runlog_past(e->opt.work_dir, e->step, &past);
+    if (st == FW_OK && past.epoch_steps == e->step % f->steps_per_epoch) { /* all steps of it */
+        e->epoch.steps = past.epoch_steps;
+        e->epoch.loss = past.epoch_loss;
+        e->epoch.correct = past.epoch_correct;
+    }
+    e->seconds_lost = st != FW_OK || past.seconds < 0;
     if (e->seconds_lost)
         fwi_log(1,
                 "%s: its log does not say how long the %" PRId64
                 " steps before took: that of the run is not known%s%s",
                 e->opt.work_dir, e->step, st == FW_OK ? "" : ": ",
                 st == FW_OK ? "" : fw_last_error());
-    e->seconds_before = e->seconds_lost ? 0 : seconds;
+    e->seconds_before = e->seconds_lost ? 0 : past.seconds;
 }
 
 /* Whoever looked at a folder before he had its lock looks again: another run may have come and gone. */
@@ -254,7 +264,7 @@ fw_status fwi_fit_open_folder(fit *f)
         e->log = NULL;
     }
     if (st == FW_OK && first && e->resume != NULL && e->step > 0)
-        seconds_before(e);
+        told_before(f);
     if (st == FW_OK && e->log == NULL)
         st = fwi_runlog_open(&e->log, e->opt.work_dir);
     if (st == FW_OK)

@@ -15,10 +15,9 @@ typedef struct fit {
     int64_t until, batch, steps_per_epoch;
     double row[FWI_MAX_COLUMNS];
     int64_t rng[2];
-    double loss, correct;             /* of the latest step, per record and a count */
-    double epoch_loss, epoch_correct; /* sums since the epoch began (or the run resumed) */
-    int64_t undone, undone_told;      /* updates, up to now and up to the latest word of it (f16) */
-    int64_t epoch_steps, steps_here;  /* steps in these sums; steps of this call */
+    double loss, correct;        /* of the latest step, per record and a count */
+    int64_t undone, undone_told; /* updates, up to now and up to the latest word of it (f16) */
+    int64_t steps_here;          /* steps of this call */
     double started, eval_seconds;
     double loop_started;   /* all that is made before the first step is there */
     double folder_seconds; /* that opening the run's folder took */

@@ -135,28 +135,41 @@ fw_status fwi_runlog_flush(fwi_runlog *l)
 /* ---- reading it ---- */
 
 /* One line: the checkpoints of a run that began anew behind it are no longer those before it. */
-static void look_at(const json_t *o, int64_t step, double *exact, double *before)
+static void look_at(const json_t *o, int64_t step, fwi_run_past *exact, double *before)
 {
     const char *const event = json_string_value(json_object_get(o, "event"));
     const json_t *const seconds = json_object_get(o, "seconds");
     const int64_t at = json_integer_value(json_object_get(o, "step"));
     if (event == NULL)
         return;
-    if (strcmp(event, "begin") == 0 && at == 0)
-        *exact = *before = -1;
-    if (strcmp(event, "checkpoint") != 0 || !json_is_number(seconds))
+    if (strcmp(event, "begin") == 0 && at == 0) {
+        *exact = (fwi_run_past){.seconds = -1};
+        *before = -1;
+    }
+    if (strcmp(event, "checkpoint") != 0)
         return;
-    if (at == step)
-        *exact = json_number_value(seconds);
-    else if (at < step)
+    const bool known = json_is_number(seconds);
+    if (at == step) {
+        const json_t *const loss = json_object_get(o, "epoch_loss"), *const correct =
+                                                                         json_object_get(
+                                                                             o, "epoch_correct");
+        *exact = (fwi_run_past){.seconds = known ? json_number_value(seconds) : exact->seconds};
+        if (json_is_number(loss) && json_is_number(correct)) {
+            exact->epoch_steps = json_integer_value(json_object_get(o, "epoch_steps"));
+            exact->epoch_loss = json_number_value(loss);
+            exact->epoch_correct = json_number_value(correct);
+        }
+    } else if (at < step && known) {
         *before = json_number_value(seconds);
+    }
 }
 
-fw_status fwi_runlog_seconds(const char *dir, int64_t step, double *seconds)
+fw_status fwi_runlog_past(const char *dir, int64_t step, fwi_run_past *out)
 {
     enum { MOST_BYTES = 1 << 28 };
     fwi_buf text = {0};
-    double exact = -1, before = -1;
+    fwi_run_past exact = {.seconds = -1};
+    double before = -1;
     json_error_t err;
     char *path = fwi_path_join(dir, "log.jsonl");
     fw_status st = path == NULL ? FW_ENOMEM : fwi_read_own_file(path, MOST_BYTES, &text);
@@ -169,7 +182,9 @@ fw_status fwi_runlog_seconds(const char *dir, int64_t step, double *seconds)
         json_decref(o);
         at += n + 1;
     }
-    *seconds = exact >= 0 ? exact : before;
+    *out = exact;
+    if (out->seconds < 0)
+        out->seconds = before;
     fwi_buf_clear(&text);
     fwi_free(path);
     return st == FW_ENOTFOUND ? FW_OK : st;

@@ -22,9 +22,15 @@ fw_status fwi_runlog_scalar(fwi_runlog *l, const char *tag, int64_t step, double
 
 fw_status fwi_runlog_flush(fwi_runlog *l);
 
-/* Seconds of training behind the checkpoint of `step`, as log.jsonl in dir tells them: those of its
- * line, else of the last one before that step, where a program was killed in between. Of a log that
- * has neither, -1. */
-fw_status fwi_runlog_seconds(const char *dir, int64_t step, double *seconds);
+/* What log.jsonl in dir tells of the time behind the checkpoint of `step`. */
+typedef struct fwi_run_past {
+    double
+        seconds; /* of training: by its line, else by the last one before that step, where a program was
+                       killed in between; -1: there is neither */
+    int64_t
+        epoch_steps; /* of the epoch that it stands in, and the sums over them, by its line; 0: none */
+    double epoch_loss, epoch_correct;
+} fwi_run_past;
+fw_status fwi_runlog_past(const char *dir, int64_t step, fwi_run_past *out);
 
 #endif

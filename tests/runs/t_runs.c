@@ -297,6 +297,10 @@ bool t_record(void *user, const fw_event *ev)
 {
     t_trace *t = user;
     t->checkpoints += ev->kind == FW_EVENT_CHECKPOINT;
+    if (ev->kind == FW_EVENT_EPOCH && t->epochs < T_EPOCHS) {
+        t->epoch_loss[t->epochs] = ev->loss;
+        t->epoch_accuracy[t->epochs] = ev->accuracy;
+    }
     t->epochs += ev->kind == FW_EVENT_EPOCH;
     t->evals += ev->kind == FW_EVENT_EVAL;
     if (ev->kind != FW_EVENT_STEP)

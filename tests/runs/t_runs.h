@@ -108,11 +108,12 @@ enum { T_GROUPS = 3 };
 const fw_param_group *t_groups(double lr);
 
 /* ---- what was told ---- */
-enum { T_STEPS = 512 };
+enum { T_STEPS = 512, T_EPOCHS = 64 };
 typedef struct t_trace {
     double loss[T_STEPS]; /* of each step */
     int64_t n;
-    int64_t stop_at;             /* step at which to say stop; 0: never */
+    double epoch_loss[T_EPOCHS], epoch_accuracy[T_EPOCHS]; /* as told: of the first `epochs` */
+    int64_t stop_at;                                       /* step at which to say stop; 0: never */
     volatile sig_atomic_t *flag; /* set it there instead of returning false */
     int64_t checkpoints, epochs, evals;
 } t_trace;

@@ -1,5 +1,6 @@
 /* test_resume.c: a run that was stopped, or killed, and started again ends with the same model,
  * byte for byte; and a folder of another run is not gone on with. (ctest: tsan) */
+#include "t_locale.h"
 #include "t_runs.h"
 
 #include <dirent.h>
@@ -181,6 +182,29 @@ static void test_moved(void **state)
     }
 }
 
+/* The same program in another language is the same run: what its folder says of it has no decimal commas. */
+static void test_other_language(void **state)
+{
+    (void)state;
+    static t_trace whole, part;
+    const plan p = {"language", "a.tfrec", .dropout = 0.3F,
+                    .average = {.kind = FW_AVERAGE_EMA, .decay = 0.875, .every = 2}};
+    char dir[1024], other[1024];
+    snprintf(dir, sizeof dir, "%s", t_path("whole-l"));
+    snprintf(other, sizeof other, "%s", t_path("language"));
+    start(&p, dir, 0, false, &whole);
+    if (!t_comma_locale())
+        skip();
+    start(&p, other, 5, false, &part);
+    setlocale(LC_ALL, "C");
+    start(&p, other, 8, false, &part);
+    assert_true(t_comma_locale());
+    start(&p, other, 0, false, &part);
+    setlocale(LC_ALL, "C");
+    t_assert_same_file(in(dir, "model.safetensors"), in(other, "model.safetensors"));
+    t_assert_same_file(in(dir, "config.json"), in(other, "config.json"));
+}
+
 /* Stopped at every step in turn, once each; and once stopped after every single step. */
 static void check_plan(const plan *p)
 {
@@ -198,6 +222,12 @@ static void check_plan(const plan *p)
         start(p, other, 0, false, &part);
         assert_int_equal(part.n, STEPS - k);
         assert_memory_equal(part.loss, whole.loss + k, (size_t)part.n * sizeof *part.loss);
+        /* the steps before it count in the means of the epoch that it was stopped in */
+        const size_t told = (size_t)part.epochs, from = (size_t)whole.epochs - told;
+        assert_in_range(told, 1, (size_t)whole.epochs);
+        assert_memory_equal(part.epoch_loss, whole.epoch_loss + from, told * sizeof(double));
+        assert_memory_equal(part.epoch_accuracy, whole.epoch_accuracy + from,
+                            told * sizeof(double));
         t_assert_same_file(in(dir, "model.safetensors"), in(other, "model.safetensors"));
         t_assert_same_file(checkpoint(dir, STEPS), checkpoint(other, STEPS));
         t_remove_tree(other);
@@ -543,10 +573,15 @@ static void test_data_that_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_data_that_fails),    cmocka_unit_test(test_moved),
-        cmocka_unit_test(test_every_step),         cmocka_unit_test(test_killed),
-        cmocka_unit_test(test_damaged_checkpoint), cmocka_unit_test(test_other_run_is_refused),
-        cmocka_unit_test(test_in_two_calls),       cmocka_unit_test(test_stopped_before_it_began),
+        cmocka_unit_test(test_data_that_fails),
+        cmocka_unit_test(test_moved),
+        cmocka_unit_test(test_other_language),
+        cmocka_unit_test(test_every_step),
+        cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_damaged_checkpoint),
+        cmocka_unit_test(test_other_run_is_refused),
+        cmocka_unit_test(test_in_two_calls),
+        cmocka_unit_test(test_stopped_before_it_began),
     };
     return cmocka_run_group_tests_name("resume", tests, make_data, drop_data);
 }
