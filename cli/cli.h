@@ -76,6 +76,7 @@ void catch_interrupts(void);
 void make_printable(char *text);
 /* Prints such a text, and spaces up to width bytes. */
 void put_text(const char *text, int width);
+void clear_line(void);   /* before words on standard error */
 int finish_output(void); /* flushes standard output: a full disk is a failure */
 
 /* ---- recipes ---- */
@@ -111,9 +112,9 @@ bool images_fit(const fw_images *im, const fw_model_info *info, const char *file
 fw_status model_data_open(model_data *d, const fw_model *m, const char *data, int64_t batch,
                           int threads);
 void model_data_clear(model_data *d);
-/* Every image of a file as it is: records or anything fw_import reads (its test part first, then
- * the training part). */
-fw_status images_open(fw_images *out, const char *file);
+/* Every image of a file as it is: records, or anything fw_import reads, its test part first, then the
+ * training part; a part that is not there has no images. Rows of numbers are cut to the model's size. */
+fw_status images_open(fw_images part[2], const fw_model_info *info, const char *file);
 
 /* The records that data stands for, as a pattern, whole or in shards: X-test.tfrec of X, X.tfrec or
  * their folder if test is set and it is there; X.tfrec itself; else data as it is. Caller frees. */

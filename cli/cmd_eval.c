@@ -135,12 +135,16 @@ static int run_eval(const command *self, int argc, char **argv)
     }
     if (st == FW_OK) {
         fw_model_info_get(model, &info);
-        confusion = calloc((size_t)(info.n_classes * info.n_classes), sizeof *confusion);
-        st = confusion == NULL
-                 ? FW_ENOMEM
-                 : fw_model_evaluate(model, recipe != NULL ? from_recipe.test : from_file.ds, &m,
-                                     confusion);
+        const size_t k = (size_t)info.n_classes;
+        if ((want_confusion || json) && (confusion = calloc(k, k * sizeof *confusion)) == NULL) {
+            snprintf(from_file.why, WHY_CAP,
+                     "out of memory for the confusion matrix of %zu classes", k);
+            st = FW_ENOMEM;
+        }
     }
+    if (st == FW_OK)
+        st = fw_model_evaluate(model, recipe != NULL ? from_recipe.test : from_file.ds, &m,
+                               confusion);
     const int result =
         st == FW_OK ? show(&info, &m, confusion, path, tta_name, want_confusion, json)
                     : fail_with(self->name, st,

@@ -131,6 +131,7 @@ static int inspect_tensors(const command *self, const char *path, bool verify, b
     if (json) {
         (void)json_object_set_new(root, "kind", json_string("safetensors"));
         (void)json_object_set_new(root, "valid", json_true());
+        (void)json_object_set_new(root, "verified", json_boolean(verify));
         return print_json(root);
     }
     const char *key;
@@ -152,6 +153,8 @@ static int inspect_tensors(const command *self, const char *path, bool verify, b
     {
         print_value(key, value);
     }
+    if (!verify)
+        puts("checksums of the data were not checked (--verify)");
     json_decref(root);
     return finish_output();
 }

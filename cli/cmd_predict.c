@@ -86,34 +86,45 @@ static void show_image(const predict_args *a, const fw_model_info *info, const c
     putchar('\n');
 }
 
-/* why gets the reason where the library has none. */
+/* Image i of im is number first + i of the file. why gets the reason where the library has none. */
+static fw_status predict_images(const fw_model *m, const predict_args *a, const fw_model_info *info,
+                                const char *file, const fw_images *im, int64_t first, json_t *list,
+                                char why[WHY_CAP])
+{
+    fw_status st;
+    void *ws = NULL;
+    const size_t ws_bytes = (fw_model_workspace(m) + 63) / 64 * 64;
+    float *probs = malloc((size_t)(im->n * info->n_classes) * sizeof *probs);
+    bool *taken = malloc((size_t)info->n_classes * sizeof *taken);
+    if (probs == NULL || taken == NULL || (ws = aligned_alloc(64, ws_bytes)) == NULL) {
+        snprintf(why, WHY_CAP, "%.500s: out of memory for %" PRId64 " images", file, im->n);
+        st = FW_ENOMEM;
+    } else if (!images_fit(im, info, file, why)) {
+        st = FW_ESHAPE;
+    } else {
+        st = fw_model_predict(m, im->pixels, im->dtype, im->n, ws, probs);
+    }
+    for (int64_t i = 0; i < im->n && st == FW_OK; i++)
+        show_image(a, info, file, first + i, probs + i * info->n_classes, taken, list);
+    free(ws);
+    free(taken);
+    free(probs);
+    return st;
+}
+
 static fw_status predict_file(const fw_model *m, const predict_args *a, const char *file,
                               json_t *list, char why[WHY_CAP])
 {
     fw_model_info info;
-    fw_images im = {0};
+    fw_images part[2];
+    int64_t first = 0;
     fw_model_info_get(m, &info);
-    fw_status st = images_open(&im, file);
-    if (st != FW_OK)
-        return st;
-    void *ws = NULL;
-    const size_t ws_bytes = (fw_model_workspace(m) + 63) / 64 * 64;
-    float *probs = malloc((size_t)(im.n * info.n_classes) * sizeof *probs);
-    bool *taken = malloc((size_t)info.n_classes * sizeof *taken);
-    if (probs == NULL || taken == NULL || (ws = aligned_alloc(64, ws_bytes)) == NULL) {
-        snprintf(why, WHY_CAP, "%.500s: out of memory for %" PRId64 " images", file, im.n);
-        st = FW_ENOMEM;
-    } else if (!images_fit(&im, &info, file, why)) {
-        st = FW_ESHAPE;
-    } else {
-        st = fw_model_predict(m, im.pixels, im.dtype, im.n, ws, probs);
-    }
-    for (int64_t i = 0; i < im.n && st == FW_OK; i++)
-        show_image(a, &info, file, i, probs + i * info.n_classes, taken, list);
-    free(ws);
-    free(taken);
-    free(probs);
-    fw_images_clear(&im);
+    fw_status st = images_open(part, &info, file);
+    for (int i = 0; i < 2 && st == FW_OK; first += part[i].n, i++)
+        if (part[i].n > 0)
+            st = predict_images(m, a, &info, file, &part[i], first, list, why);
+    fw_images_clear(&part[0]);
+    fw_images_clear(&part[1]);
     return st;
 }
 

@@ -34,10 +34,19 @@ void model_data_clear(model_data *d)
     *d = (model_data){0};
 }
 
-static fw_status import_test(fw_images *out, const char *data)
+/* Rows of numbers are cut as the model takes them; what is of another size comes as it is (images_fit tells). */
+static fw_status import_for(const fw_model_info *info, const char *data, fw_images *train,
+                            fw_images *test)
+{
+    const fw_status st =
+        fw_import(data, &(fw_import_opt){.h = info->h, .w = info->w, .c = info->c}, train, test);
+    return st == FW_ESHAPE ? fw_import(data, NULL, train, test) : st;
+}
+
+static fw_status import_test(const fw_model_info *info, const char *data, fw_images *out)
 {
     fw_images train = {0}, test = {0};
-    const fw_status st = fw_import(data, NULL, &train, &test);
+    const fw_status st = import_for(info, data, &train, &test);
     if (st != FW_OK)
         return st;
     const bool has_test = test.n > 0;
@@ -72,7 +81,7 @@ fw_status model_data_open(model_data *d, const fw_model *m, const char *data, in
         st = fw_tfrecord_dataset(&d->ds, path, fw_parse_image_array(info.h, info.w, info.c),
                                  fw_model_transforms(m), &opt);
     } else {
-        st = import_test(&d->images, path);
+        st = import_test(&info, path, &d->images);
         if (st == FW_OK && !images_fit(&d->images, &info, path, d->why))
             st = FW_ESHAPE;
         if (st == FW_OK)
@@ -98,14 +107,15 @@ const char *model_path(const char *model, char *buf, size_t cap)
     return snprintf(buf, cap, "%.*s/model.safetensors", (int)n, model) < (int)cap ? buf : model;
 }
 
-fw_status images_open(fw_images *out, const char *file)
+fw_status images_open(fw_images part[2], const fw_model_info *info, const char *file)
 {
+    part[0] = part[1] = (fw_images){0};
     if (!is_records(file))
-        return import_test(out, file);
+        return import_for(info, file, &part[1], &part[0]);
     char *path = NULL;
     fw_status st = records_find(file, false, &path);
     if (st == FW_OK)
-        st = fw_read_tfrecord(path, out);
+        st = fw_read_tfrecord(path, &part[0]);
     free(path);
     return st;
 }

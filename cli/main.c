@@ -37,8 +37,10 @@ static void print_help(FILE *f)
 static void print_log(void *user, int level, const char *line)
 {
     (void)user;
-    if (level <= 1)
-        fprintf(stderr, "fenwicks: %s\n", line);
+    if (level > 1)
+        return;
+    clear_line();
+    fprintf(stderr, "fenwicks: %s\n", line);
 }
 
 /* A file that is opened where a standard stream was closed would get what is meant for that. What stands there

@@ -6,6 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+/* A progress line may stand there, which nothing has ended. */
+void clear_line(void)
+{
+    if (isatty(STDERR_FILENO) == 1)
+        fputs("\r\033[K", stderr);
+}
 
 int finish_output(void)
 {
@@ -100,6 +108,7 @@ json_t *text_json(const char *any)
 
 int fail_with(const char *what, fw_status st, const char *message, bool json)
 {
+    clear_line();
     fprintf(stderr, "fenwicks %s: %s\n", what, message);
     if (json)
         (void)print_json(

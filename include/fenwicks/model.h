@@ -54,7 +54,8 @@ FW_API fw_status fw_model_predict(const fw_model *m, const void *images, fw_dtyp
                                   void *workspace, float *probabilities);
 
 /* Over a non-training data set made with fw_model_transforms(m). confusion: [n_classes, n_classes],
- * rows true, columns predicted; may be NULL. A record with a NaN among its logits makes the loss one, is
+ * rows true, columns predicted; may be NULL; says nothing after a failure. A label that is none of the classes is FW_EFORMAT, with
+ * file and record. A record with a NaN among its logits makes the loss one, is
  * no correct one, and not in confusion. */
 FW_API fw_status fw_model_evaluate(const fw_model *m, fw_dataset *ds, fw_metrics *out,
                                    int64_t *confusion);
@@ -68,8 +69,8 @@ FW_API fw_status fw_model_explain(const fw_model *m, char **text);
 FW_API fw_status fw_safetensors_inspect(const char *path, bool verify, char **json);
 
 /* What a run's folder holds, as JSON: its config, the last epoch and evaluation of its log, its checkpoints and
- * model, where it diverged ("diverged") and that no checkpoint is whole ("checkpoint_damaged", in words); of a
- * recipe with a proxy that is not done yet those of the proxy, with "phase": "proxy". Caller frees with
+ * model, where it diverged ("diverged") and that no checkpoint is whole, or that the newest is not
+ * ("checkpoint_damaged", in words); of a recipe with a proxy that is not done yet those of the proxy, with "phase": "proxy". Caller frees with
  * fw_text_free. FW_ENOTFOUND if there is no config.json. */
 FW_API fw_status fw_run_inspect(const char *dir, char **json);
 

@@ -115,9 +115,9 @@ fw_status fw_model_evaluate(const fw_model *m, fw_dataset *ds, fw_metrics *out, 
     fw_dataset_shape(ds, &h, &w, &c);
     if (h != m->meta.h || w != m->meta.w || c != m->meta.c)
         return fwi_fail(FW_ESHAPE,
-                        "images of %" PRId64 " x %" PRId64 " x %" PRId64
+                        "%s: images of %" PRId64 " x %" PRId64 " x %" PRId64
                         ", the model takes %" PRId64 " x %" PRId64 " x %" PRId64,
-                        h, w, c, m->meta.h, m->meta.w, m->meta.c);
+                        fwi_dataset_name(ds), h, w, c, m->meta.h, m->meta.w, m->meta.c);
     if (fwi_dataset_training(ds))
         return fwi_fail(FW_EARG, "evaluation needs a data set without .training");
     if (!fwi_dataset_labelled(ds))
@@ -127,6 +127,8 @@ fw_status fw_model_evaluate(const fw_model *m, fw_dataset *ds, fw_metrics *out, 
     const double start = fwi_now();
     evaluation e = {.ws = fwi_big_alloc(m->workspace), .confusion = confusion};
     fw_status st = e.ws == NULL ? FW_ENOMEM : fw_dataset_seek(ds, 0);
+    if (st == FW_OK)
+        st = fwi_dataset_expect_classes(ds, k);
     if (st == FW_OK)
         st = fwi_tta_prepare(&e.tta, m->tta, m->batch, h, w, c, k);
     if (st == FW_OK && m->tta == FW_TTA_SELECTIVE)
@@ -149,6 +151,9 @@ fw_status fw_model_evaluate(const fw_model *m, fw_dataset *ds, fw_metrics *out, 
                             .seconds = fwi_now() - start};
     fwi_tta_clear(&e.tta);
     fwi_selective_clear(&e.selective);
+    (void)fw_dataset_seek(ds,
+                          fw_dataset_position(ds)); /* drops what was made ahead for k classes */
+    fwi_dataset_expect_any_class(ds);
     if (e.ws != NULL)
         fwi_big_free(e.ws, m->workspace);
     return st;

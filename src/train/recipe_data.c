@@ -260,8 +260,14 @@ fw_status fwi_recipe_data_open(const fw_recipe *r, const char *data, uint64_t se
         return st;
     d.n_classes = cost.n_classes;
     if (data != NULL)
+        st = fw_record_parts_find(data, &place);
+    const bool there = place.train != NULL || (opt->test_chain != NULL && place.test != NULL);
+    if (data != NULL && st == FW_OK &&
+        !there) { /* what is missing, where data is a name of records */
+        fw_record_parts_clear(&place);
         st = fwi_train_records_find(data, &place);
-    if (st == FW_OK && place.train != NULL) {
+    }
+    if (st == FW_OK && there) {
         st = open_records(r, &place, seed, opt, &d);
     } else if (st == FW_OK) {
         st = data == NULL ? import_bundled(r, &d) : import(r, data, &d);

@@ -87,8 +87,17 @@ static fw_status inspect(const char *dir, bool proxy, char **json)
     if (st == FW_OK)
         st = fwi_ckpt_newest(dir, &step, path, sizeof path);
     if (st == FW_OK && step >= 0) {
+        int64_t named = -1;
         (void)json_object_set_new(root, "checkpoint_step", json_integer(step));
         (void)json_object_set_new(root, "checkpoint", json_string(path));
+        st = fwi_ckpt_newest_named(dir, &named);
+        if (st == FW_OK && named > step) {
+            char *const why = fwi_sprintf("%s: the checkpoint of step %" PRId64
+                                          " is damaged; that of step %" PRId64 " is whole",
+                                          dir, named, step);
+            (void)json_object_set_new(root, "checkpoint_damaged", json_string(why));
+            fwi_free(why);
+        }
     } else if (st == FW_EFORMAT) { /* the rest of it can be told all the same */
         (void)json_object_set_new(root, "checkpoint_damaged", json_string(fw_last_error()));
         st = FW_OK;

@@ -215,6 +215,8 @@ static double cross_entropy(const double *x, int64_t k, int32_t label, double sm
 fw_status fwi_tally_add(fwi_tally *tally, const fwi_verdict *v, int32_t label, int64_t record,
                         int64_t k, int64_t *confusion)
 {
+    if (label == -1)
+        return fwi_fail(FW_EARG, "record %" PRId64 ": there is no label", record);
     if (label < 0 || label >= k)
         return fwi_fail(FW_EARG, "record %" PRId64 ": label %d, the model has %" PRId64 " classes",
                         record, (int)label, k);

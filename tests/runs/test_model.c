@@ -308,7 +308,11 @@ static void test_refused(void **state)
     im.labels[6] = CLASSES; /* a class too many */
     im.n_classes = CLASSES + 1;
     ds = test_data(&im, fw_model_transforms(m), 4);
-    assert_fails(fw_model_evaluate(m, ds, &got, NULL), FW_EARG, "record 6: label 5");
+    assert_fails(fw_model_evaluate(m, ds, &got, NULL), FW_EFORMAT,
+                 "memory: record 6: label 5 is outside the 5 classes");
+    im.labels[6] = -1;
+    assert_fails(fw_model_evaluate(m, ds, &got, NULL), FW_EFORMAT,
+                 "memory: record 6: there is no label");
     fw_dataset_free(ds);
     t_images_free(&im);
     assert_ok(fw_array_dataset(&ds, &bytes, NULL, &(fw_dataset_opt){.batch = 4, .training = true}));

@@ -72,7 +72,18 @@ static void finds_records(void **state)
     write_records(path, 6, 0);
     snprintf(path, sizeof path, "%s/b", dir);
     open_and_count(r, path, 12, 6);
+    /* The test part may be there alone, for who only evaluates. */
+    snprintf(path, sizeof path, "%s/c-test.tfrec", dir);
+    write_records(path, 7, 0);
+    snprintf(path, sizeof path, "%s/c", dir);
+    assert_int_equal(fw_recipe_test_open(r, path, none, 2, &d), FW_OK);
+    assert_int_equal(fw_dataset_count(d.test), 7);
+    fw_recipe_data_clear(&d);
+    refused_by(fw_recipe_data_open(r, path, 0, &d), FW_ENOTFOUND, "no such file");
+    snprintf(path, sizeof path, "%s/none.tfrec", dir);
+    refused_by(fw_recipe_test_open(r, path, none, 2, &d), FW_ENOTFOUND, "none-train.tfrec");
     /* What does not fit. */
+    snprintf(path, sizeof path, "%s/b", dir);
     assert_int_equal(fw_recipe_set(r, "input", "8 4 1"), FW_OK);
     refused_by(fw_recipe_data_open(r, path, 0, &d), FW_ESHAPE,
                "images of 8 x 8 x 1, recipe x "
