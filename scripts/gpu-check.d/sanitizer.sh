@@ -23,6 +23,7 @@ sanitize_all() {
         return
     }
     mkdir -p "$out/work"
+    rm -rf "$out"/work/sanitizer-* # a former call's: no training goes into a folder that holds one
     timeout 60 "$sanitizer" --error-exitcode 99 "$fenwicks" doctor > "$out/sanitizer-try.log" 2>&1 &
     wait $! || code=$?
     case $code in

@@ -75,6 +75,7 @@ static fw_status describe(cuda_device *c)
         return st;
     c->queue.sm = p.major * 10 + p.minor;
     c->queue.n_sm = p.multiProcessorCount;
+    c->queue.most_shared = (int)p.sharedMemPerBlockOptin;
     const fw_status code = fwi_cuda_check_code(c->queue.device, &p);
     if (code != FW_OK)
         return code;
@@ -166,8 +167,11 @@ static fw_status cuda_alloc(fwi_device *d, size_t n_bytes, void **out)
 static void cuda_release(fwi_device *d, void *p, size_t n_bytes)
 {
     (void)n_bytes;
-    (void)fwi_cuda_use(((const cuda_device *)d)->queue.device);
-    (void)cudaFree(p); /* waits for what uses it */
+    const cuda_device *const c = (const cuda_device *)d;
+    (void)fwi_cuda_use(c->queue.device);
+    (void)cudaStreamSynchronize(
+        c->queue.stream); /* what uses it; cudaFree may wait, and need not */
+    (void)cudaFree(p);
 }
 
 static fw_status cuda_upload(fwi_device *d, void *dst, const void *src, size_t n_bytes)

@@ -16,6 +16,7 @@ typedef struct fwi_cuda_stream {
     int device;                 /* CUDA's number of the GPU */
     int sm;                     /* compute capability: 90 */
     int n_sm;                   /* multiprocessors */
+    int most_shared;            /* bytes of shared memory that a block may ask for */
     void **marks;               /* cudaEvent_t each, made when first used (cuda_probe.c) */
     float *hold_room;           /* likewise, of the GPU */
 } fwi_cuda_stream;

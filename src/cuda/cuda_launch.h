@@ -53,7 +53,9 @@ static __device__ inline unsigned char *shared_room()
     return fwi_shared;
 }
 
-/* Threads of a block work together, with n_bytes of shared_room. */
+/* Threads of a block work together, with n_bytes of shared_room. How much a kernel may ask for belongs to the
+ * kernel on that GPU, not to the launch: 48 KiB, or all that there is. A limit that went by the launch would be
+ * lowered by another thread's, between the two calls below, and under launches that are recorded. */
 template <class... P, class... A>
 static inline fw_status launch_roomy(const fwi_call *c, void (*kernel)(P...), dim3 grid, dim3 block,
                                      int n_bytes, const A &...args)
@@ -61,11 +63,12 @@ static inline fw_status launch_roomy(const fwi_call *c, void (*kernel)(P...), di
     const char *name = fwi_op_info_get(c->kind)->name;
     void (*const k)(P...) = kernel;
     fw_status st = use(c);
-    if (st == FW_OK)
-        st = fwi_cuda_check(cudaFuncSetAttribute((const void *)k,
-                                                 cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                 n_bytes),
-                            name);
+    if (st == FW_OK && n_bytes > 48 * 1024)
+        st = fwi_cuda_check(
+            cudaFuncSetAttribute(
+                (const void *)k, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                c->stream == nullptr ? n_bytes : ((const fwi_cuda_stream *)c->stream)->most_shared),
+            name);
     if (st != FW_OK)
         return st;
     auto run = [&](const P &...p) {
