@@ -34,8 +34,9 @@ fw_status fw_storage_setup(const char *root)
 
 fw_status fw_project_dirs(const char *root, const char *project, fw_dirs *out)
 {
-    if (root == NULL || project == NULL || project[0] == '\0' || out == NULL)
-        return fwi_fail(FW_EARG, "fw_project_dirs: NULL argument or empty project name");
+    if (root == NULL || root[0] == '\0' || project == NULL || project[0] == '\0' || out == NULL)
+        return fwi_fail(FW_EARG,
+                        "fw_project_dirs: NULL argument, empty root or empty project name");
     fw_dirs d = {.data = fwi_sprintf("%s/data/%s", root, project),
                  .work = fwi_sprintf("%s/work/%s", root, project)};
     fw_status st = d.data == NULL || d.work == NULL ? FW_ENOMEM : FW_OK;

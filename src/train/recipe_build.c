@@ -364,7 +364,9 @@ fw_status fwi_recipe_average(const fw_recipe *r, int64_t steps, int64_t steps_pe
     if (meant_for > 0)
         out->decay = pow(out->decay, (double)meant_for / (double)steps);
     out->every = fwi_recipe_int(r, FWI_KEY_TRAIN_AVERAGE_EVERY);
-    out->start = (int64_t)round(fwi_recipe_share(r, FWI_KEY_TRAIN_AVERAGE_START, (double)steps));
+    /* 0 alone is the initial weights: a share above it, however short the run, copies those of a step. */
+    const double start = fwi_recipe_share(r, FWI_KEY_TRAIN_AVERAGE_START, (double)steps);
+    out->start = start > 0 && start < 1 ? 1 : (int64_t)round(start);
     out->epoch_steps = fwi_recipe_word(r, FWI_KEY_TRAIN_AVERAGE_COUNT) == 1 ? steps_per_epoch : 0;
     out->steps = steps;
     if (fwi_average_first(out) > steps)

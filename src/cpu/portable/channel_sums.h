@@ -72,7 +72,16 @@ static inline void NAME(channel_sums_join)(const int64_t *counts, int64_t tasks,
         }
     }
     for (int64_t i = 0; i < c; i++) {
+        double v = m2[i] < 0 ? 0 : m2[i] / n; /* a NaN stays one */
+#ifdef LANES_BF16
+        /* What is normalised are stored values, whose common rounding is not in the sums: of a channel that is
+         * constant it would be divided by the root of eps. With half a unit in the last of 8 bits, squared, it
+         * comes to 1 at most. */
+        const double least = m[i] * m[i] / (1 << 18);
+        if (v < least)
+            v = least;
+#endif
         mean[i] = (REAL)m[i];
-        var[i] = (REAL)(m2[i] < 0 ? 0 : m2[i] / n); /* a NaN stays one */
+        var[i] = (REAL)v;
     }
 }

@@ -39,6 +39,7 @@ static void refused(void **state)
     assert_fails(fw_storage_setup("/proc"), FW_EIO, "/proc", "cannot be written to");
     assert_fails(fw_project_dirs(in_dir("file"), "p", &d), FW_EIO, "file/data/p");
     assert_fails(fw_project_dirs(test_dir, "", &d), FW_EARG, "empty project");
+    assert_fails(fw_project_dirs("", "p", &d), FW_EARG, "empty root");
     assert_null(d.data);
 }
 

@@ -545,6 +545,11 @@ static void impossible_combinations(void **state)
                "before the "
                "first averaging");
     assert_int_equal(fwi_recipe_average(r, 10, 3, &average), FW_OK);
+    assert_int_equal(average.start, 0);
+    assert_int_equal(fw_recipe_set(r, "average_start", "0.01"),
+                     FW_OK); /* not the initial weights */
+    assert_int_equal(fwi_recipe_average(r, 10, 3, &average), FW_OK);
+    assert_int_equal(average.start, 1);
     assert_int_equal(fw_recipe_set(r, "average_start", "0.5"), FW_OK);
     assert_int_equal(fwi_recipe_average(r, 19, 3, &average), FW_OK);
     assert_int_equal(fw_recipe_set(r, "average_start", "0.7"), FW_OK);
