@@ -9,8 +9,8 @@ all: build
 .PHONY: build
 build:
 	@scripts/deps build
-	@test -f $(RELEASE)/build.ninja || cmake --preset release
-	@cmake --build $(RELEASE) -j $(JOBS) --target product
+	@test -f $(RELEASE)/build.ninja || cmake --preset release -DFW_TESTS=OFF # cmocka is for tests alone
+	@cmake --build $(RELEASE) -j $(JOBS) --target fenwicks_product
 
 test:
 	@scripts/deps test
@@ -25,7 +25,7 @@ bench: build
 	$(RELEASE)/fenwicks bench step
 
 install: build
-	cmake --install $(RELEASE) --prefix $(PREFIX)
+	cmake --install $(RELEASE) --prefix "$(PREFIX)"
 
 interop: build
 	@scripts/interop $(RELEASE)

@@ -1,7 +1,7 @@
 # cuda.cmake: the CUDA backend: room `cuda`, built where nvcc is found. Its .cu files go through nvcc by
 # rules of our own, as protoc-c's files do: so the tree stays a C project, linked by the C compiler.
 #
-#   FW_CUDA          on where nvcc and the headers are found; with sanitizers, which nvcc does not know, where
+#   FW_CUDA          AUTO, the default: on where nvcc and the headers are found; with sanitizers, which nvcc does not know, where
 #                    FW_CUDA_PREBUILT says so. Asked for where it cannot be, it is an error that says what is missing
 #   FW_CUDA_PREBUILT the folder `cuda` of another build of this tree: its objects are linked, none are compiled. So a
 #                    build with sanitizers has the backend, in which all but the kernels is checked
@@ -51,8 +51,12 @@ else()
     set(can_cuda ON)
   endif()
 endif()
-option(FW_CUDA "Build the CUDA backend" ${can_cuda})
-if(FW_CUDA AND NOT can_cuda)
+set(FW_CUDA AUTO CACHE STRING "Build the CUDA backend: ON, OFF or AUTO, where it can be")
+set_property(CACHE FW_CUDA PROPERTY STRINGS AUTO ON OFF)
+set(with_cuda ${FW_CUDA})
+if(FW_CUDA STREQUAL AUTO) # asked anew each time: what was missing may have been installed
+  set(with_cuda ${can_cuda})
+elseif(FW_CUDA AND NOT can_cuda)
   message(FATAL_ERROR "FW_CUDA=ON, but ${FW_CUDA_OFF_REASON}. FW_CUDA=OFF builds without NVIDIA GPUs")
 endif()
 set(FW_CUDA_TARGETS "" CACHE STRING "GPU architectures of the CUDA backend; empty: those of the project")
@@ -72,7 +76,7 @@ mark_as_advanced(FW_NVCC FW_CUDART FW_CUDA_INCLUDE)
 
 set(FW_CUDA_OBJECTS "")
 set(FW_CUDA_LIBS "")
-if(FW_CUDA)
+if(with_cuda)
   file(GLOB cu_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/src/cuda/*.cu)
   set(gencode "")
   foreach(arch ${cuda_targets})

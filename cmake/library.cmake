@@ -54,7 +54,7 @@ if(cli_sources)
 endif()
 
 # What is installed, without tests: `make` builds this.
-add_custom_target(product DEPENDS fenwicks_static fenwicks_shared $<TARGET_NAME_IF_EXISTS:fenwicks_cli>)
+add_custom_target(fenwicks_product DEPENDS fenwicks_static fenwicks_shared $<TARGET_NAME_IF_EXISTS:fenwicks_cli>)
 
 install(FILES ${FW_PUBLIC_HEADERS} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fenwicks)
 install(FILES ${CMAKE_CURRENT_SOURCE_DIR}/docs/fenwicks.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)

@@ -39,8 +39,8 @@ include(CheckCSourceRuns)
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 
-# fw_pkg(NAME module): a system library as target PkgConfig::NAME, remembered for fenwicks.pc and for
-# find_package(fenwicks). A room asks for it with LIBS PkgConfig::NAME.
+# fw_pkg(NAME module): a system library as target PkgConfig::NAME, remembered for fenwicks-static.pc and
+# for find_package(fenwicks). A room asks for it with LIBS PkgConfig::NAME.
 set(FW_PKG_NAMES "")
 set(FW_PKG_MODULES "")
 macro(fw_pkg name module)

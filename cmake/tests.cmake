@@ -21,7 +21,7 @@ pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 set(FW_TSAN_TESTS "pool|pipeline|dataset|prefetch|threads")
 
 # FENWICKS_OVERSUBSCRIBE: tests use up to 8 threads on whatever machine.
-set(FW_TEST_ENV FW_BUILD_DIR=${CMAKE_BINARY_DIR} LC_ALL=C.UTF-8 FENWICKS_OVERSUBSCRIBE=1
+set(FW_TEST_ENV FW_BUILD_DIR=${PROJECT_BINARY_DIR} LC_ALL=C.UTF-8 FENWICKS_OVERSUBSCRIBE=1
   ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:strict_string_checks=1:detect_stack_use_after_return=1:protect_shadow_gap=0
   UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1)
 
@@ -30,7 +30,7 @@ if(FW_SANITIZE) # a real GPU's driver leaks by the sanitizer's measure; what run
 endif()
 
 function(fw_test_properties name labels)
-  set(dir ${CMAKE_BINARY_DIR}/testwork/${name})
+  set(dir ${PROJECT_BINARY_DIR}/testwork/${name})
   file(MAKE_DIRECTORY ${dir})
   set(seconds 600)
   if(FW_SANITIZE) # emulated GPU kernels switch stacks all the time: minutes under a sanitizer
@@ -57,8 +57,8 @@ function(fw_test_program kind source out)
     string(REPLACE "." "_" target ${kind}_${base})
   endif()
   add_executable(${target} ${source})
-  target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
-  target_compile_definitions(${target} PRIVATE FW_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  target_compile_definitions(${target} PRIVATE FW_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   target_link_libraries(${target} PRIVATE PkgConfig::CMOCKA)
   add_test(NAME ${kind}.${base} COMMAND ${target})
   string(REGEX REPLACE "\\..*" "" labels ${kind})
@@ -88,13 +88,13 @@ endfunction()
 
 foreach(room ${FW_ROOMS})
   string(REGEX REPLACE "^fw_" "" name ${room})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${name}/test_*.c)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/unit/${name}/test_*.c)
   get_property(built TARGET fw_cuda PROPERTY FW_BUILT)
   if(room STREQUAL fw_cuda AND NOT built)
     set(sources "")
   elseif(room STREQUAL fw_cuda) # stand-ins for the libraries that it opens
     foreach(fake cudnn cublaslt)
-      add_library(fake_${fake} MODULE ${CMAKE_SOURCE_DIR}/tests/unit/cuda/fake_${fake}.c)
+      add_library(fake_${fake} MODULE ${PROJECT_SOURCE_DIR}/tests/unit/cuda/fake_${fake}.c)
       target_include_directories(fake_${fake} SYSTEM PRIVATE ${FW_CUDA_INCLUDE} ${FW_CUDA_LIB_INCLUDES})
     endforeach()
   endif()
@@ -127,12 +127,12 @@ foreach(room ${FW_ROOMS})
 endforeach()
 
 # The .cu files again, with emulate.h in place of CUDA: no toolkit is needed for this.
-file(GLOB cu_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/cuda/*.cu)
+file(GLOB cu_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cuda/*.cu)
 set_source_files_properties(${cu_sources} PROPERTIES LANGUAGE CXX)
-add_library(t_cuda OBJECT ${cu_sources} ${CMAKE_SOURCE_DIR}/src/cuda/cuda_table.c
-  ${CMAKE_SOURCE_DIR}/src/cuda/cuda_lower.c
-  ${CMAKE_SOURCE_DIR}/tests/cuda/emulate.cpp ${CMAKE_SOURCE_DIR}/tests/cuda/emulate_hopper.cpp
-  ${CMAKE_SOURCE_DIR}/tests/cuda/t_far.c)
+add_library(t_cuda OBJECT ${cu_sources} ${PROJECT_SOURCE_DIR}/src/cuda/cuda_table.c
+  ${PROJECT_SOURCE_DIR}/src/cuda/cuda_lower.c
+  ${PROJECT_SOURCE_DIR}/tests/cuda/emulate.cpp ${PROJECT_SOURCE_DIR}/tests/cuda/emulate_hopper.cpp
+  ${PROJECT_SOURCE_DIR}/tests/cuda/t_far.c)
 set_target_properties(t_cuda PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON)
 target_compile_definitions(t_cuda PRIVATE FWI_CUDA_EMULATED)
 target_compile_options(t_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wno-unused-function -Wno-psabi -ffp-contract=off>)
@@ -157,7 +157,7 @@ elseif(FW_SANITIZE MATCHES address AND CMAKE_CXX_COMPILER_ID STREQUAL GNU)
 elseif(FW_SANITIZE MATCHES address)
   target_compile_options(t_cuda PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fsanitize-address-use-after-return=never>)
 endif()
-target_include_directories(t_cuda PRIVATE ${CMAKE_SOURCE_DIR}/tests/cuda)
+target_include_directories(t_cuda PRIVATE ${PROJECT_SOURCE_DIR}/tests/cuda)
 foreach(room core ir exec cuda cpu_lower)
   target_include_directories(t_cuda PRIVATE $<TARGET_PROPERTY:fw_${room},INTERFACE_INCLUDE_DIRECTORIES>)
 endforeach()
@@ -168,24 +168,24 @@ set(FW_EMULATED_NOT "davidnet|airbench") # op tests that take minutes even so
 # What the tests of a folder share, compiled once; the library's headers that it sees are those of `headers`.
 function(fw_shared_tests name headers)
   add_library(${name} OBJECT ${ARGN})
-  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests ${CMAKE_SOURCE_DIR}/tests/cuda
-    ${CMAKE_SOURCE_DIR}/tests/runs)
-  target_compile_definitions(${name} PRIVATE FW_SOURCE_DIR="${CMAKE_SOURCE_DIR}" $<$<BOOL:${avx512_emulated}>:T_EMULATED>)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests ${PROJECT_SOURCE_DIR}/tests/cuda
+    ${PROJECT_SOURCE_DIR}/tests/runs)
+  target_compile_definitions(${name} PRIVATE FW_SOURCE_DIR="${PROJECT_SOURCE_DIR}" $<$<BOOL:${avx512_emulated}>:T_EMULATED>)
   target_link_libraries(${name} PRIVATE PkgConfig::CMOCKA ${headers})
 endfunction()
-file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/ops/t_*.c)
+file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/ops/t_*.c)
 fw_shared_tests(t_ops fw_inside ${sources})
-fw_shared_tests(t_runs fenwicks_static ${CMAKE_SOURCE_DIR}/tests/runs/t_runs.c)
-fw_shared_tests(t_alloc fenwicks_static ${CMAKE_SOURCE_DIR}/tests/runs/t_alloc.c) # a malloc that counts
-fw_shared_tests(t_fed fw_inside ${CMAKE_SOURCE_DIR}/tests/cuda/t_fed.c)
+fw_shared_tests(t_runs fenwicks_static ${PROJECT_SOURCE_DIR}/tests/runs/t_runs.c)
+fw_shared_tests(t_alloc fenwicks_static ${PROJECT_SOURCE_DIR}/tests/runs/t_alloc.c) # a malloc that counts
+fw_shared_tests(t_fed fw_inside ${PROJECT_SOURCE_DIR}/tests/cuda/t_fed.c)
 
 foreach(kind ops runs)
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${kind}/test_*.c)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${kind}/test_*.c)
   foreach(source ${sources})
     fw_test_program(${kind} ${source} target)
     if(kind STREQUAL ops)
       target_sources(${target} PRIVATE $<TARGET_OBJECTS:t_ops> $<TARGET_OBJECTS:t_cuda>)
-      target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests/cuda)
+      target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests/cuda)
       target_link_libraries(${target} PRIVATE fw_inside)
       if(NOT target MATCHES "${FW_EMULATED_NOT}")
         fw_emulated(${target})
@@ -200,11 +200,11 @@ foreach(kind ops runs)
   endforeach()
 endforeach()
 
-file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/cuda/test_*.c)
+file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/cuda/test_*.c)
 foreach(source ${sources})
   fw_test_program(cuda ${source} target)
   target_sources(${target} PRIVATE $<TARGET_OBJECTS:t_runs> $<TARGET_OBJECTS:t_cuda> $<TARGET_OBJECTS:t_fed>)
-  target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests/cuda ${CMAKE_SOURCE_DIR}/tests/runs)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests/cuda ${PROJECT_SOURCE_DIR}/tests/runs)
   target_link_libraries(${target} PRIVATE fw_inside)
 endforeach()
 
@@ -224,16 +224,16 @@ function(fw_fake_gpu target)
   add_dependencies(${target} fake_cudnn fake_cublaslt)
 endfunction()
 if(built)
-  add_library(t_fake_gpu OBJECT ${CMAKE_SOURCE_DIR}/tests/cuda/gpu/fake_gpu.c) # sees CUDA's own headers
+  add_library(t_fake_gpu OBJECT ${PROJECT_SOURCE_DIR}/tests/cuda/gpu/fake_gpu.c) # sees CUDA's own headers
   target_include_directories(t_fake_gpu SYSTEM PRIVATE ${FW_CUDA_INCLUDE} ${FW_CUDA_LIB_INCLUDES})
   target_compile_definitions(t_fake_gpu PRIVATE FW_FAKE_CUDNN="$<TARGET_FILE:fake_cudnn>"
     FW_FAKE_CUBLASLT="$<TARGET_FILE:fake_cublaslt>")
   target_link_libraries(t_fake_gpu PRIVATE fw_inside)
   foreach(test test_conv2d test_matmul test_muon test_fused_nets)
-    add_executable(gpu_${test} ${CMAKE_SOURCE_DIR}/tests/ops/${test}.c $<TARGET_OBJECTS:t_ops>)
+    add_executable(gpu_${test} ${PROJECT_SOURCE_DIR}/tests/ops/${test}.c $<TARGET_OBJECTS:t_ops>)
     fw_fake_gpu(gpu_${test})
-    target_include_directories(gpu_${test} PRIVATE ${CMAKE_SOURCE_DIR}/tests ${CMAKE_SOURCE_DIR}/tests/cuda)
-    target_compile_definitions(gpu_${test} PRIVATE FW_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    target_include_directories(gpu_${test} PRIVATE ${PROJECT_SOURCE_DIR}/tests ${PROJECT_SOURCE_DIR}/tests/cuda)
+    target_compile_definitions(gpu_${test} PRIVATE FW_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     target_link_libraries(gpu_${test} PRIVATE PkgConfig::CMOCKA)
     add_test(NAME cuda.gpu_${test} COMMAND gpu_${test})
     fw_test_properties(cuda.gpu_${test} "cuda;once")
@@ -246,7 +246,7 @@ if(built)
   fw_test_properties(cuda.gpu_test_conv2d_padded "cuda;once")
   set_property(TEST cuda.gpu_test_conv2d_padded APPEND PROPERTY ENVIRONMENT FW_TEST_DEVICE=cuda FW_FAKE_CHANNELS=1)
   # The backend's own device, over a runtime that is made up.
-  fw_test_program(cuda ${CMAKE_SOURCE_DIR}/tests/cuda/gpu/test_device.c target)
+  fw_test_program(cuda ${PROJECT_SOURCE_DIR}/tests/cuda/gpu/test_device.c target)
   target_include_directories(${target} SYSTEM PRIVATE ${FW_CUDA_INCLUDE} ${FW_CUDA_LIB_INCLUDES})
   target_compile_definitions(${target} PRIVATE FW_FAKE_CUDNN="$<TARGET_FILE:fake_cudnn>"
     FW_FAKE_CUBLASLT="$<TARGET_FILE:fake_cublaslt>")
@@ -255,45 +255,45 @@ if(built)
 endif()
 
 if(TARGET fenwicks_cli)
-  add_executable(t_tool ${CMAKE_SOURCE_DIR}/tests/cli/t_tool.c) # data and JSON for the scripts
+  add_executable(t_tool ${PROJECT_SOURCE_DIR}/tests/cli/t_tool.c) # data and JSON for the scripts
   target_link_libraries(t_tool PRIVATE PkgConfig::JANSSON)
   if(built) # the command on a GPU that is made up: tests/cuda/gpu/fake_gpu.c
     add_executable(fenwicks_fake_gpu $<TARGET_OBJECTS:fw_cli>)
     fw_fake_gpu(fenwicks_fake_gpu)
     target_link_libraries(fenwicks_fake_gpu PRIVATE PkgConfig::JANSSON)
   endif()
-  file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/cli/*.sh)
+  file(GLOB scripts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/cli/*.sh)
   foreach(script ${scripts})
     get_filename_component(base ${script} NAME_WE)
-    add_test(NAME cli.${base} COMMAND bash ${script} $<TARGET_FILE:fenwicks_cli> ${CMAKE_SOURCE_DIR})
+    add_test(NAME cli.${base} COMMAND bash ${script} $<TARGET_FILE:fenwicks_cli> ${PROJECT_SOURCE_DIR})
     set(labels cli)
     fw_once(${script} labels)
     fw_test_properties(cli.${base} "${labels}")
   endforeach()
 endif()
 
-file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/examples/*.c)
+file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/examples/*.c)
 foreach(source ${sources})
   get_filename_component(base ${source} NAME_WE)
   add_executable(example_${base} ${source})
   set_target_properties(example_${base} PROPERTIES OUTPUT_NAME ${base}
-    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/examples)
+    RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/examples)
   target_link_libraries(example_${base} PRIVATE fenwicks_static)
 endforeach()
 
 add_custom_target(fuzzers)
-file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/fuzz/fuzz_*.c)
+file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/fuzz/fuzz_*.c)
 foreach(source ${sources})
   get_filename_component(base ${source} NAME_WE)
   string(REGEX REPLACE "^fuzz_" "" format ${base})
-  set(corpus ${CMAKE_SOURCE_DIR}/fuzz/corpus/${format})
+  set(corpus ${PROJECT_SOURCE_DIR}/fuzz/corpus/${format})
   add_executable(${base} ${source})
   target_link_libraries(${base} PRIVATE fw_inside)
   if(FW_FUZZ)
     target_link_options(${base} PRIVATE -fsanitize=fuzzer)
     add_test(NAME fuzz.${format} COMMAND ${base} -max_total_time=20 -print_final_stats=1 . ${corpus})
   else()
-    target_sources(${base} PRIVATE ${CMAKE_SOURCE_DIR}/fuzz/replay.c)
+    target_sources(${base} PRIVATE ${PROJECT_SOURCE_DIR}/fuzz/replay.c)
     add_test(NAME fuzz.${format} COMMAND ${base} ${corpus})
   endif()
   add_dependencies(fuzzers ${base})
@@ -302,7 +302,7 @@ endforeach()
 
 # The public promise: each header alone, in C and in C++; every declared function links, from the static
 # and from the shared library; the shared library exports these and nothing else.
-set(gen ${CMAKE_BINARY_DIR}/headers)
+set(gen ${PROJECT_BINARY_DIR}/headers)
 set(c_sources "")
 set(cxx_sources "")
 foreach(header ${FW_PUBLIC_HEADERS})
@@ -318,10 +318,10 @@ add_library(headers_cxx OBJECT ${cxx_sources})
 target_compile_options(headers_c PRIVATE -U_GNU_SOURCE -Wpedantic -Werror)
 target_compile_options(headers_cxx PRIVATE -Wall -Wextra -Wpedantic -Werror)
 foreach(lang c cxx)
-  target_include_directories(headers_${lang} PRIVATE ${CMAKE_SOURCE_DIR}/include)
+  target_include_directories(headers_${lang} PRIVATE ${PROJECT_SOURCE_DIR}/include)
 endforeach()
 
-set(awk ${CMAKE_SOURCE_DIR}/tests/headers/symbols.awk)
+set(awk ${PROJECT_SOURCE_DIR}/tests/headers/symbols.awk)
 add_custom_command(OUTPUT ${gen}/symbols.c ${gen}/symbols.txt
   COMMAND awk -v list=${gen}/symbols.txt -f ${awk} ${FW_PUBLIC_HEADERS} > ${gen}/symbols.c
   DEPENDS ${awk} ${FW_PUBLIC_HEADERS} VERBATIM)
@@ -333,14 +333,14 @@ foreach(kind static shared)
   add_test(NAME headers.symbols_${kind} COMMAND test_symbols_${kind})
   fw_test_properties(headers.symbols_${kind} api)
 endforeach()
-add_test(NAME headers.exports COMMAND sh ${CMAKE_SOURCE_DIR}/tests/headers/exports.sh
+add_test(NAME headers.exports COMMAND sh ${PROJECT_SOURCE_DIR}/tests/headers/exports.sh
   $<TARGET_FILE:fenwicks_shared> ${gen}/symbols.txt)
 fw_test_properties(headers.exports api)
 
 if(NOT FW_SANITIZE AND NOT FW_FUZZ) # an outside program does not bring the sanitizer's runtime
   foreach(way pkg_config find_package)
-    add_test(NAME install.${way} COMMAND sh ${CMAKE_SOURCE_DIR}/tests/install/${way}.sh
-      ${CMAKE_BINARY_DIR} ${CMAKE_SOURCE_DIR}/tests/install ${CMAKE_COMMAND} ${CMAKE_C_COMPILER} ${PROJECT_VERSION})
+    add_test(NAME install.${way} COMMAND sh ${PROJECT_SOURCE_DIR}/tests/install/${way}.sh
+      ${PROJECT_BINARY_DIR} ${PROJECT_SOURCE_DIR}/tests/install ${CMAKE_COMMAND} ${CMAKE_C_COMPILER} ${PROJECT_VERSION})
     fw_test_properties(install.${way} api)
   endforeach()
 endif()

@@ -108,6 +108,7 @@ int main(int argc, char **argv)
     if ((st = fw_estimator_new(&est, build_net(train.n_classes), sgd,
                                &(fw_estimator_opt){.work_dir = dirs.work,
                                                    .loss_sum = true,
+                                                   .checkpoint_every = steps_per_epoch,
                                                    .progress = fw_progress_stderr})) != FW_OK)
         goto done;
     if ((st = fw_estimator_train(est, train_ds, total_steps)) != FW_OK ||

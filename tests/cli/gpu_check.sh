@@ -373,9 +373,8 @@ ar q debs/all.deb debian-binary control.tar.gz data.tar.gz 2> values || die "ar:
 rm -rf result
 check 1 "$PATH_ALL" --budget 500 --out "$HERE/result" --only build
 err "protoc-c was not found: "
-for packages in "--packages $HERE/debs" ""; do
-    check 0 "$PATH_ALL" --budget 500 --out "$HERE/result" --only build $packages
-done
+check 0 "$PATH_ALL" --budget 500 --out "$HERE/result" --only build --packages "$HERE/debs"
+check 0 "$PATH_ALL" --budget 500 --out "$HERE/result" --only build
 root=$HERE/tree/build/packages
 [ "$(cat "$root/usr/lib/$(uname -m)-linux-gnu/pkgconfig/inih.pc")" = "prefix=$root/usr" ] || die "a description says where it was meant to lie"
 [ "$(cat "$root/run/libinih.so.1")" = library ] || die "a library that the system lacks is not found"
@@ -383,12 +382,12 @@ root=$HERE/tree/build/packages
 rm -rf tree/build/packages && cp brought/usr/bin/protoc-c fakes/
 
 # what a machine or a build lacks is a failed step each
-only="--seeds 1 --recipes airbench94-muon --data $HERE/data --out $HERE/result"
+only=(--seeds 1 --recipes airbench94-muon --data "$HERE/data" --out "$HERE/result")
 for wrong in no-cudnn:libraries:bench no-graph:recorded-airbench94-muon:bench no-graph:graph-airbench94-muon:bench \
     no-bits:same-bits-airbench94-muon:train no-order:order-airbench94-muon:train; do
     rm -rf result
     touch "${wrong%%:*}"
-    check 1 "$PATH_ALL" --budget 500 $only --only "${wrong##*:}"
+    check 1 "$PATH_ALL" --budget 500 "${only[@]}" --only "${wrong##*:}"
     name=${wrong#*:}
     with "\"name\": \"${name%:*}\", \"ended\": \"failed: "
     rm "${wrong%%:*}"

@@ -146,6 +146,31 @@ grep -q "results in" err && die "nothing was begun"
 run 0 train digits --epochs 5 --out early --until-accuracy 0.2 --set train.epochs=9
 out "--until-accuracy was reached"
 is "$("$FENWICKS" inspect early --json | "$TOOL" json checkpoint_step) < 5 * 22"
+# A run that has ended so is not trained on: what it ended with is looked at first.
+cp early/model.safetensors early.model
+run 0 train digits --epochs 5 --out early --until-accuracy 0.2 --set train.epochs=9 --resume
+out "--until-accuracy was reached"
+cmp early.model early/model.safetensors || die "it trained on"
+
+# A damaged checkpoint is told: the run would go on from the one before.
+run 0 train digits --epochs 1 --checkpoint-every 10 --keep 2 --out torn
+run 0 inspect torn --verify
+printf 'torn' | dd of=torn/checkpoint-00000022.safetensors bs=1 seek=9000 conv=notrunc 2> /dev/null || die "dd"
+run 0 inspect torn
+out "checkpoint_step: 20"
+out "checkpoint_damaged: torn: the checkpoint of step 22 is damaged; that of step 20 is whole"
+run 1 inspect torn --verify
+err "torn: the checkpoint of step 22 is damaged"
+
+# A channel that is constant, and not 0, is 0 behind a norm (log 10 is the loss then), and in bf16, where it is rounded
+# when stored, at most 1, not a rounding error divided by the root of eps (100 was the loss then).
+for precision in f32 $("$FENWICKS" doctor | grep -q '^kernels .*avx2' && echo bf16); do
+    run 0 train digits --epochs 0.1 --precision $precision --set train.lr=0 --set conv=direct --out flat-$precision --set \
+        "layer=scaling 0, conv2d 4 kernel=1 bias=true init=pytorch, conv_bn 8 kernel=1 bn_eps=1e-12 init=pytorch, global_max_pool, classifier 10 init=pytorch"
+    loss=$(sed -n 's/.*"event":"epoch".*"loss":\([0-9.e+-]*\),.*/\1/p' flat-$precision/log.jsonl)
+    [ $precision = f32 ] && is "$loss > 2.30 && $loss < 2.31"
+    is "$loss > 0 && $loss < 5"
+done
 
 # Floats without a sidecar say no shape: the recipe does.
 run 0 convert "$SOURCE/recipes/digits.csv" f.tfrec --float --split-every 5

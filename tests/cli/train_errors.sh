@@ -54,7 +54,7 @@ err "the limit is 1 MiB"
 # More threads than the process may use: both numbers, before anything is read or written.
 export FENWICKS_OVERSUBSCRIBE=
 allowed=$("$FENWICKS" doctor | awk '/^threads/ { print $2 }')
-for verb in "train digits --out r5" "train fenwicks --data missing.tfrec" "eval $PWD/run/model.safetensors --recipe digits" \
+for verb in "train digits --out r5" "train fenwicks --data missing.tfrec" "eval run/model.safetensors --recipe digits" \
     "bench step digits" "bench peak" "bench data digits"; do
     run 1 $verb --threads $((allowed + 1))
     err "$((allowed + 1)) threads are asked for"

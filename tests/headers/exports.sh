@@ -12,5 +12,5 @@ extra=$(comm -13 declared.txt exported.txt)
 missing=$(comm -23 declared.txt exported.txt)
 [ -z "$extra" ] || echo "exported but in no public header:" $extra
 [ -z "$missing" ] || echo "declared but not exported:" $missing
-[ -z "$extra" ] && [ -z "$missing" ]
+[ -z "$extra$missing" ] || exit 1
 echo "$(wc -l < exported.txt) functions exported"

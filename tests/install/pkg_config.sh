@@ -16,13 +16,14 @@ fi
 libdir=$(pkg-config --variable=libdir fenwicks)
 
 # what the system's libraries are built with need not be there for the shared one
-"$4" "$2/consumer.c" -o shared $(PKG_CONFIG_LIBDIR=$PKG_CONFIG_PATH pkg-config --cflags --libs fenwicks)
+# (eval: what pkg-config prints is quoted for a shell)
+eval '"$4" "$2/consumer.c" -o shared' "$(PKG_CONFIG_LIBDIR=$PKG_CONFIG_PATH pkg-config --cflags --libs fenwicks)"
 [ "$(LD_LIBRARY_PATH=$libdir ./shared)" = "fenwicks $5" ]
 
 # Ours static, the system's libraries shared: `pkg-config --static` would ask for static ones all the way
 # down, which few systems have, and would find libfenwicks.so first.
 [ "$(pkg-config --modversion fenwicks-static)" = "$5" ]
-"$4" "$2/consumer.c" -o static $(pkg-config --cflags --libs fenwicks-static)
+eval '"$4" "$2/consumer.c" -o static' "$(pkg-config --cflags --libs fenwicks-static)"
 [ "$(./static)" = "fenwicks $5" ]
 if ldd static | grep -q libfenwicks; then
     echo "fenwicks-static links the shared library"
