@@ -333,6 +333,13 @@ foreach(kind static shared)
   add_test(NAME headers.symbols_${kind} COMMAND test_symbols_${kind})
   fw_test_properties(headers.symbols_${kind} api)
 endforeach()
+add_custom_command(OUTPUT ${gen}/symbols.cpp # the same from C++: a header without extern "C" would compile, and not link
+  COMMAND ${CMAKE_COMMAND} -E copy ${gen}/symbols.c ${gen}/symbols.cpp DEPENDS ${gen}/symbols.c VERBATIM)
+add_executable(test_symbols_cxx ${gen}/symbols.cpp)
+add_dependencies(test_symbols_cxx public_symbols)
+target_link_libraries(test_symbols_cxx PRIVATE fenwicks_shared)
+add_test(NAME headers.symbols_cxx COMMAND test_symbols_cxx)
+fw_test_properties(headers.symbols_cxx api)
 add_test(NAME headers.exports COMMAND sh ${PROJECT_SOURCE_DIR}/tests/headers/exports.sh
   $<TARGET_FILE:fenwicks_shared> ${gen}/symbols.txt)
 fw_test_properties(headers.exports api)

@@ -108,6 +108,21 @@ json predictions
 run 0 predict run/model.safetensors x.npy d-test.tfrec
 [ "$(wc -l < out)" = 364 ] || die "364 lines"
 
+# Of a source in two parts both are predicted, the test part first; rows of numbers have the model's size.
+mkdir cifar && "$TOOL" cifar10 cifar 4 || die "t_tool"
+run 0 train fenwicks --data cifar --epochs 1 --batch 4 --quiet --out tiny --set "layer=flatten, classifier 10"
+run 0 predict tiny cifar --csv
+[ "$(sed 1d out | cut -d , -f 1,2 | tr '\n' ' ')" = "$(seq -f 'cifar,%.0f' 0 23 | tr '\n' ' ')" ] || die "24 numbers of 24 images"
+sed -n 2,5p out | cut -d , -f 2- > whole
+run 0 convert cifar tiny.tfrec
+run 0 predict tiny tiny-test.tfrec --csv
+[ "$(sed 1d out | cut -d , -f 2-)" = "$(cat whole)" ] || die "the test part is not first"
+awk 'BEGIN { for (r = 0; r < 2; r++) { for (i = 0; i < 3072; i++) printf "%d,", (i * r) % 200; print r } }' > rows.csv
+run 0 predict tiny rows.csv
+[ "$(wc -l < out)" = 2 ] || die "two rows"
+run 0 eval tiny --data rows.csv
+out "2 records"
+
 # Another run begins with its weights.
 run 0 train digits --epochs 1 --out warm --warm-start run/model.safetensors --json
 json accuracy loss epochs steps runs accuracy_mean accuracy_std accuracy_se t_train t_total t_dawn \

@@ -196,6 +196,8 @@ static void test_parts(void **state)
 {
     (void)state;
     const t_wino_shape shapes[] = {t_wino_same(2, 2, 6, 6, 200, 290),
+                                   t_wino_same(2, 2, 6, 6, 160, 40), /* x in parts: few channels */
+                                   t_wino_same(2, 2, 6, 6, 530, 30), /* and many */
                                    t_wino_same(28, 14, 16, 16, 48, 64),
                                    t_wino_same(14, 14, 32, 32, 64, 32),
                                    t_wino_same(126, 14, 24, 24, 9, 8), /* with every algorithm */
