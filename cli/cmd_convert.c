@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define RECORDS_END ".tfrec"
+
 static bool read_compression(const char *text, fw_compression *out)
 {
     static const char *const names[] = {"none", "gzip", "zlib"};
@@ -129,9 +131,11 @@ static int run_convert(const command *self, int argc, char **argv)
         return usage_error(self, "needs a source and a destination");
     if (!read_compression(compression, &out.compression))
         return usage_error(self, "--compression: \"%s\" is none of none, gzip, zlib", compression);
-    if (!is_records(pos[1]))
-        return usage_error(self, "%s: names of records end in .tfrec, as in %s.tfrec", pos[1],
-                           pos[1]);
+    const size_t length = strlen(pos[1]), end = strlen(RECORDS_END);
+    if (length <= end || strcmp(pos[1] + length - end, RECORDS_END) != 0)
+        return usage_error(self,
+                           "%s: names of records end in " RECORDS_END ", as in %s" RECORDS_END,
+                           pos[1], pos[1]);
     const char *const lost = overwritten(pos[1], pos[0], &in);
     if (lost != NULL)
         return usage_error(self, "%s: is read, and would be written over", lost);

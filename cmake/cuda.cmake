@@ -10,7 +10,7 @@
 #                    one costs as much time again
 find_program(FW_NVCC nvcc HINTS $ENV{CUDA_HOME}/bin $ENV{CUDA_PATH}/bin /usr/local/cuda/bin)
 set(FW_CUDA_PREBUILT "" CACHE PATH "Folder with the CUDA objects of another build, to be linked in place of new ones")
-set(FW_CUDA_OFF_REASON "FW_CUDA is off")
+set(FW_CUDA_OFF_REASON "FW_CUDA is off (AUTO builds it where it can be)")
 set(can_cuda OFF)
 if(NOT FW_NVCC)
   set(FW_CUDA_OFF_REASON "nvcc was not found")
@@ -54,10 +54,10 @@ endif()
 set(FW_CUDA AUTO CACHE STRING "Build the CUDA backend: ON, OFF or AUTO, where it can be")
 set_property(CACHE FW_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(with_cuda ${FW_CUDA})
-if(FW_CUDA STREQUAL AUTO) # asked anew each time: what was missing may have been installed
+if("${FW_CUDA}" STREQUAL "AUTO") # asked anew each time: what was missing may have been installed
   set(with_cuda ${can_cuda})
 elseif(FW_CUDA AND NOT can_cuda)
-  message(FATAL_ERROR "FW_CUDA=ON, but ${FW_CUDA_OFF_REASON}. FW_CUDA=OFF builds without NVIDIA GPUs")
+  message(FATAL_ERROR "FW_CUDA=ON, but ${FW_CUDA_OFF_REASON}. FW_CUDA=AUTO or OFF builds without NVIDIA GPUs")
 endif()
 set(FW_CUDA_TARGETS "" CACHE STRING "GPU architectures of the CUDA backend; empty: those of the project")
 set(cuda_targets ${FW_CUDA_TARGETS})

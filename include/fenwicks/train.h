@@ -111,7 +111,7 @@ typedef struct fw_event {
     const char *path;
 } fw_event;
 /* Every step is told once, in order, before what follows from it (the end of its epoch, an evaluation,
- * a checkpoint). On a CPU that is behind each step. A GPU is given up to 64 steps at once, none of them
+ * a checkpoint); where a run is gone on with an evaluation of the step that it was left at may come first. On a CPU that is behind each step. A GPU is given up to 64 steps at once, none of them
  * beyond the end of an epoch or a checkpoint; their events come together when the last of them is over,
  * with the times of then: the estimator has gone on to that step, and whoever says stop stops there. */
 typedef bool (*fw_event_fn)(void *user,
@@ -157,9 +157,11 @@ typedef struct fw_estimator_opt {
     int64_t checkpoint_every; /* steps; 0: only when training ends or stops */
     int64_t keep;             /* newest checkpoints kept; 0: 2 */
     fw_dataset
-        *eval_data;     /* borrowed: evaluated every eval_every epochs, and named by the budget */
-    int64_t eval_every; /* epochs; 0: never during training */
-    fw_tta tta;         /* of every evaluation */
+        *eval_data; /* borrowed: evaluated every eval_every epochs, and named by the budget */
+    int64_t
+        eval_every; /* epochs; 0: never during training. A call that goes on behind a step after which one is due,
+                           and was not made by this estimator, begins with it */
+    fw_tta tta;             /* of every evaluation */
     const char *warm_start; /* model file whose tensors replace the initial weights where names and
                                shapes agree; at least one must */
     int64_t memory_limit;   /* bytes; 0: none. A larger budget is refused before scratch and batches

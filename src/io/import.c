@@ -54,11 +54,13 @@ static fw_status kind_of_file(const char *src, kind *out)
         *out = CSV;
     else if (strstr(fwi_path_base(src), "-ubyte") != NULL)
         *out = IDX;
+    else if (strstr(fwi_path_base(src), ".tfrec") != NULL)
+        return fwi_fail(FW_ENOTFOUND, "%s: holds records: there is nothing to import", src);
     else
         return fwi_fail(
             FW_ENOTFOUND,
             "%s: cannot tell what it is from its name; .npy, .npz, .csv, *-idx3-ubyte[.gz] and "
-            "CIFAR's .tar.gz are read, and records under names that end in .tfrec",
+            "CIFAR's .tar.gz are read",
             src);
     return FW_OK;
 }

@@ -17,7 +17,7 @@
  * last. */
 static double seconds_of(const fit *f)
 {
-    return (f->ended > 0 ? f->ended : fwi_now()) - f->started - f->eval_seconds - f->folder_seconds;
+    return (f->ended > 0 ? f->ended : fwi_now()) - f->started - f->eval_seconds - f->once_seconds;
 }
 
 double fwi_fit_seconds_each(const fit *f)
@@ -306,6 +306,9 @@ static fw_status loop(fit *f)
     /* A run that is gone on with may have been stopped in this one; and whether it trains on may hang on it. */
     if (e->step > 0 && e->step < f->until && e->evaluated_step != e->step && evaluation_due(f)) {
         const fw_status st = evaluate_now(f);
+        f->once_seconds += f->eval_seconds;
+        f->eval_seconds = 0;
+        f->loop_started = fwi_now();
         if (st != FW_OK)
             return st;
     }
@@ -450,7 +453,7 @@ static fw_status prepare(fit *f)
     const double began = fwi_now();
     if (st == FW_OK)
         st = fwi_fit_open_folder(f);
-    f->folder_seconds = fwi_now() - began;
+    f->once_seconds = fwi_now() - began;
     if (st != FW_OK)
         leave_data(f); /* data sets may outlive the estimator and its threads */
     return st;

@@ -65,7 +65,7 @@ static fw_status inspect(const char *dir, bool proxy, char **json)
     json_error_t err;
     json_t *root = json_object();
     char path[4096];
-    int64_t step = -1;
+    int64_t step = -1, named = -1;
     fw_status st = fwi_utf8_valid(dir, strlen(dir)) /* JSON is to name its files */
                        ? read_in(dir, "config.json", FWI_CONFIG_BYTES, &config)
                        : fwi_fail(FW_EARG, "%s: the folder's name is no UTF-8", dir);
@@ -84,18 +84,21 @@ static fw_status inspect(const char *dir, bool proxy, char **json)
         (void)json_object_set_new(root, "phase", json_string("proxy"));
     (void)json_object_set_new(root, "config", parsed);
     st = add_log(dir, root);
+    if (st == FW_OK) /* first: a run that goes on may write another meanwhile */
+        st = fwi_ckpt_newest_named(dir, &named);
     if (st == FW_OK)
         st = fwi_ckpt_newest(dir, &step, path, sizeof path);
     if (st == FW_OK && step >= 0) {
-        int64_t named = -1;
         (void)json_object_set_new(root, "checkpoint_step", json_integer(step));
         (void)json_object_set_new(root, "checkpoint", json_string(path));
-        st = fwi_ckpt_newest_named(dir, &named);
-        if (st == FW_OK && named > step) {
+        if (named > step) {
             char *const why = fwi_sprintf("%s: the checkpoint of step %" PRId64
                                           " is damaged; that of step %" PRId64 " is whole",
                                           dir, named, step);
-            (void)json_object_set_new(root, "checkpoint_damaged", json_string(why));
+            if (why == NULL)
+                st = FW_ENOMEM;
+            else
+                (void)json_object_set_new(root, "checkpoint_damaged", json_string(why));
             fwi_free(why);
         }
     } else if (st == FW_EFORMAT) { /* the rest of it can be told all the same */

@@ -24,11 +24,11 @@ fw_status fwi_runlog_flush(fwi_runlog *l);
 
 /* What log.jsonl in dir tells of the time behind the checkpoint of `step`. */
 typedef struct fwi_run_past {
-    double
-        seconds; /* of training: by its line, else by the last one before that step, where a program was
-                       killed in between; -1: there is neither */
-    int64_t
-        epoch_steps; /* of the epoch that it stands in, and the sums over them, by its line; 0: none */
+    /* Of training: by its line, else by the last one before that step, where a program was killed in
+     * between; -1: there is neither. */
+    double seconds;
+    /* Of the epoch that it stands in, and the sums over them, by its line; 0: none. */
+    int64_t epoch_steps;
     double epoch_loss, epoch_correct;
 } fwi_run_past;
 fw_status fwi_runlog_past(const char *dir, int64_t step, fwi_run_past *out);

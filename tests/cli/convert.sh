@@ -66,7 +66,7 @@ cp x.npy keep.npy
 run 2 convert x.npy ./x.npy --overwrite
 err "x.npy: names of records end in .tfrec"
 cmp -s x.npy keep.npy || die "the source was changed"
-printf '\xef\xbb\xbf%s\n' zero one two > lost-train.tfrec
+printf '\357\273\277zero\none\ntwo\n' > lost-train.tfrec
 cp lost-train.tfrec lost.keep
 run 2 convert x.npy lost.tfrec --split-every 4 --class-names lost-train.tfrec --overwrite
 err "lost-train.tfrec: is read, and would be written over"

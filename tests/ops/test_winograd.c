@@ -186,7 +186,8 @@ static double error_of(const wino_case *t, int algo, const wino_got *g, const ch
 
 /* What came out, per channel, against its own mean and variance in double. Sums of the first group
  * of units run around its first value, some deviations away: an error of up to 32 u of the deviation. What
- * a bf16 was before it was rounded moves the mean by less than 2^-8 of that. */
+ * a bf16 was before it was rounded moves the mean by less than 2^-8 of that; and of a channel that is constant, of
+ * which the rounding is all that a norm sees, no more than a deviation. */
 static void check_stats(const wino_case *t, const wino_got *g, const char *text)
 {
     const int64_t c = t->out.d[3], n = fwi_shape_elems(&t->out) / c;
@@ -204,6 +205,9 @@ static void check_stats(const wino_case *t, const wino_got *g, const char *text)
         if (!(off <= u * dev) || !(fabs((double)g->var[k] - var) <= 4 * u * (var + u * square)))
             fail_msg("%s: channel %lld: mean %g, variance %g; expected %g, %g", text, (long long)k,
                      (double)g->mean[k], (double)g->var[k], mean, var);
+        if (var == 0 && !(fabs((double)g->y[k] - (double)g->mean[k]) <= sqrt((double)g->var[k])))
+            fail_msg("%s: channel %lld is %g, its mean %.9g, its variance %g", text, (long long)k,
+                     (double)g->y[k], (double)g->mean[k], (double)g->var[k]);
     }
 }
 
@@ -291,6 +295,22 @@ static void test_shapes(void **state)
         }
 }
 
+static void test_constant_channels(void **state)
+{
+    (void)state;
+    const t_wino_shape s = t_wino_same(40, 7, 1, 1, 1, 16);
+    for (int d = 0; d < T_COUNT(types); d++) {
+        wino_case t = case_of(&s, FWI_OP_conv2d_stats, types[d], T_POSITIVE);
+        for (int64_t i = 1; i < fwi_shape_elems(&t.in); i++)
+            t.x[i] = t.x[0];
+        free(t.want);
+        t.want = by_definition(&t, t.x, t.f);
+        for (int a = 0; a < T_COUNT(algos); a++)
+            (void)check(&t, algos[a], bar(types[d], algos[a]));
+        drop(&t);
+    }
+}
+
 static void test_random_shapes(void **state)
 {
     (void)state;
@@ -368,9 +388,8 @@ static void test_choice(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_random_shapes),
-        cmocka_unit_test(test_layers),
+        cmocka_unit_test(test_shapes),        cmocka_unit_test(test_constant_channels),
+        cmocka_unit_test(test_random_shapes), cmocka_unit_test(test_layers),
         cmocka_unit_test(test_choice),
     };
     return t_wino_main(argc, argv, "test_winograd", tests, sizeof tests / sizeof *tests);

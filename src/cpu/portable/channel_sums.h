@@ -75,9 +75,9 @@ static inline void NAME(channel_sums_join)(const int64_t *counts, int64_t tasks,
         double v = m2[i] < 0 ? 0 : m2[i] / n; /* a NaN stays one */
 #ifdef LANES_BF16
         /* What is normalised are stored values, whose common rounding is not in the sums: of a channel that is
-         * constant it would be divided by the root of eps. With half a unit in the last of 8 bits, squared, it
-         * comes to 1 at most. */
-        const double least = m[i] * m[i] / (1 << 18);
+         * constant it would be divided by the root of eps. Rounding to 8 bits moves it by 2^-8 at most, so
+         * that it comes to 1. */
+        const double least = m[i] * m[i] / (1 << 16);
         if (v < least)
             v = least;
 #endif
