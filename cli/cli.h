@@ -90,7 +90,7 @@ char *changes_text(const char *epochs, const char *batch, const arg_list *set, c
 /* EXIT_DONE where --precision (NULL: not given) is one of fw_precision_read's, else a usage error. */
 int check_precision(const command *self, const char *word);
 /* EXIT_DONE where there are `runs` seeds from the first one on, else a usage error. */
-int check_seeds(const command *self, uint64_t first, int64_t runs);
+int check_seeds(const command *self, uint64_t first, int64_t runs, bool in_file);
 #define PRECISIONS "f32, tf32, bf16, f16, f64, auto"
 #define DEVICES    "cpu, cuda or cuda:N, the N-th from 0 (default cpu)"
 

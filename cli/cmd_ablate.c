@@ -396,6 +396,14 @@ static char *label_of(const groups *g, const fw_trial *t)
     return name;
 }
 
+/* Lines of old files do not say it. */
+static bool another(const char **first, const char *word)
+{
+    if (*word != 0 && *first == NULL)
+        *first = word;
+    return *word != 0 && strcmp(*first, word) != 0;
+}
+
 static bool group_add(groups *g, const fw_trial *t)
 {
     char *const name = label_of(g, t);
@@ -414,7 +422,12 @@ static bool group_add(groups *g, const fw_trial *t)
         }
     }
     free(name);
-    return ok && cell_add(&g->cells[i], t, &g->twice);
+    if (!ok)
+        return false;
+    cell *const c = &g->cells[i];
+    const bool id = another(&c->id, t->id), device = another(&c->device, t->device);
+    c->mixed = another(&c->precision, t->precision) || id || device || c->mixed;
+    return cell_add(c, t, &g->twice);
 }
 
 /* One table per length that the base has. */
@@ -508,6 +521,12 @@ static int compare_files(const command *self, const ablate_args *a)
                 " lines repeat a variant, length and seed, and are left "
                 "out\n",
                 g.twice);
+    for (int i = 0; i < g.n; i++)
+        if (g.cells[i].mixed)
+            fprintf(stderr,
+                    "fenwicks ablate: note: %s, %g epochs: its runs differ in more than the seed, "
+                    "in recipe, device or precision; --label tells them apart\n",
+                    g.cells[i].name, g.cells[i].epochs);
     const int code = st != FW_OK ? fail(self->name, st, a->json) : report_groups(self, a, &g);
     for (int i = 0; i < g.n; i++)
         cell_clear(&g.cells[i]);
@@ -545,7 +564,7 @@ static int check_args(const command *self, const ablate_args *a, int n)
         return usage_error(self, "at most %d variants", (int)MOST_VARIANTS);
     if (a->runs > MOST_RUNS)
         return usage_error(self, "--runs: at most %d", (int)MOST_RUNS);
-    const int seeds = check_seeds(self, a->seed, a->runs);
+    const int seeds = check_seeds(self, a->seed, a->runs, true);
     if (seeds != EXIT_DONE)
         return seeds;
     if (a->same_commit && a->log == NULL)

@@ -87,9 +87,9 @@ static void summarise(const run_row *rows, int64_t n, double target, double *x, 
     column(rows, n, offsetof(fw_run_figures, t_total), true, x, &s->t_total);
     column(rows, n, offsetof(fw_run_figures, t_dawn), true, x, &s->t_dawn);
     column(rows, n, offsetof(fw_run_figures, images_per_second), true, x, &s->images_per_second);
+    if (n > 1)
+        column(rows + 1, n - 1, offsetof(fw_run_figures, t_train), true, x, &later);
     column(rows, n, offsetof(fw_run_figures, t_train), true, x, &s->t_train);
-    if (s->t_train.n > 1)
-        (void)fw_summary_of(x + 1, s->t_train.n - 1, &later);
     s->later = later.mean;
     column(rows, n, offsetof(fw_run_figures, accuracy), false, x, &s->accuracy);
     s->n = s->accuracy.n;
@@ -435,7 +435,7 @@ static int check_args(const command *self, const train_args *a, int n)
                            strlen(a->out), OUT_CAP - 1);
     if (a->runs > MOST_RUNS)
         return usage_error(self, "--runs: at most %d", (int)MOST_RUNS);
-    const int seeds = check_seeds(self, a->seed, a->runs);
+    const int seeds = check_seeds(self, a->seed, a->runs, a->log != NULL);
     if (seeds != EXIT_DONE)
         return seeds;
     if (!(a->target > 0 && a->target <= 1))

@@ -118,11 +118,12 @@ static int64_t find_seed(const cell *c, uint64_t seed)
 typedef struct outcome {
     fw_summary accuracy, seconds;
     fw_estimate difference; /* from the base; n 0: this is the base */
-    bool paired;
+    bool paired, of_groups;
     fw_estimate matched; /* seconds at the base's accuracy; n 0: not known */
 } outcome;
 
-/* Differences on the seeds that both have; where these are under two, of the groups as they are. */
+/* Differences on the seeds that both have, without an error where that is one; of the groups as they are where
+ * there is none, or where one pair would leave out runs that both groups have more of. */
 static fw_status differ(const cell *c, const cell *base, double confidence, double *a, double *b,
                         outcome *o)
 {
@@ -136,8 +137,9 @@ static fw_status differ(const cell *c, const cell *base, double confidence, doub
         b[n++] = base->accuracy[k];
     }
     o->paired = n > 1;
-    if (o->paired || (n == 1 && c->n == 1 && base->n == 1))
+    if (o->paired || (n == 1 && (c->n == 1 || base->n == 1)))
         return fw_paired(a, b, n, confidence, &o->difference);
+    o->of_groups = true;
     const fw_status st = fw_summary_of(base->accuracy, base->n, &of_base);
     return st != FW_OK ? st : fw_welch(&o->accuracy, &of_base, confidence, &o->difference);
 }
@@ -265,7 +267,7 @@ fw_status compare_print(comparison *c)
         if (st != FW_OK)
             return st;
         print_row(c, &c->cells[i], &o);
-        unpaired = unpaired || (o.difference.n > 0 && !o.paired && c->cells[i].n > 1);
+        unpaired = unpaired || o.of_groups;
     }
     for (int i = 0; i < c->n; i++)
         if (c->cells[i].diverged > 0)

@@ -14,6 +14,10 @@ typedef struct cell {
     double epochs;
     uint64_t *lost; /* [diverged]: seeds of runs that have no figures */
     int64_t diverged;
+    /* Of runs from files, which own the texts: the first recipe's id, device and precision that a line tells; and
+     * whether another line tells another. */
+    const char *id, *device, *precision;
+    bool mixed;
 } cell;
 
 typedef struct comparison {

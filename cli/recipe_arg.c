@@ -86,12 +86,13 @@ int check_precision(const command *self, const char *word)
     return usage_error(self, "--precision: \"%s\" is none of " PRECISIONS, word);
 }
 
-int check_seeds(const command *self, uint64_t first, int64_t runs)
+int check_seeds(const command *self, uint64_t first, int64_t runs, bool in_file)
 {
-    if (runs < 1 || first <= UINT64_MAX - (uint64_t)(runs - 1))
+    const uint64_t last = in_file ? INT64_MAX : UINT64_MAX;
+    if (runs < 1 || (first <= last && (uint64_t)(runs - 1) <= last - first))
         return EXIT_DONE;
-    return usage_error(self, "--seed: behind %" PRIu64 " there are no %" PRId64 " seeds", first,
-                       runs - 1);
+    return usage_error(self, "--seed: %" PRId64 " from %" PRIu64 " on pass %" PRIu64 "%s", runs,
+                       first, last, in_file ? ", the last that a line of a file can hold" : "");
 }
 
 char *changes_text(const char *epochs, const char *batch, const arg_list *set, const char *more)

@@ -23,8 +23,8 @@ typedef struct fw_interval {
     const char *name;
     double value, low, high; /* low, high NaN: a dot alone */
 } fw_interval;
-/* Draws n rows, the first at the top, over an axis called `label` with a line at 0; 700 pixels wide.
- * Errors as fw_plot_lr. */
+/* Draws n rows, the first at the top, over an axis called `label` with a line at 0; 700 pixels wide, and
+ * more where names have over 24 bytes. Errors as fw_plot_lr, and FW_EARG for more than 512 rows. */
 FW_API fw_status fw_plot_intervals(const fw_interval *rows, int n, const char *title,
                                    const char *label, const char *path);
 

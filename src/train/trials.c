@@ -38,6 +38,15 @@ static const char *keep(fw_trials *t, const char *text, bool *failed)
     return copy;
 }
 
+static const char records_end[] = ".tfrec";
+
+/* Without the ".tfrec" that records are found with or without. */
+static size_t data_length(const char *data)
+{
+    const size_t n = strlen(data), tail = strlen(records_end);
+    return n > tail && strcmp(data + n - tail, records_end) == 0 ? n - tail : n;
+}
+
 static fw_status add_copy(fw_trials *t, const fw_trial *from)
 {
     if (t->n == t->cap) {
@@ -57,6 +66,13 @@ static fw_status add_copy(fw_trials *t, const fw_trial *from)
         *texts[i] = keep(t, *texts[i], &failed);
     if (failed)
         return FW_ENOMEM;
+    if (c.data[data_length(c.data)] != 0) { /* lines from before the end was left out have it */
+        char *const name = fwi_arena_strdup(t->texts, c.data);
+        if (name == NULL)
+            return FW_ENOMEM;
+        name[data_length(name)] = 0;
+        c.data = name;
+    }
     *item = c;
     t->items[t->n++] = item;
     return FW_OK;
@@ -348,20 +364,11 @@ static bool same_sources(const char *a, const char *b)
     return n > 0 && same(a, b) && (n < tail || strcmp(a + n - tail, "-changed") != 0);
 }
 
-static const char records_end[] = ".tfrec";
-
-/* Without the ".tfrec" that records are found with or without. */
-static size_t data_length(const char *data)
+/* held: as add_copy keeps it. */
+static bool same_data(const char *held, const char *data)
 {
-    const size_t n = strlen(data), tail = strlen(records_end);
-    return n > tail && strcmp(data + n - tail, records_end) == 0 ? n - tail : n;
-}
-
-/* Lines from before the end was left out have it. */
-static bool same_data(const char *a, const char *b)
-{
-    const size_t n = data_length(a == NULL ? "" : a), m = data_length(b == NULL ? "" : b);
-    return n == m && (n == 0 || memcmp(a, b, n) == 0);
+    const size_t n = data_length(data == NULL ? "" : data);
+    return strlen(held) == n && (n == 0 || memcmp(held, data, n) == 0);
 }
 
 const fw_trial *fw_trials_find(const fw_trials *t, const fw_trial *like, bool same_commit)
@@ -380,14 +387,23 @@ const fw_trial *fw_trials_find(const fw_trials *t, const fw_trial *like, bool sa
 }
 
 /* What names a data set: the last part of its path, however many slashes follow it, without the
- * ".tfrec" that records are found with or without. In the arena; NULL: no memory. */
+ * ".tfrec" that records are found with or without; of "." and "..", which every folder has, that of the folder
+ * that is there. In the arena; NULL: no memory. */
 static const char *data_name(fwi_arena *texts, const char *path)
 {
-    char *const copy = fwi_arena_strdup(texts, path == NULL ? "" : path);
+    char *copy = fwi_arena_strdup(texts, path == NULL ? "" : path);
     if (copy == NULL)
         return NULL;
     for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
         copy[n - 1] = 0;
+    if (strcmp(fwi_path_base(copy), ".") == 0 || strcmp(fwi_path_base(copy), "..") == 0) {
+        char *const real = realpath(copy, NULL); /* of libc's malloc */
+        if (real != NULL && (copy = fwi_arena_strdup(texts, real)) == NULL) {
+            free(real);
+            return NULL;
+        }
+        free(real);
+    }
     char *const name = copy + (fwi_path_base(copy) - copy);
     name[data_length(name)] = 0;
     return name;

@@ -111,6 +111,23 @@ run 0 ablate --compare untimed.jsonl
 grep -qE '^base +2 .* - +-$' out || die "seconds of runs that have none"
 run 0 ablate --compare untimed.jsonl --json
 out '"seconds": null, "seconds_std": null'
+# one seed that both have: its difference, and not that of groups of one and two
+line() { # VARIANT SEED ACCURACY [MORE]
+    echo "{\"recipe\": \"r\", \"variant\": \"$1\", \"seed\": $2, \"epochs\": 2, \"accuracy\": $3, \"id\": \"1\"${4:-}}"
+}
+{ line base 0 0.80; line base 1 0.90; line other 0 0.81; } > shared.jsonl
+run 0 ablate --compare shared.jsonl
+grep -qE '^other +1 +81\.000 +- +1\.000 ' out || die "the difference on the seed that both have"
+out "on the same seeds;"
+{ line base 0 0.80; line base 1 0.90; line other 2 0.81; } > shared.jsonl
+run 0 ablate --compare shared.jsonl
+out "(of groups, where they share under two)"
+# records are one set of data with and without their ending; what differs in more than the seed is told
+{ line base 0 0.80 ', "data": "d.tfrec"'; line base 1 0.90 ', "data": "d"'; line base 2 0.9 ', "data": "d", "precision": "f32"'
+  line base 3 0.9 ', "data": "d", "precision": "bf16"'; } > named.jsonl
+run 0 ablate --compare named.jsonl
+grep -qE '^base +4 ' out || die "records with and without their ending"
+err "note: base, 2 epochs: its runs differ in more than the seed"
 # what train adds: its length is no change, and what no base has the length of is told
 run 0 train my.recipe --epochs 0.5 --log mix.jsonl --quiet
 run 0 train my.recipe --set epochs=0.5 --set lr=0.05 --log mix.jsonl --quiet

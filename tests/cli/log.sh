@@ -42,6 +42,9 @@ run 0 train digits --data set --batch 8 --epochs 1 --log named.jsonl
 err "done before"
 run 0 train digits --data other/ --batch 8 --epochs 1 --log named.jsonl
 [ "$(grep -o '"data": "[a-z]*"' named.jsonl | tr -d '\n')" = '"data": "set""data": "other"' ] || die "names of data"
+# the folder that one is in has a name too
+(cd other && "$FENWICKS" train digits --data . --batch 8 --epochs 1 --log ../named.jsonl > /dev/null 2> ../err) || die "--data ."
+err "done before"
 # records have one name, with .tfrec behind it or not
 run 0 train digits --data set/x --batch 8 --epochs 1 --log x.jsonl
 run 0 train digits --data set/x.tfrec --batch 8 --epochs 1 --log x.jsonl
@@ -80,6 +83,16 @@ grep -q "results in" err && die "nothing was run"
 run 0 train digits --epochs 0.2 --runs 2 --seed 9 --log r.jsonl --out both
 run 0 train digits --epochs 0.2 --seed 10 --out alone
 cmp both/seed-10/model.safetensors alone/model.safetensors || die "a run depends on the one before it"
+
+# where the first run's time is not known, those behind it are all that there is
+run 0 train digits --epochs 0.2 --runs 3 --seed 20 --log first.jsonl --quiet
+sed -i '1s/"t_train": [0-9.e-]*,/"t_train": 0,/' first.jsonl
+run 0 train digits --epochs 0.2 --runs 3 --seed 20 --log first.jsonl --json
+json t_train t_train_without_first
+[ "$(sort -u values | wc -l)" = 1 ] || die "a run that is not the first is left out: $(cat values)"
+# seeds that a line cannot hold are refused before the first run
+run 2 train digits --epochs 0.2 --runs 2 --seed 9223372036854775807 --log first.jsonl
+err "the last that a line of a file can hold"
 
 # a single run has no spread
 run 0 train digits --epochs 0.2 --seed 5 --log r.jsonl --json

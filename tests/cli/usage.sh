@@ -19,8 +19,8 @@ wrong "unknown option --hlep; the nearest is --help" doctor --hlep
 wrong "--epochs needs a value" train digits --epochs
 wrong '--seed: "x", expected a whole number, 0 or more' train digits --seed x
 wrong '--seed: "-1", expected a whole number, 0 or more' train digits --seed -1
-wrong '--seed: behind 18446744073709551614 there are no 2 seeds' train digits --seed 18446744073709551614 --runs 3
-wrong '--seed: behind 18446744073709551615 there are no 4 seeds' ablate digits --without all --seed 18446744073709551615
+wrong '--seed: 3 from 18446744073709551614 on pass 18446744073709551615' train digits --seed 18446744073709551614 --runs 3
+wrong '--seed: 5 from 18446744073709551615 on pass 9223372036854775807' ablate digits --without all --seed 18446744073709551615
 wrong '--threads: "2.5", expected a whole number from 0 to 4096' train digits --threads=2.5
 wrong '--threads: "4294967297", expected' predict model.safetensors x.npy --threads 4294967297
 wrong '--set: "lr", expected KEY=VALUE' train digits --set lr
