@@ -119,6 +119,7 @@ fw_status images_open(fw_images part[2], const fw_model_info *info, const char *
 /* The records that data stands for, as a pattern, whole or in shards: X-test.tfrec of X, X.tfrec or
  * their folder if test is set and it is there; X.tfrec itself; else data as it is. Caller frees. */
 fw_status records_find(const char *data, bool test, char **out);
+bool ends_with(const char *path, const char *end);
 bool is_folder(const char *path);
 bool is_records(const char *path); /* names a TFRecord file, a pattern or shards */
 

@@ -131,8 +131,7 @@ static int run_convert(const command *self, int argc, char **argv)
         return usage_error(self, "needs a source and a destination");
     if (!read_compression(compression, &out.compression))
         return usage_error(self, "--compression: \"%s\" is none of none, gzip, zlib", compression);
-    const size_t length = strlen(pos[1]), end = strlen(RECORDS_END);
-    if (length <= end || strcmp(pos[1] + length - end, RECORDS_END) != 0)
+    if (!ends_with(pos[1], RECORDS_END) || strcmp(pos[1], RECORDS_END) == 0)
         return usage_error(self,
                            "%s: names of records end in " RECORDS_END ", as in %s" RECORDS_END,
                            pos[1], pos[1]);

@@ -6,11 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool ends_with(const char *path, const char *end)
-{
-    const size_t n = strlen(path), k = strlen(end);
-    return n >= k && strcmp(path + n - k, end) == 0;
-}
+#define NOT_CHECKED "checksums of the data were not checked (--verify)"
 
 static void add_info(json_t *o, const fw_record_info *in)
 {
@@ -67,8 +63,7 @@ static int inspect_records(const command *self, const char *path, bool verify, b
                "\ncompression  %s\nfeatures     %s\n%s\n",
                s.n_records, s.n_files, s.n_bytes, kinds[s.compression],
                s.features == NULL ? "" : s.features,
-               verify ? "every length and every checksum is right"
-                      : "checksums of the data were not checked (--verify)");
+               verify ? "every length and every checksum is right" : NOT_CHECKED);
         if (s.info != NULL)
             print_info(s.info);
         code = finish_output();
@@ -154,7 +149,7 @@ static int inspect_tensors(const command *self, const char *path, bool verify, b
         print_value(key, value);
     }
     if (!verify)
-        puts("checksums of the data were not checked (--verify)");
+        puts(NOT_CHECKED);
     json_decref(root);
     return finish_output();
 }

@@ -8,6 +8,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+bool ends_with(const char *path, const char *end)
+{
+    const size_t n = strlen(path), k = strlen(end);
+    return n >= k && strcmp(path + n - k, end) == 0;
+}
+
 bool is_records(const char *path)
 {
     const char *slash = strrchr(path, '/');

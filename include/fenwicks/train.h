@@ -158,9 +158,9 @@ typedef struct fw_estimator_opt {
     int64_t keep;             /* newest checkpoints kept; 0: 2 */
     fw_dataset
         *eval_data; /* borrowed: evaluated every eval_every epochs, and named by the budget */
-    int64_t
-        eval_every; /* epochs; 0: never during training. A call that goes on behind a step after which one is due,
-                           and was not made by this estimator, begins with it */
+    /* Epochs; 0: never during training. A call that goes on behind a step after which one is due, and was not
+     * made by this estimator, begins with it. */
+    int64_t eval_every;
     fw_tta tta;             /* of every evaluation */
     const char *warm_start; /* model file whose tensors replace the initial weights where names and
                                shapes agree; at least one must */

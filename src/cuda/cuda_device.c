@@ -169,8 +169,8 @@ static void cuda_release(fwi_device *d, void *p, size_t n_bytes)
     (void)n_bytes;
     const cuda_device *const c = (const cuda_device *)d;
     (void)fwi_cuda_use(c->queue.device);
-    (void)cudaStreamSynchronize(
-        c->queue.stream); /* what uses it; cudaFree may wait, and need not */
+    /* What uses it may be on its way: cudaFree need not wait. */
+    (void)cudaStreamSynchronize(c->queue.stream);
     (void)cudaFree(p);
 }
 

@@ -84,8 +84,8 @@ fw_status fwi_mkdirs(const char *path); /* with parents; fine if it is there */
 char *fwi_path_join(const char *dir,
                     const char *name);       /* "dir/name"; caller frees; NULL: no memory */
 const char *fwi_path_base(const char *path); /* view: what follows the last '/' */
-const char *fwi_path_end(
-    const char *path); /* view: its last 400 bytes, for a message that says more behind it */
+/* View: its last 400 bytes, for a message that says more behind it. */
+const char *fwi_path_end(const char *path);
 /* What stands there. Whoever may not look, at it or into a folder (FW_EIO, with the path and the reason), does not
  * know that there is nothing. */
 typedef enum fwi_path_kind { FWI_NOTHING, FWI_FILE, FWI_FOLDER } fwi_path_kind;

@@ -76,7 +76,7 @@ static fw_status count_bytes(const char *data, const fw_recipe_data *d, double *
         *out = (double)(im->n * im->h * im->w * im->c) * (double)fw_dtype_size(im->dtype);
         return FW_OK;
     }
-    fw_status st = fwi_train_records_find(data, &place);
+    fw_status st = fwi_recipe_records_find(data, false, &place);
     if (st == FW_OK)
         st = fwi_glob(place.train, &files);
     *out = 0;

@@ -247,8 +247,8 @@ static fw_status evaluate_now(fit *f)
     const double began = fwi_now();
     const fw_status st = fwi_estimator_evaluate(e, e->opt.eval_data, &m);
     f->eval_seconds += fwi_now() - began;
-    if (st !=
-        FW_OK) /* one that was stopped leaves nothing; the loop stops next, and the next start makes it */
+    /* One that was stopped leaves nothing; the loop stops next, and the next start makes it. */
+    if (st != FW_OK)
         return st == FW_ESTOPPED && fwi_fit_stop_wanted(f) ? FW_OK : st;
     e->evaluated_step = e->step;
     fw_event ev = event_of(f, FW_EVENT_EVAL);
@@ -343,8 +343,8 @@ static fw_status loop(fit *f)
             return stopped(f);
         }
     }
-    return e->step > 0 && e->saved_step != e->step ? save_checkpoint(f)
-                                                   : FW_OK; /* one that failed before */
+    /* One that failed in an earlier call is written now. */
+    return e->step > 0 && e->saved_step != e->step ? save_checkpoint(f) : FW_OK;
 }
 
 /* ---- */

@@ -20,9 +20,8 @@ typedef struct fit {
     int64_t steps_here;          /* steps of this call */
     double started, eval_seconds;
     double loop_started; /* all that is made before the first step is there */
-    double
-        once_seconds; /* that opening the run's folder took, and an evaluation before the first step */
-    double ended;     /* when the last step of this call was done; 0: it is not */
+    double once_seconds; /* opening the run's folder, and an evaluation before the first step */
+    double ended;        /* when the last step of this call was done; 0: it is not */
     fw_budget budget;
     bool stop_asked;
     /* steps ahead of the host: fit_ahead.c */

@@ -151,8 +151,8 @@ fw_status fw_model_evaluate(const fw_model *m, fw_dataset *ds, fw_metrics *out, 
                             .seconds = fwi_now() - start};
     fwi_tta_clear(&e.tta);
     fwi_selective_clear(&e.selective);
-    (void)fw_dataset_seek(ds,
-                          fw_dataset_position(ds)); /* drops what was made ahead for k classes */
+    /* Drops what was made ahead for k classes. */
+    (void)fw_dataset_seek(ds, fw_dataset_position(ds));
     fwi_dataset_expect_any_class(ds);
     if (e.ws != NULL)
         fwi_big_free(e.ws, m->workspace);

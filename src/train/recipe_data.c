@@ -14,13 +14,14 @@
 
 /* ---- where records are ---- */
 
-fw_status fwi_train_records_find(const char *data, fw_record_parts *out)
+fw_status fwi_recipe_records_find(const char *data, bool test_alone, fw_record_parts *out)
 {
     static const char end[] = ".tfrec";
     fw_record_parts p = {0};
     const fw_status st = fw_record_parts_find(data, &p);
     const size_t n = strlen(data), k = sizeof end - 1;
-    if (st != FW_OK || p.train != NULL || n < k || strcmp(data + n - k, end) != 0) {
+    const bool there = p.train != NULL || (test_alone && p.test != NULL);
+    if (st != FW_OK || there || n < k || strcmp(data + n - k, end) != 0) {
         *out = p;
         return st;
     }
@@ -259,15 +260,10 @@ fw_status fwi_recipe_data_open(const fw_recipe *r, const char *data, uint64_t se
     if (st != FW_OK)
         return st;
     d.n_classes = cost.n_classes;
+    const bool test_alone = opt->test_chain != NULL;
     if (data != NULL)
-        st = fw_record_parts_find(data, &place);
-    const bool there = place.train != NULL || (opt->test_chain != NULL && place.test != NULL);
-    if (data != NULL && st == FW_OK &&
-        !there) { /* what is missing, where data is a name of records */
-        fw_record_parts_clear(&place);
-        st = fwi_train_records_find(data, &place);
-    }
-    if (st == FW_OK && there) {
+        st = fwi_recipe_records_find(data, test_alone, &place);
+    if (st == FW_OK && (place.train != NULL || (test_alone && place.test != NULL))) {
         st = open_records(r, &place, seed, opt, &d);
     } else if (st == FW_OK) {
         st = data == NULL ? import_bundled(r, &d) : import(r, data, &d);

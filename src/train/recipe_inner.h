@@ -181,9 +181,9 @@ fw_status fwi_recipe_data_open(const fw_recipe *r, const char *data, uint64_t se
 /* Data sets over images that are in out->train_images and out->test_images (n 0: none). */
 fw_status fwi_recipe_data_arrays(const fw_recipe *r, uint64_t seed, const fwi_data_opt *opt,
                                  fw_recipe_data *out);
-/* fw_record_parts_find for training: FW_ENOTFOUND where data is called *.tfrec and has no part for
- * training. */
-fw_status fwi_train_records_find(const char *data, fw_record_parts *out);
+/* fw_record_parts_find for training, or (test_alone) for who reads the test part and no other: FW_ENOTFOUND where
+ * data is called *.tfrec and that part is not there. */
+fw_status fwi_recipe_records_find(const char *data, bool test_alone, fw_record_parts *out);
 
 /* ---- files inside the library: made by cmake/embed.cmake ---- */
 typedef struct fwi_embedded {
