@@ -1,33 +1,39 @@
-# avx512.cmake: the kernels of cpu/avx512 and cpu/avx512_bf16 on a processor without AVX-512. They are
-# compiled again, for AVX2, with tests/avx512/immintrin.h in place of the compiler's; fw_emulated(TARGET)
-# gives them to a test program in place of the library's, which stays as it is. Compiling them takes half
-# a minute on two cores, so one stage of the tests asks for it (presets asan and clang). On a processor that has
-# AVX-512 BF16 every test runs the real kernels, and nothing is emulated.
+# avx512.cmake: the kernels of cpu/avx512 and cpu/avx512_bf16 where the processor lacks what they need. Those are
+# compiled again, for AVX2, with tests/avx512/immintrin.h in place of the compiler's; fw_emulated(TARGET) gives them to
+# a test program in place of the library's, which stays as it is. Compiling them takes half a minute on two cores, so
+# one stage of the tests asks for it (presets asan and clang). On a processor that has AVX-512 BF16 every test runs
+# the real kernels, and nothing is emulated.
 option(FW_EMULATE_AVX512 "Op tests run the AVX-512 kernels under emulation where the processor lacks it" OFF)
 
-set(avx512_emulated OFF)
+set(avx512_rooms "") # that are emulated
 if(FW_EMULATE_AVX512)
-  check_c_source_runs("int main(void) { return !__builtin_cpu_supports(\"avx512bf16\"); }" FW_HAVE_avx512bf16)
-  check_c_source_runs("int main(void) { return !(__builtin_cpu_supports(\"avx2\") && __builtin_cpu_supports(\"fma\")); }"
-    FW_HAVE_AVX2)
-  if(FW_HAVE_AVX2 AND NOT FW_HAVE_avx512bf16)
-    set(avx512_emulated ON)
+  foreach(feature avx512vl avx512bf16 avx2)
+    check_c_source_runs("int main(void) { return !__builtin_cpu_supports(\"${feature}\"); }" FW_HAVE_${feature})
+  endforeach()
+  if(FW_HAVE_avx2 AND NOT FW_HAVE_avx512vl)
+    list(APPEND avx512_rooms avx512)
+  endif()
+  if(FW_HAVE_avx2 AND NOT FW_HAVE_avx512bf16)
+    list(APPEND avx512_rooms avx512_bf16)
   endif()
 endif()
-
-if(avx512_emulated)
+set(avx512_emulated "")
+if(avx512_rooms)
+  list(GET avx512_rooms 0 first)
+  set(avx512_emulated "T_EMULATED=\"${first}\"") # what begins with it; for programs that run these kernels
   set(flags ${FW_FLAGS_KERNELS} ${FW_FLAGS_AVX2} -D__AVX512F__ -D__AVX512BW__
     -O1        # a third of -O3's time to compile
     -fno-sanitize=all # each lane is in memory here: checked, the tests take three times as long
     -Wno-psabi) # how wide vectors are passed is between these files alone
-  foreach(room avx512 avx512_bf16)
+  foreach(room ${avx512_rooms})
     file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cpu/${room}/*.c)
     add_library(t_${room} OBJECT ${sources})
     target_include_directories(t_${room} PRIVATE $<TARGET_PROPERTY:fw_cpu_${room},INCLUDE_DIRECTORIES>)
   endforeach()
   target_compile_options(t_avx512_bf16 PRIVATE -D__AVX512BF16__)
   add_library(t_emulate OBJECT ${PROJECT_SOURCE_DIR}/tests/avx512/emulate.c)
-  foreach(target t_avx512 t_avx512_bf16 t_emulate)
+  list(TRANSFORM avx512_rooms PREPEND t_ OUTPUT_VARIABLE rooms)
+  foreach(target ${rooms} t_emulate)
     target_include_directories(${target} BEFORE PRIVATE ${PROJECT_SOURCE_DIR}/tests/avx512)
     target_compile_options(${target} PRIVATE ${flags})
     set_target_properties(${target} PROPERTIES EXPORT_COMPILE_COMMANDS OFF) # the analyser sees the real ones
@@ -37,17 +43,19 @@ if(avx512_emulated)
 endif()
 
 function(fw_emulated target)
-  if(avx512_emulated) # what these define is not taken from the library's archive
-    target_sources(${target} PRIVATE $<TARGET_OBJECTS:t_avx512> $<TARGET_OBJECTS:t_avx512_bf16>
-      $<TARGET_OBJECTS:t_emulate> $<TARGET_OBJECTS:t_claim>)
-    target_compile_definitions(${target} PRIVATE T_EMULATED)
+  if(avx512_rooms) # what these define is not taken from the library's archive
+    foreach(room ${avx512_rooms})
+      target_sources(${target} PRIVATE $<TARGET_OBJECTS:t_${room}>)
+    endforeach()
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:t_emulate> $<TARGET_OBJECTS:t_claim>)
+    target_compile_definitions(${target} PRIVATE ${avx512_emulated})
   endif()
 endfunction()
 
 # The emulation against the specification; where the processor has the instructions, those.
-if(avx512_emulated OR FW_HAVE_avx512bf16)
+if(avx512_rooms OR FW_HAVE_avx512bf16)
   fw_test_program(avx512 ${PROJECT_SOURCE_DIR}/tests/avx512/test_intrinsics.c target)
-  if(avx512_emulated)
+  if(avx512_rooms)
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:t_emulate>)
     target_include_directories(${target} BEFORE PRIVATE ${PROJECT_SOURCE_DIR}/tests/avx512)
     target_compile_options(${target} PRIVATE ${flags})

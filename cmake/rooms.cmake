@@ -111,9 +111,9 @@ function(fw_room name)
   endif()
   if(R_FEATURE AND FW_SANITIZE MATCHES address AND CMAKE_C_COMPILER_ID MATCHES Clang)
     # Clang checks masked accesses lane by lane, which takes minutes per file of register tiles: those and the sweeps
-    # around pairs of bf16 go unchecked, all other kernels are checked here as everywhere.
+    # of bf16 go unchecked, all other kernels are checked here as everywhere.
     set(masked ${sources})
-    list(FILTER masked INCLUDE REGEX "/((conv2d|winograd|matmul)[^/]*|avx512_bf16/fused)\\.c$")
+    list(FILTER masked INCLUDE REGEX "/((conv2d|winograd|matmul)[^/]*|fused_bf16|avx512_bf16/fused)\\.c$")
     set_source_files_properties(${masked} PROPERTIES COMPILE_OPTIONS -fno-sanitize=all)
   endif()
   if(left_out)

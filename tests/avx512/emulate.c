@@ -180,6 +180,15 @@ __m512i _mm512_permutexvar_epi16(__m512i idx, __m512i a)
     return v.si;
 }
 
+__m512i _mm512_permutex2var_epi16(__m512i a, __m512i idx, __m512i b)
+{
+    const t_512 to = {.si = idx}, x = {.si = a}, y = {.si = b};
+    t_512 v;
+    for (int i = 0; i < 32; i++)
+        v.u16[i] = (to.u16[i] & 32) == 0 ? x.u16[to.u16[i] & 31] : y.u16[to.u16[i] & 31];
+    return v.si;
+}
+
 /* ---- bf16 ---- */
 
 /* To nearest, ties to even; a subnormal number becomes a zero of its sign, a NaN a quiet one. */

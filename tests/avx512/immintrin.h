@@ -96,6 +96,7 @@
 #define _mm512_unpacklo_epi64       t_mm512_unpacklo_epi64
 #define _mm512_unpackhi_epi64       t_mm512_unpackhi_epi64
 #define _mm512_permutexvar_epi16    t_mm512_permutexvar_epi16
+#define _mm512_permutex2var_epi16   t_mm512_permutex2var_epi16
 #define _mm512_cvtepu16_epi32       t_mm512_cvtepu16_epi32
 #define _mm512_cvtepi32_epi16       t_mm512_cvtepi32_epi16
 #define _mm512_cvtneps_pbh          t_mm512_cvtneps_pbh
@@ -339,6 +340,7 @@ __m512i _mm512_unpackhi_epi32(__m512i a, __m512i b);
 __m512i _mm512_unpacklo_epi64(__m512i a, __m512i b);
 __m512i _mm512_unpackhi_epi64(__m512i a, __m512i b);
 __m512i _mm512_permutexvar_epi16(__m512i idx, __m512i a);
+__m512i _mm512_permutex2var_epi16(__m512i a, __m512i idx, __m512i b);
 
 __m256bh _mm512_cvtneps_pbh(__m512 a);
 __m512bh _mm512_cvtne2ps_pbh(__m512 a, __m512 b);

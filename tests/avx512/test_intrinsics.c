@@ -259,6 +259,17 @@ static void test_moves(void **state)
     _mm512_storeu_si512(got, _mm512_permutexvar_epi16(idx, bits(from)));
     for (int i = 0; i < 32; i++)
         assert_int_equal(got[i], 500 + i / 2 + i % 2 * 16);
+    uint16_t more[32]; /* bit 5 takes the second; what is above it is not looked at */
+    for (int i = 0; i < 32; i++)
+        more[i] = (uint16_t)(600 + i);
+    const __m512i of_both =
+        _mm512_set_epi16(31, 63, 0, 32, 64, 96, 1, 33, 5, 6, 7, 8, 9, 10, 11, 12, 40, 41, 42, 43,
+                         44, 45, 46, 47, 2, 34, 3, 35, 4, 36, 30, 62);
+    static const uint16_t picked[32] = {630, 530, 604, 504, 603, 503, 602, 502, 615, 614, 613,
+                                        612, 611, 610, 609, 608, 512, 511, 510, 509, 508, 507,
+                                        506, 505, 601, 501, 600, 500, 600, 500, 631, 531};
+    _mm512_storeu_si512(got, _mm512_permutex2var_epi16(bits(from), of_both, bits(more)));
+    assert_memory_equal(got, picked, sizeof got);
 }
 
 static void test_choices(void **state)

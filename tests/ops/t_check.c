@@ -189,7 +189,7 @@ enum {
 static int ways_of(fwi_isa isa)
 {
 #ifdef T_EMULATED
-    if (isa >= FWI_ISA_AVX512)
+    if (strncmp(fwi_isa_name(isa), T_EMULATED, strlen(T_EMULATED)) == 0)
         return INLINE | ODD | IN_PLACE;
 #endif
     (void)isa;

@@ -44,7 +44,7 @@ static double mean_of_five(void)
 static bool emulated(const char *isa)
 {
 #ifdef T_EMULATED
-    return strncmp(isa, "avx512", 6) == 0;
+    return strncmp(isa, T_EMULATED, strlen(T_EMULATED)) == 0;
 #else
     (void)isa;
     return false;

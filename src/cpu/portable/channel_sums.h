@@ -19,7 +19,8 @@
  *                               channel_sums_flush(s, values before it, and in it, ...); }
  * and after all tasks channel_sums_join. */
 typedef struct NAME(channel_sums) {
-    REAL shift[NR], sum[NR], squares[NR];
+    _Alignas(64) REAL shift[NR]; /* no thread's begin in a line of the cache that another writes */
+    REAL sum[NR], squares[NR];
     bool fresh; /* no shift yet: the first row that comes becomes it */
 } NAME(channel_sums);
 

@@ -46,7 +46,8 @@ typedef struct NAME(blocked) {
     OPERAND *filter;       /* [panels][steps][NR] */
     int64_t *ys, *xs;      /* [n_dst * taps]: source positions */
     int64_t *moves;   /* [x.n_dst]: how far the taps lie from the last pixel's; 0: other taps */
-    NAME(seg) * segs; /* per slot: [taps] */
+    NAME(seg) * segs; /* per slot: [seg_room], the first for taps */
+    int64_t seg_room; /* whole lines of the cache, which each thread writes at every pixel */
     LINE *lines;      /* per slot: [strip_lines][w][nb][tap_steps * PER]; NULL: src as it is */
     REAL *pixels;     /* WIDENS: per slot: [nb][NR], a pixel's sums */
     int64_t line_elems, strip_lines;
@@ -103,7 +104,8 @@ static void NAME(blocked_plan)(NAME(blocked) * g, const fwi_call *c, scratch_cut
     g->ys = scratch_take(s, g->y.n_dst * g->y.taps, sizeof(int64_t));
     g->xs = scratch_take(s, g->x.n_dst * g->x.taps, sizeof(int64_t));
     g->moves = scratch_take(s, g->x.n_dst, sizeof(int64_t));
-    g->segs = scratch_take(s, call_slots(c) * taps, sizeof(NAME(seg)));
+    g->seg_room = parts_of(taps, 8) * 8;
+    g->segs = scratch_take(s, call_slots(c) * g->seg_room, sizeof(NAME(seg)));
     if (copied)
         g->lines = scratch_take(s, call_slots(c) * g->strip_lines * g->line_elems, sizeof(LINE));
 }
@@ -256,7 +258,7 @@ static void NAME(blocked_task)(void *arg, int64_t task, int slot)
     const int64_t line_values = g->x.n_dst * m; /* of a channel */
     NAME(channel_sums) *const sums = g->sums != NULL ? g->lane + slot : NULL;
     double *const means = sums != NULL ? g->sums + task * 2 * g->dc : NULL;
-    NAME(seg) *const seg = g->segs + slot * g->y.taps * g->x.taps;
+    NAME(seg) *const seg = g->segs + slot * g->seg_room;
     for (int64_t y0 = begin; y0 < end; y0 += g->strip) {
         const int64_t y1 = min_i64(y0 + g->strip, end);
         const NAME(blocked_src) src = NAME(blocked_strip)(g, block, m, y0, y1, slot);

@@ -76,7 +76,7 @@ static void NAME(dw_plan)(NAME(dw_job) * g, const fwi_call *c, scratch_cut *s)
     const int64_t blocks = parts_of(g->n, g->block), places = g->y.n_dst * g->x.n_dst;
     g->chunks = part_bytes <= 2 << 20 ? 8 : part_bytes <= 16 << 20 ? 4 : 2;
     g->chunks = min_i64(g->chunks, blocks);
-    g->groups = min_i64(parts_of(8, g->chunks), g->panels);
+    g->groups = min_i64(parts_of(max_i64(8, 2 * slots), g->chunks), g->panels);
     g->per_group = parts_of(g->panels, g->groups);
     g->groups = parts_of(g->panels, g->per_group);
     g->c_tiles = parts_of(g->c, MR);

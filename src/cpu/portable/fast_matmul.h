@@ -44,8 +44,9 @@ static void NAME(matmul_plan)(NAME(matmul_job) * g, const fwi_call *c, scratch_c
     g->panels = parts_of(g->n, NR);
     g->row_tiles = parts_of(g->m, MR);
     g->row_blocks = parts_of(g->row_tiles, MATMUL_TILES);
-    g->panel_groups = min_i64(g->panels, max_i64(parts_of(g->panels, MATMUL_PANELS),
-                                                 parts_of(MATMUL_TASKS, g->row_blocks)));
+    const int64_t tasks = max_i64(MATMUL_TASKS, 2 * call_slots(c));
+    g->panel_groups = min_i64(
+        g->panels, max_i64(parts_of(g->panels, MATMUL_PANELS), parts_of(tasks, g->row_blocks)));
     g->kc = min_i64(g->k, MATMUL_K);
     g->b_packed = scratch_take(s, g->panels * g->k * NR, sizeof(REAL));
     g->a_packed = scratch_take(s, call_slots(c) * MATMUL_TILES * MR * g->kc, sizeof(REAL));

@@ -10,8 +10,10 @@
 
 #ifndef MUON_SPAN
 enum {
-    MUON_SPAN = 5
-}; /* with a = 3.4576 a rounding grows 2.5e5 times: in f32 to 0.01 of what there is */
+    MUON_SPAN =
+        5, /* with a = 3.4576 a rounding grows 2.5e5 times: in f32 to 0.01 of what there is */
+    MUON_RUN = 1024 /* elements of a block that are squared while they are in L1 */
+};
 #define MUON_SPAN MUON_SPAN
 #endif
 
@@ -92,6 +94,19 @@ static void NAME(muon_plan)(NAME(muon_job) * j, const fwi_call *c, scratch_cut *
     j->product = scratch_take(s, (int64_t)bytes, 1);
 }
 
+/* Of n numbers. */
+static double NAME(muon_squares)(int64_t n, const REAL *restrict x)
+{
+    double s[8] = {0};
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (int k = 0; k < 8; k++)
+            s[k] += (double)x[i + k] * (double)x[i + k];
+    for (; i < n; i++)
+        s[0] += (double)x[i] * (double)x[i];
+    return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+}
+
 /* v and u, u into y, and the sums of squares of a block. */
 static void NAME(muon_momentum)(void *arg, int64_t part, int slot)
 {
@@ -101,24 +116,18 @@ static void NAME(muon_momentum)(void *arg, int64_t part, int slot)
     const REAL *const restrict g = j->g, *const restrict w = j->w;
     REAL *const restrict v = j->v, *const restrict u = j->y;
     const int64_t end = min_i64((part + 1) * LOOP_BLOCK, j->rows * j->rest);
-    double uu[8] = {0}, ww[8] = {0};
-    int64_t i = part * LOOP_BLOCK;
-    for (; i + 8 <= end; i += 8)
-        for (int k = 0; k < 8; k++) {
-            v[i + k] = mom * v[i + k] + g[i + k];
-            u[i + k] = g[i + k] + mom * v[i + k];
-            uu[k] += (double)u[i + k] * (double)u[i + k];
-            ww[k] += (double)w[i + k] * (double)w[i + k];
+    double uu = 0, ww = 0;
+    for (int64_t i = part * LOOP_BLOCK; i < end; i += MUON_RUN) {
+        const int64_t n = min_i64(MUON_RUN, end - i);
+        for (int64_t k = i; k < i + n; k++) {
+            v[k] = mom * v[k] + g[k];
+            u[k] = g[k] + mom * v[k];
         }
-    for (; i < end; i++) {
-        v[i] = mom * v[i] + g[i];
-        u[i] = g[i] + mom * v[i];
-        uu[0] += (double)u[i] * (double)u[i];
-        ww[0] += (double)w[i] * (double)w[i];
+        uu += NAME(muon_squares)(n, u + i);
+        ww += NAME(muon_squares)(n, w + i);
     }
-    j->sums[2 * part] = ((uu[0] + uu[1]) + (uu[2] + uu[3])) + ((uu[4] + uu[5]) + (uu[6] + uu[7]));
-    j->sums[2 * part + 1] =
-        ((ww[0] + ww[1]) + (ww[2] + ww[3])) + ((ww[4] + ww[5]) + (ww[6] + ww[7]));
+    j->sums[2 * part] = uu;
+    j->sums[2 * part + 1] = ww;
 }
 
 /* u of a band of w's rows, in y, scaled into x. */

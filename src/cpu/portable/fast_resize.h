@@ -1,4 +1,4 @@
-/* fast_resize.h: images of another size, a line of the output per task. Included once per element
+/* fast_resize.h: images of another size, some lines of the output per task. Included once per element
  * type and instruction set. Definitions: cpu/ref/resize_body.h. They stand between the input and the
  * first layer, where images have few channels, so a pixel is the unit: vectors would mostly be empty.
  * 1536 images of 24 x 24 x 3 are 2.7 million values of four products each, and nobody wants their
@@ -14,6 +14,8 @@ typedef struct NAME(tap) {
  * double, with a division each. */
 typedef struct NAME(resize_job) {
     const fwi_call *call;
+    fwi_loop_fn line; /* what is done with each line, of so many */
+    int64_t lines;
     NAME(tap) * down, *along; /* [h], [w] */
 } NAME(resize_job);
 
@@ -42,6 +44,24 @@ static void NAME(resize_taps)(const NAME(resize_job) * g, const fwi_shape *to,
         g->down[o] = NAME(tap_of)(o, to->d[1], from->d[1]);
     for (int64_t o = 0; o < to->d[2]; o++)
         g->along[o] = NAME(tap_of)(o, to->d[2], from->d[2]);
+}
+
+/* A line is a few hundred numbers: for one alone, taking the task would cost as much. */
+enum { NAME(RESIZE_LINES) = 16 };
+static void NAME(resize_lines)(void *arg, int64_t task, int slot)
+{
+    const NAME(resize_job) *const g = arg;
+    const int64_t end = min_i64(g->lines, (task + 1) * NAME(RESIZE_LINES));
+    for (int64_t line = task * NAME(RESIZE_LINES); line < end; line++)
+        g->line(arg, line, slot);
+}
+/* Runs line for each line of an output of shape s. */
+static fw_status NAME(resize_run)(NAME(resize_job) * g, const fwi_shape *s, fwi_loop_fn line)
+{
+    g->line = line;
+    g->lines = s->d[0] * s->d[1];
+    fwi_pool_for(g->call->pool, parts_of(g->lines, NAME(RESIZE_LINES)), NAME(resize_lines), g);
+    return FW_OK;
 }
 
 static void NAME(resize_line)(void *arg, int64_t line, int slot)
@@ -86,8 +106,7 @@ fw_status FN(resize)(const fwi_call *c)
     scratch_cut s = {.base = c->scratch};
     NAME(resize_plan)(&g, c, &c->out[0], &s);
     NAME(resize_taps)(&g, y, &c->in[0].shape);
-    fwi_pool_for(c->pool, y->d[0] * y->d[1], NAME(resize_line), &g);
-    return FW_OK;
+    return NAME(resize_run)(&g, y, NAME(resize_line));
 }
 
 /* A line of dx gathers from the lines of dy that it gave to, in their order. */
@@ -131,14 +150,13 @@ fw_status FN(resize_grad)(const fwi_call *c)
     scratch_cut s = {.base = c->scratch};
     NAME(resize_plan)(&g, c, &c->in[0], &s);
     NAME(resize_taps)(&g, &c->in[0].shape, dx);
-    fwi_pool_for(c->pool, dx->d[0] * dx->d[1], NAME(resize_grad_line), &g);
-    return FW_OK;
+    return NAME(resize_run)(&g, dx, NAME(resize_grad_line));
 }
 
 static void NAME(crop_line)(void *arg, int64_t line, int slot)
 {
     (void)slot;
-    const fwi_call *const call = arg;
+    const fwi_call *const call = ((const NAME(resize_job) *)arg)->call;
     const int64_t ih = call->in[0].shape.d[1], iw = call->in[0].shape.d[2];
     const int64_t h = call->out[0].shape.d[1], w = call->out[0].shape.d[2];
     const int64_t c = call->out[0].shape.d[3];
@@ -150,15 +168,13 @@ static void NAME(crop_line)(void *arg, int64_t line, int slot)
 
 fw_status FN(crop)(const fwi_call *c)
 {
-    const fwi_shape *const y = &c->out[0].shape;
-    fwi_pool_for(c->pool, y->d[0] * y->d[1], NAME(crop_line), (void *)c);
-    return FW_OK;
+    return NAME(resize_run)(&(NAME(resize_job)){.call = c}, &c->out[0].shape, NAME(crop_line));
 }
 
 static void NAME(crop_grad_line)(void *arg, int64_t line, int slot)
 {
     (void)slot;
-    const fwi_call *const call = arg;
+    const fwi_call *const call = ((const NAME(resize_job) *)arg)->call;
     const int64_t h = call->in[0].shape.d[1], w = call->in[0].shape.d[2];
     const int64_t ih = call->out[0].shape.d[1], iw = call->out[0].shape.d[2];
     const int64_t c = call->out[0].shape.d[3], image = line / ih;
@@ -176,7 +192,5 @@ static void NAME(crop_grad_line)(void *arg, int64_t line, int slot)
 
 fw_status FN(crop_grad)(const fwi_call *c)
 {
-    const fwi_shape *const dx = &c->out[0].shape;
-    fwi_pool_for(c->pool, dx->d[0] * dx->d[1], NAME(crop_grad_line), (void *)c);
-    return FW_OK;
+    return NAME(resize_run)(&(NAME(resize_job)){.call = c}, &c->out[0].shape, NAME(crop_grad_line));
 }

@@ -47,7 +47,7 @@ typedef struct NAME(wino) {
 } NAME(wino);
 
 enum {
-    WINO_RUNS = 128,           /* so many that no thread waits long for the last one */
+    WINO_RUNS = 512,           /* at most, of groups that gather one set of statistics */
     WINO_GROUP_BYTES = 400000, /* of V and sums of a group, beside a panel of the filter in L2 */
     WINO_ROWS_MIN = 24,        /* where they are larger: so many rows share a read of the filter, */
     WINO_FILTER_BYTES = 4000000, /* twice as many where that is larger */
@@ -59,6 +59,23 @@ static inline int64_t NAME(wino_plane)(int64_t elems)
 {
     const int64_t line = 64 / (int64_t)sizeof(REAL);
     return (parts_of(elems, line) | 1) * line;
+}
+
+/* Into how many parts the panels of a group are cut, for whose time it is (bits do not depend on it):
+ * with few groups, threads would wait for the last ones, but each part makes V again, which takes as
+ * long as half a panel. */
+static int64_t NAME(wino_parts)(const NAME(wino) * g, int64_t slots)
+{
+    int64_t best = 1, least = INT64_MAX;
+    for (int64_t parts = 1; parts <= min_i64(8, g->panels); parts *= 2) {
+        const int64_t turns = parts_of(g->runs * parts, slots);
+        const int64_t half_panels = turns * (2 * parts_of(g->panels, parts) + 1);
+        if (half_panels < least) {
+            least = half_panels;
+            best = parts;
+        }
+    }
+    return best;
 }
 
 /* pad: how far the source of the first output lies before the first source pixel. */
@@ -95,8 +112,8 @@ static void NAME(wino_plan)(NAME(wino) * g, const fwi_call *c, int64_t pad_y, in
     g->per_group = min_i64(g->per_group, parts_of(WINO_ROWS_MAX, g->nb));
     g->per_group = min_i64(g->per_group, parts_of(g->units, 16));
     g->groups = parts_of(g->units, g->per_group);
-    g->runs = min_i64(g->groups, WINO_RUNS);
-    g->parts = g->groups < WINO_RUNS / 4 && g->panels >= 8 ? 2 : 1; /* V made twice, an even end */
+    g->runs = stats ? min_i64(g->groups, WINO_RUNS) : g->groups;
+    g->parts = NAME(wino_parts)(g, slots);
     g->v_plane = NAME(wino_plane)(g->per_group * g->nb * g->row);
     g->s_plane = NAME(wino_plane)(g->per_group * g->nb * NR);
     g->filter = scratch_take(s, filter_elems, sizeof(OPERAND));
