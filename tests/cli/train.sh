@@ -145,6 +145,12 @@ run 1 eval run/checkpoint-00000022.safetensors --data d
 err "checkpoint-00000022.safetensors: is a checkpoint"
 "$TOOL" npy narrow.npy 5 && run 1 eval run --data wide.npy
 err "wide.npy: images of 4 x 4 x 3, the model takes 8 x 8 x 1"
+# What a recipe says of loss and sizes is what the network trains with, by its own account.
+run 0 train digits --epochs 0.2 --out said --quiet --set label_smoothing=0.1 --set loss=sum --set lr=0.001 \
+    --set "resolution=6 8" --set resolution_ends=0.5 --set resolution_by=crop
+grep -qF '"loss": "sum smoothing=0.1"' said/config.json || die "another loss"
+grep -qF '"resolution": "crop ' said/config.json || die "another way to a size"
+
 # part of a model's tensors are a beginning too, and said to be
 run 0 train digits --epochs 0.2 --out warm3 --warm-start run --set "layer:conv_blk=conv_blk 48" --quiet
 grep -qE "warm start: [0-9]+ of the network's [0-9]+ tensors are in run/model.safetensors" err || die "a part of the tensors"

@@ -8,7 +8,7 @@
 static void test_kernels(void **state)
 {
     (void)state;
-    static const int64_t sizes[] = {1, 3, 4, 5, 63, 64, 1027, 20000};
+    static const int64_t sizes[] = {1, 3, 4, 5, 63, 64, 1027, 20000, 70001};
     static const double shares[] = {0, 0.25, 0.5, 0.9};
     for (int i = 0; i < T_COUNT(sizes); i++)
         for (int j = 0; j < T_COUNT(shares); j++) {

@@ -5,8 +5,10 @@
 
 #include <string.h>
 
+/* The last two are several blocks of a loop (fast_loop.h). */
 static const fwi_shape shapes[] = {
-    {1, {1}}, {2, {3, 7}}, {2, {1, 33}}, {4, {2, 9, 9, 24}}, {4, {3, 5, 7, 16}}, {1, {1027}},
+    {1, {1}},           {2, {3, 7}}, {2, {1, 33}}, {4, {2, 9, 9, 24}},
+    {4, {3, 5, 7, 16}}, {1, {1027}}, {1, {70001}}, {3, {40, 30, 64}},
 };
 
 static void test_add_scale(void **state)
@@ -65,6 +67,17 @@ static void test_concat_slice(void **state)
             t_expect(&c);
             t_check(&c);
         }
+    /* of several blocks */
+    t_case c;
+    t_begin(&c, FWI_OP_concat, NULL);
+    t_real(&c, fwi_shape2(100, 512), T_AWAY);
+    t_real(&c, fwi_shape2(100, 500), T_AWAY);
+    t_expect(&c);
+    t_check(&c);
+    t_begin(&c, FWI_OP_slice, &(fwi_attr){.slice = {300, 700}});
+    t_real(&c, fwi_shape2(100, 1012), T_AWAY);
+    t_expect(&c);
+    t_check(&c);
 }
 
 /* reshape and fill of every type that they take */
@@ -91,6 +104,10 @@ static void test_reshape_fill(void **state)
     }
     t_case c;
     t_begin(&c, FWI_OP_fill, &(fwi_attr){.fill = {.dtype = FW_F32, .value = 0.1}}); /* rank 0 */
+    t_expect(&c);
+    t_check(&c);
+    t_begin(&c, FWI_OP_fill, /* of several blocks */
+            &(fwi_attr){.fill = {.rank = 1, .d0 = 70001, .dtype = FW_F32, .value = -3}});
     t_expect(&c);
     t_check(&c);
 }

@@ -32,9 +32,11 @@ static void check(const mm *s, bool exact)
 static void test_shapes(void **state)
 {
     (void)state;
+    /* the last three: sums of several pieces (fast_matmul.h), as of a head's weights */
     static const int64_t sizes[][3] = {
-        {1, 1, 1},    {1, 10, 7},   {3, 10, 512}, {2, 33, 24}, {64, 10, 65},  {10, 512, 6},
-        {17, 31, 29}, {48, 48, 48}, {5, 64, 100}, {33, 7, 1},  {10, 513, 14}, {70, 130, 33},
+        {1, 1, 1},     {1, 10, 7},    {3, 10, 512}, {2, 33, 24},    {64, 10, 65},
+        {10, 512, 6},  {17, 31, 29},  {48, 48, 48}, {5, 64, 100},   {33, 7, 1},
+        {10, 513, 14}, {70, 130, 33}, {3, 10, 513}, {10, 33, 1100}, {5, 16, 2000},
     };
     for (int i = 0; i < T_COUNT(sizes); i++)
         for (int t = 0; t < 4; t++) {

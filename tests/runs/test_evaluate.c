@@ -5,7 +5,9 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { N = 83, SIDE = 8, C = 3, CLASSES = 5, BATCH = 16, STEPS = 12 };
 
@@ -252,6 +254,76 @@ static void test_stop(void **state)
     }
 }
 
+typedef struct nap {
+    struct timespec each;
+    double slept; /* in all, at least */
+    int64_t step; /* the last one that was told */
+} nap;
+
+static fw_status take_a_nap(void *user, fw_sample *sample)
+{
+    (void)sample;
+    nap *const n = user;
+    while (nanosleep(&n->each, NULL) != 0)
+        ;
+    n->slept += 1e-9 * (double)n->each.tv_nsec;
+    return FW_OK;
+}
+
+/* What had been slept is in the time since the start and not in that of training. */
+static bool evaluations_are_taken_out(void *user, const fw_event *ev)
+{
+    nap *const n = user;
+    if (ev->kind == FW_EVENT_STEP) {
+        const double training = (double)(ev->step * BATCH) / ev->images_per_second;
+        assert_true(ev->seconds - training >= n->slept - 1e-6);
+        n->step = ev->step;
+    }
+    return true;
+}
+
+/* The seconds of a run are those of training: its evaluations do not count, the last one neither. */
+static void test_seconds(void **state)
+{
+    (void)state;
+    nap n = {.each = {.tv_nsec = 2000000}};
+    const fw_transform chain[] = {fw_standardize(C, t_data.mean, t_data.std),
+                                  fw_user_transform(take_a_nap, &n), FW_TRANSFORM_END};
+    fw_dataset *test = NULL, *train = t_data_set(BATCH, true);
+    assert_ok(fw_array_dataset(&test, &t_data, chain,
+                               &(fw_dataset_opt){.batch = BATCH, .prefetch = FW_NONE}));
+    const fw_estimator_opt opt = {.threads = 1,
+                                  .eval_data = test,
+                                  .eval_every = 1,
+                                  .progress = evaluations_are_taken_out,
+                                  .progress_user = &n,
+                                  .work_dir = t_path("seconds")};
+    fw_estimator *e = NULL;
+    struct timespec a, b;
+    assert_ok(fw_estimator_new(&e, t_net(6, 0, CLASSES), t_sgd(0.1), &opt));
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &a), 0);
+    assert_ok(fw_estimator_train(e, train, 3 * (N / BATCH)));
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &b), 0);
+    const double whole = (double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec);
+    assert_int_equal(n.step, 3 * (N / BATCH));
+    assert_true(n.slept > 2.9 * N * 1e-9 * (double)n.each.tv_nsec); /* three evaluations */
+    t_bytes log = t_read(t_path("seconds/log.jsonl"));
+    const char *line = NULL;
+    for (const char *at = (char *)log.data; (at = strstr(at, "\"event\":\"checkpoint\"")) != NULL;
+         at++)
+        line = at;
+    static const char key[] = "\"seconds\":";
+    assert_non_null(line);
+    const char *const at = strstr(line, key);
+    assert_non_null(at);
+    const double seconds = strtod(at + sizeof key - 1, NULL);
+    assert_true(seconds > 0 && seconds <= whole - n.slept);
+    free(log.data);
+    fw_estimator_free(e);
+    fw_dataset_free(train);
+    fw_dataset_free(test);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +332,7 @@ int main(void)
         cmocka_unit_test(test_large_losses),
         cmocka_unit_test(test_save),
         cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_seconds),
     };
     return cmocka_run_group_tests(tests, setup, t_drop_data);
 }

@@ -52,6 +52,7 @@ typedef struct plan {
     fw_average average;
     int32_t resolutions; /* of those below */
     fw_resolution_by by;
+    const char *warm; /* a file in the test's folder to begin from */
 } plan;
 
 /* The size changes after step 3 and after step 7. */
@@ -99,6 +100,7 @@ static fw_status new_estimator(fw_estimator **e, const plan *p, const char *dir,
                                   .checkpoint_every = p->every,
                                   .keep = p->keep,
                                   .fresh = p->fresh,
+                                  .warm_start = p->warm == NULL ? NULL : t_path("%s", p->warm),
                                   .groups = p->groups ? t_groups(0.05) : NULL,
                                   .n_groups = p->groups ? T_GROUPS : 0,
                                   .average = p->average,
@@ -180,6 +182,34 @@ static void test_moved(void **state)
         assert_memory_equal(part.loss, whole.loss + 5, (size_t)part.n * sizeof *part.loss);
         t_assert_same_file(in(dir, "model.safetensors"), in(other, "model.safetensors"));
     }
+}
+
+/* What a run began from counts where it begins: going on, it has weights of its own. */
+static void test_warm(void **state)
+{
+    (void)state;
+    static t_trace whole, part, cold;
+    const plan donor = {"donor", "a.tfrec", .seed = 8},
+               p = {"warm", "a.tfrec", .warm = "warm.safetensors"};
+    plan no_warm = p;
+    no_warm.warm = NULL;
+    char dir[1024], other[1024];
+    snprintf(dir, sizeof dir, "%s", t_path("whole-warm"));
+    snprintf(other, sizeof other, "%s", t_path("donor"));
+    start(&donor, other, 0, false, &part);
+    t_copy(in(other, "model.safetensors"), t_path("warm.safetensors"));
+    start(&p, dir, 0, false, &whole);
+    snprintf(other, sizeof other, "%s", t_path("cold"));
+    start(&no_warm, other, 0, false, &cold);
+    assert_true(whole.loss[0] != cold.loss[0]);
+    snprintf(other, sizeof other, "%s", t_path("parts-warm"));
+    start(&p, other, 4, false, &part);
+    start(&p, other, 7, false, &part);
+    assert_int_equal(unlink(t_path("warm.safetensors")), 0);
+    start(&p, other, 0, false, &part);
+    assert_int_equal(part.n, STEPS - 7);
+    assert_memory_equal(part.loss, whole.loss + 7, (size_t)part.n * sizeof *part.loss);
+    t_assert_same_file(in(dir, "model.safetensors"), in(other, "model.safetensors"));
 }
 
 /* The same program in another language is the same run: what its folder says of it has no decimal commas. */
@@ -390,6 +420,20 @@ static void test_damaged_checkpoint(void **state)
 }
 
 /* A run with one thing changed is refused, naming it, and the folder is left as it was. */
+/* Images cut to the same size are others than resized ones. */
+static void refuses_the_other_way_to_a_size(void)
+{
+    static t_trace trace;
+    const plan resized = {"resized", "a.tfrec", .resolutions = 1};
+    plan cut = resized;
+    cut.by = FW_BY_CROP;
+    char dir[1024];
+    snprintf(dir, sizeof dir, "%s", t_path("resized"));
+    start(&resized, dir, 5, false, &trace);
+    fw_estimator *e = NULL;
+    assert_fails(new_estimator(&e, &cut, dir, &trace), FW_EEXISTS, "another resolution");
+}
+
 static void test_other_run_is_refused(void **state)
 {
     (void)state;
@@ -421,6 +465,7 @@ static void test_other_run_is_refused(void **state)
         {{"pass ends", "a.tfrec", .dropout = 0.3F, .seed = 3, .drop_pass_end = true}, "other data"},
     };
     char dir[1024];
+    refuses_the_other_way_to_a_size();
     snprintf(dir, sizeof dir, "%s", t_path("first"));
     start(&p, dir, 5, false, &trace);
     char *before = t_listing(dir);
@@ -575,6 +620,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_data_that_fails),
         cmocka_unit_test(test_moved),
+        cmocka_unit_test(test_warm),
         cmocka_unit_test(test_other_language),
         cmocka_unit_test(test_every_step),
         cmocka_unit_test(test_killed),

@@ -467,8 +467,31 @@ static void test_warm_start(void **state)
     assert_ok(
         fw_array_dataset(&halves, &two, chain, &(fw_dataset_opt){.batch = 15, .training = true}));
     assert_ok(fw_estimator_new(&e, t_net(6, 0, 2), t_sgd(0.3), &warm));
+    fw_dataset *judged = NULL;
+    assert_ok(fw_array_dataset(&judged, &two, chain, &(fw_dataset_opt){.batch = 15}));
+    assert_ok(fw_estimator_evaluate(e, judged, &after));
+    assert_ok(fw_estimator_save(e, t_path("partly.safetensors")));
     assert_ok(fw_estimator_train(e, halves, 3));
     fw_estimator_free(e);
+    assert_ok(fw_estimator_new(&e, t_net(6, 0, 2), t_sgd(0.3), &(fw_estimator_opt){.seed = 9}));
+    assert_ok(fw_estimator_evaluate(e, judged, &after));
+    assert_ok(fw_estimator_save(e, t_path("new.safetensors")));
+    fw_estimator_free(e);
+    fw_dataset_free(judged);
+    const t_bytes old = t_read(model), partly = t_read(t_path("partly.safetensors")),
+                  new = t_read(t_path("new.safetensors"));
+    static const char *const tensors[] = {"0.conv.weight",   "0.bn.gamma",  "0.bn.var",
+                                          "1.0.conv.weight", "1.0.bn.mean", "3.dense.weight"};
+    for (size_t i = 0; i < T_COUNT(tensors); i++) {
+        size_t n = 0, m = 0;
+        const uint8_t *const a = t_tensor(&partly, tensors[i], &n);
+        const uint8_t *const b = t_tensor(i + 1 == T_COUNT(tensors) ? &new : &old, tensors[i], &m);
+        assert_int_equal(n, m);
+        assert_memory_equal(a, b, n);
+    }
+    free(old.data);
+    free(partly.data);
+    free(new.data);
     /* Nothing agrees: refused. */
     assert_ok(fw_estimator_new(&e, t_net(5, 0, 2), t_sgd(0.3), &warm));
     assert_fails(fw_estimator_train(e, halves, 3), FW_ESHAPE, "no tensor agrees");

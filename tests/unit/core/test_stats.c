@@ -182,6 +182,16 @@ static void seconds_at_matched_accuracy(void **state)
     near(t.value, 110, 1e-9);
     near(t.se, 1, 1e-9);
     assert_true(t.low < 110 && t.high > 110);
+    /* A variant of 5 epochs in 60 and 80 s: one epoch too few takes 14 s. By hand, per seed
+     * seconds_i (1 + 1/5) - 14 (d_i + s_i) / s, of which d_i + s_i is as above: 72 - 1.4 and 96 + 1.4. */
+    static const double unlike[] = {60, 80};
+    o.seconds = unlike;
+    o.variant_epochs = 5;
+    assert_int_equal(fw_matched_seconds(&o, &slope, &t), FW_OK);
+    near(slope.value, 0.005, 1e-15);
+    near(t.value, 84, 1e-9);
+    near(t.se, 13.4, 1e-9);
+    o.seconds = seconds;
     o.other_epochs = 10;
     assert_int_equal(fw_matched_seconds(&o, &slope, &t), FW_EARG);
     o.other_epochs = 12; /* a longer one: its accuracy has to be higher */

@@ -369,6 +369,21 @@ static void test_describe(void **state)
     assert_string_equal(text, want);
     assert_false(fwi_dataset_training(ds));
     fw_dataset_free(ds);
+    const fw_transform flip[] = {fw_alternating_flip(), FW_TRANSFORM_END};
+    assert_ok(fw_array_dataset(
+        &ds, &im, flip,
+        &(fw_dataset_opt){
+            .batch = 4, .training = true, .no_shuffle = true, .drop_pass_end = true}));
+    assert_ok(fwi_dataset_describe(ds, text, sizeof text));
+    snprintf(want, sizeof want,
+             "images=%s records=9 image=4x4x3 batch=4 seed=0 unshuffled drop_pass_end "
+             "transforms=alternating_flip",
+             digest);
+    assert_string_equal(text, want);
+    fw_dataset_free(ds);
+    assert_ok(fw_array_dataset(&ds, &im, NULL, &(fw_dataset_opt){.batch = 4}));
+    assert_ok(fwi_dataset_describe(ds, want, sizeof want));
+    fw_dataset_free(ds);
     im.labels[3] ^= 1; /* other labels are other images */
     assert_ok(fw_array_dataset(&ds, &im, NULL, &(fw_dataset_opt){.batch = 4}));
     assert_ok(fwi_dataset_describe(ds, text, sizeof text));

@@ -88,6 +88,30 @@ static void test_what_they_are_called(void **state)
     assert_ok(fwi_dataset_describe(ds, text, sizeof text));
     assert_memory_equal(text, "source=named bytes=", 19);
     fw_dataset_free(ds);
+    /* another record, first, last or in the middle, of the same size */
+    const int64_t places[] = {0, images.n / 2, images.n - 1};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        images.labels[5] ^= 1;
+        images.labels[places[i]] ^= 1;
+        assert_ok(fw_write_tfrecord(temp_path(path, "named"), &images, &forms[0]));
+        images.labels[places[i]] ^= 1;
+        images.labels[5] ^= 1;
+        assert_int_equal(unlink(temp_path(path, "named.json")), 0);
+        assert_ok(open_path(&ds, "named", &opt));
+        assert_ok(fwi_dataset_describe(ds, other, sizeof other));
+        fw_dataset_free(ds);
+        const size_t n = (size_t)(strstr(text, " sample=") - text);
+        assert_memory_equal(other, text, n);
+        assert_memory_not_equal(other, text, n + strlen(" sample=") + 8);
+    }
+    /* what of a stream decides the order of its records */
+    const fw_dataset_opt stream = {
+        .batch = 8, .training = true, .shuffle_buffer = 20, .cycle_length = 3};
+    assert_ok(fw_write_tfrecord(temp_path(path, "named"), &images, &forms[3]));
+    assert_ok(open_path(&ds, "named", &stream));
+    assert_ok(fwi_dataset_describe(ds, text, sizeof text));
+    fw_dataset_free(ds);
+    assert_non_null(strstr(text, " seed=0 shuffled shuffle_buffer=20 cycle_length=3 transforms="));
 }
 
 /* The walk-through's float records and the uint8 ones give the same images, mixed ones too, with

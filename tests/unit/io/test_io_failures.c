@@ -13,26 +13,38 @@
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
-static int renames_left = -1; /* below 0: as many as are asked for */
+static int renames_left = -1, syncs_left = -1; /* below 0: as many as are asked for */
+static char calls[64]; /* in order: s, S a file, a folder synced; r renamed; l linked */
 
-static bool none_left(void)
+static bool none_left(int *left, char what)
 {
-    const bool none = renames_left == 0;
-    renames_left -= renames_left > 0;
+    const bool none = *left == 0;
+    const size_t n = strlen(calls);
+    *left -= *left > 0;
     errno = none ? EIO : errno;
+    if (n + 1 < sizeof calls)
+        calls[n] = what;
     return none;
 }
 
-/* In place of the system's for this program: the two ways to a file's own name. */
+/* In place of the system's for this program: the two ways to a file's own name, and to the disk. */
 int rename(const char *from, const char *to)
 {
-    return none_left() ? -1 : renameat(AT_FDCWD, from, AT_FDCWD, to);
+    return none_left(&renames_left, 'r') ? -1 : renameat(AT_FDCWD, from, AT_FDCWD, to);
 }
 
 int link(const char *from, const char *to)
 {
-    return none_left() ? -1 : linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
+    return none_left(&renames_left, 'l') ? -1 : linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int fsync(int fd)
+{
+    struct stat s;
+    const bool folder = fstat(fd, &s) == 0 && S_ISDIR(s.st_mode);
+    return none_left(&syncs_left, folder ? 'S' : 's') ? -1 : (int)syscall(SYS_fsync, fd);
 }
 
 typedef fw_status (*call)(void);
@@ -310,11 +322,58 @@ static void half_a_set(void **state)
     fw_images_clear(&im);
 }
 
+/* What has a file's name is on the disk, and then so is the name: a power cut leaves the old file or the new. */
+static void synced_before_named(void **state)
+{
+    (void)state;
+    const char *const path = in_dir("s");
+    size_t n = 0;
+    memset(calls, 0, sizeof calls);
+    assert_ok(fwi_write_file(path, "old", 3));
+    assert_string_equal(calls, "srS");
+    for (int k = 0; k < 2; k++) { /* the file's sync fails, then its folder's */
+        syncs_left = k;
+        assert_fails(fwi_write_file(path, "newer", 5), FW_EIO, path,
+                     k == 0 ? "cannot write" : "sync its folder", "Input/output error");
+        syncs_left = -1;
+        uint8_t *const now = read_bytes(path, &n);
+        assert_int_equal(n, k == 0 ? 3 : 5);
+        assert_memory_equal(now, k == 0 ? "old" : "newer", n);
+        free(now);
+        assert_int_equal(count_files(test_dir), 1);
+    }
+    /* of a set every file, before the first has its name */
+    fw_images im = random_images(9, 2, 2, 1, FW_U8, 3);
+    memset(calls, 0, sizeof calls);
+    assert_ok(fw_write_tfrecord(in_dir("set"), &im, &(fw_write_opt){.shards = 3}));
+    assert_int_equal(strspn(calls, "s"), 3); /* and then the sidecar */
+    int synced = 0, named = 0;
+    for (const char *c = calls; *c != 0; c++) {
+        synced += *c == 's';
+        named += *c == 'r' || *c == 'l';
+        assert_true(named <= synced);
+    }
+    assert_int_equal(named, 4);
+    assert_int_equal(calls[strlen(calls) - 1], 'S');
+    fw_images_clear(&im);
+    /* lines that are added to a file */
+    fwi_file_writer *w = NULL;
+    assert_ok(fwi_file_writer_append_lines(&w, path));
+    memset(calls, 0, sizeof calls);
+    assert_ok(fwi_file_writer_put(w, "line", 4));
+    syncs_left = 0;
+    assert_fails(fwi_file_writer_sync(w), FW_EIO, path, "cannot write", "Input/output error");
+    syncs_left = -1;
+    assert_string_equal(calls, "s");
+    assert_int_equal(fwi_file_writer_close(w), FW_EIO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(writers, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(half_a_set, dir_setup, dir_teardown),
+        cmocka_unit_test_setup_teardown(synced_before_named, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(readers, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(file_size_limit, dir_setup, dir_teardown),
         cmocka_unit_test_setup_teardown(full_disk, dir_setup, unmount_and_teardown),

@@ -313,8 +313,11 @@ static void the_description_tells_everything(void **state)
     o.rest = fw_muon(fw_linear_decay_lr(0.25, 16), 0.5,
                      &(fw_muon_opt){.renorm = FW_RENORM_SPACED, .total_steps = 16});
     o.rest.lr.floor = 0.0625;
+    o.rest.muon.target[0] = 0.5;
+    o.rest.muon.target[1] = 0.0625;
     assert_described(&o, "muon momentum=0.5 steps=3 a=3.4445 b=-4.775 c=2.0315 weight_decay=0 "
-                         "renorm=spaced gap=2 growth=15 total_steps=16 clip_norm=0 lr=one_cycle "
+                         "renorm=spaced gap=2 growth=15 target=0.5 to=0.0625 total_steps=16 "
+                         "clip_norm=0 lr=one_cycle "
                          "peak=0.25 steps=16 warmup=0 decay=linear floor=0.0625 schedule_start=0");
     o.rest = fw_lars(fw_constant_lr(1), 0.5, NULL);
     o.average = (fw_average){
@@ -409,21 +412,46 @@ static void slots_and_ops_are_appended(void **state)
     }
 }
 
+static const fwi_op *producer(const fwi_graph *g, fwi_val v)
+{
+    assert_true(v != FWI_NO_VAL && g->tensors[v].producer >= 0);
+    return &g->ops[g->tensors[v].producer];
+}
+
 static void clipping_is_by_one_norm_for_all(void **state)
 {
     (void)state;
-    fwi_val params[3];
-    fwi_graph *const g =
-        append(fw_sgd(fw_constant_lr(1), 0.5, &(fw_sgd_opt){.clip_norm = 2.5}), params);
+    fwi_val params[3], grads[3];
+    const fwi_optim o = {.rest = fw_sgd(fw_constant_lr(1), 0.5, &(fw_sgd_opt){.clip_norm = 2.5})};
+    fwi_graph *const g = begin(params, grads);
+    assert_int_equal(fwi_optim_append(&o, g, params, grads, 3), FW_OK);
+    assert_int_equal(fwi_graph_verify(g), FW_OK);
     assert_int_equal(count_ops(g, FWI_OP_sum_squares), 3);
     assert_int_equal(count_ops(g, FWI_OP_add), 0);
     assert_int_equal(count_ops(g, FWI_OP_clip_factor), 1);
     assert_int_equal(count_ops(g, FWI_OP_scale_by), 3);
+    assert_int_equal(count_ops(g, FWI_OP_sgd), 3);
     for (int32_t i = 0; i < g->n_ops; i++) {
-        if (g->ops[i].kind == FWI_OP_clip_factor)
-            assert_true(g->ops[i].attr.scalar.value == 2.5);
-        if (g->ops[i].kind == FWI_OP_sgd)
-            assert_int_equal(g->ops[g->tensors[g->ops[i].in[2]].producer].kind, FWI_OP_scale_by);
+        if (g->ops[i].kind != FWI_OP_sgd)
+            continue;
+        int k = 0; /* the parameter */
+        while (params[k] != g->ops[i].in[0])
+            assert_in_range(++k, 0, 2);
+        const fwi_op *const clipped = producer(g, g->ops[i].in[2]);
+        assert_int_equal(clipped->kind, FWI_OP_scale_by);
+        assert_int_equal(clipped->in[0], grads[k]);
+        const fwi_op *const factor = producer(g, clipped->in[1]);
+        assert_int_equal(factor->kind, FWI_OP_clip_factor);
+        assert_true(factor->attr.scalar.value == 2.5);
+        /* the squares of every gradient, one sum after the other, from 0 */
+        bool seen[3] = {false};
+        const fwi_op *sum = producer(g, factor->in[0]);
+        for (; sum->kind == FWI_OP_sum_squares; sum = producer(g, sum->in[1]))
+            for (int j = 0; j < 3; j++)
+                seen[j] = seen[j] || sum->in[0] == grads[j];
+        assert_true(seen[0] && seen[1] && seen[2]);
+        assert_int_equal(sum->kind, FWI_OP_fill);
+        assert_true(sum->attr.fill.value == 0);
     }
     fwi_graph_free(g);
 }
