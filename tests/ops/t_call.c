@@ -53,13 +53,16 @@ size_t t_arg_bytes(const fwi_arg *a)
     return (size_t)fwi_stored_elems(&a->shape, a->nb) * fw_dtype_size(a->dtype);
 }
 
-int64_t t_place_of(const fwi_arg *a, int64_t j)
+int64_t t_run_of(const fwi_arg *a, int64_t j, int64_t n, int64_t *place_of)
 {
-    if (a->nb == 0)
-        return j;
+    if (a->nb == 0) {
+        *place_of = j;
+        return n - j;
+    }
     const int64_t c = a->shape.d[3], places = a->shape.d[1] * a->shape.d[2];
     const int64_t channel = j % c, place = j / c % places, image = j / c / places;
-    return ((image / a->nb * places + place) * a->nb + image % a->nb) * c + channel;
+    *place_of = ((image / a->nb * places + place) * a->nb + image % a->nb) * c + channel;
+    return n - j < c - channel ? n - j : c - channel;
 }
 
 /* Of an operand in a call on odd addresses. */
@@ -78,8 +81,11 @@ void t_buffers_new(t_buffers *b, const t_case *c, fwi_call *call, size_t scratch
         fwi_arg *a = &call->in[i];
         b->in[i].mem = t_fenced_new(t_arg_bytes(a), odd ? odd_boundary(a, true, align) : 0);
         a->data = b->in[i].mem.data;
-        for (int64_t j = 0; j < c->in[i].n; j++)
-            t_store(a->data, a->dtype, t_place_of(a, j), c->in[i].v[j]);
+        int64_t at = 0, run = 0;
+        for (int64_t j = 0; j < c->in[i].n; j += run) {
+            run = t_run_of(a, j, c->in[i].n, &at);
+            t_store(a->data, a->dtype, at, run, c->in[i].v + j);
+        }
     }
     for (int i = 0; i < info->n_out; i++) {
         fwi_arg *a = &call->out[i];
@@ -141,12 +147,10 @@ void t_reference_run(const t_case *c, double *const *out)
     assert_int_equal(k->run(&call), FW_OK);
     for (int i = 0; i < info->n_out; i++) {
         assert_true(t_fenced_intact(&b.out[i].mem));
-        for (int64_t j = 0; j < fwi_shape_elems(&call.out[i].shape); j++)
-            out[i][j] = t_load(call.out[i].data, call.out[i].dtype, j);
+        t_load(call.out[i].data, call.out[i].dtype, 0, fwi_shape_elems(&call.out[i].shape), out[i]);
     }
     for (int i = 0; i < fwi_op_mutates(c->kind); i++)
-        for (int64_t j = 0; j < c->in[i].n; j++)
-            out[info->n_out + i][j] = t_load(call.in[i].data, call.in[i].dtype, j);
+        t_load(call.in[i].data, call.in[i].dtype, 0, c->in[i].n, out[info->n_out + i]);
     t_buffers_free(&b, c);
 }
 

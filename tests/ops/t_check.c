@@ -45,6 +45,16 @@ static fw_dtype rounded_by_way_of(const fwi_op_table *t, const fwi_call *call, c
     return t != NULL && t->rounds && narrow && a->dtype == FW_F32 ? images : a->dtype;
 }
 
+enum { RUN = 512 };
+/* Elements j, j + 1 .. of n, as many as lie together, RUN at most: returns how many. */
+static int64_t load_run(const fwi_arg *a, int64_t j, int64_t n, double values[RUN])
+{
+    int64_t at = 0, run = t_run_of(a, j, n, &at);
+    run = run < RUN ? run : RUN;
+    t_load(a->data, a->dtype, at, run, values);
+    return run;
+}
+
 /* The first run of a kernel: values against the tolerance. A result that was rounded to 16 bits on
  * its way to f32 may be off by what a result of those 16 bits may: u_out |want| of rule A14, and where
  * f16 ends it is infinite. */
@@ -59,8 +69,13 @@ static void compare(const t_case *c, const fwi_kernel *k, const fwi_op_table *fr
         const fwi_arg *a = result_arg(c, call, r);
         const fw_dtype dtype = a->dtype, by = rounded_by_way_of(from, call, a);
         const double unit = units[dtype == FW_F64 ? FW_F64 : FW_F32];
-        for (int64_t j = 0; j < res->n; j++) {
-            const double got = t_load(a->data, dtype, t_place_of(a, j)), want = res->want[j];
+        double values[RUN];
+        for (int64_t j = 0, run = 0, of = 0; j < res->n; j++, of++) {
+            if (of == run) {
+                run = load_run(a, j, res->n, values);
+                of = 0;
+            }
+            const double got = values[of], want = res->want[j];
             const double near = t_as_stored(by, want);
             /* below 2^-14 the values of f16 are 2^-24 apart: half of that is a rounding */
             const double tol = unit * res->tol[j] + fabs(want) * t_u_out(by) +
@@ -91,10 +106,12 @@ static void check_untouched(const t_case *c, const fwi_kernel *k, const t_buffer
         intact = intact && t_fenced_intact(&b->in[i].mem);
         if (i < fwi_op_mutates(c->kind) || (in_place && i == 0))
             continue;
-        for (int64_t j = 0; j < c->in[i].n; j++) {
-            const fwi_arg *a = &call->in[i];
-            const double now = t_load(a->data, a->dtype, t_place_of(a, j)), was = c->in[i].v[j];
-            same = same && (now == was || (isnan(now) && isnan(was)));
+        double now[RUN];
+        for (int64_t j = 0, run = 0; j < c->in[i].n; j += run) {
+            run = load_run(&call->in[i], j, c->in[i].n, now);
+            const double *const was = c->in[i].v + j;
+            for (int64_t of = 0; of < run; of++)
+                same = same && (now[of] == was[of] || (isnan(now[of]) && isnan(was[of])));
         }
     }
     for (int i = 0; i < info->n_out; i++)
@@ -114,9 +131,12 @@ static bool same_bits(const fwi_arg *a, const fwi_arg *b)
     if (a->nb == 0)
         return memcmp(a->data, b->data, t_arg_bytes(a)) == 0;
     const int64_t n = fwi_shape_elems(&a->shape);
-    for (int64_t j = 0; j < n; j++) {
-        const size_t at = (size_t)t_place_of(a, j) * size;
-        if (memcmp((const char *)a->data + at, (const char *)b->data + at, size) != 0)
+    int64_t at = 0, run = 0;
+    for (int64_t j = 0; j < n; j += run) {
+        run = t_run_of(a, j, n, &at);
+        const size_t begin = (size_t)at * size;
+        if (memcmp((const char *)a->data + begin, (const char *)b->data + begin,
+                   (size_t)run * size) != 0)
             return false;
     }
     return true;
@@ -344,6 +364,20 @@ static int host_isas(void)
     return t_device == NULL ? FWI_ISA_COUNT : 0;
 }
 
+/* Whether a case goes through this instruction set. Threads are the same in all of them: for these, through one
+ * of those with vectors, by turns. */
+static bool takes_isa(fwi_isa isa)
+{
+    int n = 0, at = 0;
+    for (int i = FWI_ISA_PORTABLE; i < FWI_ISA_COUNT; i++) {
+        at = i == (int)isa ? n : at;
+        n += fwi_isa_supported((fwi_isa)i);
+    }
+    if (T_THREADS_BUILD)
+        return isa != FWI_ISA_REF && fwi_isa_supported(isa) && at == t_case_number % n;
+    return fwi_isa_supported(isa);
+}
+
 static void check_tables(const t_case *c, fw_dtype real)
 {
     fwi_attr attr;
@@ -352,10 +386,8 @@ static void check_tables(const t_case *c, fw_dtype real)
     int n_seen = 0;
     for (int isa = 0; isa < host_isas(); isa++) {
         const fwi_op_table *table = fwi_cpu_table((fwi_isa)isa);
-        if (table == NULL || !fwi_isa_supported((fwi_isa)isa))
+        if (table == NULL || !takes_isa((fwi_isa)isa))
             continue;
-        if (T_THREADS_BUILD && isa == FWI_ISA_REF)
-            continue; /* has no threads */
         const fwi_kernel *k = t_find(c, table, &types);
         bool again = false;
         for (int i = 0; i < n_seen; i++)
@@ -434,7 +466,7 @@ static void check_blocked(const t_case *c, fw_dtype storage)
         round_case(c, storage, &rounded);
     for (int isa = FWI_ISA_PORTABLE; isa < host_isas(); isa++) {
         const fwi_op_table *table = fwi_cpu_table((fwi_isa)isa), *from = NULL;
-        if (table == NULL || !fwi_isa_supported((fwi_isa)isa))
+        if (table == NULL || !takes_isa((fwi_isa)isa))
             continue;
         for (int s = first; s < T_COUNT(sizes); s += step) {
             fwi_attr attr;

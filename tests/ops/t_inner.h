@@ -23,8 +23,9 @@ void *t_zeros(int64_t n, size_t elem);
  * rule A14. */
 double t_as_stored(fw_dtype dtype, double v);
 double t_u_out(fw_dtype dtype);
-void t_store(void *data, fw_dtype dtype, int64_t i, double v);
-double t_load(const void *data, fw_dtype dtype, int64_t i);
+/* n elements of memory from `at` on, from and into v. */
+void t_store(void *data, fw_dtype dtype, int64_t at, int64_t n, const double *v);
+void t_load(const void *data, fw_dtype dtype, int64_t at, int64_t n, double *v);
 
 /* ---- t_call.c ---- */
 typedef struct t_buffer {
@@ -38,7 +39,8 @@ typedef struct t_buffers {
  * one. */
 fwi_call t_infer(const t_case *c, fw_dtype real, fwi_attr *attr);
 size_t t_arg_bytes(const fwi_arg *a);
-int64_t t_place_of(const fwi_arg *a, int64_t j); /* where element j of the shape lies in memory */
+/* Where element j of n lies in memory; returns how many from it on lie together. */
+int64_t t_run_of(const fwi_arg *a, int64_t j, int64_t n, int64_t *place_of);
 /* odd: on addresses that are only as aligned as their elements; what a table wants on a boundary of
  * `align` bytes (fwi_op_table) is on that and on no larger one. */
 void t_buffers_new(t_buffers *b, const t_case *c, fwi_call *call, size_t scratch, bool odd,

@@ -63,50 +63,38 @@ double t_u_out(fw_dtype dtype)
     return dtype == FW_BF16 ? 1.0 / 256.0 : dtype == FW_F16 ? 1.0 / 2048.0 : 0.0;
 }
 
-void t_store(void *data, fw_dtype dtype, int64_t i, double v)
+/* A case of the two switches: n elements of a type, in a loop of their own. */
+#define STORE_AS(type, dtype, of)                                                                  \
+    case dtype:                                                                                    \
+        for (int64_t i = 0; i < n; i++)                                                            \
+            ((type *)data)[at + i] = (type)of(v[i]);                                               \
+        break;
+#define LOAD_AS(type, dtype, of)                                                                   \
+    case dtype:                                                                                    \
+        for (int64_t i = 0; i < n; i++)                                                            \
+            v[i] = (double)of(((const type *)data)[at + i]);                                       \
+        break;
+#define EACH_TYPE(DO)                                                                              \
+    DO(float, FW_F32, )                                                                            \
+    DO(double, FW_F64, )                                                                           \
+    DO(uint8_t, FW_U8, )                                                                           \
+    DO(int32_t, FW_I32, )                                                                          \
+    DO(int64_t, FW_I64, )
+
+void t_store(void *data, fw_dtype dtype, int64_t at, int64_t n, const double *v)
 {
     switch (dtype) {
-    case FW_F32:
-        ((float *)data)[i] = (float)v;
-        break;
-    case FW_F64:
-        ((double *)data)[i] = v;
-        break;
-    case FW_U8:
-        ((uint8_t *)data)[i] = (uint8_t)v;
-        break;
-    case FW_I32:
-        ((int32_t *)data)[i] = (int32_t)v;
-        break;
-    case FW_I64:
-        ((int64_t *)data)[i] = (int64_t)v;
-        break;
-    case FW_BF16:
-        ((uint16_t *)data)[i] = bf16_bits(v);
-        break;
-    case FW_F16:
-        ((uint16_t *)data)[i] = f16_bits(v);
-        break;
+        EACH_TYPE(STORE_AS)
+        STORE_AS(uint16_t, FW_BF16, bf16_bits)
+        STORE_AS(uint16_t, FW_F16, f16_bits)
     }
 }
 
-double t_load(const void *data, fw_dtype dtype, int64_t i)
+void t_load(const void *data, fw_dtype dtype, int64_t at, int64_t n, double *v)
 {
     switch (dtype) {
-    case FW_F32:
-        return (double)((const float *)data)[i];
-    case FW_F64:
-        return ((const double *)data)[i];
-    case FW_U8:
-        return ((const uint8_t *)data)[i];
-    case FW_I32:
-        return ((const int32_t *)data)[i];
-    case FW_I64:
-        return (double)((const int64_t *)data)[i];
-    case FW_BF16:
-        return bf16_value(((const uint16_t *)data)[i]);
-    case FW_F16:
-        return f16_value(((const uint16_t *)data)[i]);
+        EACH_TYPE(LOAD_AS)
+        LOAD_AS(uint16_t, FW_BF16, bf16_value)
+        LOAD_AS(uint16_t, FW_F16, f16_value)
     }
-    return 0;
 }
