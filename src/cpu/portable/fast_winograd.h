@@ -47,7 +47,9 @@ typedef struct NAME(wino) {
 } NAME(wino);
 
 enum {
-    WINO_RUNS = 512,           /* at most, of groups that gather one set of statistics */
+    WINO_RUNS =
+        128, /* so many that no thread waits long for the last one; neighbours share lines */
+    WINO_RUNS_EACH = 16,       /* of more than 8 threads, where runs gather no statistics */
     WINO_GROUP_BYTES = 400000, /* of V and sums of a group, beside a panel of the filter in L2 */
     WINO_ROWS_MIN = 24,        /* where they are larger: so many rows share a read of the filter, */
     WINO_FILTER_BYTES = 4000000, /* twice as many where that is larger */
@@ -112,7 +114,7 @@ static void NAME(wino_plan)(NAME(wino) * g, const fwi_call *c, int64_t pad_y, in
     g->per_group = min_i64(g->per_group, parts_of(WINO_ROWS_MAX, g->nb));
     g->per_group = min_i64(g->per_group, parts_of(g->units, 16));
     g->groups = parts_of(g->units, g->per_group);
-    g->runs = stats ? min_i64(g->groups, WINO_RUNS) : g->groups;
+    g->runs = min_i64(g->groups, stats ? WINO_RUNS : max_i64(WINO_RUNS, WINO_RUNS_EACH * slots));
     g->parts = NAME(wino_parts)(g, slots);
     g->v_plane = NAME(wino_plane)(g->per_group * g->nb * g->row);
     g->s_plane = NAME(wino_plane)(g->per_group * g->nb * NR);
