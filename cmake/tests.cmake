@@ -170,7 +170,7 @@ function(fw_shared_tests name headers)
   add_library(${name} OBJECT ${ARGN})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests ${PROJECT_SOURCE_DIR}/tests/cuda
     ${PROJECT_SOURCE_DIR}/tests/runs)
-  target_compile_definitions(${name} PRIVATE FW_SOURCE_DIR="${PROJECT_SOURCE_DIR}" ${avx512_emulated})
+  target_compile_definitions(${name} PRIVATE FW_SOURCE_DIR="${PROJECT_SOURCE_DIR}" ${emulated_definition})
   target_link_libraries(${name} PRIVATE PkgConfig::CMOCKA ${headers})
 endfunction()
 file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/ops/t_*.c)

@@ -3,7 +3,7 @@
  * Two kinds of work. A parallel loop (fwi_pool_for) blocks its caller, who works along; it comes
  * first. A job (fwi_pool_submit) runs in the background when a worker has no loop to help with; who
  * waits for a job that nobody has begun runs it himself, so a pool of one thread works too
- * (everything then runs on the calling thread). How work is cut never depends on the number of
+ * (everything then runs on the calling thread). How sums are cut never depends on the number of
  * threads: that is the caller's duty, and the reason why results have the same bits on any number
  * of threads. */
 #ifndef FWI_POOL_H

@@ -67,6 +67,7 @@ run 0 ablate $args --without crop --log r.jsonl --slope 0.2 --json
 json slope
 grep -q '"accuracy_per_epoch"' values || die "no slope"
 # and by hand: the same runs with other numbers in the log
+cp r.jsonl kept
 epochs() { sed -n "/\"variant\": \"$1\"/s/.*\"epochs\": \([0-9.]*\),.*/\1/p" r.jsonl | head -n 1; }
 set_to() { # variant, seed, accuracy, t_train
     sed -i "/\"variant\": \"$1\".*\"seed\": $2,/{s/\"accuracy\": [0-9.]*/\"accuracy\": $3/;s/\"t_train\": [0-9.e-]*/\"t_train\": $4/}" r.jsonl
@@ -82,8 +83,7 @@ long=$(epochs base) short=$(epochs "base, 0.2 epochs")
 matched=$(sed 's/.*"name": "without crop"//;s/.*"matched_seconds": \([0-9.]*\).*/\1/' out)
 want="(51 * (1 + 0.0205 / (0.0595 / ($long - $short)) / $long))"
 is "$matched - $want < 1e-6 && $want - $matched < 1e-6 && $long > 2 * $short"
-cp before r.jsonl
-run 0 ablate $args --without crop --log r.jsonl --slope 0.2
+mv kept r.jsonl
 
 run 1 ablate $args --without crop --slope 0.5
 err "--slope 0.5: the recipe has that length already"

@@ -53,15 +53,15 @@ size_t t_arg_bytes(const fwi_arg *a)
     return (size_t)fwi_stored_elems(&a->shape, a->nb) * fw_dtype_size(a->dtype);
 }
 
-int64_t t_run_of(const fwi_arg *a, int64_t j, int64_t n, int64_t *place_of)
+int64_t t_run_of(const fwi_arg *a, int64_t j, int64_t n, int64_t *place)
 {
     if (a->nb == 0) {
-        *place_of = j;
+        *place = j;
         return n - j;
     }
-    const int64_t c = a->shape.d[3], places = a->shape.d[1] * a->shape.d[2];
-    const int64_t channel = j % c, place = j / c % places, image = j / c / places;
-    *place_of = ((image / a->nb * places + place) * a->nb + image % a->nb) * c + channel;
+    const int64_t c = a->shape.d[3], pixels = a->shape.d[1] * a->shape.d[2];
+    const int64_t channel = j % c, pixel = j / c % pixels, image = j / c / pixels;
+    *place = ((image / a->nb * pixels + pixel) * a->nb + image % a->nb) * c + channel;
     return n - j < c - channel ? n - j : c - channel;
 }
 

@@ -195,7 +195,7 @@ static fw_status run_on_device(const t_case *c, const fwi_kernel *k, const fwi_c
     return st;
 }
 
-/* inline; 2 threads; 5 threads on odd addresses; in place */
+/* inline; 2 threads; 9 threads on odd addresses; in place */
 enum {
     INLINE = 1,
     TWO_THREADS = 2,
@@ -246,7 +246,7 @@ static void check_kernel(const t_case *c, const fwi_kernel *k, const fwi_op_tabl
         for (int r = 0; r < c->n_results; r++) {
             if (!same_bits(result_arg(c, &call[0], r), result_arg(c, &call[w], r))) {
                 static const char *const names[WAYS] = {
-                    "", "with 2 threads", "with 5 threads on odd addresses", "in place"};
+                    "", "with 2 threads", "with 9 threads on odd addresses", "in place"};
                 char text[512];
                 t_describe(c, text, sizeof text);
                 fail_msg("%s: %s gives other bits %s", text, k->name, names[w]);
@@ -364,18 +364,21 @@ static int host_isas(void)
     return t_device == NULL ? FWI_ISA_COUNT : 0;
 }
 
-/* Whether a case goes through this instruction set. Threads are the same in all of them: for these, through one
- * of those with vectors, by turns. */
-static bool takes_isa(fwi_isa isa)
+/* Whether a case goes through this instruction set. For threads through one: an op's cases take turns, each time
+ * begun with another one, as a test may make them in rounds of any length. */
+static bool takes_isa(const t_case *c, fwi_isa isa)
 {
-    int n = 0, at = 0;
+    if (!T_THREADS_BUILD)
+        return fwi_isa_supported(isa);
+    int n = 0, at = -1;
     for (int i = FWI_ISA_PORTABLE; i < FWI_ISA_COUNT; i++) {
+        if (!fwi_isa_supported((fwi_isa)i))
+            continue;
         at = i == (int)isa ? n : at;
-        n += fwi_isa_supported((fwi_isa)i);
+        n++;
     }
-    if (T_THREADS_BUILD)
-        return isa != FWI_ISA_REF && fwi_isa_supported(isa) && at == t_case_number % n;
-    return fwi_isa_supported(isa);
+    const int64_t turn = t_stats[c->kind].cases;
+    return at == (turn + turn / n) % n;
 }
 
 static void check_tables(const t_case *c, fw_dtype real)
@@ -386,7 +389,7 @@ static void check_tables(const t_case *c, fw_dtype real)
     int n_seen = 0;
     for (int isa = 0; isa < host_isas(); isa++) {
         const fwi_op_table *table = fwi_cpu_table((fwi_isa)isa);
-        if (table == NULL || !takes_isa((fwi_isa)isa))
+        if (table == NULL || !takes_isa(c, (fwi_isa)isa))
             continue;
         const fwi_kernel *k = t_find(c, table, &types);
         bool again = false;
@@ -466,7 +469,7 @@ static void check_blocked(const t_case *c, fw_dtype storage)
         round_case(c, storage, &rounded);
     for (int isa = FWI_ISA_PORTABLE; isa < host_isas(); isa++) {
         const fwi_op_table *table = fwi_cpu_table((fwi_isa)isa), *from = NULL;
-        if (table == NULL || !takes_isa((fwi_isa)isa))
+        if (table == NULL || !takes_isa(c, (fwi_isa)isa))
             continue;
         for (int s = first; s < T_COUNT(sizes); s += step) {
             fwi_attr attr;

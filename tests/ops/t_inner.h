@@ -40,7 +40,7 @@ typedef struct t_buffers {
 fwi_call t_infer(const t_case *c, fw_dtype real, fwi_attr *attr);
 size_t t_arg_bytes(const fwi_arg *a);
 /* Where element j of n lies in memory; returns how many from it on lie together. */
-int64_t t_run_of(const fwi_arg *a, int64_t j, int64_t n, int64_t *place_of);
+int64_t t_run_of(const fwi_arg *a, int64_t j, int64_t n, int64_t *place);
 /* odd: on addresses that are only as aligned as their elements; what a table wants on a boundary of
  * `align` bytes (fwi_op_table) is on that and on no larger one. */
 void t_buffers_new(t_buffers *b, const t_case *c, fwi_call *call, size_t scratch, bool odd,

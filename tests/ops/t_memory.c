@@ -63,38 +63,77 @@ double t_u_out(fw_dtype dtype)
     return dtype == FW_BF16 ? 1.0 / 256.0 : dtype == FW_F16 ? 1.0 / 2048.0 : 0.0;
 }
 
-/* A case of the two switches: n elements of a type, in a loop of their own. */
-#define STORE_AS(type, dtype, of)                                                                  \
-    case dtype:                                                                                    \
+/* n elements of one type, in a loop of their own. */
+#define OF_TYPE(name, type, stored, value)                                                         \
+    static void store_##name(type *to, int64_t n, const double *v)                                 \
+    {                                                                                              \
         for (int64_t i = 0; i < n; i++)                                                            \
-            ((type *)data)[at + i] = (type)of(v[i]);                                               \
-        break;
-#define LOAD_AS(type, dtype, of)                                                                   \
-    case dtype:                                                                                    \
+            to[i] = stored(v[i]);                                                                  \
+    }                                                                                              \
+    static void load_##name(const type *from, int64_t n, double *v)                                \
+    {                                                                                              \
         for (int64_t i = 0; i < n; i++)                                                            \
-            v[i] = (double)of(((const type *)data)[at + i]);                                       \
-        break;
-#define EACH_TYPE(DO)                                                                              \
-    DO(float, FW_F32, )                                                                            \
-    DO(double, FW_F64, )                                                                           \
-    DO(uint8_t, FW_U8, )                                                                           \
-    DO(int32_t, FW_I32, )                                                                          \
-    DO(int64_t, FW_I64, )
+            v[i] = value(from[i]);                                                                 \
+    }
+OF_TYPE(f32, float, (float), (double))
+OF_TYPE(f64, double, , )
+OF_TYPE(u8, uint8_t, (uint8_t), (double))
+OF_TYPE(i32, int32_t, (int32_t), (double))
+OF_TYPE(i64, int64_t, (int64_t), (double))
+OF_TYPE(bf16, uint16_t, bf16_bits, bf16_value)
+OF_TYPE(f16, uint16_t, f16_bits, f16_value)
+#undef OF_TYPE
 
 void t_store(void *data, fw_dtype dtype, int64_t at, int64_t n, const double *v)
 {
     switch (dtype) {
-        EACH_TYPE(STORE_AS)
-        STORE_AS(uint16_t, FW_BF16, bf16_bits)
-        STORE_AS(uint16_t, FW_F16, f16_bits)
+    case FW_F32:
+        store_f32((float *)data + at, n, v);
+        break;
+    case FW_F64:
+        store_f64((double *)data + at, n, v);
+        break;
+    case FW_U8:
+        store_u8((uint8_t *)data + at, n, v);
+        break;
+    case FW_I32:
+        store_i32((int32_t *)data + at, n, v);
+        break;
+    case FW_I64:
+        store_i64((int64_t *)data + at, n, v);
+        break;
+    case FW_BF16:
+        store_bf16((uint16_t *)data + at, n, v);
+        break;
+    case FW_F16:
+        store_f16((uint16_t *)data + at, n, v);
+        break;
     }
 }
 
 void t_load(const void *data, fw_dtype dtype, int64_t at, int64_t n, double *v)
 {
     switch (dtype) {
-        EACH_TYPE(LOAD_AS)
-        LOAD_AS(uint16_t, FW_BF16, bf16_value)
-        LOAD_AS(uint16_t, FW_F16, f16_value)
+    case FW_F32:
+        load_f32((const float *)data + at, n, v);
+        break;
+    case FW_F64:
+        load_f64((const double *)data + at, n, v);
+        break;
+    case FW_U8:
+        load_u8((const uint8_t *)data + at, n, v);
+        break;
+    case FW_I32:
+        load_i32((const int32_t *)data + at, n, v);
+        break;
+    case FW_I64:
+        load_i64((const int64_t *)data + at, n, v);
+        break;
+    case FW_BF16:
+        load_bf16((const uint16_t *)data + at, n, v);
+        break;
+    case FW_F16:
+        load_f16((const uint16_t *)data + at, n, v);
+        break;
     }
 }

@@ -68,8 +68,8 @@ int t_main(int argc, char **argv, const char *name, const struct CMUnitTest *tes
         }
     }
     printf("%s --seed %llu\n", name, (unsigned long long)t_seed);
-    (void)setenv("FENWICKS_OVERSUBSCRIBE", "1", 1); /* 5 threads on whatever machine */
-    if (fwi_pool_new(&t_pools[1], 2) != FW_OK || fwi_pool_new(&t_pools[2], 5) != FW_OK) {
+    (void)setenv("FENWICKS_OVERSUBSCRIBE", "1", 1); /* 9 threads on whatever machine */
+    if (fwi_pool_new(&t_pools[1], 2) != FW_OK || fwi_pool_new(&t_pools[2], 9) != FW_OK) {
         fprintf(stderr, "%s: %s\n", name, fw_last_error());
         return 1;
     }

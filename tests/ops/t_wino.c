@@ -155,8 +155,8 @@ void t_wino_note(const char *kernel, int algo, double error)
 
 int t_wino_main(int argc, char **argv, const char *name, const struct CMUnitTest *tests, size_t n)
 {
-    (void)setenv("FENWICKS_OVERSUBSCRIBE", "1", 1); /* 5 threads on whatever machine */
-    if (fwi_pool_new(&pools[1], 2) != FW_OK || fwi_pool_new(&pools[2], 5) != FW_OK) {
+    (void)setenv("FENWICKS_OVERSUBSCRIBE", "1", 1); /* 9 threads on whatever machine */
+    if (fwi_pool_new(&pools[1], 2) != FW_OK || fwi_pool_new(&pools[2], 9) != FW_OK) {
         fprintf(stderr, "%s: %s\n", name, fw_last_error());
         return 1;
     }

@@ -153,7 +153,7 @@ static int check(const dw_case *t, int algo, bool exact)
             float *const again = run(t, k, call, way);
             if (memcmp(got, again, (size_t)(s->oc * 9 * s->c) * sizeof(float)) != 0)
                 fail_msg("%s gives other bits %s", k->name,
-                         way == 1 ? "with 2 threads" : "with 5 threads on odd addresses");
+                         way == 1 ? "with 2 threads" : "with 9 threads on odd addresses");
             free(again);
         }
         free(got);

@@ -419,7 +419,6 @@ static void test_damaged_checkpoint(void **state)
     }
 }
 
-/* A run with one thing changed is refused, naming it, and the folder is left as it was. */
 /* Images cut to the same size are others than resized ones. */
 static void refuses_the_other_way_to_a_size(void)
 {
@@ -434,6 +433,7 @@ static void refuses_the_other_way_to_a_size(void)
     assert_fails(new_estimator(&e, &cut, dir, &trace), FW_EEXISTS, "another resolution");
 }
 
+/* A run with one thing changed is refused, naming it, and the folder is left as it was. */
 static void test_other_run_is_refused(void **state)
 {
     (void)state;

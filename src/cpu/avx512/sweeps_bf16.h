@@ -1,9 +1,10 @@
 /* sweeps_bf16.h: the tasks of fast_fused.h in registers, for images stored as bf16: identity, relu,
  * gelu, silu and celu, with pools of 2 x 2 or none. 32 elements at a time go from memory through norm,
  * activation, pool and sums back to memory; parameters and sums of a run lie in the first-level
- * cache. So a sweep takes the time that memory takes. Included by this room and by avx512_bf16, which
- * has an instruction that rounds. Anything else is left to the tasks of fast_fused.h, which includes this file behind its plan; arithmetic is that of
- * fast_math_short.h but for what is noted, and sums are joined as there.
+ * cache. So a sweep takes the time that memory takes. Anything else is left to the tasks of
+ * fast_fused.h, which includes this file behind its plan; arithmetic is that of fast_math_short.h but
+ * for what is noted, and sums are joined as there. For this room and for avx512_bf16, which has an
+ * instruction that rounds.
  *
  * Tensors that the caches cannot hold are written past them, where whole lines of 64 bytes are. */
 #include <immintrin.h>
@@ -45,7 +46,7 @@ SWEEP sweep_pair sweep_floats(__mmask32 some, const float *p)
                         _mm512_maskz_loadu_ps((__mmask16)(some >> 16), p + 16)};
 }
 #ifndef __AVX512BF16__
-/* The nearest bf16, ties to even, as the upper halves; a NaN stays one, and quiet. */
+/* As bf16_keep (fast_loop.h), the result in the upper halves. */
 SWEEP __m512i sweep_nearest(__m512 v)
 {
     const __m512i bits = _mm512_castps_si512(v);

@@ -19,7 +19,7 @@
  *                               channel_sums_flush(s, values before it, and in it, ...); }
  * and after all tasks channel_sums_join. */
 typedef struct NAME(channel_sums) {
-    _Alignas(64) REAL shift[NR]; /* no thread's begin in a line of the cache that another writes */
+    _Alignas(64) REAL shift[NR]; /* no two threads write one line of the cache */
     REAL sum[NR], squares[NR];
     bool fresh; /* no shift yet: the first row that comes becomes it */
 } NAME(channel_sums);

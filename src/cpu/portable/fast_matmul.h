@@ -4,7 +4,7 @@
  *
  * b is packed once, [columns/NR][k][NR]. A task owns a block of rows and of columns and walks over
  * k in pieces whose packed rows stay in L2; pieces add up in order. How outputs are cut into tasks is
- * a matter of shapes; a sum is the same in any of them. */
+ * a matter of shapes and threads; a sum is the same in any of them. */
 
 #include "fast_gemm.h"
 

@@ -10,8 +10,8 @@
 
 #ifndef MUON_SPAN
 enum {
-    MUON_SPAN =
-        5, /* with a = 3.4576 a rounding grows 2.5e5 times: in f32 to 0.01 of what there is */
+    /* with a = 3.4576 a rounding grows 2.5e5 times in five steps: in f32 to 0.01 of what there is */
+    MUON_SPAN = 5,
     MUON_RUN = 1024 /* elements of a block that are squared while they are in L1 */
 };
 #define MUON_SPAN MUON_SPAN

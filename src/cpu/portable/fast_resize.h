@@ -46,13 +46,18 @@ static void NAME(resize_taps)(const NAME(resize_job) * g, const fwi_shape *to,
         g->along[o] = NAME(tap_of)(o, to->d[2], from->d[2]);
 }
 
-/* A line is a few hundred numbers: for one alone, taking the task would cost as much. */
-enum { NAME(RESIZE_LINES) = 16 };
+#ifndef RESIZE_LINES
+enum {
+    RESIZE_LINES = 16
+}; /* of a task: for a line, some hundred numbers, taking one would cost as much */
+#define RESIZE_LINES RESIZE_LINES
+#endif
+
 static void NAME(resize_lines)(void *arg, int64_t task, int slot)
 {
     const NAME(resize_job) *const g = arg;
-    const int64_t end = min_i64(g->lines, (task + 1) * NAME(RESIZE_LINES));
-    for (int64_t line = task * NAME(RESIZE_LINES); line < end; line++)
+    const int64_t end = min_i64(g->lines, (task + 1) * RESIZE_LINES);
+    for (int64_t line = task * RESIZE_LINES; line < end; line++)
         g->line(arg, line, slot);
 }
 /* Runs line for each line of an output of shape s. */
@@ -60,7 +65,7 @@ static fw_status NAME(resize_run)(NAME(resize_job) * g, const fwi_shape *s, fwi_
 {
     g->line = line;
     g->lines = s->d[0] * s->d[1];
-    fwi_pool_for(g->call->pool, parts_of(g->lines, NAME(RESIZE_LINES)), NAME(resize_lines), g);
+    fwi_pool_for(g->call->pool, parts_of(g->lines, RESIZE_LINES), NAME(resize_lines), g);
     return FW_OK;
 }
 

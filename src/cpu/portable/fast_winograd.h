@@ -47,9 +47,10 @@ typedef struct NAME(wino) {
 } NAME(wino);
 
 enum {
-    WINO_RUNS =
-        128, /* so many that no thread waits long for the last one; neighbours share lines */
-    WINO_RUNS_EACH = 16,       /* of more than 8 threads, where runs gather no statistics */
+    /* Runs: so many that no thread waits long for the last one, and no more, as groups beside one another read
+     * the same lines of the source. Each of more than 8 threads has 16, where runs gather no statistics. */
+    WINO_RUNS = 128,
+    WINO_RUNS_EACH = 16,
     WINO_GROUP_BYTES = 400000, /* of V and sums of a group, beside a panel of the filter in L2 */
     WINO_ROWS_MIN = 24,        /* where they are larger: so many rows share a read of the filter, */
     WINO_FILTER_BYTES = 4000000, /* twice as many where that is larger */
@@ -63,9 +64,9 @@ static inline int64_t NAME(wino_plane)(int64_t elems)
     return (parts_of(elems, line) | 1) * line;
 }
 
-/* Into how many parts the panels of a group are cut, for whose time it is (bits do not depend on it):
- * with few groups, threads would wait for the last ones, but each part makes V again, which takes as
- * long as half a panel. */
+/* Into how many parts the panels of a group are cut so that a call takes least time; bits do not depend
+ * on it. With few groups threads would wait for the last ones, but each part makes V again, which takes
+ * as long as half a panel. */
 static int64_t NAME(wino_parts)(const NAME(wino) * g, int64_t slots)
 {
     int64_t best = 1, least = INT64_MAX;
