@@ -44,7 +44,9 @@ echo '{"seed": 1}' > n.jsonl
 "$AB" --summary n.jsonl --fenwicks "$FENWICKS" > out 2> err && die "a line of nothing"
 err "n.jsonl: line 1: no seed, epochs or accuracy"
 for f in "$SOURCE"/docs/results/ab-*.jsonl; do # those of the past can be read
-    sed 's/"arm": "[^"]*"/"arm": "bf16-direct"/' "$f" > past.jsonl
+    key=variant # older lines have an arm; either is given the name that others are compared with
+    grep -q '"arm": ' "$f" && key=arm
+    sed "s/\"$key\": \"[^\"]*\"/\"$key\": \"bf16-direct\"/" "$f" > past.jsonl
     "$AB" --summary past.jsonl --fenwicks "$FENWICKS" > out 2> err || die "$f"
     grep -q '^bf16-direct  *[0-9]' out || die "nothing of $f"
 done

@@ -100,14 +100,18 @@ static inline NAME(vec) NAME(v_widen)(const uint16_t *p)
     const __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)p);
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(v), 16));
 }
-/* To nearest, ties to even; a NaN stays one (bf16_keep). */
-static inline void NAME(v_round)(uint16_t *p, NAME(vec) v)
+/* To nearest, ties to even, in the upper halves; a NaN stays one (bf16_keep). */
+static inline __m512i NAME(v_nearest)(NAME(vec) v)
 {
     const __m512i u = _mm512_castps_si512(v);
     const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
     const __m512i up = _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7FFF)), odd);
     const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
-    const __m512i r = _mm512_mask_or_epi32(up, nan, u, _mm512_set1_epi32(0x400000));
+    return _mm512_mask_or_epi32(up, nan, u, _mm512_set1_epi32(0x400000));
+}
+static inline void NAME(v_round)(uint16_t *p, NAME(vec) v)
+{
+    const __m512i r = NAME(v_nearest)(v);
     _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(r, 16)));
 }
 #endif

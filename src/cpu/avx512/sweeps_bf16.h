@@ -45,17 +45,6 @@ SWEEP sweep_pair sweep_floats(__mmask32 some, const float *p)
     return (sweep_pair){_mm512_maskz_loadu_ps((__mmask16)some, p),
                         _mm512_maskz_loadu_ps((__mmask16)(some >> 16), p + 16)};
 }
-#ifndef __AVX512BF16__
-/* As bf16_keep (fast_loop.h), the result in the upper halves. */
-SWEEP __m512i sweep_nearest(__m512 v)
-{
-    const __m512i bits = _mm512_castps_si512(v);
-    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-    const __m512i up = _mm512_add_epi32(_mm512_add_epi32(bits, odd), _mm512_set1_epi32(0x7FFF));
-    const __m512i quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
-    return _mm512_mask_blend_epi32(_mm512_cmp_ps_mask(v, v, _CMP_ORD_Q), quiet, up);
-}
-#endif
 SWEEP __m512i sweep_round(sweep_pair v)
 {
 #ifdef __AVX512BF16__ /* denormals become 0 */
@@ -64,7 +53,7 @@ SWEEP __m512i sweep_round(sweep_pair v)
     const __m512i upper =
         _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27,
                          25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
-    return _mm512_permutex2var_epi16(sweep_nearest(v.lo), upper, sweep_nearest(v.hi));
+    return _mm512_permutex2var_epi16(v_nearest_bf16(v.lo), upper, v_nearest_bf16(v.hi));
 #endif
 }
 SWEEP void sweep_store(__mmask32 some, bool stream, __m512i v, uint16_t *p)

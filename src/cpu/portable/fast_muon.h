@@ -8,12 +8,11 @@
  * X X^T cannot have. So after MUON_SPAN steps X and A are worked out anew. Everything is in the element type but
  * the sums of squares, which are in double, by blocks of a size that shapes fix, joined in order. */
 
+#include "fast_squares.h"
+
 #ifndef MUON_SPAN
-enum {
-    /* with a = 3.4576 a rounding grows 2.5e5 times in five steps: in f32 to 0.01 of what there is */
-    MUON_SPAN = 5,
-    MUON_RUN = 1024 /* elements of a block that are squared while they are in L1 */
-};
+/* with a = 3.4576 a rounding grows 2.5e5 times in so many steps: in f32 to 0.01 of what there is */
+enum { MUON_SPAN = 5 };
 #define MUON_SPAN MUON_SPAN
 #endif
 
@@ -94,19 +93,6 @@ static void NAME(muon_plan)(NAME(muon_job) * j, const fwi_call *c, scratch_cut *
     j->product = scratch_take(s, (int64_t)bytes, 1);
 }
 
-/* Of n numbers. */
-static double NAME(muon_squares)(int64_t n, const REAL *restrict x)
-{
-    double s[8] = {0};
-    int64_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (int k = 0; k < 8; k++)
-            s[k] += (double)x[i + k] * (double)x[i + k];
-    for (; i < n; i++)
-        s[0] += (double)x[i] * (double)x[i];
-    return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
-}
-
 /* v and u, u into y, and the sums of squares of a block. */
 static void NAME(muon_momentum)(void *arg, int64_t part, int slot)
 {
@@ -115,19 +101,14 @@ static void NAME(muon_momentum)(void *arg, int64_t part, int slot)
     const REAL mom = j->mom;
     const REAL *const restrict g = j->g, *const restrict w = j->w;
     REAL *const restrict v = j->v, *const restrict u = j->y;
-    const int64_t end = min_i64((part + 1) * LOOP_BLOCK, j->rows * j->rest);
-    double uu = 0, ww = 0;
-    for (int64_t i = part * LOOP_BLOCK; i < end; i += MUON_RUN) {
-        const int64_t n = min_i64(MUON_RUN, end - i);
-        for (int64_t k = i; k < i + n; k++) {
-            v[k] = mom * v[k] + g[k];
-            u[k] = g[k] + mom * v[k];
-        }
-        uu += NAME(muon_squares)(n, u + i);
-        ww += NAME(muon_squares)(n, w + i);
+    const int64_t begin = part * LOOP_BLOCK;
+    const int64_t end = min_i64(begin + LOOP_BLOCK, j->rows * j->rest);
+    for (int64_t i = begin; i < end; i++) {
+        v[i] = mom * v[i] + g[i];
+        u[i] = g[i] + mom * v[i];
     }
-    j->sums[2 * part] = uu;
-    j->sums[2 * part + 1] = ww;
+    j->sums[2 * part] = NAME(squares)(end - begin, u + begin);
+    j->sums[2 * part + 1] = NAME(squares)(end - begin, w + begin);
 }
 
 /* u of a band of w's rows, in y, scaled into x. */

@@ -1,6 +1,7 @@
 /* fast_optim.h: parameter updates and the gradient's norm. Included once per element type and
  * instruction set. Definitions, whose order of roundings is kept: cpu/ref/optim_body.h. */
 #include "fast_math.h"
+#include "fast_squares.h"
 
 static void NAME(sgd_part)(void *arg, int64_t part, int slot)
 {
@@ -78,19 +79,7 @@ static void NAME(lars_filter)(void *arg, int64_t row, int slot)
     REAL *const restrict w = (REAL *)c->in[0].data + row * n;
     REAL *const restrict v = (REAL *)c->in[1].data + row * n;
     const REAL *const restrict g = (const REAL *)c->in[2].data + row * n;
-    double ww[8] = {0}, gg[8] = {0};
-    int64_t k = 0;
-    for (; k + 8 <= n; k += 8)
-        for (int j = 0; j < 8; j++) {
-            ww[j] += (double)w[k + j] * (double)w[k + j];
-            gg[j] += (double)g[k + j] * (double)g[k + j];
-        }
-    for (; k < n; k++) {
-        ww[0] += (double)w[k] * (double)w[k];
-        gg[0] += (double)g[k] * (double)g[k];
-    }
-    const double w2 = ((ww[0] + ww[1]) + (ww[2] + ww[3])) + ((ww[4] + ww[5]) + (ww[6] + ww[7]));
-    const double g2 = ((gg[0] + gg[1]) + (gg[2] + gg[3])) + ((gg[4] + gg[5]) + (gg[6] + gg[7]));
+    const double w2 = NAME(squares)(n, w), g2 = NAME(squares)(n, g);
     const REAL rate = (REAL)(hyper[a->lr_col] * (sqrt(w2) / (sqrt(g2) + a->eps)));
     const REAL wd = (REAL)hyper[a->wd_col], mom = (REAL)a->momentum;
     for (int64_t i = 0; i < n; i++) {
@@ -143,16 +132,9 @@ static void NAME(sum_squares_part)(void *arg, int64_t part, int slot)
     (void)slot;
     const fwi_call *const c = arg;
     const REAL *const restrict x = c->in[0].data;
-    const int64_t end = min_i64((part + 1) * LOOP_BLOCK, elems_of(&c->in[0].shape));
-    double s[8] = {0};
-    int64_t i = part * LOOP_BLOCK;
-    for (; i + 8 <= end; i += 8)
-        for (int k = 0; k < 8; k++)
-            s[k] += (double)x[i + k] * (double)x[i + k];
-    for (; i < end; i++)
-        s[0] += (double)x[i] * (double)x[i];
-    ((double *)c->scratch)[part] =
-        ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+    const int64_t begin = part * LOOP_BLOCK;
+    const int64_t end = min_i64(begin + LOOP_BLOCK, elems_of(&c->in[0].shape));
+    ((double *)c->scratch)[part] = NAME(squares)(end - begin, x + begin);
 }
 
 size_t FN(sum_squares_scratch)(const fwi_call *c)

@@ -15,7 +15,7 @@ typedef struct NAME(tap) {
 typedef struct NAME(resize_job) {
     const fwi_call *call;
     fwi_loop_fn line; /* what is done with each line, of so many */
-    int64_t lines;
+    int64_t lines, per_task;
     NAME(tap) * down, *along; /* [h], [w] */
 } NAME(resize_job);
 
@@ -46,18 +46,11 @@ static void NAME(resize_taps)(const NAME(resize_job) * g, const fwi_shape *to,
         g->along[o] = NAME(tap_of)(o, to->d[2], from->d[2]);
 }
 
-#ifndef RESIZE_LINES
-enum {
-    RESIZE_LINES = 16
-}; /* of a task: for a line, some hundred numbers, taking one would cost as much */
-#define RESIZE_LINES RESIZE_LINES
-#endif
-
 static void NAME(resize_lines)(void *arg, int64_t task, int slot)
 {
     const NAME(resize_job) *const g = arg;
-    const int64_t end = min_i64(g->lines, (task + 1) * RESIZE_LINES);
-    for (int64_t line = task * RESIZE_LINES; line < end; line++)
+    const int64_t end = min_i64(g->lines, (task + 1) * g->per_task);
+    for (int64_t line = task * g->per_task; line < end; line++)
         g->line(arg, line, slot);
 }
 /* Runs line for each line of an output of shape s. */
@@ -65,7 +58,8 @@ static fw_status NAME(resize_run)(NAME(resize_job) * g, const fwi_shape *s, fwi_
 {
     g->line = line;
     g->lines = s->d[0] * s->d[1];
-    fwi_pool_for(g->call->pool, parts_of(g->lines, RESIZE_LINES), NAME(resize_lines), g);
+    g->per_task = block_rows(s->d[2] * s->d[3]);
+    fwi_pool_for(g->call->pool, parts_of(g->lines, g->per_task), NAME(resize_lines), g);
     return FW_OK;
 }
 

@@ -348,9 +348,8 @@ static fwi_graph *begin(fwi_val params[3], fwi_val grads[3])
     return g;
 }
 
-static fwi_graph *append_all(const fwi_optim *o, fwi_val params[3])
+static fwi_graph *append_all(const fwi_optim *o, fwi_val params[3], fwi_val grads[3])
 {
-    fwi_val grads[3];
     fwi_graph *const g = begin(params, grads);
     if (fwi_optim_append(o, g, params, grads, 3) != FW_OK)
         fail_msg("%s", fw_last_error());
@@ -360,7 +359,8 @@ static fwi_graph *append_all(const fwi_optim *o, fwi_val params[3])
 
 static fwi_graph *append(fw_optimizer o, fwi_val params[3])
 {
-    return append_all(&(fwi_optim){.rest = o}, params);
+    fwi_val grads[3];
+    return append_all(&(fwi_optim){.rest = o}, params, grads);
 }
 
 static int count_ops(const fwi_graph *g, fwi_opkind kind)
@@ -423,9 +423,7 @@ static void clipping_is_by_one_norm_for_all(void **state)
     (void)state;
     fwi_val params[3], grads[3];
     const fwi_optim o = {.rest = fw_sgd(fw_constant_lr(1), 0.5, &(fw_sgd_opt){.clip_norm = 2.5})};
-    fwi_graph *const g = begin(params, grads);
-    assert_int_equal(fwi_optim_append(&o, g, params, grads, 3), FW_OK);
-    assert_int_equal(fwi_graph_verify(g), FW_OK);
+    fwi_graph *const g = append_all(&o, params, grads);
     assert_int_equal(count_ops(g, FWI_OP_sum_squares), 3);
     assert_int_equal(count_ops(g, FWI_OP_add), 0);
     assert_int_equal(count_ops(g, FWI_OP_clip_factor), 1);
@@ -468,7 +466,7 @@ static void groups_take_their_parameters(void **state)
                               .optimizer = fw_adam(fw_constant_lr(3), NULL)}}};
     fwi_val params[3], grads[3];
     double row[FWI_OPTIM_MAX_COLUMNS];
-    fwi_graph *g = append_all(&o, params);
+    fwi_graph *g = append_all(&o, params, grads);
     fwi_optim_row(&o, 0, row);
     /* only gamma is left to the clipped one: its own norm, not that of all */
     assert_int_equal(count_ops(g, FWI_OP_sum_squares), 1);
