@@ -46,6 +46,13 @@ ask_doctor() {
         ok=1
         return
     fi
+    local why
+    why=$(grep -o "\"index\": $index,[^}]*" "$out/doctor.out" | sed -n 's/.*"why_not": "\([^"]*\)".*/\1/p')
+    if [ -n "$why" ]; then
+        record device "failed: $why" 1 0
+        ok=1
+        return
+    fi
     shows libraries "cuDNN or cuBLASLt cannot be opened: $(grep -o '"libraries": "[^"]*"' "$out/doctor.out" | head -n 1)" \
         grep -q '"libraries": "cuDNN [0-9.]*; cuBLASLt [0-9.]*"' "$out/doctor.out"
 }

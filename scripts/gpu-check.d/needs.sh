@@ -6,9 +6,18 @@
 #   cap arch toolkit      its compute capability, what to build for, the toolkit's folder or nothing
 
 has() { command -v "$1" > /dev/null 2>&1; }
+# CUDA counts the GPUs that it may see, by bus as nvidia-smi does if it is told so; nvidia-smi counts all.
+export CUDA_DEVICE_ORDER=PCI_BUS_ID
+smi_id() { # what nvidia-smi calls the GPU number $index; fails where CUDA may see none of that number
+    local seen=${CUDA_VISIBLE_DEVICES-} all
+    [ -n "${CUDA_VISIBLE_DEVICES+set}" ] || { echo "$index" && return; }
+    IFS=, read -ra all <<< "$seen"
+    [ -n "${all[index]-}" ] && echo "${all[index]// /}"
+}
 gpu() { # one of its properties; fails where there is no such GPU
-    local all
-    all=$(nvidia-smi -i "$index" --query-gpu="$1" --format=csv,noheader,nounits 2> /dev/null) || return 1
+    local all id
+    id=$(smi_id) || return 1
+    all=$(nvidia-smi -i "$id" --query-gpu="$1" --format=csv,noheader,nounits 2> /dev/null) || return 1
     echo "$all" | head -n 1
 }
 
@@ -73,12 +82,17 @@ look() { # NAME, the file under each of the folders that follow: the first that 
     done
     return 1
 }
-folders() { # include | lib: where such files lie, in the order in which they are looked for
+named_folders() { # include | lib: where the user says that such files lie
     local kind=$1 root named="${CUDNN_ROOT:-} ${CUDNN_PATH:-}"
     for root in ${named//;/ }; do
         echo "$root/$kind"
         [ "$kind" = lib ] && echo "$root/lib64"
     done
+    return 0
+}
+folders() { # include | lib: where they lie, in the order in which they are looked for
+    local kind=$1 root
+    named_folders "$kind"
     [ -n "$toolkit" ] && echo "$toolkit/$kind" "$toolkit/${kind}64" "$toolkit/targets/$(uname -m)-linux/$kind"
     for root in $system; do
         echo "$root/$kind" "$root/$kind/$(uname -m)-linux-gnu"
@@ -91,6 +105,13 @@ library() { # VARIABLE FILE...: finds one of them, and names it to the command w
     local variable=$1 file at
     shift
     [ -n "${!variable:-}" ] && return
+    for file in "$@"; do # before the system's, as headers are
+        # shellcheck disable=SC2046 # one word a folder
+        if at=$(look "$file" $(named_folders lib)); then
+            declare -gx "$variable=$at"
+            return
+        fi
+    done
     for file in "$@"; do
         known_libraries | grep -qxF "$file" && return
     done
@@ -101,7 +122,7 @@ library() { # VARIABLE FILE...: finds one of them, and names it to the command w
             return
         fi
     done
-    echo "gpu-check: $1 was not found: looked in what ldconfig -p lists, LD_LIBRARY_PATH, $(folders lib | tr '\n' ' ')" >&2
+    echo "gpu-check: $1 was not found: looked in CUDNN_ROOT, CUDNN_PATH, what ldconfig -p lists, LD_LIBRARY_PATH, $(folders lib | tr '\n' ' ')" >&2
 }
 
 look_for_toolkit() {
@@ -147,7 +168,7 @@ look_for_all() {
     local cuda
     has nvidia-smi || die "nvidia-smi was not found: no NVIDIA driver on this machine, so nothing can be checked here"
     name=$(gpu name) || name=""
-    [ -n "$name" ] || die "nvidia-smi lists no GPU number $index: $(nvidia-smi -L 2>&1 | head -n 1)"
+    [ -n "$name" ] || die "nvidia-smi lists no GPU number $index${CUDA_VISIBLE_DEVICES+ of CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES}: $(nvidia-smi -L 2>&1 | head -n 1)"
     cap=$(gpu compute_cap | tr -d .)
     case $cap in
         90) arch=90a ;;

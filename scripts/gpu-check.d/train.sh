@@ -10,7 +10,7 @@ train_run() { # STEP SECONDS RECIPE OPTION...
 
 # The state of the GPU, every second until `unwatch`.
 watch() { # FILE
-    nvidia-smi -i "$index" --query-gpu=clocks.sm,temperature.gpu,power.draw --format=csv,noheader,nounits -l 1 > "$1" 2> /dev/null &
+    nvidia-smi -i "$(smi_id)" --query-gpu=clocks.sm,temperature.gpu,power.draw --format=csv,noheader,nounits -l 1 > "$1" 2> /dev/null &
     watcher=$!
 }
 unwatch() {

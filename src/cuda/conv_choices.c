@@ -5,9 +5,11 @@
 #include "file.h"
 #include "json_read.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_BYTES = 4 << 20, MAX_CHOICES = 4096 };
 #define FORMAT "fenwicks-conv-choices"
@@ -341,10 +343,22 @@ static fw_status no_place(void)
                                   "FENWICKS_CONV_CHOICES=PATH, XDG_CACHE_HOME or HOME");
 }
 
-static fw_status load_file(fwi_dnn_choices *out, const char *path)
+/* Caches may be where this process has no business, as in another user's home. */
+static bool is_out_of_reach(const char *path)
+{
+    if (access(path, R_OK) == 0 || (errno != EACCES && errno != ENOTDIR))
+        return false;
+    fwi_log(1, "%s: %s: measured engines that may be there are not used", path, strerror(errno));
+    return true;
+}
+
+/* asked: the user named it. */
+static fw_status load_file(fwi_dnn_choices *out, const char *path, bool asked)
 {
     fwi_buf bytes = {0};
     fwi_dnn_choices file = {0};
+    if (!asked && is_out_of_reach(path))
+        return FW_OK;
     fw_status st = fwi_read_file(path, MAX_BYTES, &bytes);
     if (st == FW_ENOTFOUND) {
         st = FW_OK;
@@ -375,7 +389,7 @@ fw_status fwi_dnn_choices_load(fwi_dnn_choices *out, int sm, int64_t cudnn)
     }
     char *path = st == FW_OK ? fwi_dnn_choices_path(sm) : NULL;
     if (path != NULL)
-        st = load_file(out, path);
+        st = load_file(out, path, set_variable("FENWICKS_CONV_CHOICES") != NULL);
     fwi_free(path);
     if (st != FW_OK)
         fwi_dnn_choices_clear(out);
@@ -411,6 +425,16 @@ fw_status fwi_dnn_choices_load_file(fwi_dnn_choices *out, int sm, int64_t cudnn)
     return st;
 }
 
+/* The folder of a file, with its parents. */
+static fw_status make_folder(const char *path)
+{
+    const size_t n = (size_t)(fwi_path_base(path) - path);
+    char *const dir = n > 1 ? fwi_sprintf("%.*s", (int)(n - 1), path) : NULL;
+    const fw_status st = n <= 1 ? FW_OK : dir == NULL ? FW_ENOMEM : fwi_mkdirs(dir);
+    fwi_free(dir);
+    return st;
+}
+
 fw_status fwi_dnn_choices_save(const fwi_dnn_choices *c)
 {
     char *path = fwi_dnn_choices_path(c->sm);
@@ -418,18 +442,35 @@ fw_status fwi_dnn_choices_save(const fwi_dnn_choices *c)
         return no_place();
     fwi_buf text = {0};
     fw_status st = fwi_dnn_choices_print(c, &text);
-    char *dir = NULL;
-    if (st == FW_OK && (dir = fwi_strdup(path)) == NULL)
-        st = FW_ENOMEM;
-    char *slash = dir != NULL ? strrchr(dir, '/') : NULL;
-    if (st == FW_OK && slash != NULL && slash != dir) {
-        *slash = 0;
-        st = fwi_mkdirs(dir);
-    }
+    if (st == FW_OK)
+        st = make_folder(path);
     if (st == FW_OK)
         st = fwi_write_file(path, text.data, text.size);
     fwi_buf_clear(&text);
-    fwi_free(dir);
+    fwi_free(path);
+    return st;
+}
+
+fw_status fwi_dnn_choices_add(int sm, int64_t cudnn, const fwi_dnn_choice *choice)
+{
+    char *const path = fwi_dnn_choices_path(sm);
+    if (path == NULL)
+        return no_place();
+    fwi_dnn_choices file = {0};
+    fwi_file_lock lock = {0};
+    char *const beside = fwi_sprintf("%s.lock", path); /* the file itself is replaced */
+    fw_status st = beside == NULL ? FW_ENOMEM : make_folder(path);
+    if (st == FW_OK)
+        st = fwi_file_lock_take(&lock, beside);
+    if (st == FW_OK)
+        st = fwi_dnn_choices_load_file(&file, sm, cudnn);
+    if (st == FW_OK && choice != NULL)
+        st = fwi_dnn_choices_put(&file, choice);
+    if (st == FW_OK)
+        st = fwi_dnn_choices_save(&file);
+    fwi_file_lock_leave(&lock);
+    fwi_dnn_choices_clear(&file);
+    fwi_free(beside);
     fwi_free(path);
     return st;
 }

@@ -33,13 +33,17 @@ char *fwi_dnn_choices_path(int sm);
 
 /* What a device starts with: the table in the source, then the file over it, where they are for
  * this GPU and this cuDNN. No file is no failure, and one for another GPU or cuDNN is left alone
- * with a line of the log; one that cannot be read is a failure. */
+ * with a line of the log; one that cannot be read is a failure, but where it was not asked for and this
+ * process may not: that is a line of the log. */
 fw_status fwi_dnn_choices_load(fwi_dnn_choices *out, int sm, int64_t cudnn);
 /* The file alone, to add to it; empty where there is none. One for another cuDNN counts as none, with a
  * line of the log; for another GPU is a failure, since adding would lose what it holds. */
 fw_status fwi_dnn_choices_load_file(fwi_dnn_choices *out, int sm, int64_t cudnn);
 /* Writes the file (beside and renamed), with its folder. */
 fw_status fwi_dnn_choices_save(const fwi_dnn_choices *c);
+/* Puts a choice into the file as it is now (NULL: makes sure that it can be written), under a lock on PATH.lock: several
+ * processes may measure at once. Failures as of fwi_dnn_choices_load_file and _save. */
+fw_status fwi_dnn_choices_add(int sm, int64_t cudnn, const fwi_dnn_choice *choice);
 
 /* The table in the source. */
 typedef struct fwi_dnn_choices_row {

@@ -107,7 +107,6 @@ void fwi_cuda_libs_close(fwi_cuda_libs *l)
     fwi_dyn_close(l->dnn_library);
     fwi_dyn_close(l->blas_library);
     fwi_dnn_choices_clear(&l->choices);
-    fwi_dnn_choices_clear(&l->tuned);
     fwi_free(l->no_dnn);
     fwi_free(l->no_blas);
     pthread_mutex_destroy(&l->lock);

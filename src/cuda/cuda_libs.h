@@ -32,8 +32,7 @@ typedef struct fwi_cuda_libs {
     char *no_dnn, *no_blas;  /* why it is not there; NULL where it is */
     bool tf32;               /* f32 products may round their operands to tf32 */
     fwi_dnn_choices choices; /* measured engines, read from a file */
-    fwi_dnn_choices tuned; /* while engines are measured: what the file is to hold (libs_probe.c) */
-    fwi_dnn_choice noted;  /* the best so far of one convolution, if has_note */
+    fwi_dnn_choice noted;    /* the best so far of one convolution, if has_note */
     bool has_note;
     int sm;                /* 90 */
     fwi_map_encoders maps; /* for our own convolutions, own_conv.h; NULL where sm is not 90 */

@@ -185,29 +185,18 @@ void fwi_libs_engines_forget(fwi_cuda_libs *l)
     l->has_note = false;
 }
 
-/* The file as it is, read once: what is measured is added to it. */
-static fw_status read_file(fwi_cuda_libs *l)
-{
-    if (l->tuned.sm != 0)
-        return FW_OK;
-    return fwi_dnn_choices_load_file(&l->tuned, l->sm, (int64_t)l->dnn_version);
-}
-
 fw_status fwi_libs_engines_keep(fwi_cuda_libs *l, char *path, size_t cap)
 {
     if (l == NULL || l->dnn_handle == NULL)
         return fwi_fail(FW_EUNAVAILABLE, "engines are cuDNN's, which is not there");
-    fw_status st = read_file(l);
+    fw_status st =
+        fwi_dnn_choices_add(l->sm, (int64_t)l->dnn_version, l->has_note ? &l->noted : NULL);
     if (st == FW_OK && l->has_note) {
-        st = fwi_dnn_choices_put(&l->tuned, &l->noted);
-        if (st == FW_OK)
-            st = fwi_dnn_choices_put(&l->choices, &l->noted);
+        st = fwi_dnn_choices_put(&l->choices, &l->noted);
         if (st == FW_OK && l->noted.own[0] == 0 && fwi_cudnn_plan_renew(l, &l->noted.key) == NULL)
             st = FW_EINTERNAL; /* the message is set */
         l->has_note = false;
     }
-    if (st == FW_OK)
-        st = fwi_dnn_choices_save(&l->tuned);
     char *const at = st == FW_OK ? fwi_dnn_choices_path(l->sm) : NULL;
     snprintf(path, cap, "%s", at != NULL ? at : "");
     fwi_free(at);

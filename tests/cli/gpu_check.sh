@@ -11,7 +11,7 @@ for tool in ar awk basename bash cat cmp cut cp date dirname env find git grep g
 done
 HERE=$PWD
 export GPU_CHECK_FOLDERS=$HERE/system
-unset CUDNN_ROOT CUDNN_PATH FENWICKS_CUDNN FENWICKS_CUBLASLT CUDA_HOME CUDA_PATH LD_LIBRARY_PATH
+unset CUDNN_ROOT CUDNN_PATH FENWICKS_CUDNN FENWICKS_CUBLASLT CUDA_HOME CUDA_PATH LD_LIBRARY_PATH CUDA_VISIBLE_DEVICES
 check() { # CODE PATH ARGUMENT...
     want=$1 path=$2
     shift 2
@@ -92,6 +92,15 @@ END
 PATH_ALL=$HERE/fakes:$HERE/tools
 check 1 "$PATH_ALL" --device cuda:3
 err "lists no GPU number 3"
+# CUDA counts what it may see: the number there is another of nvidia-smi's
+export CUDA_VISIBLE_DEVICES=3,0
+check 1 "$PATH_ALL" --device cuda:0
+err "lists no GPU number 0 of CUDA_VISIBLE_DEVICES=3,0"
+check 1 "$PATH_ALL" --device cuda:2
+err "lists no GPU number 2 of CUDA_VISIBLE_DEVICES=3,0"
+check 1 "$PATH_ALL" --device cuda:1
+err "cmake was not found: scripts/deps"
+unset CUDA_VISIBLE_DEVICES
 check 1 "$PATH_ALL" --out "$HERE/result"
 err "cmake was not found: scripts/deps"
 err "protoc-c was not found: scripts/deps"
@@ -172,7 +181,9 @@ case "$1" in
     doctor)
         libraries="cuDNN 9.19.0; cuBLASLt 13.1.0"
         [ ! -e ../no-cudnn ] || libraries="no cuDNN: cannot open it; cuBLASLt 13.1.0"
-        echo '{"parts": [{"name": "cuda", "present": true}], "gpus": [{"libraries": "'$libraries'"}]}'
+        why=
+        [ ! -e ../no-code ] || why="no code for it"
+        echo '{"parts": [{"name": "cuda", "present": true}], "gpus": [{"index": 0, "why_not": "'$why'", "libraries": "'$libraries'"}]}'
         ;;
     recipes) [ "$2" != no-such ] || exit 1 ;;
     train)
@@ -383,7 +394,7 @@ rm -rf tree/build/packages && cp brought/usr/bin/protoc-c fakes/
 
 # what a machine or a build lacks is a failed step each
 only=(--seeds 1 --recipes airbench94-muon --data "$HERE/data" --out "$HERE/result")
-for wrong in no-cudnn:libraries:bench no-graph:recorded-airbench94-muon:bench no-graph:graph-airbench94-muon:bench \
+for wrong in no-cudnn:libraries:bench no-code:device:bench no-graph:recorded-airbench94-muon:bench no-graph:graph-airbench94-muon:bench \
     no-bits:same-bits-airbench94-muon:train no-order:order-airbench94-muon:train; do
     rm -rf result
     touch "${wrong%%:*}"

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static fwi_dnn_choice a_choice(int32_t pass, int32_t dtype, int32_t n)
@@ -373,6 +374,63 @@ static void test_load_and_save(void **state)
     fwi_dnn_choices_clear(&c);
 }
 
+/* Caches where one may not look are none; a file that was named has to be there to be read. */
+static void test_out_of_reach(void **state)
+{
+    (void)state;
+    char *home = strdup(getenv("HOME") != NULL ? getenv("HOME") : "/");
+    fwi_dnn_choices got;
+    unsetenv("FENWICKS_CONV_CHOICES");
+    unsetenv("XDG_CACHE_HOME");
+    setenv("HOME", "/dev/null", 1);
+    assert_int_equal(fwi_dnn_choices_load(&got, 90, 91900), FW_OK);
+    fwi_dnn_choices_clear(&got);
+    assert_int_equal(fwi_dnn_choices_add(90, 91900, NULL),
+                     FW_EIO); /* what is measured would be lost */
+    setenv("FENWICKS_CONV_CHOICES", "/dev/null/choices.json", 1);
+    assert_int_equal(fwi_dnn_choices_load(&got, 90, 91900), FW_EIO);
+    assert_message("/dev/null/choices.json");
+    unsetenv("FENWICKS_CONV_CHOICES");
+    setenv("HOME", home, 1);
+    free(home);
+}
+
+/* Several that measure at once keep what each has found. */
+static void test_added_at_once(void **state)
+{
+    (void)state;
+    enum { PROCESSES = 4 };
+    char path[] = "at-once/choices.json";
+    setenv("FENWICKS_CONV_CHOICES", path, 1);
+    unlink(path);
+    fwi_dnn_choices all = some(), got;
+    assert_true(all.n >= PROCESSES);
+    pid_t child[PROCESSES];
+    for (int p = 0; p < PROCESSES; p++) {
+        child[p] = fork();
+        assert_true(child[p] >= 0);
+        if (child[p] > 0)
+            continue;
+        bool ok = true;
+        for (int i = p; i < all.n; i += PROCESSES)
+            ok = ok && fwi_dnn_choices_add(90, 91900, &all.items[i]) == FW_OK;
+        _exit(ok ? 0 : 1);
+    }
+    for (int p = 0; p < PROCESSES; p++) {
+        int status = 0;
+        assert_int_equal(waitpid(child[p], &status, 0), child[p]);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    assert_int_equal(fwi_dnn_choices_load_file(&got, 90, 91900), FW_OK);
+    assert_int_equal(got.n, all.n);
+    for (int i = 0; i < all.n; i++)
+        assert_non_null(fwi_dnn_choices_find(&got, &all.items[i].key));
+    fwi_dnn_choices_clear(&got);
+    fwi_dnn_choices_clear(&all);
+    unlink(path);
+    unsetenv("FENWICKS_CONV_CHOICES");
+}
+
 /* The table in the source obeys the file's rules, one key once for each GPU and version. */
 static void test_table(void **state)
 {
@@ -395,6 +453,7 @@ int main(void)
         cmocka_unit_test(test_bad_files),      cmocka_unit_test(test_hostile),
         cmocka_unit_test(test_paths),          cmocka_unit_test(test_load_and_save),
         cmocka_unit_test(test_table),          cmocka_unit_test(test_padded_keys),
+        cmocka_unit_test(test_out_of_reach),   cmocka_unit_test(test_added_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
