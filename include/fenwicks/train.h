@@ -92,8 +92,10 @@ FW_API fw_status fw_filter_rows(const fw_filter *f, int64_t step, int32_t *rows)
 typedef enum fw_event_kind {
     FW_EVENT_BEGIN = 0, /* before the first step: budget is set */
     FW_EVENT_STEP = 1,  /* after each step; see fw_event_fn */
-    FW_EVENT_EPOCH = 2, /* after the last step of an epoch: loss and accuracy are means over it */
-    FW_EVENT_EVAL = 3,  /* after an evaluation: eval is set */
+    FW_EVENT_EPOCH =
+        2, /* after the last step of an epoch, and after the last of a call that ends within one:
+                           loss and accuracy are means over the epoch so far */
+    FW_EVENT_EVAL = 3,       /* after an evaluation: eval is set */
     FW_EVENT_CHECKPOINT = 4, /* after a checkpoint was written: path is set */
     FW_EVENT_END = 5         /* training is over */
 } fw_event_kind;
@@ -165,7 +167,8 @@ typedef struct fw_estimator_opt {
     const char *warm_start; /* model file whose tensors replace the initial weights where names and
                                shapes agree; at least one must */
     int64_t memory_limit;   /* bytes; 0: none. A larger budget is refused before scratch and batches
-                               are allocated, a step is taken or a file is written */
+                               are allocated, a step is taken or a file is written; an evaluation or a
+                               prediction likewise. What was refused leaves the estimator as it was */
     bool fresh; /* ignore (and replace) checkpoints in work_dir instead of resuming from the newest
                  */
     const char *config; /* text kept as "recipe" in config.json; may be NULL */
@@ -203,6 +206,8 @@ typedef struct fw_estimator_opt {
                  that trains, until fw_estimator_free */
 } fw_estimator_opt;
 
+/* Compiles for each batch size, resolution and use of its own, and keeps what it compiled: FW_ESTATE beyond 48 of
+ * them. */
 typedef struct fw_estimator fw_estimator;
 
 /* Takes net, also on failure. Reports the first mistake made while building it. If work_dir holds
@@ -214,10 +219,12 @@ FW_API fw_status fw_estimator_new(fw_estimator **out, fw_layer *net, fw_optimize
 FW_API void fw_estimator_free(fw_estimator *e);
 
 /* Trains until global step `until`: a program that is started again goes on where it stopped. ds
- * must be a training data set, borrowed for the call; its position is set from the global step. When the
+ * must be a training data set, borrowed for the call; its position is set from the global step. Calls may
+ * have data sets of their own, one after another: then a program that is started again makes them again, and
+ * those whose steps are all done train nothing and write nothing until the one that was at work. When the
  * last step is done, work_dir gets a checkpoint and model.safetensors. Errors: FW_ENONFINITE (step and rate
- * named; the last good checkpoint stays), FW_ESTOPPED, FW_EEXISTS (on a GPU: a run that is gone on with
- * computed a convolution by another engine than would be used now, see docs/cuda.md), FW_ESTATE (it
+ * named; the last good checkpoint stays), FW_ESTOPPED, FW_EEXISTS (a run that is gone on with had other data; on a GPU,
+ * it computed a convolution by another engine than would be used now, see docs/cuda.md), FW_ESTATE (it
  * diverged before; or another estimator, of this process or of another, that has trained in work_dir is not
  * freed yet), FW_EARG (no training data set, no labels, a batch larger than the records), and what the data
  * set reports.

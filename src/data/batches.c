@@ -189,6 +189,8 @@ static fw_status feed_rows(fwi_rows *rows)
     const size_t bytes = cell_bytes(ds);
     for (int64_t i = rows->first; i < rows->first + rows->n && i < slot->valid; i++) {
         const int64_t at = slot->position + i;
+        if (atomic_load_explicit(&ds->stop, memory_order_relaxed))
+            return FW_ESTOPPED; /* nobody wants the rest, nor a word of it */
         const fw_status st = fwi_shuffle_draw(ds->shuffle, at / ds->per_pass, at % ds->per_pass,
                                               slot->cells + (size_t)i * bytes, &slot->labels[i],
                                               &slot->records[i], &ds->stop);
@@ -450,6 +452,9 @@ static const fwi_error *wait_for(fw_dataset *ds, fwi_slot *slot)
 
 void fwi_batches_restart(fw_dataset *ds, int64_t position)
 {
+    fwi_error
+        said; /* jobs are helped with here, and what one of them fails at is no longer of interest */
+    fwi_error_save(&said, FW_OK);
     atomic_store(&ds->stop, true);
     for (; ds->n_asked > 0; ds->n_asked--) {
         fwi_slot *slot = &ds->slots[ds->head];
@@ -460,6 +465,7 @@ void fwi_batches_restart(fw_dataset *ds, int64_t position)
         ds->head = (ds->head + 1) % ds->n_slots;
     }
     atomic_store(&ds->stop, false);
+    (void)fwi_error_raise(&said);
     ds->feeding = ds->feed_stopped = false;
     ds->position = ds->ask_at = position;
     ds->begun = false;

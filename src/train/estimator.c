@@ -240,6 +240,7 @@ fw_status fwi_estimator_close_folder(fw_estimator *e)
     const fw_status st = fwi_runlog_close(e->log);
     e->ckpt = NULL;
     e->resume = NULL;
+    e->resumed = false;
     e->log = NULL;
     fwi_file_lock_leave(&e->folder);
     return st;

@@ -27,10 +27,12 @@ struct fw_estimator {
     bool device_lent;    /* somebody else's, who closes it */
     fwi_network network; /* compiled at the first use with data */
     bool compiled;
-    bool filled;                       /* the network has weights: of a run */
-    bool broken;                       /* a loss was not finite: the weights are lost */
-    bool recording;                    /* what opt.record holds is of this estimator's own steps */
-    bool keeps_data;                   /* data sets stay on its threads when training is over */
+    bool filled;     /* the network has weights: of a run */
+    bool broken;     /* a loss was not finite: the weights are lost */
+    bool recording;  /* what opt.record holds is of this estimator's own steps */
+    bool keeps_data; /* data sets stay on its threads when training is over */
+    bool one_set;    /* a run of one training set from its first step to its last */
+    bool resumed;    /* resume is of a run whose data a call of this estimator named */
     const struct fw_estimator *beside; /* whose memory is held too; NULL: none */
     int64_t step;
     /* Seconds of training, evaluations not counted: of the starts before this one, by the log of the
@@ -110,6 +112,8 @@ fw_status fwi_estimator_evaluate(fw_estimator *e, fw_dataset *ds, fw_metrics *ou
 /* Compiles all that training to step `until` takes, and fills the budget; scratch is not allocated. */
 fw_status fwi_estimator_plan(fw_estimator *e, fw_dataset *train, fw_dataset *eval, int64_t until,
                              fw_budget *out);
+/* Whether what an evaluation of ds has in memory, its plan got, is within opt.memory_limit: FW_OK or FW_ENOMEM. */
+fw_status fwi_estimator_may_evaluate(fw_estimator *e, fw_dataset *ds);
 fw_status fwi_estimator_budget(fw_estimator *e, fw_dataset *train, fw_dataset *eval,
                                fw_budget *out);
 /* Which side makes the batches of these (either may be NULL), which are on the estimator's threads, and

@@ -162,7 +162,7 @@ fw_status fwi_estimator_build(fw_estimator *e, fw_dataset *train, fw_dataset *ev
 {
     const fwi_backend *const b = e->device->backend;
     fwi_training_plans plans;
-    e->keeps_data = true;
+    e->keeps_data = e->one_set = true;
     fw_status st = fwi_estimator_plan(e, train, eval, until, &e->budget);
     if (st == FW_OK)
         st = fwi_estimator_training_plans(e, train, &plans); /* the same again */

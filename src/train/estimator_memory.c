@@ -146,20 +146,42 @@ fw_status fwi_estimator_settle_data(fw_estimator *e, fw_dataset *train, fw_datas
     return fwi_estimator_budget(e, train, eval, out); /* the host makes them after all */
 }
 
+static fw_status check_limit(const fw_estimator *e, const fw_budget *b)
+{
+    char kept[KEPT_CAP];
+    if (e->opt.memory_limit == 0 || b->total <= e->opt.memory_limit)
+        return FW_OK;
+    return fwi_fail(FW_ENOMEM,
+                    "needs %.1f MiB (state %.1f, scratch %.1f, shuffle %.1f, prefetch %.1f, "
+                    "cache %.1f%s), the limit is %.6g MiB: a smaller batch needs less",
+                    mib(b->total), mib(b->state), mib(b->scratch), mib(b->shuffle),
+                    mib(b->prefetch), mib(b->cache), kept_text(b, kept), mib(e->opt.memory_limit));
+}
+
 fw_status fwi_estimator_budget(fw_estimator *e, fw_dataset *train, fw_dataset *eval, fw_budget *out)
 {
-    const fw_budget b = count(e, train, eval);
-    *out = e->budget = b;
-    if (e->opt.memory_limit > 0 && b.total > e->opt.memory_limit) {
-        char kept[KEPT_CAP];
-        return fwi_fail(FW_ENOMEM,
-                        "needs %.1f MiB (state %.1f, scratch %.1f, shuffle %.1f, prefetch %.1f, "
-                        "cache %.1f%s), the limit is %.6g MiB: a smaller batch needs less",
-                        mib(b.total), mib(b.state), mib(b.scratch), mib(b.shuffle), mib(b.prefetch),
-                        mib(b.cache), kept_text(&b, kept), mib(e->opt.memory_limit));
+    *out = e->budget = count(e, train, eval);
+    fw_status st = check_limit(e, out);
+    if (st == FW_OK)
+        st = fwi_network_fits(&e->network, fwi_device_data_wanted(&e->train_data) +
+                                               fwi_device_data_wanted(&e->eval_data));
+    if (st != FW_OK)
+        fwi_network_want_no_more(&e->network);
+    return st;
+}
+
+fw_status fwi_estimator_may_evaluate(fw_estimator *e, fw_dataset *ds)
+{
+    if (e->opt.memory_limit == 0)
+        return FW_OK;
+    fw_status st = fwi_estimator_lend_threads(e, ds, 0); /* batches made ahead depend on them */
+    if (st == FW_OK) {
+        const fw_budget b = count(e, NULL, ds);
+        st = check_limit(e, &b);
     }
-    return fwi_network_fits(&e->network, fwi_device_data_wanted(&e->train_data) +
-                                             fwi_device_data_wanted(&e->eval_data));
+    if (st != FW_OK)
+        fwi_network_want_no_more(&e->network);
+    return st;
 }
 
 fw_status fwi_estimator_plan(fw_estimator *e, fw_dataset *train, fw_dataset *eval, int64_t until,
@@ -180,8 +202,10 @@ fw_status fwi_estimator_plan(fw_estimator *e, fw_dataset *train, fw_dataset *eva
         if (st == FW_OK && i == 1)
             st = fwi_estimator_eval_plan(e, fwi_dataset_batch(eval), until, &p);
     }
-    if (st != FW_OK)
+    if (st != FW_OK) {
+        fwi_network_want_no_more(&e->network);
         return st;
+    }
     for (int i = 0; i < 2 && st == FW_OK; i++) /* batches made ahead depend on the threads */
         if (sets[i] != NULL)
             st = fwi_estimator_lend_threads(e, sets[i], fw_dataset_position(sets[i]));

@@ -19,6 +19,8 @@ static fw_status ready(fw_estimator *e, fw_dataset *ds, fwi_network_plan **plan)
     fw_status st = fwi_estimator_compile(e, ds);
     if (st == FW_OK)
         st = fwi_estimator_eval_plan(e, fwi_dataset_batch(ds), e->step, plan);
+    if (st == FW_OK)
+        st = fwi_estimator_may_evaluate(e, ds);
     if (st == FW_OK && fwi_network_to_come(&e->network) > 0) /* images make room for plans */
         st = fwi_estimator_choose_data(e, NULL, NULL);
     if (st == FW_OK)
@@ -261,11 +263,10 @@ fw_status fw_estimator_predict(fw_estimator *e, fw_dataset *ds, float *probabili
         return fwi_fail(FW_EARG, "room for %" PRId64 " rows, the data set has %" PRId64, cap,
                         fw_dataset_count(ds));
     fwi_network_plan *p = NULL;
-    fw_status st = ready(e, ds, &p);
-    if (st != FW_OK)
-        return st;
     int64_t done = 0;
-    st = fwi_estimator_lend_threads(e, ds, 0);
+    fw_status st = ready(e, ds, &p);
+    if (st == FW_OK)
+        st = fwi_estimator_lend_threads(e, ds, 0);
     if (st == FW_OK)
         st = settle(e, ds, 0); /* labels, if there are any, do not matter */
     if (st == FW_OK)

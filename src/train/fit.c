@@ -233,8 +233,10 @@ static fw_status after_epoch(fit *f)
     fw_event ev = event_of(f, FW_EVENT_EPOCH);
     ev.loss = e->epoch.loss / (double)e->epoch.steps;
     ev.accuracy = e->epoch.correct / (double)(e->epoch.steps * f->counted);
-    e->epoch.loss = e->epoch.correct = 0;
-    e->epoch.steps = 0;
+    if (e->step % f->steps_per_epoch == 0) { /* a call may end before its epoch does */
+        e->epoch.loss = e->epoch.correct = 0;
+        e->epoch.steps = 0;
+    }
     if (!tell(f, &ev))
         f->stop_asked = true;
     return fwi_fit_log_epoch(f, &ev);
@@ -439,8 +441,10 @@ static fw_status prepare(fit *f)
         st = fwi_estimator_eval_plan(e, fwi_dataset_batch(eval), f->until, &eval_plan);
     if (st == FW_OK)
         st = fwi_estimator_training_plans(e, f->ds, &f->plans);
-    if (st != FW_OK)
+    if (st != FW_OK) {
+        fwi_network_want_no_more(&e->network);
         return st;
+    }
     st = take_data(f);
     if (st == FW_OK)
         st = fwi_staged_prepare(&f->staged, e, f->ds);
@@ -479,7 +483,7 @@ fw_status fw_estimator_train(fw_estimator *e, fw_dataset *ds, int64_t until)
     e->seconds_here += seconds_of(&f);
     leave_data(&f);
     fwi_staged_clear(&f.staged);
-    if (st == FW_OK)
+    if (st == FW_OK && !f.past)
         st = fwi_estimator_save_model(e);
     if (st == FW_ENONFINITE)
         fwi_estimator_log_diverged(e, f.row[0]);

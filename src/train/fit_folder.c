@@ -236,6 +236,33 @@ static fw_status still_as_found(const fw_estimator *e)
                     e->opt.work_dir);
 }
 
+/* A run that goes on has to have the data that its checkpoint names. One that trained on one set after another
+ * is begun again with its first: calls whose steps are all done are passed over up to the one that was at
+ * work, and those behind it come to data of their own. */
+static fw_status check_data(fit *f, const fwi_ids *ids)
+{
+    fw_estimator *const e = f->e;
+    if (e->resume == NULL || e->resumed)
+        return FW_OK;
+    const fw_status st = fwi_ckpt_check(e->resume, ids->id, ids->n);
+    e->resumed = st == FW_OK;
+    f->past = st == FW_EEXISTS && e->step >= f->until && !e->one_set;
+    return f->past ? FW_OK : st;
+}
+
+/* Names the data of this call; what it has kept before stays. */
+static fw_status renew_checkpoints(fw_estimator *e, const fwi_ids *ids)
+{
+    fwi_ckpt *c = NULL;
+    const fw_status st =
+        fwi_ckpt_new(&c, e->network.store, e->opt.work_dir, e->opt.keep, ids->id, ids->n);
+    if (st != FW_OK)
+        return st;
+    fwi_ckpt_free(e->ckpt);
+    e->ckpt = c;
+    return FW_OK;
+}
+
 fw_status fwi_fit_open_folder(fit *f)
 {
     fw_estimator *e = f->e;
@@ -251,14 +278,15 @@ fw_status fwi_fit_open_folder(fit *f)
     }
     if (st == FW_OK)
         st = fwi_estimator_ids(e, f->ds, &ids);
-    if (st == FW_OK && e->resume != NULL)
-        st = fwi_ckpt_check(e->resume, ids.id, ids.n); /* now the data is known too */
     if (st == FW_OK)
-        st = write_config(f, &ids); /* before what was there is given up */
+        st = check_data(f, &ids);
+    if (st != FW_OK || f->past)
+        return st;
+    st = write_config(f, &ids); /* before what was there is given up */
     if (st == FW_OK && e->opt.fresh && e->ckpt == NULL)
         st = fwi_ckpt_remove_all(e->opt.work_dir);
-    if (st == FW_OK && e->ckpt == NULL)
-        st = fwi_ckpt_new(&e->ckpt, e->network.store, e->opt.work_dir, e->opt.keep, ids.id, ids.n);
+    if (st == FW_OK)
+        st = renew_checkpoints(e, &ids);
     if (st == FW_OK && e->log != NULL && fwi_runlog_flush(e->log) != FW_OK) {
         (void)fwi_runlog_close(e->log); /* a disk was full the last time, and its log gave up */
         e->log = NULL;

@@ -24,6 +24,7 @@ typedef struct fit {
     double ended;        /* when the last step of this call was done; 0: it is not */
     fw_budget budget;
     bool stop_asked;
+    bool past; /* all its steps were done, by a run that has gone on to other data since */
     /* steps ahead of the host: fit_ahead.c */
     bool ahead;        /* that is how this call goes about it */
     bool device_made;  /* the lines that are ready say which rows */

@@ -307,6 +307,15 @@ fw_status fwi_network_plan_get(fwi_network *n, fwi_use use, int64_t batch, fwi_n
     return fwi_network_plan_for(n, &(fwi_network_use){.kind = use, .batch = batch}, out);
 }
 
+static fw_status take(fwi_network *n, fwi_network_plan *p, fwi_network_plan **out)
+{
+    const size_t bytes = fwi_plan_scratch_bytes(p->plan);
+    if (bytes > n->scratch_wanted)
+        n->scratch_wanted = bytes;
+    *out = p;
+    return FW_OK;
+}
+
 fw_status fwi_network_plan_for(fwi_network *n, const fwi_network_use *asked, fwi_network_plan **out)
 {
     fwi_network_use wanted = *asked;
@@ -315,10 +324,8 @@ fw_status fwi_network_plan_for(fwi_network *n, const fwi_network_use *asked, fwi
     if (st != FW_OK)
         return st;
     for (int i = 0; i < n->n_plans; i++)
-        if (same_use(&n->plans[i].use, use)) {
-            *out = &n->plans[i];
-            return FW_OK;
-        }
+        if (same_use(&n->plans[i].use, use))
+            return take(n, &n->plans[i], out); /* its scratch may have been refused once */
     if (n->n_plans == FWI_MAX_PLANS)
         return fwi_fail(FW_ESTATE,
                         "more than %d different batch sizes and resolutions on one model",
@@ -347,11 +354,12 @@ fw_status fwi_network_plan_for(fwi_network *n, const fwi_network_use *asked, fwi
     p->out_logits = fwi_plan_output(p->plan, "logits");
     p->out_probs = fwi_plan_output(p->plan, "probabilities");
     n->n_plans++;
-    const size_t bytes = fwi_plan_scratch_bytes(p->plan);
-    if (bytes > n->scratch_wanted)
-        n->scratch_wanted = bytes;
-    *out = p;
-    return FW_OK;
+    return take(n, p, out);
+}
+
+void fwi_network_want_no_more(fwi_network *n)
+{
+    n->scratch_wanted = n->scratch_bytes;
 }
 
 size_t fwi_network_to_come(const fwi_network *n)
@@ -388,16 +396,27 @@ fw_status fwi_network_bind(fwi_network *n)
 {
     const fwi_backend *b = n->device->backend;
     const fw_status beside = fwi_network_bind_beside(n);
+    if (beside != FW_OK)
+        fwi_network_want_no_more(n);
     if (beside != FW_OK || n->scratch_wanted <= n->scratch_bytes)
         return beside;
+    const size_t had = n->scratch_bytes;
     if (n->scratch != NULL)
         b->release(n->device, n->scratch, n->scratch_bytes);
     n->scratch = NULL;
     n->scratch_bytes = 0;
     const fw_status st = b->alloc(n->device, n->scratch_wanted, &n->scratch);
-    if (st == FW_OK)
+    if (st == FW_OK) {
         n->scratch_bytes = n->scratch_wanted;
-    return st;
+        return FW_OK;
+    }
+    fwi_error
+        why; /* the plans that had room go on: a callback of a training may be what asked for more */
+    fwi_error_save(&why, st);
+    if (had > 0 && b->alloc(n->device, had, &n->scratch) == FW_OK)
+        n->scratch_bytes = had;
+    fwi_network_want_no_more(n);
+    return fwi_error_raise(&why);
 }
 
 /* Zeros, by way of some of the host's. */

@@ -120,6 +120,9 @@ size_t fwi_network_beside_bytes(const fwi_network *n);
 fw_status fwi_network_fits(const fwi_network *n, size_t images);
 /* Allocates scratch for all plans made so far. Called again it only grows. */
 fw_status fwi_network_bind(fwi_network *n);
+/* Plans got since the last fwi_network_bind are not to be run after all, or that has failed: they are asked for
+ * again before they are. */
+void fwi_network_want_no_more(fwi_network *n);
 int64_t fwi_network_state_bytes(const fwi_network *n); /* state and gradients */
 /* Gradients and the count of undone updates as in a new network; the state is the caller's to fill. */
 fw_status fwi_network_forget(fwi_network *n);

@@ -333,12 +333,17 @@ static fw_status check_seed(const fw_trial *t)
                           t->seed, INT64_MAX);
 }
 
+static fw_status fail_readonly(const fw_trials *t)
+{
+    return fwi_fail(FW_ESTATE, "%s: was opened to be read", t->path);
+}
+
 fw_status fw_trials_add(fw_trials *t, const fw_trial *trial)
 {
     if (t == NULL || trial == NULL)
         return fwi_fail(FW_EARG, "fw_trials_add: NULL argument");
     if (t->readonly)
-        return fwi_fail(FW_ESTATE, "%s: was opened to be read", t->path);
+        return fail_readonly(t);
     const char *const why = unfit(&trial->run);
     fw_status st = check_seed(trial);
     if (st == FW_OK && why != NULL)
@@ -496,7 +501,7 @@ fw_status fw_session_trial(fw_session *s, const fw_one_run *run, fw_trials *t,
     *held = *out != NULL;
     if (*held)
         return FW_OK;
-    st = check_seed(&trial);
+    st = t->readonly ? fail_readonly(t) : check_seed(&trial);
     if (st == FW_OK && t->path != NULL)
         st = check_texts(&trial);
     if (st != FW_OK)

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -266,6 +267,120 @@ static void test_prepare(void **state)
     t_images_free(&im);
 }
 
+typedef struct asker {
+    fw_estimator *e;
+    fw_dataset *large;
+    int64_t steps, refused;
+} asker;
+
+static bool ask_for_more(void *user, const fw_event *ev)
+{
+    asker *const a = user;
+    fw_metrics m;
+    a->steps += ev->kind == FW_EVENT_STEP;
+    if (ev->kind == FW_EVENT_EPOCH)
+        a->refused += fw_estimator_evaluate(a->e, a->large, &m) == FW_ENOMEM;
+    return true;
+}
+
+/* An evaluation, a prediction and a preparation that are refused leave the estimator as it was, in the middle of a
+ * training too. */
+static void test_refused_and_on(void **state)
+{
+    (void)state;
+    enum { LARGE = 900 };
+    fw_images im = t_images(90, 8, 8, 1, 3, FW_U8);
+    fw_dataset *ds = NULL, *small = NULL, *large = NULL;
+    assert_ok(fw_array_dataset(&ds, &im, NULL, &(fw_dataset_opt){.batch = 16, .training = true}));
+    assert_ok(fw_array_dataset(&small, &im, NULL, &(fw_dataset_opt){.batch = 16}));
+    assert_ok(fw_array_dataset(&large, &im, NULL, &(fw_dataset_opt){.batch = LARGE}));
+    fw_budget b, over, again;
+    fw_estimator *e = NULL;
+    assert_ok(fw_estimator_new(&e, t_net(4, 0, 3), t_sgd(0.1), &(fw_estimator_opt){.threads = 2}));
+    assert_ok(fw_estimator_prepare(e, ds, small, &b));
+    fw_estimator_free(e);
+    asker a = {.large = large};
+    float probabilities[90 * 3];
+    fw_metrics m;
+    assert_ok(fw_estimator_new(
+        &e, t_net(4, 0, 3), t_sgd(0.1),
+        &(fw_estimator_opt){
+            .threads = 2, .memory_limit = b.total, .progress = ask_for_more, .progress_user = &a}));
+    a.e = e;
+    assert_fails(fw_estimator_prepare(e, NULL, large, &over), FW_ENOMEM, "a smaller batch");
+    assert_true(over.scratch > b.scratch);
+    assert_ok(fw_estimator_prepare(e, ds, small, &again));
+    assert_int_equal(again.total, b.total);
+    assert_fails(fw_estimator_evaluate(e, large, &m), FW_ENOMEM, "a smaller batch");
+    assert_fails(fw_estimator_predict(e, large, probabilities, 90, NULL), FW_ENOMEM, "the limit");
+    assert_ok(fw_estimator_evaluate(e, small, &m));
+    assert_ok(fw_estimator_train(e, ds, 7));
+    assert_int_equal(a.steps, 7);
+    assert_int_equal(a.refused, 2);
+    assert_ok(fw_estimator_predict(e, small, probabilities, 90, NULL));
+    fw_estimator_free(e);
+    fw_batch batch; /* the sets are their owner's */
+    assert_ok(fw_dataset_next(large, &batch));
+    assert_ok(fw_dataset_seek(small, 0));
+    assert_ok(fw_dataset_next(small, &batch));
+    fw_dataset_free(ds);
+    fw_dataset_free(small);
+    fw_dataset_free(large);
+    t_images_free(&im);
+}
+
+/* The same where it is the system that has no more. */
+static int run_short_of_memory(void)
+{
+    fw_images im = t_images(90, 8, 8, 1, 3, FW_U8);
+    fw_dataset *ds = NULL, *small = NULL, *large = NULL;
+    assert_ok(fw_array_dataset(&ds, &im, NULL, &(fw_dataset_opt){.batch = 16, .training = true}));
+    assert_ok(fw_array_dataset(&small, &im, NULL, &(fw_dataset_opt){.batch = 16}));
+    assert_ok(fw_array_dataset(&large, &im, NULL, &(fw_dataset_opt){.batch = 400000}));
+    asker a = {.large = large};
+    fw_metrics m;
+    assert_ok(fw_estimator_new(
+        &a.e, t_net(4, 0, 3), t_sgd(0.1),
+        &(fw_estimator_opt){.threads = 1, .progress = ask_for_more, .progress_user = &a}));
+    assert_ok(fw_estimator_prepare(a.e, ds, small, NULL));
+    const int64_t has = status_bytes("VmSize:");
+    const struct rlimit most = {(rlim_t)has + (256 << 20), (rlim_t)has + (256 << 20)};
+    if (has < 0 || setrlimit(RLIMIT_AS, &most) != 0)
+        return 77;
+    assert_int_equal(fw_estimator_evaluate(a.e, large, &m), FW_ENOMEM);
+    assert_ok(fw_estimator_evaluate(a.e, small, &m));
+    assert_ok(fw_estimator_train(a.e, ds, 7));
+    assert_int_equal(a.steps, 7);
+    assert_int_equal(a.refused, 2);
+    assert_ok(fw_estimator_evaluate(a.e, small, &m));
+    fw_estimator_free(a.e);
+    fw_dataset_free(ds);
+    fw_dataset_free(small);
+    fw_dataset_free(large);
+    t_images_free(&im);
+    return 0;
+}
+
+static void test_no_memory_and_on(void **state)
+{
+    (void)state;
+    if (T_SANITIZED) {
+        print_message("left out under a sanitizer, whose shadow needs addresses\n");
+        return;
+    }
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(run_short_of_memory());
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77)
+        print_message("this system does not say how much a process has: left out\n");
+    else
+        assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +388,8 @@ int main(void)
         cmocka_unit_test(test_parts),
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_prepare),
+        cmocka_unit_test(test_refused_and_on),
+        cmocka_unit_test(test_no_memory_and_on),
     };
     return cmocka_run_group_tests_name("budget", tests, make_data, t_teardown);
 }

@@ -534,6 +534,75 @@ static void test_in_two_calls(void **state)
     assert_int_equal(part.n, STEPS);
     assert_memory_equal(part.loss, whole.loss, STEPS * sizeof *part.loss);
     t_assert_same_file(in(dir, "model.safetensors"), in(other, "model.safetensors"));
+    /* An epoch's means are of all its steps, whichever calls and estimators made them; those that end within
+     * one tell it so far. */
+    assert_int_equal(whole.epochs, 3); /* after steps 4, 8 and 11 */
+    assert_int_equal(part.epochs, 4);  /* after step 9 too */
+    static const int at[] = {0, 1, 3};
+    for (int i = 0; i < 3; i++) {
+        assert_true(part.epoch_loss[at[i]] == whole.epoch_loss[i]);
+        assert_true(part.epoch_accuracy[at[i]] == whole.epoch_accuracy[i]);
+    }
+    assert_true(part.epoch_loss[2] != whole.epoch_loss[2]);
+}
+
+/* A program that trains on one set to step 4, and then on another. FW_OK, or what it was stopped by. */
+static fw_status two_sets(const plan *first, const plan *second, const char *dir, int64_t stop_at,
+                          t_trace *trace)
+{
+    *trace = (t_trace){.stop_at = stop_at};
+    fw_estimator *e = NULL;
+    assert_ok(new_estimator(&e, first, dir, trace));
+    fw_dataset *a = open_data(first), *b = open_data(second);
+    fw_status st = fw_estimator_train(e, a, 4);
+    if (st == FW_OK && !(stop_at == 4 && fw_estimator_step(e) == 4))
+        st = fw_estimator_train(e, b, STEPS);
+    fw_estimator_free(e);
+    fw_dataset_free(a);
+    fw_dataset_free(b);
+    return st;
+}
+
+/* Stopped anywhere, it goes on where it was, with the data that it was at: the same bytes in the end. */
+static void test_one_set_after_another(void **state)
+{
+    (void)state;
+    static t_trace whole, trace;
+    const plan a = {"one", "a.tfrec", .dropout = 0.3F},
+               b = {"another", "b.tfrec", .dropout = 0.3F, .data_seed = 5, .batch = 7},
+               c = {"a third", "a.tfrec", .dropout = 0.3F, .data_seed = 9};
+    char dir[1024], other[1024];
+    snprintf(dir, sizeof dir, "%s", t_path("sets"));
+    assert_ok(two_sets(&a, &b, dir, 0, &whole));
+    assert_int_equal(whole.n, STEPS);
+    for (int stop = 1; stop <= STEPS; stop++) {
+        snprintf(other, sizeof other, "%s", t_path("sets-%d", stop));
+        const fw_status st = two_sets(&a, &b, other, stop, &trace);
+        assert_int_equal(st, stop == 4 || stop == STEPS ? FW_OK : FW_ESTOPPED);
+        assert_int_equal(trace.n, stop);
+        /* which of the two it was at, is in the checkpoint */
+        const plan *const at = stop <= 4 ? &a : &b;
+        fw_estimator *e = NULL;
+        fw_dataset *wrong = open_data(&c);
+        assert_ok(new_estimator(&e, at, other, &trace));
+        assert_fails(fw_estimator_train(e, wrong, STEPS + 1), FW_EEXISTS, "other data");
+        fw_estimator_free(e);
+        fw_dataset_free(wrong);
+        assert_ok(two_sets(&a, &b, other, 0, &trace));
+        assert_int_equal(trace.n, STEPS - stop);
+        assert_memory_equal(trace.loss, whole.loss + stop, (size_t)trace.n * sizeof *trace.loss);
+        t_assert_same_file(in(dir, "model.safetensors"), in(other, "model.safetensors"));
+        t_assert_same_file(checkpoint(dir, STEPS), checkpoint(other, STEPS));
+    }
+    /* All is done: its calls train nothing, and what is told of the run stays. */
+    const t_bytes before = t_read(in(dir, "config.json"));
+    assert_ok(two_sets(&a, &b, dir, 0, &trace));
+    assert_int_equal(trace.n, 0);
+    const t_bytes after = t_read(in(dir, "config.json"));
+    assert_int_equal(after.n, before.n);
+    assert_memory_equal(after.data, before.data, before.n);
+    free(before.data);
+    free(after.data);
 }
 
 static bool refuse_to_begin(void *user, const fw_event *ev)
@@ -627,6 +696,7 @@ int main(void)
         cmocka_unit_test(test_damaged_checkpoint),
         cmocka_unit_test(test_other_run_is_refused),
         cmocka_unit_test(test_in_two_calls),
+        cmocka_unit_test(test_one_set_after_another),
         cmocka_unit_test(test_stopped_before_it_began),
     };
     return cmocka_run_group_tests_name("resume", tests, make_data, drop_data);

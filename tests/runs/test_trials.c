@@ -47,6 +47,28 @@ static void test_order(void **state)
     fw_recipe_free(r);
 }
 
+/* A list that is read alone takes no run, and none is made for it. */
+static void test_read_only(void **state)
+{
+    (void)state;
+    const char *path = t_path("read.jsonl");
+    fw_recipe *r = short_digits();
+    fw_trials *t = NULL;
+    const fw_trial *trial = NULL;
+    bool held = true;
+    t_trace trace = {0};
+    t_write(path, "", 0);
+    assert_ok(fw_trials_open(&t, path, true));
+    assert_fails(fw_trial_run(t, r, &(fw_run_opt){.progress = t_record, .progress_user = &trace},
+                              NULL, &trial, NULL, &held),
+                 FW_ESTATE, "read.jsonl: was opened to be read");
+    assert_int_equal(trace.n, 0);
+    assert_null(trial);
+    assert_false(held);
+    fw_trials_close(t);
+    fw_recipe_free(r);
+}
+
 static void test_once(void **state)
 {
     (void)state;
@@ -448,12 +470,13 @@ static void test_lines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_order),     cmocka_unit_test(test_once),
-        cmocka_unit_test(test_precision), cmocka_unit_test(test_precision_words),
-        cmocka_unit_test(test_diverged),  cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_commits),   cmocka_unit_test(test_figures),
-        cmocka_unit_test(test_no_room),   cmocka_unit_test(test_not_written),
-        cmocka_unit_test(test_turns),     cmocka_unit_test(test_cut_between),
+        cmocka_unit_test(test_order),           cmocka_unit_test(test_once),
+        cmocka_unit_test(test_read_only),       cmocka_unit_test(test_precision),
+        cmocka_unit_test(test_precision_words), cmocka_unit_test(test_diverged),
+        cmocka_unit_test(test_lines),           cmocka_unit_test(test_commits),
+        cmocka_unit_test(test_figures),         cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_not_written),     cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_cut_between),
     };
     return cmocka_run_group_tests_name("trials", tests, t_setup, t_teardown);
 }

@@ -529,6 +529,32 @@ static void test_wrong_content(void **state)
     assert_null(ds);
 }
 
+/* What is let go says nothing any more: the caller's own message stays, whatever jobs made ahead fail at. */
+static void test_message_stays(void **state)
+{
+    (void)state;
+    char path[128];
+    write_records(temp_path(path, "let-go.gz"), &images, 0, N, FW_GZIP);
+    const fw_dataset_opt opt = {
+        .batch = 5, .training = true, .shuffle_buffer = 5, .prefetch = 64, .threads = 3};
+    for (int turn = 0; turn < 20; turn++) {
+        fw_dataset *ds = NULL;
+        fw_batch b;
+        assert_ok(open_path(&ds, "let-go.gz", &opt));
+        assert_ok(fw_dataset_next(ds, &b));
+        assert_int_equal(truncate(path, 200 + 10 * turn), 0); /* the next pass fails */
+        assert_fails(fw_dataset_next(NULL, &b), FW_EARG, "fw_dataset_next: NULL");
+        if (turn % 2 == 0)
+            assert_ok(fw_dataset_seek(ds, 0));
+        else
+            fw_dataset_free(ds);
+        assert_string_equal(fw_last_error(), "fw_dataset_next: NULL argument");
+        if (turn % 2 == 0)
+            fw_dataset_free(ds);
+        write_records(path, &images, 0, N, FW_GZIP);
+    }
+}
+
 static void test_damaged_compressed(void **state)
 {
     (void)state;
@@ -636,6 +662,7 @@ int main(void)
         cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_wrong_content),
         cmocka_unit_test(test_damaged_compressed),
+        cmocka_unit_test(test_message_stays),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests_name("dataset records", tests, make_images, drop_images);
