@@ -95,10 +95,12 @@ int check_seeds(const command *self, uint64_t first, int64_t runs, bool in_file)
 #define DEVICES    "cpu, cuda or cuda:N, the N-th from 0 (default cpu)"
 
 /* ---- data for models ---- */
-/* The model of a run's folder, put together in buf; a file as it is. */
-enum { MODEL_PATH_CAP = 4096 };
-const char *model_path(const char *model, char *buf, size_t cap);
-enum { WHY_CAP = 800 };
+enum { MODEL_PATH_CAP = 4096, WHY_CAP = 800 };
+/* The model of a run's folder, put together in buf; a file as it is. NULL: the folder has none, why says what
+ * there is to do. */
+const char *model_path(const char *model, char buf[MODEL_PATH_CAP], char why[WHY_CAP]);
+/* Whether a folder is no run but has those of several seeds in it (train --runs); why: then what to name instead. */
+bool is_of_seeds(const char *dir, char why[WHY_CAP]);
 typedef struct model_data {
     fw_images images; /* what was imported, or empty */
     fw_dataset *ds;
@@ -112,8 +114,8 @@ bool images_fit(const fw_images *im, const fw_model_info *info, const char *file
 fw_status model_data_open(model_data *d, const fw_model *m, const char *data, int64_t batch,
                           int threads);
 void model_data_clear(model_data *d);
-/* Every image of a file as it is: records, or anything fw_import reads, its test part first, then the
- * training part; a part that is not there has no images. Rows of numbers are cut to the model's size. */
+/* Every image of a file as it is: records by any name they have, or anything fw_import reads, the test part
+ * first, then the training part; a part that is not there has no images. Rows of numbers are cut to the model's size. */
 fw_status images_open(fw_images part[2], const fw_model_info *info, const char *file);
 
 /* The records that data stands for, as a pattern, whole or in shards: X-test.tfrec of X, X.tfrec or
@@ -121,6 +123,7 @@ fw_status images_open(fw_images part[2], const fw_model_info *info, const char *
 fw_status records_find(const char *data, bool test, char **out);
 bool ends_with(const char *path, const char *end);
 bool is_folder(const char *path);
+bool is_file(const char *path);    /* or anything else that is no folder */
 bool is_records(const char *path); /* names a TFRecord file, a pattern or shards */
 
 #endif

@@ -197,6 +197,7 @@ static fw_status run_one(lab *l, variant *v, const fw_run_opt *opt, const fw_one
 
 static void tell(const variant *v, const fw_trial *trial, bool held)
 {
+    clear_line();
     if (trial->run.diverged)
         fprintf(stderr, "%s, seed %" PRIu64 ": diverged: %s\n", v->cell.name, trial->seed,
                 held ? "done before" : fw_last_error());
@@ -298,6 +299,8 @@ static int ablate(const command *self, const ablate_args *a, const char *recipe,
         code = fail(self->name, st, a->json);
         if (st == FW_ESTOPPED && a->log != NULL)
             fprintf(stderr, "to go on: the same command; runs that are done are in %s\n", a->log);
+        else if (st == FW_ESTOPPED)
+            fputs("--log FILE would keep the runs that are done\n", stderr);
         goto done;
     }
     const int n = l->n - l->has_other;

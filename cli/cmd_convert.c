@@ -56,6 +56,25 @@ static const char *overwritten(const char *dst, const char *src, const fw_import
     return NULL;
 }
 
+/* Beside a pair of parts a whole file of their name would be another data set, and nothing would say which of
+ * the two is meant: neither comes to be beside the other. */
+static fw_status check_form(const char *dst, bool both, char why[WHY_CAP])
+{
+    fw_record_parts p;
+    const fw_status st = fw_record_parts_find(dst, &p);
+    if (st != FW_OK)
+        return st;
+    const char *const other = both ? p.whole : p.train != NULL ? p.train : p.test;
+    if (other != NULL)
+        snprintf(why, WHY_CAP,
+                 "%.300s: exists, and %.300s is to be written %s: beside each other nothing would "
+                 "say which is meant; remove what is there, or take another name",
+                 other, dst, both ? "as a pair" : "as one part");
+    const bool found = other != NULL;
+    fw_record_parts_clear(&p);
+    return found ? FW_EEXISTS : FW_OK;
+}
+
 static fw_status write_part(const char *dst, const char *part, const fw_images *im,
                             const fw_write_opt *opt, json_t *files, bool json)
 {
@@ -145,6 +164,7 @@ static int run_convert(const command *self, int argc, char **argv)
     out.level = (int)level;
     out.stop = &stop_asked;
 
+    char why[WHY_CAP] = "";
     fw_images train = {0}, test = {0};
     json_t *files = json_array();
     fw_status st = fw_import(pos[0], &in, &train, &test);
@@ -152,6 +172,8 @@ static int run_convert(const command *self, int argc, char **argv)
         ((train.n > 0 && train.dtype == FW_F32) || (test.n > 0 && test.dtype == FW_F32)))
         out.as_float = true;
     const bool both = train.n > 0 && test.n > 0;
+    if (st == FW_OK)
+        st = check_form(pos[1], both, why);
     catch_interrupts(); /* from here on there are files to take away; before, Ctrl-C ends the program */
     if (st == FW_OK && train.n > 0)
         st = write_part(pos[1], both ? "-train" : "", &train, &out, files, json);
@@ -161,7 +183,7 @@ static int run_convert(const command *self, int argc, char **argv)
     fw_images_clear(&test);
     if (st != FW_OK) {
         json_decref(files);
-        return fail(self->name, st, json);
+        return why[0] != 0 ? fail_with(self->name, st, why, json) : fail(self->name, st, json);
     }
     if (json)
         return print_json(json_pack("{s:o}", "files", files));

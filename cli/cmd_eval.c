@@ -113,7 +113,9 @@ static int run_eval(const command *self, int argc, char **argv)
     fw_metrics m;
     int64_t *confusion = NULL;
     char buf[MODEL_PATH_CAP];
-    const char *const path = model_path(pos[0], buf, sizeof buf);
+    const char *const path = model_path(pos[0], buf, from_file.why);
+    if (path == NULL)
+        return fail_with(self->name, FW_ENOTFOUND, from_file.why, json);
     fw_status st = fw_model_open(&model, path,
                                  &(fw_model_opt){.batch = batch,
                                                  .threads = threads == 0 ? FW_NONE : (int)threads,

@@ -41,10 +41,26 @@ static void print_info(const fw_record_info *in)
     puts(in->class_names != NULL && in->n_classes > MOST_NAMES ? ", ..." : "");
 }
 
+static int print_tensors(char *text, bool verify, bool json);
+
+/* A file that is no TFRecord file may be a model of another name than ours. */
+static int inspect_other(const command *self, const char *path, bool verify, bool json)
+{
+    char *const why = strdup(fw_last_error());
+    char *text = NULL;
+    const int code = fw_safetensors_inspect(path, verify, &text) == FW_OK
+                         ? print_tensors(text, verify, json)
+                         : fail_with(self->name, FW_EFORMAT, why != NULL ? why : path, json);
+    free(why);
+    return code;
+}
+
 static int inspect_records(const command *self, const char *path, bool verify, bool json)
 {
     fw_record_summary s = {0};
     const fw_status st = fw_record_inspect(path, verify, &s);
+    if (st == FW_EFORMAT)
+        return inspect_other(self, path, verify, json);
     if (st != FW_OK)
         return fail(self->name, st, json);
     static const char *const kinds[] = {"none", "gzip", "zlib"};
@@ -115,12 +131,9 @@ static void print_value(const char *key, const json_t *value)
     free(dump);
 }
 
-static int inspect_tensors(const command *self, const char *path, bool verify, bool json)
+/* text: fw_safetensors_inspect's, freed here. */
+static int print_tensors(char *text, bool verify, bool json)
 {
-    char *text = NULL;
-    const fw_status st = fw_safetensors_inspect(path, verify, &text);
-    if (st != FW_OK)
-        return fail(self->name, st, json);
     json_t *root = json_loads(text, 0, NULL);
     fw_text_free(text);
     if (json) {
@@ -154,6 +167,13 @@ static int inspect_tensors(const command *self, const char *path, bool verify, b
     return finish_output();
 }
 
+static int inspect_tensors(const command *self, const char *path, bool verify, bool json)
+{
+    char *text = NULL;
+    const fw_status st = fw_safetensors_inspect(path, verify, &text);
+    return st != FW_OK ? fail(self->name, st, json) : print_tensors(text, verify, json);
+}
+
 /* What came of it first, its long texts last. */
 static void print_run(const json_t *root)
 {
@@ -178,7 +198,9 @@ static void print_run(const json_t *root)
 
 static int inspect_folder(const command *self, const char *dir, bool verify, bool json)
 {
-    char *text = NULL;
+    char *text = NULL, why[WHY_CAP];
+    if (is_of_seeds(dir, why))
+        return fail_with(self->name, FW_ENOTFOUND, why, json);
     fw_status st = fw_run_inspect(dir, &text); /* reads the newest checkpoint, verified or not */
     if (st != FW_OK)
         return fail(self->name, st, json);
@@ -224,6 +246,8 @@ static int run_inspect(const command *self, int argc, char **argv)
         return inspect_folder(self, pos[0], verify, json);
     if (ends_with(pos[0], ".safetensors"))
         return inspect_tensors(self, pos[0], verify, json);
+    if (is_file(pos[0]))
+        return inspect_records(self, pos[0], verify, json);
     char *path = NULL;
     const fw_status st = records_find(pos[0], false, &path);
     const int result =

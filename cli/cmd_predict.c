@@ -155,9 +155,12 @@ static int predict_files(const command *self, int argc, char **argv, const char 
         return usage_error(self, "--top is of lines for people: --csv and --json have every class");
     if (a.top == 0)
         a.top = 1;
+    const char *const model = model_path(pos[0], path, why);
+    if (model == NULL)
+        return fail_with(self->name, FW_ENOTFOUND, why, a.json);
     fw_model *m = NULL;
     json_t *list = json_array();
-    fw_status st = fw_model_open(&m, model_path(pos[0], path, sizeof path),
+    fw_status st = fw_model_open(&m, model,
                                  &(fw_model_opt){.batch = 64,
                                                  .threads = threads == 0 ? FW_NONE : (int)threads,
                                                  .device = device});

@@ -285,6 +285,7 @@ static fw_status one_run(const train_args *a, fw_session *session, const fw_one_
     snprintf(row->model, sizeof row->model, "%s", result.model);
     if (row->run.diverged && a->runs == 1)
         return FW_OK; /* said in the end, as what the command came to */
+    clear_line();
     if (row->run.diverged)
         fprintf(stderr, "seed %" PRIu64 ": diverged: %s\n", row->seed,
                 row->held ? "done before" : fw_last_error());
@@ -460,6 +461,10 @@ static int check_args(const command *self, const train_args *a, int n)
 
 static int train(const command *self, const train_args *a, const char *name)
 {
+    char path[MODEL_PATH_CAP], why[WHY_CAP];
+    const char *const start = a->warm_start == NULL ? NULL : model_path(a->warm_start, path, why);
+    if (a->warm_start != NULL && start == NULL)
+        return fail_with(self->name, FW_ENOTFOUND, why, a->json);
     fw_recipe *recipe = NULL;
     teller told = {.a = a};
     fw_status st = recipe_open_with(&recipe, name, a->epochs, a->batch, &a->set);
@@ -469,9 +474,6 @@ static int train(const command *self, const train_args *a, const char *name)
         fw_recipe_free(recipe);
         return fail(self->name, st, a->json);
     }
-    char path[MODEL_PATH_CAP];
-    const char *const start =
-        a->warm_start == NULL ? NULL : model_path(a->warm_start, path, sizeof path);
     fw_run_opt opt = {.data = a->data,
                       .device = a->device,
                       .precision = a->precision,

@@ -2,6 +2,7 @@
  */
 #include "cli.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,18 @@ bool is_records(const char *path)
     const char *slash = strrchr(path, '/');
     return strstr(slash == NULL ? path : slash, ".tfrec") !=
            NULL; /* a folder may be called anything */
+}
+
+bool is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+bool is_file(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && !S_ISDIR(info.st_mode);
 }
 
 fw_status records_find(const char *data, bool test, char **out)
@@ -97,31 +110,80 @@ fw_status model_data_open(model_data *d, const fw_model *m, const char *data, in
     return st;
 }
 
-bool is_folder(const char *path)
+/* The lowest seed of the runs seed-0, seed-1, ... in a folder; false: there are none. */
+static bool first_seed(const char *dir, uint64_t *seed)
 {
-    struct stat info;
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    DIR *const d = opendir(dir);
+    bool any = false;
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
+        uint64_t k;
+        char end;
+        if (sscanf(e->d_name, "seed-%" SCNu64 "%c", &k, &end) == 1 && (!any || k < *seed)) {
+            any = true;
+            *seed = k;
+        }
+    }
+    if (d != NULL)
+        closedir(d);
+    return any;
 }
 
-const char *model_path(const char *model, char *buf, size_t cap)
+static bool has_file(const char *dir, const char *name)
+{
+    char path[MODEL_PATH_CAP];
+    return snprintf(path, sizeof path, "%s/%s", dir, name) < (int)sizeof path && is_file(path);
+}
+
+bool is_of_seeds(const char *dir, char why[WHY_CAP])
+{
+    uint64_t seed = 0;
+    if (has_file(dir, "config.json") || !first_seed(dir, &seed))
+        return false;
+    snprintf(why, WHY_CAP,
+             "%.300s: holds runs of several seeds: name one, as in %.300s/seed-%" PRIu64, dir, dir,
+             seed);
+    return true;
+}
+
+const char *model_path(const char *model, char buf[MODEL_PATH_CAP], char why[WHY_CAP])
 {
     if (!is_folder(model))
         return model;
     size_t n = strlen(model);
     while (n > 1 && model[n - 1] == '/')
         n--;
-    return snprintf(buf, cap, "%.*s/model.safetensors", (int)n, model) < (int)cap ? buf : model;
+    if (snprintf(buf, MODEL_PATH_CAP, "%.*s/model.safetensors", (int)n, model) >= MODEL_PATH_CAP) {
+        snprintf(why, WHY_CAP, "%.300s...: a name too long", model);
+        return NULL;
+    }
+    if (is_file(buf))
+        return buf;
+    if (is_of_seeds(model, why))
+        return NULL;
+    if (has_file(model, "config.json"))
+        snprintf(why, WHY_CAP,
+                 "%.300s: the run has left no model yet: inspect says how far it came, train --out "
+                 "%.300s --resume goes on with it",
+                 model, model);
+    else
+        snprintf(why, WHY_CAP, "%.300s: a folder without a model (model.safetensors)", model);
+    return NULL;
 }
 
 fw_status images_open(fw_images part[2], const fw_model_info *info, const char *file)
 {
     part[0] = part[1] = (fw_images){0};
-    if (!is_records(file))
-        return import_for(info, file, &part[1], &part[0]);
-    char *path = NULL;
-    fw_status st = records_find(file, false, &path);
-    if (st == FW_OK)
-        st = fw_read_tfrecord(path, &part[0]);
-    free(path);
+    fw_record_parts p;
+    fw_status st = fw_record_parts_find(file, &p);
+    if (st != FW_OK)
+        return st;
+    const char *const records[2] = {p.whole != NULL ? p.whole : p.test, p.train};
+    const bool named = is_records(file); /* a pattern, or one shard */
+    if (records[0] == NULL && records[1] == NULL)
+        st = named ? fw_read_tfrecord(file, &part[0]) : import_for(info, file, &part[1], &part[0]);
+    for (int i = 0; i < 2 && st == FW_OK; i++)
+        if (records[i] != NULL)
+            st = fw_read_tfrecord(records[i], &part[i]);
+    fw_record_parts_clear(&p);
     return st;
 }

@@ -70,9 +70,10 @@ FW_API fw_status fw_record_info_scan(const char *pattern, int64_t h, int64_t w, 
 FW_API void fw_record_info_clear(fw_record_info *info);
 
 /* The record files that a name stands for, as patterns (shards as NAME@5); NULL where not there. data:
- * X or X.tfrec, which gives X-train.tfrec, X-test.tfrec and X.tfrec itself (whole), or a folder with
- * the records of one data set, which gives the first two. Errors: FW_EARG (a folder with several data
- * sets, or shards of one file in two numbers, as -of-00003 beside -of-00005, or beside the file itself),
+ * X or X.tfrec, which gives X-train.tfrec and X-test.tfrec, or X.tfrec itself (whole), or a folder with
+ * the records of one data set in parts, which gives these. Errors: FW_EARG (a folder with several data
+ * sets; X.tfrec beside X-train.tfrec or X-test.tfrec; shards of one file in two numbers, as -of-00003 beside
+ * -of-00005, or beside the file itself),
  * FW_EIO (a folder that is there and cannot be read), FW_EUNAVAILABLE (gs:// and the like), FW_ENOMEM. */
 typedef struct fw_record_parts {
     char *whole, *train, *test;

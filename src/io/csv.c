@@ -153,10 +153,11 @@ static fw_status read_first_line(reader *r, int64_t label)
         if (!names_labels(f))
             continue;
         if (named != 0 && label == 0)
-            return fwi_fail(FW_EFORMAT,
-                            "%s: line %lld: columns %lld and %lld are both named as labels are; "
-                            "which one is meant has to be said",
-                            r->path, (long long)r->line, (long long)named, (long long)line.columns);
+            return fwi_fail(
+                FW_EFORMAT,
+                "%s: line %lld: columns %lld and %lld are both named as labels are; "
+                "which one is meant has to be said (label_column, convert --label-column)",
+                r->path, (long long)r->line, (long long)named, (long long)line.columns);
         named = line.columns;
     }
     const bool header = n > 0 && (named != 0 || numbers == 0);

@@ -1,5 +1,5 @@
 /* record_parts.c: which record files a name stands for: X-train.tfrec and X-test.tfrec of X, of X.tfrec
- * or of the folder that they are in, each whole or in shards. Read before: paths.c. */
+ * or of the folder that they are in, or X.tfrec itself, each whole or in shards. Read before: paths.c. */
 #include "fail.h"
 #include "file.h"
 
@@ -161,12 +161,17 @@ fw_status fw_record_parts_find(const char *data, fw_record_parts *out)
         if (dir == NULL || name == NULL)
             st = FW_ENOMEM;
     }
-    if (st == FW_OK && name != NULL && !folder)
+    if (st == FW_OK && name != NULL)
         st = find_part(dir, name, "", &p.whole, &unlisted);
     if (st == FW_OK && name != NULL)
         st = find_part(dir, name, train_end, &p.train, &unlisted);
     if (st == FW_OK && name != NULL)
         st = find_part(dir, name, test_end, &p.test, &unlisted);
+    if (st == FW_OK && p.whole != NULL && (p.train != NULL || p.test != NULL))
+        st = fwi_fail(FW_EARG,
+                      "%s: is there beside %s, and nothing says which is meant: keep the one or "
+                      "the other",
+                      p.whole, p.train != NULL ? p.train : p.test);
     /* files that are there are used; that there are none cannot be told of a folder that has no listing */
     if (st == FW_OK && unlisted != 0 && p.whole == NULL && p.train == NULL && p.test == NULL &&
         !fwi_file_exists(data))

@@ -4,28 +4,47 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
-static void print_time(FILE *f, double seconds)
+enum { LINE = 256, TIME = 32 };
+
+static void put_time(char text[TIME], double seconds)
 {
     const int64_t s = (int64_t)(seconds + 0.5);
     if (s >= 3600)
-        fprintf(f, "%" PRId64 "h%02" PRId64 "m", s / 3600, s / 60 % 60);
+        snprintf(text, TIME, "%" PRId64 "h%02" PRId64 "m", s / 3600, s / 60 % 60);
     else if (s >= 60)
-        fprintf(f, "%" PRId64 "m%02" PRId64 "s", s / 60, s % 60);
+        snprintf(text, TIME, "%" PRId64 "m%02" PRId64 "s", s / 60, s % 60);
     else
-        fprintf(f, "%" PRId64 "s", s);
+        snprintf(text, TIME, "%" PRId64 "s", s);
 }
 
-static void print_line(FILE *f, const fw_event *ev)
+/* Without the rate of learning, then without the step, where it would be of more than `most` characters; the rest
+ * is cut. */
+static void put_line(char line[LINE], const fw_event *ev, int most)
 {
-    const double epochs = (double)ev->total_steps / (double)ev->steps_per_epoch;
-    fprintf(f,
-            "epoch %6.2f/%g | step %" PRId64 "/%" PRId64
-            " | loss %.4f | train %.1f %% | lr %.3g | %.0f img/s | eta ",
-            (double)ev->step / (double)ev->steps_per_epoch, epochs, ev->step, ev->total_steps,
-            ev->loss, 100 * ev->accuracy, ev->lr, ev->images_per_second);
-    print_time(f, ev->seconds_left);
+    char step[64], lr[32], eta[TIME];
+    int n = LINE;
+    snprintf(step, sizeof step, " | step %" PRId64 "/%" PRId64, ev->step, ev->total_steps);
+    snprintf(lr, sizeof lr, " | lr %.3g", ev->lr);
+    put_time(eta, ev->seconds_left);
+    for (int without = 0; without < 3 && n > most; without++)
+        n = snprintf(
+            line, LINE, "epoch %6.2f/%g%s | loss %.4f | train %.1f %%%s | %.0f img/s | eta %s",
+            (double)ev->step / (double)ev->steps_per_epoch,
+            (double)ev->total_steps / (double)ev->steps_per_epoch, without < 2 ? step : "",
+            ev->loss, 100 * ev->accuracy, without < 1 ? lr : "", ev->images_per_second, eta);
+    if (n > most)
+        line[most] = 0;
+}
+
+/* What a line may have on a terminal without wrapping, which "back to its start" would not take back. */
+static int line_room(FILE *f)
+{
+    struct winsize w = {0};
+    const int columns = ioctl(fileno(f), TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : 80;
+    return columns < LINE ? columns - 1 : LINE - 1;
 }
 
 bool fw_progress_stderr(void *user, const fw_event *ev)
@@ -35,6 +54,7 @@ bool fw_progress_stderr(void *user, const fw_event *ev)
     const bool terminal = isatty(fileno(f)) == 1;
     const char *clear = terminal ? "\r\033[K" : "";
     const fw_budget *b = ev->budget;
+    char line[LINE];
     switch (ev->kind) {
     case FW_EVENT_BEGIN:
         fprintf(f,
@@ -49,14 +69,13 @@ bool fw_progress_stderr(void *user, const fw_event *ev)
         break;
     case FW_EVENT_STEP:
         if (terminal) {
-            fputs(clear, f);
-            print_line(f, ev);
+            put_line(line, ev, line_room(f));
+            fprintf(f, "%s%s", clear, line);
         }
         break;
     case FW_EVENT_EPOCH:
-        fputs(clear, f);
-        print_line(f, ev);
-        fputc('\n', f);
+        put_line(line, ev, LINE - 1);
+        fprintf(f, "%s%s\n", clear, line);
         break;
     case FW_EVENT_EVAL:
         fprintf(f, "%stest  | loss %.4f | accuracy %.2f %% | %.1f s\n", clear, ev->eval->loss,

@@ -21,16 +21,23 @@ fw_status fwi_recipe_records_find(const char *data, bool test_alone, fw_record_p
     const fw_status st = fw_record_parts_find(data, &p);
     const size_t n = strlen(data), k = sizeof end - 1;
     const bool there = p.train != NULL || (test_alone && p.test != NULL);
-    if (st != FW_OK || there || n < k || strcmp(data + n - k, end) != 0) {
+    const bool named = n >= k && strcmp(data + n - k, end) == 0;
+    /* a file or folder of that very name may be what an importer reads */
+    const bool whole = p.whole != NULL && (named || !fwi_file_exists(data));
+    if (st != FW_OK || there || (!named && !whole)) {
         *out = p;
         return st;
     }
     fw_record_parts_clear(&p);
-    return fwi_fail(
-        FW_ENOTFOUND,
-        "%s: there is no %.*s-train.tfrec (nor shards of it); records of a data set are "
-        "a pair X-train.tfrec and X-test.tfrec, named as X",
-        data, (int)(n - k), data);
+    return whole ? fwi_fail(FW_ENOTFOUND,
+                            "%s: are records in one part, and a data set here is a pair, "
+                            "X-train.tfrec and X-test.tfrec, named as X (convert makes one; of a "
+                            "source without a test part by --split-every 5)",
+                            data)
+                 : fwi_fail(FW_ENOTFOUND,
+                            "%s: there is no %.*s-train.tfrec (nor shards of it); records of a "
+                            "data set are a pair X-train.tfrec and X-test.tfrec, named as X",
+                            data, (int)(n - k), data);
 }
 
 /* ---- what has to agree ---- */

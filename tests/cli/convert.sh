@@ -76,6 +76,27 @@ err "s-train.tfrec.json: speaks of 2 files that exist, 3 are to be written; not 
 run 0 convert x.npy s-train.tfrec --shards 3 --overwrite
 [ "$(ls | grep -c '^s-train.tfrec-')" = 3 ] || die "shards of the former set stayed"
 
+# One file and a pair of the same name would be two data sets; what is there stays, asked to replace or not.
+run 1 convert x.npy d.tfrec --labels x.npy-labels.npy
+err "d-train.tfrec: exists, and d.tfrec is to be written as one part"
+run 1 convert x.npy d.tfrec --labels x.npy-labels.npy --overwrite
+err "remove what is there, or take another name"
+[ -e d.tfrec ] && die "a file beside the pair"
+run 1 convert "$SOURCE/recipes/digits.csv" x.tfrec --split-every 5 --json
+err "x.tfrec: exists, and x.tfrec is to be written as a pair"
+[ -e x-train.tfrec ] && die "a pair beside the file"
+json error status
+run 0 inspect x.tfrec # is what it is, whatever lies beside it
+cp d-test.tfrec x-test.tfrec
+run 0 inspect x.tfrec
+out "records      20"
+run 1 train digits --data x.tfrec
+err "x.tfrec: is there beside x-test.tfrec"
+rm x-test.tfrec
+run 1 train digits --data x
+err "x: are records in one part, and a data set here is a pair"
+err "--split-every 5"
+
 # Bad input: the file and the reason, and nothing half-written.
 run 1 convert missing.npy y.tfrec
 err "missing.npy"

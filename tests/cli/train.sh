@@ -131,6 +131,43 @@ grep -qE '"since_start": [0-9.]+' out || die "no time since the start"
 is "$(head -n 1 values) * 100 > $accuracy - 3"
 [ "$(sed -n 4p values)" = 22 ] || die "22 steps"
 
+# Records go by the same names wherever they are read, the test part first.
+for name in d d.tfrec parts parts/d; do
+    run 0 predict run $name --csv
+    [ "$(wc -l < out)" = 1798 ] || die "a header and 1797 lines of $name"
+    sed 1d out | cut -d , -f 2- > lines-of
+    [ -e lines ] || cp lines-of lines
+    cmp -s lines lines-of || die "other lines of $name"
+done
+run 0 predict run d-test.tfrec --csv
+[ "$(sed 1d out | cut -d , -f 2-)" = "$(head -n 359 lines)" ] || die "the test part is not first"
+
+# A folder without a model says what there is to do; a model by another name is one.
+mkdir empty unended && cp run/config.json unended
+run 1 eval empty --data d
+err "empty: a folder without a model"
+run 1 predict unended d-test.tfrec
+err "unended: the run has left no model yet"
+err "--out unended --resume"
+run 1 train digits --warm-start unended --out never
+err "unended: the run has left no model yet"
+[ -e never ] && die "a folder of no run"
+run 0 train digits --epochs 0.2 --runs 2 --seed 3 --out several --quiet
+for verb in "eval several --data d" "predict several/ d-test.tfrec" "inspect several"; do
+    # shellcheck disable=SC2086 # words
+    run 1 $verb
+    err "holds runs of several seeds: name one"
+    err "/seed-3"
+done
+cp run/model.safetensors other-name
+run 0 inspect other-name
+out "elements"
+run 0 inspect other-name --json
+grep -q '"kind": "safetensors"' out || die "no tensors"
+head -c 2000 other-name > cut-short
+run 1 inspect cut-short
+err "cut-short: is no TFRecord file but a safetensors file"
+
 # A run's folder stands for its model; a checkpoint is none.
 run 0 eval run/ --data d
 whole=$(head -n 1 out)

@@ -85,6 +85,18 @@ static void what_is_refused(void **state)
                  "(e-train.tfrec-00000-of-00003)");
     assert_fails(fw_record_parts_find(in_dir("beside/e-train"), &p), FW_EARG, "in 3 shards");
     finds("beside/e-test", "beside/e-test.tfrec", NULL, NULL);
+    /* One file and a pair of the same name are two data sets. */
+    make("forms", (const char *const[]){"f.tfrec", "f-train.tfrec", "f-test.tfrec", NULL});
+    for (int i = 0; i < 3; i++)
+        assert_fails(fw_record_parts_find(in_dir(i == 0   ? "forms"
+                                                 : i == 1 ? "forms/f"
+                                                          : "forms/f.tfrec"),
+                                          &p),
+                     FW_EARG, "forms/f.tfrec: is there beside", "forms/f-train.tfrec");
+    finds("forms/f-test", "forms/f-test.tfrec", NULL, NULL);
+    make("form", (const char *const[]){"f.tfrec-00000-of-00002", "f-test.tfrec", NULL});
+    assert_fails(fw_record_parts_find(in_dir("form/f"), &p), FW_EARG, "f.tfrec@2: is there beside",
+                 "f-test.tfrec");
     /* A folder that is there and cannot be listed (ELOOP: of root's too) is not one without records. */
     assert_int_equal(symlink("loop", in_dir("loop")), 0);
     assert_fails(fw_record_parts_find(in_dir("loop/x"), &p), FW_EIO, "loop/x.tfrec: cannot list");
