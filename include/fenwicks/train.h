@@ -46,7 +46,9 @@ typedef enum fw_conv {
 enum { FW_MAX_RESOLUTIONS = 8 };
 typedef enum fw_resolution_by {
     FW_BY_RESIZE = 0, /* bilinear, half-pixel centres, no antialiasing */
-    FW_BY_CROP = 1 /* the middle; behind fw_random_pad_crop a random window of the padded image */
+    /* The middle; behind fw_random_pad_crop a random window of the padded image. Not of batches that fw_cutmix
+     * mixes: FW_EARG. */
+    FW_BY_CROP = 1
 } fw_resolution_by;
 typedef struct fw_resolution {
     int64_t size;  /* height and width; at most the data's, whose images have to be square */

@@ -53,6 +53,16 @@ fw_status fwi_cutmix_new(fwi_cutmix **out, const fw_transform *t, int place, uin
     return FW_OK;
 }
 
+fw_status fwi_cutmix_check_crop(const fw_transform *t, int64_t until, int64_t batch)
+{
+    if (t == NULL || t->from / batch >= until)
+        return FW_OK;
+    return fwi_fail(FW_EARG,
+                    "cutmix: the other label counts with the patch's share of the whole image, "
+                    "of which a resolution by crop shows a part: it may begin behind the last "
+                    "of those, and resize goes with it");
+}
+
 void fwi_cutmix_free(fwi_cutmix *m)
 {
     if (m == NULL)

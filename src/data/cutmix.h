@@ -11,6 +11,8 @@ typedef struct fwi_cutmix fwi_cutmix;
 fw_status fwi_cutmix_new(fwi_cutmix **out, const fw_transform *t, int place, uint64_t seed,
                          int64_t n, int64_t h, int64_t w, int64_t c);
 void fwi_cutmix_free(fwi_cutmix *m);
+/* FW_EARG where batches of steps before `until` are mixed by t (NULL: none are), which are cut to windows then. */
+fw_status fwi_cutmix_check_crop(const fw_transform *t, int64_t until, int64_t batch);
 void fwi_cutmix_reseed(fwi_cutmix *m, uint64_t seed); /* as one made with that seed */
 size_t fwi_cutmix_bytes(const fw_transform *t, int64_t n, int64_t c); /* that one holds */
 

@@ -373,10 +373,15 @@ void fw_dataset_memory_get(const fw_dataset *ds, fw_dataset_memory *out)
         .prefetch = (int64_t)fwi_batches_bytes(ds)};
 }
 
-double fwi_dataset_share2(const fw_dataset *ds)
+const fw_transform *fwi_dataset_cutmix(const fw_dataset *ds)
 {
     int place;
-    const fw_transform *t = fwi_chain_cutmix(ds->chain, &place);
+    return fwi_chain_cutmix(ds->chain, &place);
+}
+
+double fwi_dataset_share2(const fw_dataset *ds)
+{
+    const fw_transform *const t = fwi_dataset_cutmix(ds);
     return t == NULL ? 0 : (double)(t->h * t->w) / (double)(ds->h * ds->w);
 }
 

@@ -53,8 +53,9 @@ fw_status fwi_dataset_next_rows(fw_dataset *ds, int64_t *rows, int64_t *valid);
 /* Whether rows will be all that is asked for: then the memory named holds no batches. */
 void fwi_dataset_rows_only(fw_dataset *ds, bool yes);
 
-double fwi_dataset_share2(const fw_dataset *ds);    /* fw_batch.share2 of its batches */
-int64_t fwi_dataset_batch(const fw_dataset *ds);    /* records per batch */
+const fw_transform *fwi_dataset_cutmix(const fw_dataset *ds); /* NULL: nothing is mixed */
+double fwi_dataset_share2(const fw_dataset *ds);              /* fw_batch.share2 of its batches */
+int64_t fwi_dataset_batch(const fw_dataset *ds);              /* records per batch */
 const char *fwi_dataset_name(const fw_dataset *ds); /* its file or pattern, for messages */
 bool fwi_dataset_labelled(const fw_dataset *ds);
 bool fwi_dataset_training(const fw_dataset *ds);

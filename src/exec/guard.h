@@ -13,7 +13,8 @@ enum {
     FWI_GUARD_ALL,   /* steps undone since the counts were zero */
     FWI_GUARD_BAD,   /* whether the latest was */
     FWI_GUARD_PARTS, /* the kernels' own from here on */
-    FWI_GUARD_WORDS = FWI_GUARD_PARTS + 256
+    FWI_GUARD_WORDS = FWI_GUARD_PARTS + 256,
+    FWI_GUARD_MOST = 20 /* steps undone in a row that are still training; a number, no place */
 };
 
 /* All memory is the device's. */

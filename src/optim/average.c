@@ -89,11 +89,13 @@ double fw_average_at(const fw_average *a, int64_t done)
     return a->decay * (share < 1 ? share : 1);
 }
 
-void fwi_average_row(const fw_average *a, int64_t step, double *row)
+void fwi_average_row(const fw_average *a, int64_t step, int64_t follows, double *row)
 {
     if (a->kind == FW_AVERAGE_NONE)
         return;
-    const double decay = fw_average_at(a, step + 1);
+    const int64_t done = step + 1, first = a->start > 0 ? fwi_average_first(a) : 0;
+    const bool copies = done < first && done >= first - follows;
+    const double decay = copies ? 0 : fw_average_at(a, done);
     row[COL_ON] = decay >= 0;
     row[COL_DECAY] = decay >= 0 ? decay : 0;
 }

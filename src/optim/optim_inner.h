@@ -12,6 +12,9 @@ typedef struct fwi_optim {
     int32_t n_groups;
     fw_param_group group[FW_MAX_GROUPS];
     int64_t every; /* updates are made in steps 0, every, 2 every, ...; 0: in each */
+    /* Steps in a row that may be undone without a word (f16): as many copies of the weights to the average, so that
+     * one of them is not undone. A step that is undone leaves the weights as the one before it had them. */
+    int64_t follows;
 } fwi_optim;
 
 /* Every optimiser, every group, the average; groups by number, from 1. */
@@ -46,7 +49,8 @@ fw_status fwi_optim_describe(const fwi_optim *o, char **text);
 /* ---- average.c ---- */
 fw_status fwi_average_check_options(const fw_average *a);
 int fwi_average_columns(const fw_average *a); /* 0 or FWI_AVERAGE_COLUMNS */
-void fwi_average_row(const fw_average *a, int64_t step, double *row);
+/* follows: in so many steps before the first averaging, which copies the weights, they are copied too. */
+void fwi_average_row(const fw_average *a, int64_t step, int64_t follows, double *row);
 void fwi_average_append(const fw_average *a, fwi_graph *g, fwi_val hyper, int64_t first_col);
 fw_status fwi_average_describe(const fw_average *a, fwi_buf *b); /* nothing for no average */
 /* The first step, as steps done, that averages; of options without a mistake. */

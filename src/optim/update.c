@@ -122,7 +122,7 @@ void fwi_optim_row(const fwi_optim *o, int64_t step, double *row)
         row_of(&o->group[i].optimizer, step, every, row);
         row += columns_of(&o->group[i].optimizer);
     }
-    fwi_average_row(&o->average, step, row);
+    fwi_average_row(&o->average, step, o->follows, row);
 }
 
 /* ---- groups ---- */

@@ -199,6 +199,7 @@ fw_status fwi_estimator_new_on(fw_estimator **out, fwi_device *device, fw_layer 
     e->optim.rest = optimizer;
     e->optim.average = opt->average;
     e->optim.every = opt->record_every;
+    e->optim.follows = opt->precision == FW_F16 ? FWI_GUARD_MOST : 0;
     e->transforms[0] = e->transforms[1] = fw_transform_end();
     fw_status st = check_options(opt);
     if (st == FW_OK)

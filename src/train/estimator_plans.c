@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "cutmix.h"
 #include "dataset_inner.h"
 #include "fail.h"
 #include "nn.h"
@@ -122,7 +123,13 @@ fw_status fwi_estimator_training_plans(fw_estimator *e, const fw_dataset *ds,
                                        fwi_training_plans *out)
 {
     *out = (fwi_training_plans){.n = 0};
-    fw_status st = FW_OK;
+    const int32_t n = e->opt.n_resolutions;
+    fw_status st = n > 0 && e->opt.resolution_by == FW_BY_CROP
+                       ? fwi_cutmix_check_crop(fwi_dataset_cutmix(ds), e->resolutions[n - 1].until,
+                                               fwi_dataset_batch(ds))
+                       : FW_OK;
+    if (st != FW_OK)
+        return st;
     const fwi_stages stages = {.optim = &e->optim,
                                .resolution = e->resolutions,
                                .n_resolutions = e->opt.n_resolutions,

@@ -137,9 +137,8 @@ static fw_status record_and_update(fit *f, const fw_batch *batch)
 /* Updates that are undone in f16, one after the other, are no training. */
 static fw_status check_undone(const fit *f, int64_t row)
 {
-    enum { MOST_IN_A_ROW = 20 };
     const fw_estimator *e = f->e;
-    if (row < MOST_IN_A_ROW)
+    if (row < FWI_GUARD_MOST)
         return FW_OK;
     return fwi_fail(FW_ENONFINITE,
                     "step %" PRId64 ": the gradients of the last %" PRId64

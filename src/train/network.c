@@ -214,6 +214,18 @@ fw_status fwi_network_check_use(const fwi_network_spec *spec, const fwi_network_
     return st;
 }
 
+fw_status fwi_network_ungrouped(const fwi_network_spec *spec, int64_t batch, int *n)
+{
+    fwi_graph *g = NULL;
+    *n = 0;
+    const fw_status st = graph_of(&g, spec, &(fwi_network_use){.kind = FWI_TRAIN, .batch = batch});
+    for (int32_t t = 0; st == FW_OK && t < g->n_tensors; t++)
+        *n += g->tensors[t].kind == FWI_VAR && g->tensors[t].trainable &&
+              !fwi_optim_among(spec->optim, UINT32_MAX, g->tensors[t].var_class);
+    fwi_graph_free(g);
+    return st;
+}
+
 fw_status fwi_network_count(const fwi_network_spec *spec, const fwi_network_use *use,
                             fwi_network_macs *out)
 {

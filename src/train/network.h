@@ -99,6 +99,8 @@ void fwi_network_clear(fwi_network *n);
 fw_status fwi_network_check(const fwi_network_spec *spec, int64_t batch);
 /* The same of one use: training at a resolution, the losses of rows. */
 fw_status fwi_network_check_use(const fwi_network_spec *spec, const fwi_network_use *use);
+/* How many parameters are in none of the optimiser's groups. */
+fw_status fwi_network_ungrouped(const fwi_network_spec *spec, int64_t batch, int *n);
 /* What one run of a use multiplies, counted in the graph that it is (ir_rules.h, fwi_op_macs):
  * convolutions and matrix products, forwards and backwards, and those of updates (Muon's). */
 typedef struct fwi_network_macs {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cutmix.h"
 #include "fail.h"
 #include "nearest.h"
 #include "network.h"
@@ -216,6 +217,29 @@ fw_status fwi_recipe_transforms(const fw_recipe *r, const float *mean, const flo
 }
 
 /* The data room's own check of a chain against an image size. */
+/* Images that are mixed are not cut to windows; by a run of so many steps that shares of it are themselves. */
+static fw_status check_cutmix(const fw_recipe *r)
+{
+    enum { PER_EPOCH = 1000000 };
+    const int64_t batch = fwi_recipe_int(r, FWI_KEY_TRAIN_BATCH);
+    fw_transform chain[FWI_RECIPE_TRANSFORMS + 1];
+    fw_resolution size[FW_MAX_RESOLUTIONS];
+    int32_t n = 0;
+    int64_t steps = 0;
+    if (fwi_recipe_word(r, FWI_KEY_TRAIN_RESOLUTION_BY) != FW_BY_CROP)
+        return FW_OK;
+    fw_status st = fwi_recipe_steps(r, PER_EPOCH, &steps);
+    if (st == FW_OK)
+        st = fwi_recipe_resolutions(r, steps, size, &n);
+    if (st == FW_OK)
+        st = fwi_recipe_transforms(r, NULL, NULL, PER_EPOCH * batch, true, chain);
+    for (const fw_transform *t = chain; st == FW_OK && t->kind != FW_TRANSFORM_NONE; t++)
+        if (t->kind == FW_TRANSFORM_CUTMIX && n > 0 &&
+            (st = fwi_cutmix_check_crop(t, size[n - 1].until, batch)) != FW_OK)
+            st = fwi_fail_in(st, "%s", r->source);
+    return st;
+}
+
 static fw_status check_transforms(const fw_recipe *r, const int64_t hwc[3])
 {
     fw_transform chain[FWI_RECIPE_TRANSFORMS + 1];
@@ -234,7 +258,9 @@ static fw_status check_transforms(const fw_recipe *r, const int64_t hwc[3])
         return FW_ENOMEM;
     st = fw_transform_apply(chain, 0, 0, 0, FW_F32, hwc[0], hwc[1], hwc[2], image, 0, image + n);
     fwi_free(image);
-    return st == FW_OK ? st : fwi_fail_in(st, "%s: augment.transform", r->source);
+    if (st != FW_OK)
+        return fwi_fail_in(st, "%s: augment.transform", r->source);
+    return check_cutmix(r);
 }
 
 /* ---- schedule and optimiser ---- */
@@ -441,8 +467,9 @@ static fw_status check_proxy(const fw_recipe *r, const int64_t hwc[3], const fw_
 
 /* Whether all that training runs can be built, in batches of so many rows: at full size and at each
  * resolution, with the updates of its optimisers; for a proxy the losses of rows too. */
+/* *ungrouped: grows by the parameters that are in no group. */
 static fw_status check_graphs(const fw_recipe *r, const fw_layer *net, const int64_t hwc[3],
-                              const fwi_optim *optim, int64_t rows, bool proxy)
+                              const fwi_optim *optim, int64_t rows, bool proxy, int *ungrouped)
 {
     const fwi_network_spec spec = {.net = net,
                                    .optim = optim,
@@ -454,7 +481,11 @@ static fw_status check_graphs(const fw_recipe *r, const fw_layer *net, const int
                                        fwi_recipe_number(r, FWI_KEY_TRAIN_SMOOTHING)};
     fw_resolution size[FW_MAX_RESOLUTIONS];
     int32_t n = 0;
+    int left = 0;
     fw_status st = fwi_network_check(&spec, rows);
+    if (st == FW_OK)
+        st = fwi_network_ungrouped(&spec, rows, &left);
+    *ungrouped += left;
     if (st == FW_OK)
         st = fwi_recipe_resolutions(r, ANY_STEPS, size, &n);
     for (int32_t i = 0; i <= n && st == FW_OK; i++) {
@@ -473,7 +504,7 @@ static fw_status check_graphs(const fw_recipe *r, const fw_layer *net, const int
 
 /* The graphs of both networks. The average is that of the second alone. */
 static fw_status check_training(const fw_recipe *r, const fw_layer *net, const int64_t hwc[3],
-                                int64_t rows)
+                                int64_t rows, int *ungrouped)
 {
     /* so many that no average_every is beyond them, and every share of them may be an averaging's */
     const int64_t every = fwi_recipe_int(r, FWI_KEY_TRAIN_AVERAGE_EVERY);
@@ -487,12 +518,13 @@ static fw_status check_training(const fw_recipe *r, const fw_layer *net, const i
     if (st == FW_OK)
         st = fwi_recipe_proxy(r, &proxy);
     if (st == FW_OK && proxy != NULL)
-        st = check_graphs(r, proxy, hwc, &optim, fwi_recipe_int(r, FWI_KEY_TRAIN_BATCH), true);
+        st = check_graphs(r, proxy, hwc, &optim, fwi_recipe_int(r, FWI_KEY_TRAIN_BATCH), true,
+                          ungrouped);
     fw_layer_free(proxy);
     optim.average = average;
     if (st == FW_OK && (st = fwi_optim_check(&optim)) != FW_OK)
         st = fwi_fail_in(st, "%s", r->source);
-    return st == FW_OK ? check_graphs(r, net, hwc, &optim, rows, false) : st;
+    return st == FW_OK ? check_graphs(r, net, hwc, &optim, rows, false, ungrouped) : st;
 }
 
 fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost)
@@ -502,6 +534,7 @@ fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost)
     int64_t hwc[3];
     fw_layer *net = NULL;
     fw_model_cost c = {0};
+    int ungrouped = 0;
     if (!fwi_recipe_size(r, hwc))
         return fwi_fail(FW_EARG, "%s: network.input is missing, as in \"32 32 3\"", r->source);
     fw_status st = fwi_recipe_net(r, &net);
@@ -532,9 +565,9 @@ fw_status fw_recipe_check(const fw_recipe *r, fw_model_cost *cost)
     if (st == FW_OK)
         st = check_proxy(r, hwc, &c);
     if (st == FW_OK)
-        st = check_training(r, net, hwc, rows);
+        st = check_training(r, net, hwc, rows, &ungrouped);
     if (st == FW_OK)
-        st = fwi_recipe_check_effects(r);
+        st = fwi_recipe_check_effects(r, ungrouped == 0);
     fw_layer_free(net);
     if (st == FW_OK && cost != NULL)
         *cost = c;

@@ -214,6 +214,19 @@ static fw_status read_info(const fw_recipe *r, const char *pattern, fw_record_in
                : st;
 }
 
+/* What was set for imports would do nothing. */
+static fw_status check_of_imports(const fw_recipe *r, const char *records)
+{
+    static const fwi_key keys[] = {FWI_KEY_DATA_SPLIT_EVERY, FWI_KEY_DATA_COARSE,
+                                   FWI_KEY_DATA_SOURCE};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (r->asked[keys[i]] > 0 && r->value[keys[i]] != NULL)
+            return fwi_fail(FW_EARG,
+                            "data.%s is given, but %s are records: it is of what is imported",
+                            fwi_keys[keys[i]].key, records);
+    return FW_OK;
+}
+
 static fw_status open_records(const fw_recipe *r, const fw_record_parts *place, uint64_t seed,
                               const fwi_data_opt *opt, fw_recipe_data *out)
 {
@@ -221,7 +234,7 @@ static fw_status open_records(const fw_recipe *r, const fw_record_parts *place, 
                                     opt->no_test ? NULL : place->test};
     fw_dataset **const set[2] = {&out->train, &out->test};
     fw_transform chain[2][FWI_RECIPE_TRANSFORMS + 1];
-    fw_status st = FW_OK;
+    fw_status st = check_of_imports(r, place->train != NULL ? place->train : place->test);
     for (int i = 0; i < 2 && st == FW_OK; i++) {
         if (pattern[i] == NULL)
             continue;

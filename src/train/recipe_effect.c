@@ -21,6 +21,7 @@ static const need needs[] = {
      "its rates are lr_values"},
     {TRAIN(WARMUP), TRAIN(SCHEDULE), "one_cycle triangular", NULL},
     {TRAIN(DECAY), TRAIN(SCHEDULE), "one_cycle", NULL},
+    {TRAIN(START), TRAIN(SCHEDULE), "one_cycle triangular piecewise exponential linear", NULL},
     {TRAIN(LR_BASE), TRAIN(SCHEDULE), "exponential", NULL},
     {TRAIN(LR_RATE), TRAIN(SCHEDULE), "exponential", NULL},
     {TRAIN(LR_STEPS), TRAIN(SCHEDULE), "one_cycle triangular exponential linear", NULL},
@@ -79,12 +80,15 @@ static const need *unmet(const fw_recipe *r, fwi_key key)
     static const need spaced = {TRAIN(LR_STEPS), TRAIN(RENORM), "spaced", NULL};
     static const need target = {TRAIN(LR_STEPS), TRAIN(NS_TARGET), NULL, NULL};
     static const need muon = {TRAIN(LR_STEPS), TRAIN(OPTIMIZER), "muon", NULL};
+    static const need several = {TRAIN(AVERAGE_COUNT), TRAIN(AVERAGE_EVERY), NULL,
+                                 "every step averages, however they are counted"};
     if (key == TRAIN(LR_STEPS) && is_met(r, &muon) && (is_met(r, &spaced) || is_met(r, &target)))
         return NULL; /* gaps and targets go by the schedule's length, whatever its kind */
     for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
         if (needs[i].key == key && !is_met(r, &needs[i]))
             return &needs[i];
-    return NULL;
+    return key == TRAIN(AVERAGE_COUNT) && fwi_recipe_int(r, TRAIN(AVERAGE_EVERY)) <= 1 ? &several
+                                                                                       : NULL;
 }
 
 /* given: what it is called in the message. */
@@ -112,12 +116,26 @@ fw_status fwi_recipe_check_length(const fw_recipe *r, const char *given)
     return k == NULL || is_met(r, &knots) ? FW_OK : refuse(r, k, given);
 }
 
-fw_status fwi_recipe_check_effects(const fw_recipe *r)
+/* Of an optimiser that no parameter is left for. */
+static bool is_idle(const fw_recipe *r, fwi_key key)
+{
+    return fwi_recipe_is_of_groups(key) && !fwi_recipe_groups_look_at(r, key) &&
+           r->asked[TRAIN(GROUP)] <= r->asked[key];
+}
+
+fw_status fwi_recipe_check_effects(const fw_recipe *r, bool all_in_groups)
 {
     char name[96];
     for (int i = 0; i < FWI_KEY_COUNT; i++) {
         const fwi_key key = (fwi_key)i;
-        const need *const k = r->asked[key] > 0 && r->value[key] != NULL ? unmet(r, key) : NULL;
+        if (r->asked[key] == 0 || r->value[key] == NULL)
+            continue;
+        const need *const k = unmet(r, key);
+        if (k == NULL && all_in_groups && is_idle(r, key))
+            return fwi_fail(FW_EARG,
+                            "%s: train.%s is given, but groups have all parameters: none is left "
+                            "for the optimizer of [train]",
+                            r->source, fwi_keys[key].key);
         if (k == NULL || fwi_recipe_groups_look_at(r, key) || r->asked[k->of] > r->asked[key])
             continue; /* what is chosen later may well be without it */
         snprintf(name, sizeof name, "%s.%s", fwi_keys[key].section, fwi_keys[key].key);

@@ -151,6 +151,31 @@ static fw_recipe seen_by(const fw_recipe *r, const group_line *l)
     return view;
 }
 
+static bool is_given(const group_line *l, fwi_key key)
+{
+    int i = 0;
+    while (group_keys[i] != key)
+        i++;
+    return l->value[i] != NULL;
+}
+
+/* Adam's decay is not of all classes, unless that is asked for. */
+static fw_status check_decay(const group_line *l, const fw_optimizer *o)
+{
+    const uint32_t bare = FW_PARAM_BN_SCALE | FW_PARAM_BIAS | FW_PARAM_WHITEN_BIAS;
+    if (o->kind != FW_ADAM)
+        return FW_OK;
+    if (is_given(l, FWI_KEY_TRAIN_WEIGHT_DECAY) && o->adam.weight_decay > 0 &&
+        !o->adam.decay_norm_and_bias && (l->classes & ~bare) == 0)
+        return fwi_fail(FW_EARG,
+                        "weight_decay is given, but biases and scales of norms do not decay "
+                        "without decay_norm_and_bias=true");
+    if (is_given(l, FWI_KEY_TRAIN_DECAY_ALL) && (l->classes & bare) == 0)
+        return fwi_fail(FW_EARG, "decay_norm_and_bias is given, but the group has neither biases "
+                                 "nor scales of norms");
+    return FW_OK;
+}
+
 static fw_status make_group(const fw_recipe *r, const group_line *l, int64_t steps,
                             int64_t steps_per_epoch, fw_param_group *out)
 {
@@ -168,12 +193,22 @@ static fw_status make_group(const fw_recipe *r, const group_line *l, int64_t ste
     const int64_t span = length < 1 ? 1 : (int64_t)round(length);
     if (st == FW_OK)
         st = fwi_recipe_optimizer(&view, span, &out->optimizer);
+    if (st == FW_OK)
+        st = check_decay(l, &out->optimizer);
     if (st != FW_OK)
         return st;
     scale_schedule(&out->optimizer.lr, own_number(l, LR_SCALE, 1, 1));
     if (l->value[N_KEYS + TRAIN_EPOCHS] != NULL)
         out->train_steps = trained < 1 ? 1 : (int64_t)round(trained);
     return FW_OK;
+}
+
+bool fwi_recipe_is_of_groups(fwi_key key)
+{
+    int i = 0;
+    while (i < N_KEYS && group_keys[i] != key)
+        i++;
+    return i < N_KEYS;
 }
 
 bool fwi_recipe_groups_look_at(const fw_recipe *r, fwi_key key)

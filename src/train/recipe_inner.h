@@ -132,6 +132,8 @@ fw_status fwi_recipe_groups(const fw_recipe *r, int64_t steps, int64_t steps_per
 /* All that updates parameters: fwi_recipe_optimizer for the rest, and the groups. No average. */
 fw_status fwi_recipe_optim(const fw_recipe *r, int64_t steps, int64_t steps_per_epoch,
                            fwi_optim *out);
+/* Whether a group may have a value of its own for the key: keys of optimisers and their schedules. */
+bool fwi_recipe_is_of_groups(fwi_key key);
 /* Whether the optimiser of any group looks at the value that key, one of a group's, has in [train]. */
 bool fwi_recipe_groups_look_at(const fw_recipe *r, fwi_key key);
 /* ---- recipe_effect.c ---- */
@@ -139,8 +141,9 @@ bool fwi_recipe_groups_look_at(const fw_recipe *r, fwi_key key);
 fw_status fwi_recipe_check_effect(const fw_recipe *r, fwi_key key);
 /* The same of a schedule's own length, which a constant one has no use for. given: what it is called. */
 fw_status fwi_recipe_check_length(const fw_recipe *r, const char *given);
-/* The same for all that were set on purpose (fw_recipe.asked), in any optimiser. */
-fw_status fwi_recipe_check_effects(const fw_recipe *r);
+/* The same for all that were set on purpose (fw_recipe.asked), in any optimiser; all_in_groups: that of [train] has
+ * no parameter. */
+fw_status fwi_recipe_check_effects(const fw_recipe *r, bool all_in_groups);
 /* ---- recipe_build.c ---- */
 /* round(epochs * steps_per_epoch), at least 1. FW_EARG where an epoch has no step. */
 fw_status fwi_recipe_steps(const fw_recipe *r, int64_t steps_per_epoch, int64_t *out);

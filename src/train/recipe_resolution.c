@@ -17,12 +17,14 @@ static fw_status read_sizes(const fw_recipe *r, double steps, sizes *out)
 {
     double share[FW_MAX_KNOTS];
     out->n = fwi_recipe_numbers(r, FWI_KEY_TRAIN_RESOLUTION, 1, out->size, FW_MAX_KNOTS);
+    if (out->n == 0)
+        return FW_OK; /* ends of nothing may stand in a file */
     const int ends = fwi_recipe_numbers(r, FWI_KEY_TRAIN_RESOLUTION_ENDS, 1, share, FW_MAX_KNOTS);
     (void)fwi_recipe_numbers(r, FWI_KEY_TRAIN_RESOLUTION_ENDS, steps, out->end, FW_MAX_KNOTS);
     if (out->n > FW_MAX_RESOLUTIONS)
         return fwi_fail(FW_EARG, "%s: %d sizes in train.resolution, at most %d are allowed",
                         r->source, out->n, (int)FW_MAX_RESOLUTIONS);
-    if (ends != (out->n > 0 ? out->n - 1 : 0))
+    if (ends != out->n - 1)
         return fwi_fail(
             FW_EARG,
             "%s: train.resolution has %d sizes and train.resolution_ends %d shares: all "

@@ -207,6 +207,25 @@ static void bad_ones_are_refused(void **state)
     fw_images wide = t_images(N, 4, 8, C, CLASSES, FW_F32);
     assert_fails(prepare(t_net(4, 0, CLASSES), &wide, small, 1, NULL, NULL), FW_ESHAPE, "squares");
     t_images_free(&wide);
+    /* A window has another share of a patch than the whole image. */
+    const fw_transform list[] = {fw_cutmix(2, 2, 0), FW_TRANSFORM_END};
+    for (int crop = 0; crop < 2; crop++) {
+        fw_dataset *ds = NULL;
+        fw_estimator *e = NULL;
+        assert_ok(fw_array_dataset(&ds, &images, list,
+                                   &(fw_dataset_opt){.batch = BATCH, .training = true}));
+        assert_ok(fw_estimator_new(
+            &e, t_net(4, 0, CLASSES), t_sgd(0.05),
+            &(fw_estimator_opt){.resolutions = (fw_resolution[]){{4, 1}},
+                                .n_resolutions = 1,
+                                .resolution_by = crop == 1 ? FW_BY_CROP : FW_BY_RESIZE}));
+        if (crop == 1)
+            assert_fails(fw_estimator_train(e, ds, 1), FW_EARG, "cutmix: the other label counts");
+        else
+            assert_ok(fw_estimator_train(e, ds, 1));
+        fw_estimator_free(e);
+        fw_dataset_free(ds);
+    }
 }
 
 /* ---- mixed batches ---- */

@@ -118,6 +118,28 @@ static void the_row_of_a_step(void **state)
     }
 }
 
+/* Where steps may be undone, the copy is made in those before it too. */
+static void copies_that_may_be_undone(void **state)
+{
+    (void)state;
+    fwi_optim o = {.rest = fw_sgd(fw_constant_lr(0.5), 0, NULL), .follows = 3};
+    o.average = (fw_average){
+        .kind = FW_AVERAGE_LOOKAHEAD, .decay = 0.75, .every = 4, .start = 6, .steps = 40};
+    for (int64_t step = 0; step < 14; step++) { /* the first averaging: after step 8 of 1, 2, ... */
+        double row[4] = {9, 9, 9, 9};
+        fwi_optim_row(&o, step, row);
+        const bool copies = step >= 4 && step <= 7;
+        assert_true(row[2] == (copies || step == 11));
+        assert_true(row[3] == (step == 11 ? 0.75 : 0));
+    }
+    o.average.start = 0; /* nothing is copied, then: the average begins as the weights began */
+    for (int64_t step = 0; step < 14; step++) {
+        double row[4] = {9, 9, 9, 9};
+        fwi_optim_row(&o, step, row);
+        assert_true(row[2] == ((step + 1) % 4 == 0));
+    }
+}
+
 static fwi_graph *graph(const fwi_optim *o, fwi_val params[2])
 {
     fwi_graph *g = NULL;
@@ -255,6 +277,7 @@ int main(void)
         cmocka_unit_test(airbench94),
         cmocka_unit_test(starts),
         cmocka_unit_test(the_row_of_a_step),
+        cmocka_unit_test(copies_that_may_be_undone),
         cmocka_unit_test(what_is_averaged),
         cmocka_unit_test(a_graph_reads_averages),
         cmocka_unit_test(names),

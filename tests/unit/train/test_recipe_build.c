@@ -324,6 +324,26 @@ static void groups_are_checked(void **state)
     assert_int_equal(fw_recipe_set(r, "group", "conv optimizer=muon"), FW_OK);
     refused_by(fw_recipe_check(r, NULL), FW_EARG,
                "train.group: line 1: group: train.lr is missing: schedule one_cycle needs it");
+    /* what Adam does not decay */
+    static const struct {
+        const char *line, *message; /* NULL: it has an effect */
+    } decays[] = {
+        {"bias bn_scale optimizer=adam lr=0.1 weight_decay=0.5", "weight_decay is given, but bias"},
+        {"bias optimizer=adam lr=0.1 weight_decay=0.5 decay_norm_and_bias=true", NULL},
+        {"bias head optimizer=adam lr=0.1 weight_decay=0.5", NULL},
+        {"bias optimizer=adam lr=0.1 weight_decay=0", NULL},
+        {"bias lr=0.1 weight_decay=0.5", NULL}, /* SGD's */
+        {"conv optimizer=adam lr=0.1 decay_norm_and_bias=true",
+         "decay_norm_and_bias is given, but"},
+        {"conv bias optimizer=adam lr=0.1 decay_norm_and_bias=true", NULL},
+    };
+    for (size_t i = 0; i < sizeof decays / sizeof *decays; i++) {
+        assert_int_equal(fw_recipe_set(r, "group", decays[i].line), FW_OK);
+        if (decays[i].message == NULL)
+            assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
+        else
+            refused_by(fw_recipe_check(r, NULL), FW_EARG, decays[i].message);
+    }
     fw_recipe_free(r);
 }
 
@@ -355,7 +375,7 @@ static void resolutions(void **state)
         fw_status st;
     } bad[] = {
         {"4 8", "", NULL, "has 2 sizes and train.resolution_ends 0 shares", FW_EARG},
-        {"", "0.5", NULL, "has 0 sizes and train.resolution_ends 1 shares", FW_EARG},
+        {"", "0.5", NULL, "resolution_ends is given, but there is no train.resolution", FW_EARG},
         {"4 8", "1", NULL, "do not increase between 0 and 1: share 1", FW_EARG},
         {"4 6 8", "0.5 1/2", NULL, "do not increase between 0 and 1: share 2", FW_EARG},
         {"4.5 8", "0.5", NULL, "4.5, expected a whole number", FW_EARG},
@@ -477,6 +497,16 @@ static void cutmix_begins_in_the_run(void **state)
         assert_int_not_equal(st, FW_OK);
         refused_by(st, st, bad[i][1]);
     }
+    /* of a window the patch would have another share */
+    assert_int_equal(fw_recipe_change(r, "transform=cutmix 3 3,resolution=4 8,resolution_ends=0.5"),
+                     FW_OK);
+    assert_int_equal(fw_recipe_check(r, NULL), FW_OK);
+    assert_int_equal(fw_recipe_set(r, "resolution_by", "crop"), FW_OK);
+    refused_by(fw_recipe_check(r, NULL), FW_EARG, "x.recipe: cutmix: the other label counts");
+    assert_int_equal(fw_recipe_set(r, "transform", "cutmix 3 3 from=0.5"), FW_OK);
+    assert_int_equal(fw_recipe_check(r, NULL), FW_OK); /* behind the windows */
+    assert_int_equal(fw_recipe_set(r, "transform", "cutmix 3 3 from=0.49"), FW_OK);
+    refused_by(fw_recipe_check(r, NULL), FW_EARG, "x.recipe: cutmix: the other label counts");
     fw_recipe_free(r);
 }
 
@@ -648,6 +678,20 @@ static void keys_without_effect(void **state)
         {"average = ema\naverage_decay = 0.5\n", "average=,average_every=", NULL},
         {"", "resolution_by=crop", "resolution_by is given, but there is no train.resolution"},
         {"", "train_every=2", "train_every is given, but there is no network proxy.layer"},
+        {"schedule = constant\n", "schedule_start=1", "schedule_start is given, but the schedule"},
+        {"schedule = linear\n", "schedule_start=1", NULL},
+        {"average = ema\naverage_decay = 0.5\n", "average_count=epoch",
+         "average_count is given, but the average_every is 1: every step averages"},
+        {"average = ema\naverage_decay = 0.5\n", "average_every=2,average_count=epoch", NULL},
+        {"resolution = 4 8\nresolution_ends = 0.5\n", "resolution=", NULL},
+        {"resolution_ends = 0.5\n", "epochs=3", NULL},
+        {"group = conv head bn_scale bias lr=0.2\n", "lr=0.7",
+         "x.recipe: train.lr is given, but groups have all parameters"},
+        {"group = conv head bn_scale bias lr=0.2\n", "weight_decay=0.1", NULL}, /* the group's */
+        {"group = conv head bn_scale bias lr=0.2 weight_decay=0\n", "weight_decay=0.1",
+         "weight_decay is given, but groups have all"},
+        {"group = conv head bn_scale lr=0.2\n", "lr=0.7", NULL},   /* the biases' */
+        {"", "lr=0.7,group=conv head bn_scale bias lr=0.2", NULL}, /* chosen later */
     };
     char text[512];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
