@@ -75,32 +75,43 @@ static fw_status check_form(const char *dst, bool both, char why[WHY_CAP])
     return found ? FW_EEXISTS : FW_OK;
 }
 
-static fw_status write_part(const char *dst, const char *part, const fw_images *im,
-                            const fw_write_opt *opt, json_t *files, bool json)
+static void tell_part(const char *path, const fw_images *im, const fw_write_opt *opt, json_t *files,
+                      bool json)
 {
-    char *path = part_path(dst, part);
-    if (path == NULL)
-        return FW_ENOMEM;
     const bool labelled = im->labels != NULL && !opt->no_labels;
-    const fw_status st = fw_write_tfrecord(path, im, opt);
-    if (st == FW_OK) {
-        (void)json_array_append_new(
-            files, json_pack("{s:o, s:I, s:[I,I,I], s:I, s:b}", "path", text_json(path), "records",
-                             (json_int_t)im->n, "shape", (json_int_t)im->h, (json_int_t)im->w,
-                             (json_int_t)im->c, "classes", (json_int_t)im->n_classes, "labelled",
-                             labelled));
-        FILE *const f = json ? stderr : stdout;
-        fprintf(f, "%s: %" PRId64 " records of %" PRId64 " x %" PRId64 " x %" PRId64, path, im->n,
-                im->h, im->w, im->c);
-        if (labelled)
-            fprintf(f, ", %" PRId64 " classes", im->n_classes);
-        else
-            fputs(", no labels", f);
-        if (opt->shards > 1)
-            fprintf(f, ", in %" PRId64 " files", opt->shards);
-        fputc('\n', f);
-    }
-    free(path);
+    (void)json_array_append_new(files, json_pack("{s:o, s:I, s:[I,I,I], s:I, s:b}", "path",
+                                                 text_json(path), "records", (json_int_t)im->n,
+                                                 "shape", (json_int_t)im->h, (json_int_t)im->w,
+                                                 (json_int_t)im->c, "classes",
+                                                 (json_int_t)im->n_classes, "labelled", labelled));
+    FILE *const f = json ? stderr : stdout;
+    fprintf(f, "%s: %" PRId64 " records of %" PRId64 " x %" PRId64 " x %" PRId64, path, im->n,
+            im->h, im->w, im->c);
+    if (labelled)
+        fprintf(f, ", %" PRId64 " classes", im->n_classes);
+    else
+        fputs(", no labels", f);
+    if (opt->shards > 1)
+        fprintf(f, ", in %" PRId64 " files", opt->shards);
+    fputc('\n', f);
+}
+
+/* train alone, test alone, or both as a pair. */
+static fw_status write_parts(const char *dst, const fw_images *train, const fw_images *test,
+                             const fw_write_opt *opt, json_t *files, bool json)
+{
+    const bool both = train->n > 0 && test->n > 0;
+    const fw_images *const part[] = {train->n > 0 ? train : test, both ? test : NULL};
+    char *const path[] = {part_path(dst, both ? "-train" : ""), part_path(dst, "-test")};
+    fw_status st = FW_ENOMEM;
+    if (path[0] != NULL && path[1] != NULL)
+        st = both ? fw_write_tfrecord_pair(path[0], part[0], path[1], part[1], opt)
+                  : fw_write_tfrecord(path[0], part[0], opt);
+    for (int i = 0; i < 2 && st == FW_OK; i++)
+        if (part[i] != NULL)
+            tell_part(path[i], part[i], opt, files, json);
+    free(path[0]);
+    free(path[1]);
     return st;
 }
 
@@ -175,10 +186,8 @@ static int run_convert(const command *self, int argc, char **argv)
     if (st == FW_OK)
         st = check_form(pos[1], both, why);
     catch_interrupts(); /* from here on there are files to take away; before, Ctrl-C ends the program */
-    if (st == FW_OK && train.n > 0)
-        st = write_part(pos[1], both ? "-train" : "", &train, &out, files, json);
-    if (st == FW_OK && test.n > 0)
-        st = write_part(pos[1], both ? "-test" : "", &test, &out, files, json);
+    if (st == FW_OK && (train.n > 0 || test.n > 0))
+        st = write_parts(pos[1], &train, &test, &out, files, json);
     fw_images_clear(&train);
     fw_images_clear(&test);
     if (st != FW_OK) {

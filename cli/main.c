@@ -56,6 +56,7 @@ int main(int argc, char **argv)
 {
     fill_streams();
     (void)signal(SIGPIPE, SIG_IGN); /* a closed pipe is a failed write, with a message */
+    (void)signal(SIGXFSZ, SIG_IGN); /* so is a file that is larger than a limit allows */
     fw_log_set(print_log, NULL);
     if (argc < 2) {
         print_help(stderr);

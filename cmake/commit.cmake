@@ -10,11 +10,12 @@ if(CMAKE_SCRIPT_MODE_FILE)
   set(parts src include cli cmake recipes CMakeLists.txt)
   find_program(GIT git)
   if(GIT)
-    set(git ${GIT} --no-optional-locks -C ${SOURCE}) # a build does not get in the way of a commit
+    file(REAL_PATH ${SOURCE} source)
+    # a build does not get in the way of a commit, and may be that of another user than the folder's, as in a container
+    set(git ${GIT} --no-optional-locks -c safe.directory=${source} -C ${source})
     execute_process(COMMAND ${git} rev-parse --show-toplevel
       OUTPUT_VARIABLE top ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE failed)
     if(NOT failed)
-      file(REAL_PATH ${SOURCE} source)
       file(REAL_PATH ${top} top)
       if(top STREQUAL source)
         execute_process(COMMAND ${git} log -1 --format=%h --abbrev=10 HEAD -- ${parts}

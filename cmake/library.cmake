@@ -46,10 +46,10 @@ endif()
 file(GLOB cli_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/cli/*.c)
 if(cli_sources)
   add_library(fw_cli OBJECT ${cli_sources}) # tests make another command of them: tests.cmake
-  target_link_libraries(fw_cli PRIVATE fenwicks_static PkgConfig::JANSSON)
+  target_link_libraries(fw_cli PRIVATE fenwicks_static PkgConfig::FENWICKS_JANSSON)
   add_executable(fenwicks_cli $<TARGET_OBJECTS:fw_cli>)
   set_target_properties(fenwicks_cli PROPERTIES OUTPUT_NAME fenwicks)
-  target_link_libraries(fenwicks_cli PRIVATE fenwicks_static PkgConfig::JANSSON)
+  target_link_libraries(fenwicks_cli PRIVATE fenwicks_static PkgConfig::FENWICKS_JANSSON)
   install(TARGETS fenwicks_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 

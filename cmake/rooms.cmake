@@ -40,7 +40,8 @@ find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 
 # fw_pkg(NAME module): a system library as target PkgConfig::NAME, remembered for fenwicks-static.pc and
-# for find_package(fenwicks). A room asks for it with LIBS PkgConfig::NAME.
+# for find_package(fenwicks), where NAME_LIBRARIES and the like are set among the variables of somebody else's project: hence
+# the prefix of names. A room asks for it with LIBS PkgConfig::NAME.
 set(FW_PKG_NAMES "")
 set(FW_PKG_MODULES "")
 macro(fw_pkg name module)
@@ -48,11 +49,11 @@ macro(fw_pkg name module)
   list(APPEND FW_PKG_NAMES ${name})
   list(APPEND FW_PKG_MODULES ${module})
 endmacro()
-fw_pkg(PROTOBUF_C libprotobuf-c)
-fw_pkg(JANSSON jansson)
-fw_pkg(LIBARCHIVE libarchive)
-fw_pkg(ZLIB zlib)
-fw_pkg(INIH inih)
+fw_pkg(FENWICKS_PROTOBUF_C libprotobuf-c)
+fw_pkg(FENWICKS_JANSSON jansson)
+fw_pkg(FENWICKS_LIBARCHIVE libarchive)
+fw_pkg(FENWICKS_ZLIB zlib)
+fw_pkg(FENWICKS_INIH inih)
 
 # Neither changes a result: they say that nobody reads errno after a root nor the floating-point exception flags, without
 # which gcc makes no vectors of loops with a root or a choice in them.

@@ -256,11 +256,11 @@ endif()
 
 if(TARGET fenwicks_cli)
   add_executable(t_tool ${PROJECT_SOURCE_DIR}/tests/cli/t_tool.c) # data and JSON for the scripts
-  target_link_libraries(t_tool PRIVATE PkgConfig::JANSSON)
+  target_link_libraries(t_tool PRIVATE PkgConfig::FENWICKS_JANSSON)
   if(built) # the command on a GPU that is made up: tests/cuda/gpu/fake_gpu.c
     add_executable(fenwicks_fake_gpu $<TARGET_OBJECTS:fw_cli>)
     fw_fake_gpu(fenwicks_fake_gpu)
-    target_link_libraries(fenwicks_fake_gpu PRIVATE PkgConfig::JANSSON)
+    target_link_libraries(fenwicks_fake_gpu PRIVATE PkgConfig::FENWICKS_JANSSON)
   endif()
   file(GLOB scripts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/cli/*.sh)
   foreach(script ${scripts})

@@ -65,7 +65,7 @@ typedef struct fw_layer_opt {
     fw_init init;
     float
         bn_update; /* share of the new batch in running statistics; 0: 0.01 (Keras momentum .99) */
-    float bn_eps;  /* 0: 1e-3 */
+    float bn_eps;  /* 0: 1e-3; 1e-30 to 1 */
     bool bn_fixed_scale;   /* gamma stays 1 and is not trained */
     bool bn_fixed_shift;   /* beta stays 0 and is not trained */
     bool bn_uniform_scale; /* gamma starts from U(0,1), the default of PyTorch 0.4; else from 1 */

@@ -41,6 +41,12 @@ typedef struct fw_write_opt {
  * value is not finite), FW_EIO, FW_ENOMEM, FW_ESTOPPED; nothing half-written remains, but files
  * that were to be overwritten may be gone where the new ones could not get their names. */
 FW_API fw_status fw_write_tfrecord(const char *path, const fw_images *im, const fw_write_opt *opt);
+/* The two parts of a data set, each as above. Both are written and synced before the first gets its name, and where both
+ * are new, former files of the test part go before that: no failure leaves a part of one set beside a part of
+ * another. */
+FW_API fw_status fw_write_tfrecord_pair(const char *train_path, const fw_images *train,
+                                        const char *test_path, const fw_images *test,
+                                        const fw_write_opt *opt);
 
 /* Every record of a pattern, in memory. Errors: as fw_record_info_read. */
 FW_API fw_status fw_read_tfrecord(const char *pattern, fw_images *out);

@@ -22,14 +22,28 @@ static fw_log_fn log_fn;
 static void *log_user;
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* Puts "..." at the end of a text that did not fit, after the last whole UTF-8 character before it.
- */
-static void mark_cut(char text[FWI_ERROR_CAP])
+static bool inside_character(char c)
 {
-    size_t at = FWI_ERROR_CAP - sizeof "...";
-    while (at > 0 && ((unsigned char)text[at] & 0xC0u) == 0x80u) /* inside a character */
-        at--;
-    memcpy(text + at, "...", sizeof "...");
+    return ((unsigned char)c & 0xC0u) == 0x80u; /* UTF-8 */
+}
+
+/* A text that does not fit begins with long names and ends with what is wrong with them: "..." takes the place of what
+ * stands behind its first quarter, up to whole characters. text: n bytes and a 0. */
+static void put_cut(char out[FWI_ERROR_CAP], const char *text, size_t n)
+{
+    enum { HEAD = FWI_ERROR_CAP / 4 };
+    if (n < FWI_ERROR_CAP) {
+        memcpy(out, text, n + 1);
+        return;
+    }
+    size_t head = HEAD, tail = n - (FWI_ERROR_CAP - 1 - HEAD - 3);
+    while (head > 0 && inside_character(text[head]))
+        head--;
+    while (tail < n && inside_character(text[tail]))
+        tail++;
+    memcpy(out, text, head);
+    memcpy(out + head, "...", 3);
+    memcpy(out + head + 3, text + tail, n - tail + 1);
 }
 
 /* Messages quote names and words of files, which may hold anything: what a terminal would obey (C0,
@@ -43,25 +57,26 @@ static void disarm(char *text)
             p[0] = p[1] = '?';
 }
 
-static void format(char text[FWI_ERROR_CAP], const char *fmt, va_list args)
+enum { WHOLE_CAP = 8192 }; /* of a text before it is cut: longer than two paths */
+
+/* Into whole; its length. */
+static size_t format(char whole[WHOLE_CAP], const char *fmt, va_list args)
 {
-    const int n = vsnprintf(text, FWI_ERROR_CAP, fmt, args);
+    const int n = vsnprintf(whole, WHOLE_CAP, fmt, args);
     if (n < 0) /* an encoding error in an argument: better the bare format than nothing */
-        snprintf(text, FWI_ERROR_CAP, "%s", fmt);
-    else if (n >= FWI_ERROR_CAP)
-        mark_cut(text);
-    disarm(text);
+        snprintf(whole, WHOLE_CAP, "%s", fmt);
+    disarm(whole);
+    return strlen(whole);
 }
 
 fw_status fwi_fail(fw_status st, const char *fmt, ...)
 {
     const int saved = errno;
-    char text[FWI_ERROR_CAP]; /* apart from message: an argument may be fw_last_error() itself */
+    char whole[WHOLE_CAP]; /* apart from message: an argument may be fw_last_error() itself */
     va_list args;
     va_start(args, fmt);
-    format(text, fmt, args);
+    put_cut(message, whole, format(whole, fmt, args));
     va_end(args);
-    memcpy(message, text, strlen(text) + 1);
     errno = saved;
     return st;
 }
@@ -69,23 +84,14 @@ fw_status fwi_fail(fw_status st, const char *fmt, ...)
 fw_status fwi_fail_in(fw_status st, const char *fmt, ...)
 {
     const int saved = errno;
-    char text[FWI_ERROR_CAP];
+    char whole[WHOLE_CAP + 2 + FWI_ERROR_CAP];
     va_list args;
     va_start(args, fmt);
-    format(text, fmt, args);
+    const size_t head = format(whole, fmt, args), tail = strlen(message);
     va_end(args);
-    const size_t head = strlen(text), tail = strlen(message);
-    const bool fits = head + 2 + tail < FWI_ERROR_CAP;
-    if (head + 2 < FWI_ERROR_CAP) {
-        memcpy(text + head, ": ", 2);
-        const size_t room = FWI_ERROR_CAP - 1 - (head + 2);
-        const size_t n = tail < room ? tail : room;
-        memcpy(text + head + 2, message, n);
-        text[head + 2 + n] = 0;
-    }
-    if (!fits)
-        mark_cut(text);
-    memcpy(message, text, strlen(text) + 1);
+    memcpy(whole + head, ": ", 2);
+    memcpy(whole + head + 2, message, tail + 1);
+    put_cut(message, whole, head + 2 + tail);
     errno = saved;
     return st;
 }
@@ -106,10 +112,10 @@ fw_status fwi_error_raise(const fwi_error *e)
 void fwi_log(int level, const char *fmt, ...)
 {
     const int saved = errno;
-    char text[FWI_ERROR_CAP];
+    char whole[WHOLE_CAP], text[FWI_ERROR_CAP];
     va_list args;
     va_start(args, fmt);
-    format(text, fmt, args);
+    put_cut(text, whole, format(whole, fmt, args));
     va_end(args);
     fwi_log_text(level, text);
     errno = saved;

@@ -14,9 +14,9 @@
 #define FWI_PRINTF(fmt_at, args_at)
 #endif
 
-enum {
-    FWI_ERROR_CAP = 1024
-}; /* bytes of a message, its final 0 included; longer ones are cut with "..." */
+/* Bytes of a message, its final 0 included. Longer ones are cut in front of their end, where the reason is:
+ * "..." behind their first quarter. */
+enum { FWI_ERROR_CAP = 1024 };
 
 /* Sets the message and returns st, so that a failure is one line: return fwi_fail(FW_EIO, "...").
  */

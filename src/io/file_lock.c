@@ -73,9 +73,12 @@ bool fwi_dir_remove_unused(const char *dir)
     l.fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (l.fd < 0)
         return false;
+    fwi_error said; /* that another has it is no failure, and who cleans up has one to tell */
+    fwi_error_save(&said, FW_OK);
     const bool ours = lock(&l, dir, LOCK_EX | LOCK_NB) == FW_OK;
     const bool gone = ours && rmdir(dir) == 0;
     fwi_file_lock_leave(&l);
+    (void)fwi_error_raise(&said);
     return gone;
 }
 

@@ -315,6 +315,35 @@ static fw_status set_stats(job *j)
     return st;
 }
 
+static fw_status remove_former(const char *path)
+{
+    return unlink(path) == 0 || errno == ENOENT
+               ? FW_OK
+               : fwi_fail(FW_EIO, "%s: cannot remove, it is of former records: %s", path,
+                          strerror(errno));
+}
+
+/* Former files under the names that are to be written, from the first-th on, go before new ones come: a set of which
+ * some files are new and some old would read as one, where a file that is missing is an error. */
+static fw_status withdraw(const job *j, int64_t first)
+{
+    fw_status st = FW_OK;
+    for (int64_t i = first; i < j->shards && j->opt->overwrite && st == FW_OK; i++)
+        st = remove_former(j->names[i]);
+    return st;
+}
+
+/* The same of all that is there under a name. */
+static fw_status withdraw_all(job *j)
+{
+    fw_status st = j->opt->overwrite ? remove_former(j->side_path) : FW_OK;
+    if (st == FW_OK)
+        st = withdraw(j, 0);
+    for (int64_t i = 0; st == FW_OK && i < j->former.n; i++)
+        st = remove_former(j->former.items[i]);
+    return st;
+}
+
 static fw_status publish(job *j)
 {
     const char *there; /* another may have written the same names meanwhile, and its sidecar */
@@ -326,7 +355,7 @@ static fw_status publish(job *j)
     if (unlink(j->side_path) != 0 && errno != ENOENT)
         return fwi_fail(FW_EIO, "%s: cannot remove the former sidecar: %s", j->side_path,
                         strerror(errno));
-    fw_status st = FW_OK;
+    fw_status st = withdraw(j, 1);
     int64_t done = 0;
     while (st == FW_OK && done < j->shards) {
         st = fw_tfrecord_commit(j->writers[done]);
@@ -343,9 +372,40 @@ static fw_status publish(job *j)
             unlink(j->names[i]);
     /* last: the new ones are whole even where an old one cannot be removed */
     for (int64_t i = 0; st == FW_OK && i < j->former.n; i++)
-        if (unlink(j->former.items[i]) != 0)
-            st = fwi_fail(FW_EIO, "%s: cannot remove, it is of former records: %s",
-                          j->former.items[i], strerror(errno));
+        st = remove_former(j->former.items[i]);
+    return st;
+}
+
+/* Writes and syncs all files under temporary names. *keep: the same records are there already, nothing was. */
+static fw_status stage(job *j, bool *keep)
+{
+    const fw_images *const im = j->im;
+    fwi_buf message = {0};
+    float *wide = NULL;
+    *keep = false;
+    fw_status st = fwi_path_check_local(j->path);
+    if (st == FW_OK)
+        st = check(j);
+    if (st != FW_OK)
+        return st;
+    j->shards = j->opt->shards > 1 ? j->opt->shards : 1;
+    j->dtype = j->opt->as_float ? FW_F32 : FW_U8;
+    st = job_init(j);
+    if (st == FW_OK)
+        st = check_existing(j, keep);
+    if (st == FW_OK && !*keep)
+        st = find_former(j);
+    if (st == FW_OK && !*keep)
+        st = set_stats(j);
+    if (st != FW_OK || *keep)
+        return st;
+    if (j->dtype == FW_F32 && im->dtype == FW_U8 &&
+        (wide = fwi_alloc_array((size_t)(im->h * im->w * im->c), sizeof *wide)) == NULL)
+        return FW_ENOMEM;
+    for (int64_t i = 0; st == FW_OK && i < j->shards; i++)
+        st = write_shard(j, i, &message, wide);
+    fwi_free(wide);
+    fwi_buf_clear(&message);
     return st;
 }
 
@@ -355,39 +415,37 @@ fw_status fw_write_tfrecord(const char *path, const fw_images *im, const fw_writ
     if (path == NULL || path[0] == '\0' || im == NULL)
         return fwi_fail(FW_EARG, "fw_write_tfrecord: the path is NULL or empty, or images is NULL");
     job j = {.path = path, .im = im, .opt = opt == NULL ? &none : opt};
-    fwi_buf message = {0};
-    float *wide = NULL;
-    bool keep = false;
-    fw_status st = fwi_path_check_local(path);
-    if (st == FW_OK)
-        st = check(&j);
-    if (st != FW_OK)
-        return st;
-    j.shards = j.opt->shards > 1 ? j.opt->shards : 1;
-    j.dtype = j.opt->as_float ? FW_F32 : FW_U8;
-    st = job_init(&j);
-    if (st == FW_OK)
-        st = check_existing(&j, &keep);
+    bool keep;
+    fw_status st = stage(&j, &keep);
     if (st == FW_OK && !keep)
-        st = find_former(&j);
-    if (st == FW_OK && !keep)
-        st = set_stats(&j);
-    if (st != FW_OK || keep)
-        goto done;
-    if (j.dtype == FW_F32 && im->dtype == FW_U8) {
-        wide = fwi_alloc_array((size_t)(im->h * im->w * im->c), sizeof *wide);
-        if (wide == NULL) {
-            st = FW_ENOMEM;
-            goto done;
-        }
-    }
-    for (int64_t i = 0; st == FW_OK && i < j.shards; i++)
-        st = write_shard(&j, i, &message, wide);
-    if (st == FW_OK)
         st = publish(&j);
-done:
-    fwi_free(wide);
-    fwi_buf_clear(&message);
     job_clear(&j);
+    return st;
+}
+
+fw_status fw_write_tfrecord_pair(const char *train_path, const fw_images *train,
+                                 const char *test_path, const fw_images *test,
+                                 const fw_write_opt *opt)
+{
+    const fw_write_opt none = {0};
+    if (train_path == NULL || train_path[0] == '\0' || train == NULL || test_path == NULL ||
+        test_path[0] == '\0' || test == NULL || strcmp(train_path, test_path) == 0)
+        return fwi_fail(FW_EARG,
+                        "fw_write_tfrecord_pair: a path is NULL or empty, images are NULL, "
+                        "or the paths are the same");
+    job a = {.path = train_path, .im = train, .opt = opt == NULL ? &none : opt};
+    job b = {.path = test_path, .im = test, .opt = a.opt};
+    bool keep_a, keep_b = false;
+    fw_status st = stage(&a, &keep_a);
+    if (st == FW_OK)
+        st = stage(&b, &keep_b);
+    if (st == FW_OK && !keep_a && !keep_b)
+        st = withdraw_all(&b);
+    if (st == FW_OK && !keep_a)
+        st = publish(&a);
+    if (st == FW_OK && !keep_b)
+        st = publish(&b);
+    job_clear(&a);
+    job_clear(&b);
     return st;
 }

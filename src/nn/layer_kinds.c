@@ -34,7 +34,7 @@ static const fwi_param
     bias = {"bias", FWI_P_BOOL, .max = 1, .def = 1},
     init = {"init", FWI_P_ENUM, .max = 5, .words = init_words, .opt = FWI_OPT_INIT},
     bn_update = {"bn_update", FWI_P_REAL, .above_min = true, .max = 1, .def = 0.01, .opt = FWI_OPT_BN_UPDATE},
-    bn_eps = {"bn_eps", FWI_P_REAL, .above_min = true, .max = 1, .def = 1e-3, .opt = FWI_OPT_BN_EPS},
+    bn_eps = {"bn_eps", FWI_P_REAL, .min = 1e-30, .max = 1, .def = 1e-3, .opt = FWI_OPT_BN_EPS}, /* its root in f32 */
     bn_fixed_scale = {"bn_fixed_scale", FWI_P_BOOL, .max = 1, .opt = FWI_OPT_BN_FIXED_SCALE},
     bn_fixed_shift = {"bn_fixed_shift", FWI_P_BOOL, .max = 1, .opt = FWI_OPT_BN_FIXED_SHIFT},
     bn_uniform_scale = {"bn_uniform_scale", FWI_P_BOOL, .max = 1, .opt = FWI_OPT_BN_UNIFORM_SCALE},

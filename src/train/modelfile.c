@@ -262,13 +262,20 @@ fw_status fwi_model_meta_read(const fwi_safetensors *s, fwi_model_meta *out)
     return st;
 }
 
+/* load: into the store; else only whether that can be done. */
 static fw_status load_one(fwi_store *store, fwi_safetensors *s, const fwi_var *v,
-                          const fwi_st_tensor *t, fwi_buf *host)
+                          const fwi_st_tensor *t, bool load, fwi_buf *host)
 {
     fw_status st = fwi_buf_reserve(host, v->bytes);
     if (st == FW_OK)
         st = fwi_st_read(s, t, host->data);
-    return st == FW_OK ? fwi_store_write(store, v, host->data) : st;
+    const int64_t bad =
+        st == FW_OK ? fwi_st_first_not_finite(host->data, v->dtype, fwi_shape_elems(&v->shape))
+                    : -1;
+    if (bad >= 0)
+        return fwi_fail(FW_EFORMAT, "%s: tensor %s: element %" PRId64 " is not finite",
+                        fwi_st_path(s), v->name, bad);
+    return st == FW_OK && load ? fwi_store_write(store, v, host->data) : st;
 }
 
 fw_status fwi_model_load(fwi_store *store, fwi_safetensors *s)
@@ -289,7 +296,7 @@ fw_status fwi_model_load(fwi_store *store, fwi_safetensors *s)
             st = fwi_fail(FW_EFORMAT, "%s: tensor %s has another shape or type than its layer",
                           fwi_st_path(s), v->name);
         else
-            st = load_one(store, s, v, t, &host);
+            st = load_one(store, s, v, t, true, &host);
     }
     if (st == FW_OK && n != fwi_st_count(s))
         st = fwi_fail(FW_EFORMAT, "%s: has %d tensors, its layers ask for %d", fwi_st_path(s),
@@ -298,7 +305,6 @@ fw_status fwi_model_load(fwi_store *store, fwi_safetensors *s)
     return st;
 }
 
-/* load: into the store; else only whether that can be done. */
 static fw_status warm_start(fwi_store *store, const char *path, bool load)
 {
     fwi_safetensors *s = NULL;
@@ -313,8 +319,7 @@ static fw_status warm_start(fwi_store *store, const char *path, bool load)
         all += evaluated(v);
         if (t == NULL || t->dtype != v->dtype || !fwi_shape_equal(&t->shape, &v->shape))
             continue;
-        if (load)
-            st = load_one(store, s, v, t, &host);
+        st = load_one(store, s, v, t, load, &host);
         n++;
     }
     if (st == FW_OK && n == 0)

@@ -11,6 +11,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "fail.h"
 #include "file.h"
@@ -240,6 +241,17 @@ static fw_status mend(const fw_trials *t, const fwi_buf *text, size_t whole)
     return st != FW_OK ? st : closed;
 }
 
+/* What is written to is read first, to its end, which a pipe or a terminal has not. */
+static fw_status check_kind(const char *path)
+{
+    struct stat info, null;
+    if (stat(path, &info) != 0 || S_ISREG(info.st_mode) || S_ISDIR(info.st_mode) ||
+        (S_ISCHR(info.st_mode) && stat("/dev/null", &null) == 0 && info.st_rdev == null.st_rdev))
+        return FW_OK; /* opening it says the rest */
+    return fwi_fail(FW_EARG, "%s: is no regular file: results are read before they are added to",
+                    path);
+}
+
 /* ---- life ---- */
 
 fw_status fw_trials_open(fw_trials **out, const char *path, bool readonly)
@@ -260,6 +272,8 @@ fw_status fw_trials_open(fw_trials **out, const char *path, bool readonly)
         goto done;
     }
     if (!readonly)
+        st = check_kind(path);
+    if (st == FW_OK && !readonly)
         st = fwi_file_lock_take(&lock, path);
     if (st == FW_OK)
         st = fwi_read_file(path, MOST_BYTES, &text);
@@ -297,6 +311,28 @@ const fw_trial *fw_trials_get(const fw_trials *t, int64_t i)
     return t == NULL || i < 0 || i >= t->n ? NULL : t->items[i];
 }
 
+/* Whole lines stay, also a last one that only lacks its end, as of an editor: what was cut short is not in the way
+ * of the next one. Lock held. */
+static fw_status mend_end(const fw_trials *t)
+{
+    fwi_buf text = {0};
+    json_error_t why;
+    fw_status st = fwi_read_file(t->path, MOST_BYTES, &text);
+    size_t whole = text.size;
+    while (st == FW_OK && whole > 0 && text.data[whole - 1] != '\n')
+        whole--;
+    json_t *const last = st == FW_OK && whole < text.size
+                             ? fwi_json_read(text.data + whole, text.size - whole, &why)
+                             : NULL;
+    if (json_is_object(last))
+        whole = text.size;
+    json_decref(last);
+    if (st == FW_OK && (whole < text.size || (whole > 0 && text.data[whole - 1] != '\n')))
+        st = mend(t, &text, whole);
+    fwi_buf_clear(&text);
+    return st;
+}
+
 static fw_status append_line(const fw_trials *t, const fw_trial *trial)
 {
     fwi_file_writer *w = NULL;
@@ -311,7 +347,9 @@ static fw_status append_line(const fw_trials *t, const fw_trial *trial)
     line[n] = '\n'; /* in place of its 0: one piece to write */
     fw_status st = fwi_file_lock_take(&lock, t->path);
     if (st == FW_OK) {
-        st = fwi_file_writer_append_lines(&w, t->path); /* not behind a line that was cut short */
+        st = mend_end(t);
+        if (st == FW_OK)
+            st = fwi_file_writer_append(&w, t->path, -1);
         if (st == FW_OK) {
             st = fwi_file_writer_put(w, line, n + 1);
             if (st == FW_OK)

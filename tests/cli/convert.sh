@@ -157,4 +157,16 @@ run 0 inspect named.tfrec
 err "named.tfrec.json: line 1"
 run 1 inspect named.tfrec --verify
 err "named.tfrec.json: line 1"
+# A limit on the size of files is an error like others: both parts of the former pair stay, whichever would not fit.
+run 0 convert "$SOURCE/recipes/digits.csv" limit.tfrec --split-every 5
+cp limit-train.tfrec train.keep && cp limit-test.tfrec test.keep
+(ulimit -f 64 && exec "$FENWICKS" convert "$SOURCE/recipes/digits.csv" limit.tfrec --split-every 2 --take 40 --overwrite) > out 2> err
+[ $? = 1 ] || die "exit code of a limit"
+err "limit-test.tfrec"
+err "File too large"
+cmp -s limit-train.tfrec train.keep && cmp -s limit-test.tfrec test.keep || die "one part of the former pair is gone"
+ls -A | grep -qF limit-test.tfrec.tmp && die "half a file"
+run 0 convert "$SOURCE/recipes/digits.csv" limit.tfrec --split-every 2 --take 40 --overwrite
+out "limit-train.tfrec: 40 records"
+out "limit-test.tfrec: 898 records"
 exit 0

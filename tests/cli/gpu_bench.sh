@@ -137,7 +137,7 @@ if command -v python3 > /dev/null && command -v cc > /dev/null; then
     "$SOURCE/scripts/conv-choices-table" choices/conv.json > table.c || die "no table"
     [ "$(grep -c '.engine = 11, .n_knobs = 2, .knobs = {{1, 11000}, {2, 11001}}' table.c)" -ge 4 ] || die "the table lacks a choice"
     for dir in include src/core src/ir src/exec src/cuda; do
-        echo "-I$SOURCE/$dir"
+        echo "\"-I$SOURCE/$dir\""
     done > flags
     cc -std=c17 -Wall -Wextra -Werror -fsyntax-only @flags table.c 2> err || die "the table does not compile"
     "$SOURCE/scripts/conv-choices-table" choices/conv.json before.json other.json | cmp -s - table.c || die "a choice stands twice"

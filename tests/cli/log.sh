@@ -174,4 +174,9 @@ run 2 train digits --same-commit
 err "--same-commit needs --log"
 run 2 train digits --runs 2 --target 94
 err "--target: 94 is no fraction"
+# what is added to is read first: a pipe would be waited for for ever
+mkfifo pipe
+run 1 train digits --epochs 0.2 --log pipe
+err "pipe: is no regular file"
+run 0 train digits --epochs 0.2 --log /dev/null
 exit 0

@@ -3,17 +3,17 @@
 # with the static library.
 # $1: build folder  $2: this folder  $3: cmake  $4: C compiler  $5: expected version
 set -eu
-prefix=$PWD/prefix
+prefix="$PWD/a prefix"
 rm -rf "$prefix"
 "$3" --install "$1" --prefix "$prefix" > install.log
 PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name fenwicks.pc)")
 export PKG_CONFIG_PATH
 [ "$(pkg-config --modversion fenwicks)" = "$5" ]
-if [ "$(realpath "$(pkg-config --variable=includedir fenwicks)")" != "$(realpath "$prefix/include")" ]; then
+if [ "$(realpath "$(pkg-config --variable=includedir fenwicks | sed 's/\\//g')")" != "$(realpath "$prefix/include")" ]; then
     echo "fenwicks.pc does not point to the prefix it was installed to"
     exit 1
 fi
-libdir=$(pkg-config --variable=libdir fenwicks)
+libdir=$(pkg-config --variable=libdir fenwicks | sed 's/\\//g') # blanks are quoted
 
 # what the system's libraries are built with need not be there for the shared one
 # (eval: what pkg-config prints is quoted for a shell)

@@ -126,6 +126,36 @@ static void test_damaged_models(void **state)
     free(b.data);
 }
 
+/* Of another program, which leaves no checksum: a weight that is no number is no model's, nor a beginning. */
+static void test_no_number(void **state)
+{
+    (void)state;
+    static const uint8_t nan[] = {0, 0, 0xc0, 0x7f}, infinite[] = {0, 0, 0x80, 0xff};
+    t_bytes b = t_read(make_model());
+    const char *path = t_path("nan.safetensors");
+    write_with(&b, path, "\"crc32c\"", "\"other\"");
+    fw_model *m = NULL;
+    assert_ok(fw_model_open(&m, path, NULL));
+    fw_model_close(m);
+    free(b.data);
+    b = t_read(path);
+    for (int i = 0; i < 2; i++) {
+        memcpy(b.data + b.n - 4, i == 0 ? nan : infinite, 4);
+        t_write(path, b.data, b.n);
+        assert_not_a_model(path, "is not finite");
+        fw_dataset *ds = NULL;
+        fw_estimator *e = NULL;
+        assert_ok(
+            fw_array_dataset(&ds, &images, NULL, &(fw_dataset_opt){.batch = 5, .training = true}));
+        assert_ok(fw_estimator_new(&e, t_net(4, 0.25F, CLASSES), t_sgd(0.1),
+                                   &(fw_estimator_opt){.warm_start = path}));
+        assert_bad(fw_estimator_train(e, ds, 2), FW_EFORMAT, path, "tensor ", "is not finite");
+        fw_estimator_free(e);
+        fw_dataset_free(ds);
+    }
+    free(b.data);
+}
+
 static void test_tensors_that_do_not_fit(void **state)
 {
     (void)state;
@@ -192,6 +222,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_damaged_models),
+        cmocka_unit_test(test_no_number),
         cmocka_unit_test(test_tensors_that_do_not_fit),
         cmocka_unit_test(test_parts_that_cannot_be),
     };

@@ -434,6 +434,26 @@ static void test_cut_between(void **state)
     free(path);
 }
 
+/* A line that somebody added meanwhile stays, though its end is not that of a line. */
+static void test_whole_between(void **state)
+{
+    (void)state;
+    fw_trials *t = NULL;
+    const fw_trial trial = {.id = "x", .seed = 7, .run = {.epochs = 1, .accuracy = 0.5}};
+    char *const path = strdup(t_path("whole.jsonl"));
+    assert_non_null(path);
+    assert_ok(fw_trials_open(&t, path, false));
+    t_write(path, good, strlen(good));
+    assert_ok(fw_trials_add(t, &trial));
+    assert_ok(fw_trials_add(t, &trial));
+    fw_trials_close(t);
+    assert_ok(fw_trials_open(&t, path, true));
+    assert_int_equal(fw_trials_count(t), 3);
+    assert_int_equal(fw_trials_get(t, 1)->seed, 7);
+    fw_trials_close(t);
+    free(path);
+}
+
 static void test_lines(void **state)
 {
     (void)state;
@@ -476,7 +496,7 @@ int main(void)
         cmocka_unit_test(test_lines),           cmocka_unit_test(test_commits),
         cmocka_unit_test(test_figures),         cmocka_unit_test(test_no_room),
         cmocka_unit_test(test_not_written),     cmocka_unit_test(test_turns),
-        cmocka_unit_test(test_cut_between),
+        cmocka_unit_test(test_cut_between),     cmocka_unit_test(test_whole_between),
     };
     return cmocka_run_group_tests_name("trials", tests, t_setup, t_teardown);
 }

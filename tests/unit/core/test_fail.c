@@ -56,21 +56,34 @@ static void test_cut(void **state)
     text[FWI_ERROR_CAP] = 0;
     fwi_fail(FW_EIO, "%s", text);
     assert_int_equal(strlen(fw_last_error()), FWI_ERROR_CAP - 1);
-    assert_string_equal(fw_last_error() + FWI_ERROR_CAP - 5, "x...");
+    const char *dots = strstr(fw_last_error(), "...");
+    assert_non_null(dots); /* within: what is wrong stands at the end */
+    assert_int_equal(dots - fw_last_error(), FWI_ERROR_CAP / 4);
+    assert_string_equal(fw_last_error() + FWI_ERROR_CAP - 3, "xx");
+    text[FWI_ERROR_CAP + 99] = 0;
+    memset(text, 'x', FWI_ERROR_CAP + 99);
+    memcpy(text, "begins", 6);
+    memcpy(text + FWI_ERROR_CAP + 95, "ends", 4);
+    fwi_fail(FW_EIO, "%s", text);
+    assert_int_equal(strlen(fw_last_error()), FWI_ERROR_CAP - 1);
+    assert_memory_equal(fw_last_error(), "begins", 6);
+    assert_string_equal(fw_last_error() + FWI_ERROR_CAP - 1 - 5, "xends");
+    memset(text, 'x', sizeof text);
 
     fwi_fail(FW_EIO, "tail");
     text[FWI_ERROR_CAP - 1 - 6] = 0; /* "<text>: tail" fits exactly */
     fwi_fail_in(FW_EIO, "%s", text);
     assert_int_equal(strlen(fw_last_error()), FWI_ERROR_CAP - 1);
     assert_string_equal(fw_last_error() + FWI_ERROR_CAP - 1 - 7, "x: tail");
-    for (size_t n = FWI_ERROR_CAP - 6; n < FWI_ERROR_CAP + 4;
+    for (size_t n = FWI_ERROR_CAP - 6; n < FWI_ERROR_CAP + 40;
          n++) { /* around the end, each way of not fitting */
         fwi_fail(FW_EIO, "tail");
         memset(text, 'y', sizeof text);
         text[n] = 0;
         fwi_fail_in(FW_EIO, "%s", text);
         assert_int_equal(strlen(fw_last_error()), FWI_ERROR_CAP - 1);
-        assert_string_equal(fw_last_error() + FWI_ERROR_CAP - 4, "...");
+        assert_non_null(strstr(fw_last_error(), "y...y"));
+        assert_string_equal(fw_last_error() + FWI_ERROR_CAP - 1 - 7, "y: tail");
     }
 }
 
@@ -80,16 +93,16 @@ static void test_cut_keeps_characters_whole(void **state)
     char text[2 * FWI_ERROR_CAP + 1];
     for (size_t i = 0; i < FWI_ERROR_CAP; i++)
         memcpy(text + 2 * i, "\xc3\xa9", 2); /* e acute */
-    for (size_t from = 0; from < 2; from++) {
-        text[2 * FWI_ERROR_CAP] = 0;
-        fwi_fail(FW_EIO, "%s%s", from == 0 ? "" : "x", text);
-        const char *m = fw_last_error();
-        const size_t n = strlen(m);
-        assert_string_equal(m + n - 3, "...");
-        assert_int_equal((unsigned char)m[n - 4],
-                         0xa9); /* the character before the dots is complete */
-        assert_true(n >= FWI_ERROR_CAP - 2);
-    }
+    text[2 * FWI_ERROR_CAP] = 0;
+    for (size_t from = 0; from < 2; from++)
+        for (size_t to = 0; to < 2; to++) {
+            fwi_fail(FW_EIO, "%s%s%s", from == 0 ? "" : "x", text, to == 0 ? "" : "x");
+            const char *const m = fw_last_error(), *const dots = strstr(m, "...");
+            assert_non_null(dots);
+            assert_int_equal((unsigned char)dots[-1], 0xa9); /* those beside the dots are whole */
+            assert_int_equal((unsigned char)dots[3], 0xc3);
+            assert_true(strlen(m) >= FWI_ERROR_CAP - 3);
+        }
 }
 
 static void *fail_elsewhere(void *arg)

@@ -1,6 +1,8 @@
 /* test_file.c: files written beside and renamed, reading, patterns, folders. */
 #include "io_test.h"
 
+#include "fail.h"
+
 static void appears_only_when_committed(void **state)
 {
     (void)state;
@@ -234,7 +236,9 @@ static void locked_folders(void **state)
     assert_true(fwi_is_dir(path));
     assert_fails(fwi_dir_lock_make(&b, path), FW_ESTATE, path, "is in use by another run");
     assert_false(b.held);
+    fwi_fail(FW_EIO, "why this is cleaned up");
     assert_false(fwi_dir_remove_unused(path));
+    assert_string_equal(fw_last_error(), "why this is cleaned up");
     assert_true(fwi_is_dir(path));
     fwi_file_lock_leave(&a);
     assert_ok(fwi_dir_lock_make(&b, path));

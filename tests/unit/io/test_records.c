@@ -498,6 +498,58 @@ static void damaged_sidecars(void **state)
     free(text);
 }
 
+/* Two parts are written before one has its name; no failure leaves an old part beside a new one. */
+static void pairs(void **state)
+{
+    (void)state;
+    char a[600], b[600];
+    snprintf(a, sizeof a, "%s", in_dir("p-train.tfrec"));
+    snprintf(b, sizeof b, "%s", in_dir("p-test.tfrec"));
+    fw_images first[2], second[2], back = {0};
+    for (int i = 0; i < 2; i++) {
+        first[i] = random_images(9 + i, 3, 3, 1, FW_U8, 4);
+        second[i] = random_images(5 + i, 3, 3, 1, FW_U8, 4);
+    }
+    fw_write_opt opt = {.shards = 3};
+    assert_fails(fw_write_tfrecord_pair(a, &first[0], a, &first[1], &opt), FW_EARG, "the same");
+    assert_fails(fw_write_tfrecord_pair(a, &first[0], b, NULL, &opt), FW_EARG, "NULL");
+    assert_ok(fw_write_tfrecord_pair(a, &first[0], b, &first[1], &opt));
+    assert_ok(fw_write_tfrecord_pair(a, &first[0], b, &first[1], &opt)); /* there already */
+    assert_fails(fw_write_tfrecord_pair(a, &first[0], b, &second[1], &opt), FW_EEXISTS, b);
+    opt.overwrite = true;
+    second[1].labels[2] =
+        4; /* there are 4 classes: the second part is refused, and the first with it */
+    assert_fails(fw_write_tfrecord_pair(a, &second[0], b, &second[1], &opt), FW_EARG, "label 4");
+    for (int i = 0; i < 2; i++) {
+        char pattern[700];
+        snprintf(pattern, sizeof pattern, "%s@3", i == 0 ? a : b);
+        assert_ok(fw_read_tfrecord(pattern, &back));
+        expect_same(&first[i], &back, false);
+        fw_images_clear(&back);
+    }
+    second[1].labels[2] = 3;
+    /* The name of one shard of the test part cannot be had: what is left is the old training part and no test part. */
+    char taken[700], pattern[700];
+    snprintf(taken, sizeof taken, "%s-00002-of-00003", b);
+    assert_int_equal(unlink(taken), 0);
+    assert_ok(fwi_mkdirs(taken));
+    assert_fails(fw_write_tfrecord_pair(a, &second[0], b, &second[1], &opt), FW_EIO, taken);
+    snprintf(pattern, sizeof pattern, "%s@3", a);
+    assert_ok(fw_read_tfrecord(pattern, &back));
+    expect_same(&first[0], &back, false);
+    fw_images_clear(&back);
+    assert_int_equal(rmdir(taken), 0);
+    assert_ok(fw_write_tfrecord_pair(a, &second[0], b, &second[1], &opt));
+    for (int i = 0; i < 2; i++) {
+        snprintf(pattern, sizeof pattern, "%s@3", i == 0 ? a : b);
+        assert_ok(fw_read_tfrecord(pattern, &back));
+        expect_same(&second[i], &back, false);
+        fw_images_clear(&back);
+        fw_images_clear(&first[i]);
+        fw_images_clear(&second[i]);
+    }
+}
+
 static void inspected(void **state)
 {
     (void)state;
@@ -563,6 +615,7 @@ int main(void)
         TEST(foreign_names),
         TEST(not_to_be_seen),
         TEST(inspected),
+        TEST(pairs),
         TEST(no_names_in_the_list),
         TEST(stopped),
         TEST(parts_that_are_missing),

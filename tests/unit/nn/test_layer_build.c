@@ -301,7 +301,7 @@ static void mistakes_are_reported_with_their_place(void **state)
     assert_refused(fw_conv_bn(4, &(fw_layer_opt){.act_alpha = 2}), x, FW_EARG,
                    "layer 0 (conv_bn 4): act_alpha is for act celu alone");
     assert_refused(fw_conv_bn(4, &(fw_layer_opt){.bn_eps = NAN}), x, FW_EARG,
-                   "layer 0 (conv_bn 4): bn_eps is nan, expected more than 0 to 1");
+                   "layer 0 (conv_bn 4): bn_eps is nan, expected 1e-30 to 1");
     assert_refused(fw_conv_bn(4, &(fw_layer_opt){.act = (fw_act)99}), x, FW_EARG,
                    "layer 0 (conv_bn 4): act is the number 99, which none of its 8 values has");
     assert_refused(fw_conv_bn(INT64_MIN, NULL), x, FW_EARG,

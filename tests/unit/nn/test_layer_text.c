@@ -253,7 +253,7 @@ static void bad_text_is_answered_with_line_and_word(void **state)
     refuse("conv_bn 9223372036854775807", "expected 1 to 1048576");
     refuse("conv_bn 64 kernel=128", "kernel is 128, expected 1 to 127");
     refuse("conv_bn 64 bn_eps=nan", "bn_eps is \"nan\", expected a number");
-    refuse("conv_bn 64 bn_eps=0", "bn_eps is 0, expected more than 0 to 1");
+    refuse("conv_bn 64 bn_eps=0", "bn_eps is 0, expected 1e-30 to 1");
     refuse("conv_bn 64 bn_update=1.5", "bn_update is 1.5, expected more than 0 to 1");
     refuse("conv_bn 64 bn_eps=", "bn_eps is \"\", expected a number");
     refuse("conv_bn 64 =3", "has no option \"\"");
