@@ -77,6 +77,14 @@ static fw_status add_variant(lab *l, const char *name, const char *changes, char
         snprintf(why, cap, "%s: %s", name, fw_last_error());
         return st;
     }
+    static const char key[] = "train.precision";
+    char base[32];
+    snprintf(base, sizeof base, "%s", fw_recipe_get(l->v[0].recipe, key));
+    if (a->precision != NULL && strcmp(base, fw_recipe_get(v->recipe, key)) != 0) {
+        snprintf(why, cap, "%s changes %s, and --precision %s goes before it", name, key,
+                 a->precision);
+        return FW_EARG;
+    }
     if (l->n > 1 && same_recipe(l, 0, v->recipe)) {
         snprintf(why, cap, "%s changes nothing: %s", name, changes);
         return FW_EARG;
@@ -337,6 +345,7 @@ typedef struct groups {
     cell *cells;
     int n;
     int64_t twice;
+    origins from;
     common recipe, data;
 } groups;
 
@@ -428,6 +437,7 @@ static bool group_add(groups *g, const fw_trial *t)
     if (!ok)
         return false;
     cell *const c = &g->cells[i];
+    origins_add(&g->from, t, false);
     const bool id = another(&c->id, t->id), device = another(&c->device, t->device);
     c->mixed = another(&c->precision, t->precision) || id || device || c->mixed;
     return cell_add(c, t, &g->twice);
@@ -522,7 +532,7 @@ static int compare_files(const command *self, const ablate_args *a)
         fprintf(stderr,
                 "fenwicks ablate: %" PRId64
                 " lines repeat a variant, length and seed, and are left "
-                "out\n",
+                "out: the first counts\n",
                 g.twice);
     for (int i = 0; i < g.n; i++)
         if (g.cells[i].mixed)
@@ -530,6 +540,8 @@ static int compare_files(const command *self, const ablate_args *a)
                     "fenwicks ablate: note: %s, %g epochs: its runs differ in more than the seed, "
                     "in recipe, device or precision; --label tells them apart\n",
                     g.cells[i].name, g.cells[i].epochs);
+    if (st == FW_OK)
+        origins_of_files(&g.from, self);
     const int code = st != FW_OK ? fail(self->name, st, a->json) : report_groups(self, a, &g);
     for (int i = 0; i < g.n; i++)
         cell_clear(&g.cells[i]);

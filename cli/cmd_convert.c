@@ -56,20 +56,41 @@ static const char *overwritten(const char *dst, const char *src, const fw_import
     return NULL;
 }
 
+/* X.tfrec of X-train.tfrec or X-test.tfrec; NULL: it is neither. Caller frees. */
+static char *pair_of(const char *dst)
+{
+    static const char *const ends[] = {"-train" RECORDS_END, "-test" RECORDS_END};
+    for (int i = 0; i < 2; i++) {
+        const size_t n = strlen(dst), k = strlen(ends[i]);
+        char *const name = n > k && ends_with(dst, ends[i]) ? malloc(n) : NULL;
+        if (name != NULL) {
+            snprintf(name, n, "%.*s" RECORDS_END, (int)(n - k), dst);
+            return name;
+        }
+    }
+    return NULL;
+}
+
 /* Beside a pair of parts a whole file of their name would be another data set, and nothing would say which of
  * the two is meant: neither comes to be beside the other. */
 static fw_status check_form(const char *dst, bool both, char why[WHY_CAP])
 {
-    fw_record_parts p;
-    const fw_status st = fw_record_parts_find(dst, &p);
+    fw_record_parts p = {0};
+    char *const pair = both ? NULL : pair_of(dst); /* a part that is written by its own name */
+    fw_status st = fw_record_parts_find(pair != NULL ? pair : dst, &p);
+    const bool part = both || pair != NULL;
+    free(pair);
     if (st != FW_OK)
         return st;
-    const char *const other = both ? p.whole : p.train != NULL ? p.train : p.test;
+    const char *const other = part ? p.whole : p.train != NULL ? p.train : p.test;
     if (other != NULL)
         snprintf(why, WHY_CAP,
                  "%.300s: exists, and %.300s is to be written %s: beside each other nothing would "
                  "say which is meant; remove what is there, or take another name",
-                 other, dst, both ? "as a pair" : "as one part");
+                 other, dst,
+                 both   ? "as a pair"
+                 : part ? "as a part of a pair"
+                        : "as one part");
     const bool found = other != NULL;
     fw_record_parts_clear(&p);
     return found ? FW_EEXISTS : FW_OK;

@@ -461,10 +461,12 @@ static int check_args(const command *self, const train_args *a, int n)
 
 static int train(const command *self, const train_args *a, const char *name)
 {
-    char path[MODEL_PATH_CAP], why[WHY_CAP];
-    const char *const start = a->warm_start == NULL ? NULL : model_path(a->warm_start, path, why);
-    if (a->warm_start != NULL && start == NULL)
+    char path[MODEL_PATH_CAP] = "", why[WHY_CAP];
+    const char *start = a->warm_start == NULL ? NULL : model_path(a->warm_start, path, why);
+    if (start == NULL && a->warm_start != NULL && !a->resume)
         return fail_with(self->name, FW_ENOTFOUND, why, a->json);
+    if (start == NULL && a->warm_start != NULL)
+        start = path; /* missed where it is read, which a run that goes on does not */
     fw_recipe *recipe = NULL;
     teller told = {.a = a};
     fw_status st = recipe_open_with(&recipe, name, a->epochs, a->batch, &a->set);

@@ -15,8 +15,10 @@ void origins_add(origins *o, const fw_trial *t, bool held)
     const bool unknown = *t->commit == 0 || strstr(t->commit, "-changed") != NULL;
     if (!o->seen)
         *o = (origins){.first = *t, .seen = true};
-    o->machines = o->machines || strcmp(o->first.cpu, t->cpu) != 0 ||
-                  strcmp(o->first.isa, t->isa) != 0 || o->first.threads != t->threads;
+    const bool known = *o->first.cpu != 0 && *t->cpu != 0; /* lines of old files do not say it */
+    o->machines = o->machines ||
+                  (known && (strcmp(o->first.cpu, t->cpu) != 0 ||
+                             strcmp(o->first.isa, t->isa) != 0 || o->first.threads != t->threads));
     o->commits = o->commits || strcmp(o->first.commit, t->commit) != 0 || (held && unknown);
 }
 
@@ -32,6 +34,16 @@ void origins_warn(const origins *o, const command *self)
                 "fenwicks %s: note: these runs are of several commits, or of changed sources: "
                 "--same-commit takes those of this commit alone\n",
                 self->name);
+}
+
+void origins_of_files(const origins *o, const command *self)
+{
+    if (o->machines || o->commits)
+        fprintf(stderr, "fenwicks %s: note: these lines are of several %s%s\n", self->name,
+                o->machines && o->commits ? "machines and commits"
+                : o->machines             ? "machines"
+                                          : "commits",
+                o->machines ? ": their seconds do not compare" : "");
 }
 
 /* ---- cells ---- */
@@ -136,8 +148,8 @@ static fw_status differ(const cell *c, const cell *base, double confidence, doub
         a[n] = c->accuracy[i];
         b[n++] = base->accuracy[k];
     }
-    o->paired = n > 1;
-    if (o->paired || (n == 1 && (c->n == 1 || base->n == 1)))
+    o->paired = n > 1 || (n == 1 && (c->n == 1 || base->n == 1));
+    if (o->paired)
         return fw_paired(a, b, n, confidence, &o->difference);
     o->of_groups = true;
     const fw_status st = fw_summary_of(base->accuracy, base->n, &of_base);

@@ -39,6 +39,7 @@ typedef struct origins {
 void origins_add(origins *o, const fw_trial *t, bool held);
 /* On standard error, where there are several. */
 void origins_warn(const origins *o, const command *self);
+void origins_of_files(const origins *o, const command *self); /* the same of lines that are there */
 
 bool cell_init(cell *c, const char *name, const char *changes); /* false: no memory */
 /* false: no memory. A seed that is there already is left out, *twice counts. */

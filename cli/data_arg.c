@@ -170,20 +170,29 @@ const char *model_path(const char *model, char buf[MODEL_PATH_CAP], char why[WHY
     return NULL;
 }
 
-fw_status images_open(fw_images part[2], const fw_model_info *info, const char *file)
+/* The parts of a data set that are named otherwise than by a file, or what an importer reads. */
+static fw_status parts_open(fw_images part[2], const fw_model_info *info, const char *name)
 {
-    part[0] = part[1] = (fw_images){0};
     fw_record_parts p;
-    fw_status st = fw_record_parts_find(file, &p);
+    fw_status st = fw_record_parts_find(name, &p);
     if (st != FW_OK)
         return st;
     const char *const records[2] = {p.whole != NULL ? p.whole : p.test, p.train};
-    const bool named = is_records(file); /* a pattern, or one shard */
-    if (records[0] == NULL && records[1] == NULL)
-        st = named ? fw_read_tfrecord(file, &part[0]) : import_for(info, file, &part[1], &part[0]);
+    if (records[0] == NULL && records[1] == NULL) /* a pattern, or a folder */
+        st = is_records(name) ? fw_read_tfrecord(name, &part[0])
+                              : import_for(info, name, &part[1], &part[0]);
     for (int i = 0; i < 2 && st == FW_OK; i++)
         if (records[i] != NULL)
             st = fw_read_tfrecord(records[i], &part[i]);
     fw_record_parts_clear(&p);
     return st;
+}
+
+fw_status images_open(fw_images part[2], const fw_model_info *info, const char *file)
+{
+    part[0] = part[1] = (fw_images){0};
+    if (!is_file(file))
+        return parts_open(part, info, file);
+    return is_records(file) ? fw_read_tfrecord(file, &part[0])
+                            : import_for(info, file, &part[1], &part[0]);
 }

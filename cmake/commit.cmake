@@ -12,6 +12,7 @@ if(CMAKE_SCRIPT_MODE_FILE)
   if(GIT)
     file(REAL_PATH ${SOURCE} source)
     # a build does not get in the way of a commit, and may be that of another user than the folder's, as in a container
+    # (git heeds it from 2.38 on; what is older says nothing of such a folder)
     set(git ${GIT} --no-optional-locks -c safe.directory=${source} -C ${source})
     execute_process(COMMAND ${git} rev-parse --show-toplevel
       OUTPUT_VARIABLE top ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE failed)

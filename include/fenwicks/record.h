@@ -37,7 +37,7 @@ typedef struct fw_write_opt {
  * first file gets its name. Where files exist and overwrite is not set: if the sidecar says that
  * they hold the same images from the same source in the same form, nothing is done (FW_OK), else
  * FW_EEXISTS, also where its sidecar names a former set in another number of files; with overwrite
- * such files are removed in the end. Float images need as_float. Errors: FW_EARG, FW_ESHAPE, FW_EEXISTS, FW_EFORMAT (a
+ * such files are removed in the end, and those of the same names, but for the first, before the new ones come. Float images need as_float. Errors: FW_EARG, FW_ESHAPE, FW_EEXISTS, FW_EFORMAT (a
  * value is not finite), FW_EIO, FW_ENOMEM, FW_ESTOPPED; nothing half-written remains, but files
  * that were to be overwritten may be gone where the new ones could not get their names. */
 FW_API fw_status fw_write_tfrecord(const char *path, const fw_images *im, const fw_write_opt *opt);

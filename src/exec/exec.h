@@ -257,7 +257,8 @@ typedef struct fwi_step_info {
     fwi_opkind op;
     const char *kernel, *table; /* "conv2d_f32_avx512_14x32", "avx512" */
     int n_calls;
-    int64_t macs, bytes; /* of all calls; bytes: inputs and outputs, each once */
+    int64_t macs,
+        bytes; /* of all calls; bytes: inputs and outputs, each once, twice what is changed */
     fwi_shape in0, out0; /* of the first call */
     const fwi_call
         *call; /* the first: types, shapes and attributes, no addresses; the plan's own */

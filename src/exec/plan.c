@@ -275,7 +275,8 @@ static fw_status make_steps(builder *b)
         s->n_out = op->n_out;
         for (int j = 0; j < op->n_in; j++) {
             s->in[j] = b->places[op->in[j]];
-            s->bytes += (int64_t)fwi_tensor_bytes(&g->tensors[op->in[j]]);
+            s->bytes += (int64_t)fwi_tensor_bytes(&g->tensors[op->in[j]]) *
+                        (j < fwi_op_mutates(op->kind) ? 2 : 1); /* changed: read and written */
             if (s->in[j].space >= SPACE_INPUT)
                 p->input_used[s->in[j].space - SPACE_INPUT] = true;
         }

@@ -205,6 +205,7 @@ static fw_step_part part_of(fwi_opkind kind)
         {"sum_rows", FW_PART_NORM},
         {"relu", FW_PART_NORM},
         {"act", FW_PART_NORM},
+        {"max_pool_stats", FW_PART_NORM}, /* sums for the norm behind it, in its sweep */
         {"max_pool", FW_PART_POOL},
         {"avg_pool", FW_PART_POOL},
         {"global_", FW_PART_POOL},

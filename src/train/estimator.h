@@ -43,6 +43,7 @@ struct fw_estimator {
     struct {
         int64_t steps;
         double loss, correct;
+        int64_t per, counted; /* the data's: steps of an epoch, records of a step */
     } epoch;
     /* The latest step that a checkpoint was written or found of; that an evaluation on the way was of. 0: none. */
     int64_t saved_step, evaluated_step;

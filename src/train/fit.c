@@ -314,7 +314,8 @@ static fw_status loop(fit *f)
             return st;
     }
     if (e->step < f->until && fwi_fit_stop_wanted(f)) { /* before the first step already */
-        const fw_status st = save_checkpoint(f);
+        /* a checkpoint of this step is of the call that reached it, with other data perhaps */
+        const fw_status st = e->step == 0 || e->saved_step != e->step ? save_checkpoint(f) : FW_OK;
         return st == FW_OK ? stopped(f) : st;
     }
     while (e->step < f->until) {
@@ -427,6 +428,12 @@ static fw_status prepare(fit *f)
     if (f->steps_per_epoch < 1)
         return fwi_fail(FW_EARG, "a batch of %" PRId64 " is more than the %" PRId64 " records",
                         f->batch, fw_dataset_count(f->ds));
+    if (e->epoch.per != f->steps_per_epoch || e->epoch.counted != f->counted) {
+        e->epoch.steps = 0; /* of other data: its epochs are others */
+        e->epoch.loss = e->epoch.correct = 0;
+        e->epoch.per = f->steps_per_epoch;
+        e->epoch.counted = f->counted;
+    }
     fw_status st = fwi_staged_check(e, f->ds, f->until);
     if (st == FW_OK)
         st = fwi_estimator_compile(e, f->ds);

@@ -130,13 +130,8 @@ static void libraries_of(fwi_device *d, char *text, size_t cap)
 }
 
 /* A run may go on by other kernels, on another machine, but not to the same bits. libraries: those of now. */
-static void tell_other_kernels(const fw_estimator *e, const char *path, const char *libraries)
+static void tell_other_kernels(const fw_estimator *e, const json_t *was, const char *libraries)
 {
-    fwi_buf text = {0};
-    json_error_t why;
-    json_t *const was = fwi_read_own_file(path, FWI_CONFIG_BYTES, &text) == FW_OK
-                            ? fwi_json_read(text.data, text.size, &why)
-                            : NULL;
     const char *const label = json_string_value(json_object_get(was, "device"));
     size_t n = 0, m = 0;
     const char *const here = kernels_of(e->device->label, &n);
@@ -153,8 +148,30 @@ static void tell_other_kernels(const fw_estimator *e, const char *path, const ch
                 "%s: the run was last with %.200s and goes on with %s: perhaps not with the same "
                 "bits",
                 e->opt.work_dir, others, libraries);
-    json_decref(was);
+}
+
+/* What the start before this one wrote; NULL: nothing that can be read. */
+static json_t *former_config(const char *path)
+{
+    fwi_buf text = {0};
+    json_error_t why;
+    json_t *const was = fwi_read_own_file(path, FWI_CONFIG_BYTES, &text) == FW_OK
+                            ? fwi_json_read(text.data, text.size, &why)
+                            : NULL;
     fwi_buf_clear(&text);
+    return was;
+}
+
+/* The model that a run began with, whichever start it was; NULL: none. */
+static json_t *warm_start_of(const fw_estimator *e, const json_t *was)
+{
+    json_t *const kept = json_object_get(was, "warm_start");
+    const char *const name = e->opt.warm_start;
+    if (e->resume != NULL)
+        return json_incref(kept);
+    if (name == NULL)
+        return NULL;
+    return json_string(fwi_utf8_valid(name, strlen(name)) ? name : "(its name is not UTF-8)");
 }
 
 /* Everything needed to repeat the run. The same keys as in checkpoints, the recipe's text, and the engines
@@ -163,7 +180,7 @@ static fw_status write_config(const fit *f, const fwi_ids *ids)
 {
     const fw_estimator *e = f->e;
     char *path = fwi_path_join(e->opt.work_dir, "config.json"), *text = NULL;
-    json_t *o = json_object(), *engines = NULL;
+    json_t *o = json_object(), *engines = NULL, *was = NULL;
     char libraries[256];
     libraries_of(e->device, libraries, sizeof libraries);
     fw_status st = FW_ENOMEM;
@@ -174,8 +191,9 @@ static fw_status write_config(const fit *f, const fwi_ids *ids)
         st = fwi_engines_check(engines, path);
     if (st != FW_OK)
         goto done;
+    was = e->resume != NULL ? former_config(path) : NULL;
     if (e->resume != NULL && e->step < f->until)
-        tell_other_kernels(e, path, libraries);
+        tell_other_kernels(e, was, libraries);
     int bad = json_object_set_new(o, "fenwicks", json_string(fw_version()));
     for (int i = 0; i < ids->n && st == FW_OK; i++)
         st = set_text(o, path, ids->id[i].key, ids->id[i].text);
@@ -186,6 +204,9 @@ static fw_status write_config(const fit *f, const fwi_ids *ids)
     bad |= json_object_set_new(o, "steps", json_integer(f->until));
     if (engines != NULL)
         bad |= json_object_set(o, "engines", engines);
+    json_t *const warm = warm_start_of(e, was);
+    if (warm != NULL)
+        bad |= json_object_set_new(o, "warm_start", warm);
     if (e->opt.config != NULL && st == FW_OK)
         st = set_text(o, path, "recipe", e->opt.config);
     if (st != FW_OK)
@@ -196,6 +217,7 @@ static fw_status write_config(const fit *f, const fwi_ids *ids)
 done:
     free(text); /* jansson's */
     json_decref(engines);
+    json_decref(was);
     json_decref(o);
     fwi_free(path);
     return st;
@@ -208,7 +230,7 @@ static void told_before(fit *f)
     fw_estimator *const e = f->e;
     fwi_run_past past;
     const fw_status st = fwi_runlog_past(e->opt.work_dir, e->step, &past);
-    if (st == FW_OK && past.epoch_steps == e->step % f->steps_per_epoch) { /* all steps of it */
+    if (st == FW_OK && past.epoch_steps <= e->step % f->steps_per_epoch) { /* of this epoch */
         e->epoch.steps = past.epoch_steps;
         e->epoch.loss = past.epoch_loss;
         e->epoch.correct = past.epoch_correct;
@@ -237,8 +259,8 @@ static fw_status still_as_found(const fw_estimator *e)
 }
 
 /* A run that goes on has to have the data that its checkpoint names. One that trained on one set after another
- * is begun again with its first: calls whose steps are all done are passed over up to the one that was at
- * work, and those behind it come to data of their own. */
+ * is begun again with its first: calls that ended before the checkpoint's step are passed over up to the one that
+ * reached it, and those behind it come to data of their own. */
 static fw_status check_data(fit *f, const fwi_ids *ids)
 {
     fw_estimator *const e = f->e;
@@ -246,7 +268,7 @@ static fw_status check_data(fit *f, const fwi_ids *ids)
         return FW_OK;
     const fw_status st = fwi_ckpt_check(e->resume, ids->id, ids->n);
     e->resumed = st == FW_OK;
-    f->past = st == FW_EEXISTS && e->step >= f->until && !e->one_set;
+    f->past = st == FW_EEXISTS && e->step > f->until && !e->one_set;
     return f->past ? FW_OK : st;
 }
 

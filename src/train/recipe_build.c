@@ -216,7 +216,6 @@ fw_status fwi_recipe_transforms(const fw_recipe *r, const float *mean, const flo
     return FW_OK;
 }
 
-/* The data room's own check of a chain against an image size. */
 /* Images that are mixed are not cut to windows; by a run of so many steps that shares of it are themselves. */
 static fw_status check_cutmix(const fw_recipe *r)
 {
@@ -240,6 +239,7 @@ static fw_status check_cutmix(const fw_recipe *r)
     return st;
 }
 
+/* The data room's own check of a chain against an image size. */
 static fw_status check_transforms(const fw_recipe *r, const int64_t hwc[3])
 {
     fw_transform chain[FWI_RECIPE_TRANSFORMS + 1];
@@ -466,8 +466,8 @@ static fw_status check_proxy(const fw_recipe *r, const int64_t hwc[3], const fw_
 }
 
 /* Whether all that training runs can be built, in batches of so many rows: at full size and at each
- * resolution, with the updates of its optimisers; for a proxy the losses of rows too. */
-/* *ungrouped: grows by the parameters that are in no group. */
+ * resolution, with the updates of its optimisers; for a proxy the losses of rows too. *ungrouped grows by the
+ * parameters that are in no group. */
 static fw_status check_graphs(const fw_recipe *r, const fw_layer *net, const int64_t hwc[3],
                               const fwi_optim *optim, int64_t rows, bool proxy, int *ungrouped)
 {

@@ -18,6 +18,7 @@
 #include "json_read.h"
 #include "mem.h"
 #include "recipe_inner.h"
+#include "run_folder.h"
 #include "utf8.h"
 
 enum { MOST_BYTES = 256 << 20 }; /* of a file */
@@ -321,11 +322,17 @@ static fw_status mend_end(const fw_trials *t)
     size_t whole = text.size;
     while (st == FW_OK && whole > 0 && text.data[whole - 1] != '\n')
         whole--;
-    json_t *const last = st == FW_OK && whole < text.size
-                             ? fwi_json_read(text.data + whole, text.size - whole, &why)
-                             : NULL;
+    const size_t rest = text.size - whole;
+    json_t *const last =
+        st == FW_OK && rest > 0 ? fwi_json_read(text.data + whole, rest, &why) : NULL;
+    if (st == FW_OK && rest > 0 && last == NULL && fwi_json_status(&why) == FW_ENOMEM)
+        st = FW_ENOMEM; /* it may be whole */
     if (json_is_object(last))
         whole = text.size;
+    else if (st == FW_OK && rest > 0 && text.data[whole] != '{' &&
+             !is_blank((const char *)text.data + whole, rest))
+        st = fwi_fail(FW_EFORMAT, "%s: ends with a line that is none of ours, and is not added to",
+                      t->path);
     json_decref(last);
     if (st == FW_OK && (whole < text.size || (whole > 0 && text.data[whole - 1] != '\n')))
         st = mend(t, &text, whole);
@@ -452,6 +459,29 @@ static const char *data_name(fwi_arena *texts, const char *path)
     return name;
 }
 
+/* A run that is gone on with may have begun with a model's weights. */
+static fw_status check_beginning(const fw_one_run *run)
+{
+    fwi_buf text = {0};
+    json_error_t why;
+    char *const path =
+        run->resume && run->out != NULL ? fwi_path_join(run->out, "config.json") : NULL;
+    json_t *const was = path != NULL && fwi_read_own_file(path, FWI_CONFIG_BYTES, &text) == FW_OK
+                            ? fwi_json_read(text.data, text.size, &why)
+                            : NULL;
+    const bool warm = json_object_get(was, "warm_start") != NULL;
+    const fw_status st =
+        warm ? fwi_fail(FW_EARG,
+                        "%s: the run began with the weights of a model (warm_start), and "
+                        "does not go with others",
+                        path)
+             : FW_OK;
+    json_decref(was);
+    fwi_buf_clear(&text);
+    fwi_free(path);
+    return st;
+}
+
 /* What a run is, but for its figures. machine, texts: what it views. */
 static fw_status describe(const fw_session *s, const fw_one_run *run, const fw_trial_opt *o,
                           char id[FW_RECIPE_ID_CAP], fw_machine *machine, fwi_arena *texts,
@@ -540,6 +570,8 @@ fw_status fw_session_trial(fw_session *s, const fw_one_run *run, fw_trials *t,
     if (*held)
         return FW_OK;
     st = t->readonly ? fail_readonly(t) : check_seed(&trial);
+    if (st == FW_OK)
+        st = check_beginning(run);
     if (st == FW_OK && t->path != NULL)
         st = check_texts(&trial);
     if (st != FW_OK)

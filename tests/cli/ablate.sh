@@ -105,6 +105,8 @@ grep -qE '^without crop +2 ' out || die "no row of the other variant"
 run 0 ablate $args --with lr=1e6,schedule=constant,momentum=0.99 --without crop --epochs 0.6 --log v.jsonl --json
 json variants
 out '"diverged": 2, "accuracy_mean": null'
+run 1 ablate digits --epochs 0.2 --precision f32 --with train.precision=bf16
+err "changes train.precision, and --precision f32 goes before it"
 run 0 ablate --compare v.jsonl
 grep -qE '^lr=1e6,schedule=constant,momentum=0.99 +0 +- +- ' out || die "no row from the file"
 

@@ -93,6 +93,8 @@ out "records      20"
 run 1 train digits --data x.tfrec
 err "x.tfrec: is there beside x-test.tfrec"
 rm x-test.tfrec
+run 1 convert x.npy x-train.tfrec --labels x.npy-labels.npy
+err "x.tfrec: exists, and x-train.tfrec is to be written as a part of a pair"
 run 1 train digits --data x
 err "x: are records in one part, and a data set here is a pair"
 err "--split-every 5"

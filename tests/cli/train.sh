@@ -141,6 +141,11 @@ for name in d d.tfrec parts parts/d; do
 done
 run 0 predict run d-test.tfrec --csv
 [ "$(sed 1d out | cut -d , -f 2-)" = "$(head -n 359 lines)" ] || die "the test part is not first"
+# A file that is there is meant, whatever records lie beside it.
+head -n 3 "$SOURCE/recipes/digits.csv" > near.csv && cp d-test.tfrec near.csv.tfrec
+run 0 predict run near.csv
+[ "$(wc -l < out)" = 3 ] || die "other images than the file's"
+rm near.csv.tfrec
 
 # A folder without a model says what there is to do; a model by another name is one.
 mkdir empty unended && cp run/config.json unended
@@ -152,6 +157,14 @@ err "--out unended --resume"
 run 1 train digits --warm-start unended --out never
 err "unended: the run has left no model yet"
 [ -e never ] && die "a folder of no run"
+# a run that goes on needs no model to begin with any more, and is no repetition of others
+run 0 train digits --epochs 0.2 --warm-start run --out warmed --quiet
+mv run/model.safetensors kept && run 0 train digits --epochs 0.2 --warm-start run --out warmed --resume --quiet
+mv kept run/model.safetensors
+grep -qF '"warm_start": "run/model.safetensors"' warmed/config.json || die "what it began with is not said"
+run 1 train digits --epochs 0.2 --out warmed --resume --log warmed.jsonl
+err "warmed/config.json: the run began with the weights of a model"
+[ ! -s warmed.jsonl ] || die "a line of it"
 run 0 train digits --epochs 0.2 --runs 2 --seed 3 --out several --quiet
 for verb in "eval several --data d" "predict several/ d-test.tfrec" "inspect several"; do
     # shellcheck disable=SC2086 # words

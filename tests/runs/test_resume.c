@@ -4,6 +4,7 @@
 #include "t_runs.h"
 
 #include <dirent.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -546,7 +547,8 @@ static void test_in_two_calls(void **state)
     assert_true(part.epoch_loss[2] != whole.epoch_loss[2]);
 }
 
-/* A program that trains on one set to step 4, and then on another. FW_OK, or what it was stopped by. */
+/* A program that trains on one set to a step within an epoch, and then on another. FW_OK, or what it was stopped by. */
+enum { FIRST = 6 };
 static fw_status two_sets(const plan *first, const plan *second, const char *dir, int64_t stop_at,
                           t_trace *trace)
 {
@@ -554,8 +556,8 @@ static fw_status two_sets(const plan *first, const plan *second, const char *dir
     fw_estimator *e = NULL;
     assert_ok(new_estimator(&e, first, dir, trace));
     fw_dataset *a = open_data(first), *b = open_data(second);
-    fw_status st = fw_estimator_train(e, a, 4);
-    if (st == FW_OK && !(stop_at == 4 && fw_estimator_step(e) == 4))
+    fw_status st = fw_estimator_train(e, a, FIRST);
+    if (st == FW_OK && !(stop_at == FIRST && fw_estimator_step(e) == FIRST))
         st = fw_estimator_train(e, b, STEPS);
     fw_estimator_free(e);
     fw_dataset_free(a);
@@ -578,14 +580,15 @@ static void test_one_set_after_another(void **state)
     for (int stop = 1; stop <= STEPS; stop++) {
         snprintf(other, sizeof other, "%s", t_path("sets-%d", stop));
         const fw_status st = two_sets(&a, &b, other, stop, &trace);
-        assert_int_equal(st, stop == 4 || stop == STEPS ? FW_OK : FW_ESTOPPED);
+        assert_int_equal(st, stop == FIRST || stop == STEPS ? FW_OK : FW_ESTOPPED);
         assert_int_equal(trace.n, stop);
         /* which of the two it was at, is in the checkpoint */
-        const plan *const at = stop <= 4 ? &a : &b;
+        const plan *const at = stop <= FIRST ? &a : &b;
         fw_estimator *e = NULL;
         fw_dataset *wrong = open_data(&c);
         assert_ok(new_estimator(&e, at, other, &trace));
         assert_fails(fw_estimator_train(e, wrong, STEPS + 1), FW_EEXISTS, "other data");
+        assert_fails(fw_estimator_train(e, wrong, stop), FW_EEXISTS, "other data"); /* all done */
         fw_estimator_free(e);
         fw_dataset_free(wrong);
         assert_ok(two_sets(&a, &b, other, 0, &trace));
@@ -593,7 +596,27 @@ static void test_one_set_after_another(void **state)
         assert_memory_equal(trace.loss, whole.loss + stop, (size_t)trace.n * sizeof *trace.loss);
         t_assert_same_file(in(dir, "model.safetensors"), in(other, "model.safetensors"));
         t_assert_same_file(checkpoint(dir, STEPS), checkpoint(other, STEPS));
+        /* means are of one set: of the second's steps behind the first, 7 to 10, and of 11 */
+        for (int k = 1; k <= (stop < 10 ? 2 : stop < STEPS ? 1 : 0); k++)
+            assert_true(trace.epoch_loss[trace.epochs - k] == whole.epoch_loss[whole.epochs - k]);
     }
+    assert_true(fabs(whole.epoch_loss[whole.epochs - 2] -
+                     (whole.loss[6] + whole.loss[7] + whole.loss[8] + whole.loss[9]) / 4) < 1e-12);
+    /* Stopped in front of the second's first step, it is as it was behind the first's last. */
+    snprintf(other, sizeof other, "%s", t_path("sets-between"));
+    assert_ok(two_sets(&a, &b, other, FIRST, &trace));
+    volatile sig_atomic_t flag = 1;
+    fw_estimator *e = NULL;
+    trace = (t_trace){.flag = &flag};
+    assert_ok(new_estimator(&e, &a, other, &trace));
+    fw_dataset *first = open_data(&a), *second = open_data(&b);
+    assert_ok(fw_estimator_train(e, first, FIRST));
+    assert_int_equal(fw_estimator_train(e, second, STEPS), FW_ESTOPPED);
+    fw_estimator_free(e);
+    fw_dataset_free(first);
+    fw_dataset_free(second);
+    assert_ok(two_sets(&a, &b, other, 0, &trace));
+    t_assert_same_file(in(dir, "model.safetensors"), in(other, "model.safetensors"));
     /* All is done: its calls train nothing, and what is told of the run stays. */
     const t_bytes before = t_read(in(dir, "config.json"));
     assert_ok(two_sets(&a, &b, dir, 0, &trace));
