@@ -416,6 +416,12 @@ static bool another(const char **first, const char *word)
     return *word != 0 && strcmp(*first, word) != 0;
 }
 
+/* One length in epochs, rounded to whole steps of each: another batch has other ones. */
+static bool same_length(const cell *a, const cell *b)
+{
+    return fabs(a->epochs - b->epochs) <= 0.5 * (a->step + b->step);
+}
+
 static bool group_add(groups *g, const fw_trial *t)
 {
     char *const name = label_of(g, t);
@@ -461,7 +467,8 @@ static int report_groups(const command *self, const ablate_args *a, groups *g)
         comparison c = {.title = a->base, .cells = cells, .confidence = a->confidence};
         cells[c.n++] = g->cells[b];
         for (int i = 0; i < g->n; i++)
-            if (i != b && g->cells[i].epochs == g->cells[b].epochs)
+            if (i != b && strcmp(g->cells[i].name, a->base) != 0 &&
+                same_length(&g->cells[i], &g->cells[b]))
                 cells[c.n++] = g->cells[i];
         found++;
         if (a->json) {
@@ -483,7 +490,7 @@ static int report_groups(const command *self, const ablate_args *a, groups *g)
     for (int i = 0; i < g->n && found > 0; i++) {
         int b = 0;
         while (b < g->n &&
-               (strcmp(g->cells[b].name, a->base) != 0 || g->cells[b].epochs != g->cells[i].epochs))
+               (strcmp(g->cells[b].name, a->base) != 0 || !same_length(&g->cells[b], &g->cells[i])))
             b++;
         if (b == g->n)
             fprintf(stderr,

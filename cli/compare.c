@@ -95,6 +95,7 @@ bool cell_add(cell *c, const fw_trial *t, int64_t *twice)
             return true;
         }
     c->epochs = t->run.epochs;
+    c->step = t->run.steps > 0 && !t->run.diverged ? t->run.epochs / (double)t->run.steps : c->step;
     if (t->run.diverged)
         return lose(c, t->seed);
     if (c->n == c->cap && !grow(c))

@@ -11,8 +11,8 @@ typedef struct cell {
     int64_t n, cap;
     uint64_t *seed;
     double *accuracy, *seconds; /* [n] */
-    double epochs;
-    uint64_t *lost; /* [diverged]: seeds of runs that have no figures */
+    double epochs, step; /* step: in epochs, of the latest line that tells it; 0: none does */
+    uint64_t *lost;      /* [diverged]: seeds of runs that have no figures */
     int64_t diverged;
     /* Of runs from files, which own the texts: the first recipe's id, device and precision that a line tells; and
      * whether another line tells another. */

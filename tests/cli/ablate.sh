@@ -107,6 +107,11 @@ json variants
 out '"diverged": 2, "accuracy_mean": null'
 run 1 ablate digits --epochs 0.2 --precision f32 --with train.precision=bf16
 err "changes train.precision, and --precision f32 goes before it"
+# another batch has other whole steps, 0.214 epochs for 0.182: one table all the same
+run 0 ablate digits --epochs 0.2 --runs 2 --with train.batch=50 --log steps.jsonl
+run 0 ablate --compare steps.jsonl
+grep -qE '^train.batch=50 +2 ' out || die "the other batch is not compared"
+[ ! -s err ] || ! grep -q "not compared" err || die "a length of its own"
 run 0 ablate --compare v.jsonl
 grep -qE '^lr=1e6,schedule=constant,momentum=0.99 +0 +- +- ' out || die "no row from the file"
 
