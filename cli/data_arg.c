@@ -116,9 +116,13 @@ static bool first_seed(const char *dir, uint64_t *seed)
     DIR *const d = opendir(dir);
     bool any = false;
     for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
-        uint64_t k;
-        char end;
-        if (sscanf(e->d_name, "seed-%" SCNu64 "%c", &k, &end) == 1 && (!any || k < *seed)) {
+        static const char start[] = "seed-";
+        const char *const digits = e->d_name + sizeof start - 1;
+        char *end = NULL;
+        if (strncmp(e->d_name, start, sizeof start - 1) != 0 || *digits < '0' || *digits > '9')
+            continue;
+        const uint64_t k = strtoull(digits, &end, 10);
+        if (*end == 0 && (!any || k < *seed)) {
             any = true;
             *seed = k;
         }

@@ -42,7 +42,7 @@ static void put_cut(char out[FWI_ERROR_CAP], const char *text, size_t n)
     while (tail < n && inside_character(text[tail]))
         tail++;
     memcpy(out, text, head);
-    memcpy(out + head, "...", 3);
+    memcpy(out + head, "...", sizeof "...");
     memcpy(out + head + 3, text + tail, n - tail + 1);
 }
 
@@ -89,7 +89,7 @@ fw_status fwi_fail_in(fw_status st, const char *fmt, ...)
     va_start(args, fmt);
     const size_t head = format(whole, fmt, args), tail = strlen(message);
     va_end(args);
-    memcpy(whole + head, ": ", 2);
+    memcpy(whole + head, ": ", sizeof ": ");
     memcpy(whole + head + 2, message, tail + 1);
     put_cut(message, whole, head + 2 + tail);
     errno = saved;
